@@ -1,0 +1,1 @@
+//! Pure helpers: numbers as text, glob, checksums, LZF, time types, seeded random.

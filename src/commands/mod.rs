@@ -1,0 +1,1 @@
+//! What users can say: one file per Redis group.

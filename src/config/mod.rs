@@ -1,0 +1,1 @@
+//! Every parameter, declared once.

@@ -1,0 +1,1 @@
+//! Processes, signals, PID file and log.

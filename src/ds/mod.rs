@@ -1,0 +1,1 @@
+//! Containers of shared chunks: paged dict, listpack, intset, counted tree.

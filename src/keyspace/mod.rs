@@ -1,0 +1,1 @@
+//! Db and its values.

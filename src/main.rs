@@ -1,0 +1,5 @@
+//! The `pyredis` program.
+
+fn main() {
+    println!("pyredis");
+}

@@ -1,0 +1,1 @@
+//! The one who knows all parts: runs commands and keeps the books.

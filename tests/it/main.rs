@@ -1,0 +1,1 @@
+//! Whole-process tests: real processes, real sockets.
