@@ -1,1 +1,8 @@
-//! The wire: requests, replies, and replies read back.
+//! The wire: the only room that knows what a RESP byte looks like.
+//!
+//! [`argv`] holds commands as they travel (one buffer plus ranges), [`reply`] writes answers in a
+//! client's protocol, `request` turns bytes into commands.
+
+pub mod argv;
+
+pub use argv::{Argv, OwnedArgv, Requests};

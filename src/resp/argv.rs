@@ -1,0 +1,183 @@
+//! Commands as they travel: one buffer plus ranges, no copy per argument.
+//!
+//! [`Requests`] is everything one read completed and crosses the channel as one message;
+//! [`Argv`] is a borrowed view of one of its commands; [`OwnedArgv`] is a command that outlives
+//! its read: queued by MULTI, parked by BLPOP, built by a handler as an effect.
+
+/// Where one argument lies in its buffer: start and end, bytes. Buffers stay below 4 GiB.
+pub type ArgRange = (u32, u32);
+
+/// A borrowed command: its name and arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct Argv<'a> {
+    buffer: &'a [u8],
+    ranges: &'a [ArgRange],
+}
+
+impl<'a> Argv<'a> {
+    /// A view of `ranges` into `buffer`.
+    #[must_use]
+    pub fn new(buffer: &'a [u8], ranges: &'a [ArgRange]) -> Self {
+        Argv { buffer, ranges }
+    }
+
+    /// The number of arguments, the command's name included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// Whether there is not even a name.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Argument `index`, `None` past the end.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let &(start, end) = self.ranges.get(index)?;
+        Some(&self.buffer[start as usize..end as usize])
+    }
+
+    /// Argument `index`; the caller has checked the arity.
+    #[must_use]
+    pub fn at(&self, index: usize) -> &'a [u8] {
+        let (start, end) = self.ranges[index];
+        &self.buffer[start as usize..end as usize]
+    }
+
+    /// All arguments in order, the name first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
+        let buffer = self.buffer;
+        self.ranges.iter().map(move |&(start, end)| &buffer[start as usize..end as usize])
+    }
+
+    /// A view without the first `count` arguments.
+    #[must_use]
+    pub fn skip(&self, count: usize) -> Argv<'a> {
+        Argv { buffer: self.buffer, ranges: &self.ranges[count.min(self.ranges.len())..] }
+    }
+
+    /// A copy that outlives the read.
+    #[must_use]
+    pub fn to_owned(&self) -> OwnedArgv {
+        OwnedArgv::from_parts(self.iter())
+    }
+}
+
+/// A command that owns its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedArgv {
+    buffer: Vec<u8>,
+    ranges: Vec<ArgRange>,
+}
+
+impl OwnedArgv {
+    /// A command of these arguments, the name first.
+    pub fn from_parts<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Self {
+        let mut argv = OwnedArgv::default();
+        parts.into_iter().for_each(|part| argv.push(part));
+        argv
+    }
+
+    /// Appends one argument.
+    pub fn push(&mut self, part: &[u8]) {
+        let start = position(self.buffer.len());
+        self.buffer.extend_from_slice(part);
+        self.ranges.push((start, position(self.buffer.len())));
+    }
+
+    /// The command as a view.
+    #[must_use]
+    pub fn as_argv(&self) -> Argv<'_> {
+        Argv::new(&self.buffer, &self.ranges)
+    }
+
+    /// Bytes held, for the accounting of queued commands.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.buffer.capacity() + self.ranges.capacity() * size_of::<ArgRange>()
+    }
+}
+
+/// All complete commands of one read, in order, and what ended the stream if it is broken.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    buffer: Vec<u8>,
+    ranges: Vec<ArgRange>,
+    /// For each command the end of its ranges.
+    ends: Vec<u32>,
+    /// The line to answer, without `-` and CRLF, after the last command; then the connection
+    /// closes: `ERR Protocol error: invalid multibulk length`.
+    pub failure: Option<String>,
+}
+
+impl Requests {
+    /// Commands over `buffer`: `ends[i]` is where command `i` ends in `ranges`.
+    #[must_use]
+    pub fn new(buffer: Vec<u8>, ranges: Vec<ArgRange>, ends: Vec<u32>, failure: Option<String>) -> Self {
+        Requests { buffer, ranges, ends, failure }
+    }
+
+    /// One command, for tests and for the server's own.
+    #[must_use]
+    pub fn single(argv: OwnedArgv) -> Self {
+        let end = position(argv.ranges.len());
+        Requests { buffer: argv.buffer, ranges: argv.ranges, ends: vec![end], failure: None }
+    }
+
+    /// The number of commands.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether no command was completed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Command `index`; panics past the end.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Argv<'_> {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        Argv::new(&self.buffer, &self.ranges[start..self.ends[index] as usize])
+    }
+
+    /// Bytes held, for the accounting of commands that wait behind a parked one.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.buffer.capacity() + (self.ranges.capacity() + self.ends.capacity() / 2) * size_of::<ArgRange>()
+    }
+}
+
+fn position(length: usize) -> u32 {
+    u32::try_from(length).expect("a command's buffer is bounded below 4 GiB by the parser")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owned_argv_gives_back_its_parts() {
+        let argv = OwnedArgv::from_parts([&b"SET"[..], b"", b"v"]);
+        assert_eq!(argv.as_argv().iter().collect::<Vec<_>>(), [&b"SET"[..], b"", b"v"]);
+        assert_eq!(argv.as_argv().skip(2).at(0), b"v");
+        assert_eq!(argv.as_argv().get(3), None);
+    }
+
+    #[test]
+    fn requests_split_their_ranges_by_command() {
+        let requests = Requests::new(
+            b"getasetbx".to_vec(),
+            vec![(0, 3), (3, 4), (4, 7), (7, 8), (8, 9)],
+            vec![2, 5],
+            None,
+        );
+        assert_eq!(requests.get(0).iter().collect::<Vec<_>>(), [&b"get"[..], b"a"]);
+        assert_eq!(requests.get(1).iter().collect::<Vec<_>>(), [&b"set"[..], b"b", b"x"]);
+    }
+}
