@@ -4,5 +4,7 @@
 //! client's protocol, `request` turns bytes into commands.
 
 pub mod argv;
+pub mod reply;
 
 pub use argv::{Argv, OwnedArgv, Requests};
+pub use reply::{Protocol, Reply};
