@@ -1,1 +1,290 @@
 //! How a command describes itself.
+//!
+//! A command is declared once, as `const` data beside its handler. [`Spec`] is that data: what a
+//! command is called, how many arguments it takes, what it does to the world, where its keys are
+//! and how its arguments are written. Everything else that Redis tells about a command (the arity
+//! error, `COMMAND INFO`, `COMMAND DOCS`, `COMMAND GETKEYS`, ACL categories, cluster slots, `HELP`)
+//! is derived from it by the functions of this room, and never written twice.
+//!
+//! This room knows no handler, no server and no wire: it returns plain data, which
+//! `commands/` renders.
+//!
+//! ```
+//! use pyredis::spec::*;
+//! const SET: Spec = Spec::new("set", Group::String, -3, "key value [NX | XX]@condition")
+//!     .flags(&[WRITE, DENYOOM])
+//!     .keys(&[KeySpec::one(1, &[RW, ACCESS, UPDATE, VARIABLE_FLAGS])])
+//!     .since("1.0.0")
+//!     .complexity("O(1)")
+//!     .summary("Stores a string under a key.");
+//! assert!(SET.accepts(3) && !SET.accepts(2));
+//! ```
+//!
+//! Read [`Spec`] first, then [`KeySpec`] and the notation of a syntax line in `syntax`.
+
+mod category;
+mod flags;
+mod keys;
+
+pub use category::*;
+pub use flags::*;
+pub use keys::*;
+
+/// Everything a command says about itself.
+///
+/// Built in `const` context: [`Spec::new`] takes what every command has, the other methods add.
+#[derive(Clone, Copy, Debug)]
+pub struct Spec {
+    /// Lower-case name; a subcommand carries its container: `client|list`.
+    pub name: &'static str,
+    /// The family, as `COMMAND DOCS` reports it.
+    pub group: Group,
+    /// How many words a call has, the name included.
+    pub arity: Arity,
+    /// The arguments in the notation of `syntax`, without the command's name.
+    pub syntax: &'static str,
+    /// What the command does and when it may run.
+    pub flags: Flags,
+    /// ACL categories that follow neither from the flags nor from the group.
+    pub extra_categories: Categories,
+    /// Where the keys (and channels) are in the argument vector.
+    pub keys: &'static [KeySpec],
+    /// For what [`Spec::keys`] cannot express: how the keys are found.
+    pub keys_by: KeysBy,
+    /// The first Redis version that had the command.
+    pub since: &'static str,
+    /// Cost, in big-O notation with a word of explanation.
+    pub complexity: &'static str,
+    /// One line on what the command is for.
+    pub summary: &'static str,
+    /// Hints for cluster clients and proxies: `request_policy:all_shards` and friends.
+    pub tips: &'static [&'static str],
+    /// True for commands of servers talking to servers; documented as `syscmd`.
+    pub system: bool,
+    /// Set when users are asked to move on.
+    pub deprecated: Option<Deprecated>,
+    /// What changed since [`Spec::since`]: version and words.
+    pub history: &'static [(&'static str, &'static str)],
+}
+
+/// When a command was deprecated and what to use instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deprecated {
+    /// The version that deprecated it.
+    pub since: &'static str,
+    /// What replaces it, in Markdown.
+    pub replaced_by: &'static str,
+}
+
+impl Spec {
+    /// A command with what every command has: its name, group, arity (Redis meaning) and syntax line.
+    pub const fn new(name: &'static str, group: Group, arity: i8, syntax: &'static str) -> Spec {
+        Spec {
+            name,
+            group,
+            arity: Arity(arity),
+            syntax,
+            flags: Flags::NONE,
+            extra_categories: group.categories(),
+            keys: &[],
+            keys_by: KeysBy::Specs,
+            since: "1.0.0",
+            complexity: "O(1)",
+            summary: "",
+            tips: &[],
+            system: false,
+            deprecated: None,
+            history: &[],
+        }
+    }
+
+    /// A command that only holds subcommands. Redis gives it no category but `@slow`.
+    pub const fn container(name: &'static str, group: Group) -> Spec {
+        let mut spec = Spec::new(name, group, -2, "");
+        spec.extra_categories = Categories::NONE;
+        spec.complexity = "Depends on subcommand.";
+        spec
+    }
+
+    /// Adds flags.
+    pub const fn flags(mut self, flags: &[Flags]) -> Spec {
+        let mut i = 0;
+        while i < flags.len() {
+            self.flags = self.flags.with(flags[i]);
+            i += 1;
+        }
+        self
+    }
+
+    /// Adds ACL categories beyond those of the flags and the group.
+    pub const fn categories(mut self, categories: &[Category]) -> Spec {
+        let mut i = 0;
+        while i < categories.len() {
+            self.extra_categories = self.extra_categories.with(categories[i]);
+            i += 1;
+        }
+        self
+    }
+
+    /// States where the keys are.
+    pub const fn keys(mut self, keys: &'static [KeySpec]) -> Spec {
+        self.keys = keys;
+        self
+    }
+
+    /// States how keys are found when the key specs alone cannot tell.
+    pub const fn keys_by(mut self, keys_by: KeysBy) -> Spec {
+        self.keys_by = keys_by;
+        self
+    }
+
+    /// States the first Redis version that had the command.
+    pub const fn since(mut self, version: &'static str) -> Spec {
+        self.since = version;
+        self
+    }
+
+    /// States the cost.
+    pub const fn complexity(mut self, complexity: &'static str) -> Spec {
+        self.complexity = complexity;
+        self
+    }
+
+    /// States what the command is for, in one line.
+    pub const fn summary(mut self, summary: &'static str) -> Spec {
+        self.summary = summary;
+        self
+    }
+
+    /// Adds hints for cluster clients and proxies.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Spec {
+        self.tips = tips;
+        self
+    }
+
+    /// Marks a command that only servers send to servers.
+    pub const fn system(mut self) -> Spec {
+        self.system = true;
+        self
+    }
+
+    /// Marks the command as deprecated since a version, and names its replacement.
+    pub const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Spec {
+        self.deprecated = Some(Deprecated { since, replaced_by });
+        self
+    }
+
+    /// Tells what changed since the command was introduced.
+    pub const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Spec {
+        self.history = history;
+        self
+    }
+
+    /// Whether a call of `argc` words (the name, and a subcommand's container, included) has the right length.
+    pub const fn accepts(&self, argc: usize) -> bool {
+        self.arity.accepts(argc)
+    }
+
+    /// The last part of the name: `list` of `client|list`, `get` of `get`.
+    pub fn own_name(&self) -> &'static str {
+        self.name.rsplit_once('|').map_or(self.name, |(_, own)| own)
+    }
+
+    /// All flags, the derived ones included: `COMMAND INFO` also tells of [`MOVABLEKEYS`].
+    pub fn all_flags(&self) -> Flags {
+        if self.has_movable_keys() { self.flags.with(MOVABLEKEYS) } else { self.flags }
+    }
+}
+
+/// How many words a call has, the command's name included: exactly `n`, or at least `-n` if negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arity(pub i8);
+
+impl Arity {
+    /// Whether a call of `argc` words has the right length.
+    pub const fn accepts(self, argc: usize) -> bool {
+        let bound = self.0.unsigned_abs() as usize;
+        if self.0 < 0 { argc >= bound } else { argc == bound }
+    }
+}
+
+/// The families of commands. A group is a file in `commands/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Any kind of key.
+    Generic,
+    /// Strings.
+    String,
+    /// Lists.
+    List,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Hashes.
+    Hash,
+    /// Publish and subscribe.
+    PubSub,
+    /// MULTI and friends.
+    Transactions,
+    /// The session of a client.
+    Connection,
+    /// Administration.
+    Server,
+    /// Scripts and functions.
+    Scripting,
+    /// HyperLogLog.
+    HyperLogLog,
+    /// Cluster.
+    Cluster,
+    /// Geospatial indexes.
+    Geo,
+    /// Streams.
+    Stream,
+    /// Bitmaps.
+    Bitmap,
+}
+
+impl Group {
+    /// The name `COMMAND DOCS` prints.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::PubSub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::HyperLogLog => "hyperloglog",
+            Group::Cluster => "cluster",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+        }
+    }
+
+    /// The ACL categories every command of the group is in, containers apart.
+    const fn categories(self) -> Categories {
+        let category = match self {
+            Group::String => Category::String,
+            Group::List => Category::List,
+            Group::Set => Category::Set,
+            Group::SortedSet => Category::SortedSet,
+            Group::Hash => Category::Hash,
+            Group::Transactions => Category::Transaction,
+            Group::Connection => Category::Connection,
+            Group::Scripting => Category::Scripting,
+            Group::HyperLogLog => Category::HyperLogLog,
+            Group::Geo => Category::Geo,
+            Group::Stream => Category::Stream,
+            Group::Bitmap => Category::Bitmap,
+            Group::Generic | Group::PubSub | Group::Server | Group::Cluster => return Categories::NONE,
+        };
+        Categories::NONE.with(category)
+    }
+}
