@@ -222,10 +222,10 @@ mod tests {
     fn rounding_is_half_to_even_and_carries() {
         let rows: &[(u128, bool, (u64, i64))] = &[
             (0b1010, false, (0b101, 1)),
-            (0b1011_0, false, (0b110, 2)),
-            (0b1001_0, false, (0b100, 2)),
-            (0b1001_0, true, (0b101, 2)),
-            (0b1111_1, false, (0b100, 3)),
+            (0b10110, false, (0b110, 2)),
+            (0b10010, false, (0b100, 2)),
+            (0b10010, true, (0b101, 2)),
+            (0b11111, false, (0b100, 3)),
             (1, false, (0b100, -2)),
         ];
         for &(mantissa, sticky, expected) in rows {
