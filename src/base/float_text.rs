@@ -54,8 +54,10 @@ pub(super) fn scan(text: &[u8]) -> Scanned<'_> {
     let start = space + usize::from(signed);
     let rest = &text[start..];
     let (body, length) = scan_body(rest);
-    let consumed = if body == Body::Nothing { 0 } else { start + length };
-    Scanned { negative, body, consumed }
+    if body == Body::Nothing {
+        return Scanned { negative: false, body, consumed: 0 };
+    }
+    Scanned { negative, body, consumed: start + length }
 }
 
 /// C's `isspace` in the C locale.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`time`] | [`time::UnixMillis`] |
 //! | [`number`] | integers and doubles ⇄ text |
+//! | [`long_double`] | 80-bit floating point in software, for exact float increments |
 //! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |
 //! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
 //! | [`crc16`], [`crc64`] | checksums |
@@ -11,12 +12,14 @@
 //! | [`hash`] | keyed hashing of untrusted bytes |
 //! | [`random`] | seeded chance |
 
+mod bignum;
 mod float_text;
 
 pub mod crc16;
 pub mod crc64;
 pub mod glob;
 pub mod hash;
+pub mod long_double;
 pub mod lzf;
 pub mod number;
 pub mod random;

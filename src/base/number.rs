@@ -460,6 +460,7 @@ mod tests {
     fn strtod_reads_a_prefix_and_reports_its_range() {
         let row = |value, consumed, out_of_range| Strtod { value, consumed, out_of_range };
         assert_eq!(strtod(b""), row(0.0, 0, false));
+        assert!(strtod(b"-x").value.is_sign_positive());
         assert_eq!(strtod(b" -1.5x"), row(-1.5, 5, false));
         assert_eq!(strtod(b"1e999"), row(f64::INFINITY, 5, true));
         assert_eq!(strtod(b"0e999999999999999999999"), row(0.0, 23, false));
