@@ -2,11 +2,9 @@
 //!
 //! The `crc` crate with its 16-lane table: 32 KiB of table, sixteen bytes per step, no `unsafe`.
 
-use crc::{Algorithm, Crc, Digest, Table};
+use crc::{Crc, Digest, Table};
 
-static JONES: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(const { &JONES_PARAMETERS });
-
-const JONES_PARAMETERS: Algorithm<u64> = crc::CRC_64_REDIS;
+static JONES: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&crc::CRC_64_REDIS);
 
 /// The checksum of `bytes`.
 #[must_use]
