@@ -1,1 +1,24 @@
-//! Pure helpers: numbers as text, glob, checksums, LZF, time types, seeded random.
+//! Pure helpers; nothing here has heard of keys, commands or the wire.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`time`] | [`time::UnixMillis`] |
+//! | [`number`] | integers and doubles ⇄ text |
+//! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |
+//! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
+//! | [`crc16`], [`crc64`] | checksums |
+//! | [`lzf`] | the LZF compression of RDB strings |
+//! | [`hash`] | keyed hashing of untrusted bytes |
+//! | [`random`] | seeded chance |
+
+mod float_text;
+
+pub mod crc16;
+pub mod crc64;
+pub mod glob;
+pub mod hash;
+pub mod lzf;
+pub mod number;
+pub mod random;
+pub mod text;
+pub mod time;
