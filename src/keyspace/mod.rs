@@ -1,1 +1,148 @@
-//! Db and its values.
+//! The data: [`Keyspace`] holds the databases, [`Db`] is the only way to touch a value.
+//!
+//! A room of vocabulary: it knows types, deadlines and encodings, but no client, reply or
+//! command. Read [`Db`] first, then [`Value`]; each collection has its own file.
+
+pub mod access;
+mod db;
+pub mod hash;
+pub mod list;
+pub mod set;
+pub mod sorted_set;
+mod value;
+
+pub use access::AccessClock;
+pub use db::{Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Stored, StringCoding, Ttl, ValueRef, WrongType};
+pub use hash::Hash;
+pub use list::List;
+pub use set::Set;
+pub use sorted_set::SortedSet;
+pub use value::{Collection, Kind, Value};
+
+use crate::base::time::UnixMillis;
+use std::ops::{Deref, DerefMut};
+
+/// All databases, positioned on one of them: it dereferences to the current [`Db`].
+#[derive(Debug)]
+pub struct Keyspace {
+    current: Box<Db>,
+    /// The others; the place of the current one is empty.
+    others: Vec<Option<Box<Db>>>,
+}
+
+impl Keyspace {
+    /// `databases` empty databases, positioned on number 0.
+    #[must_use]
+    pub fn new(databases: u16, limits: Limits, random_seed: u64) -> Self {
+        let make = |index: u16| Box::new(Db::new(DbIndex(index), limits, random_seed.wrapping_add(u64::from(index))));
+        let mut others: Vec<_> = (0..databases.max(1)).map(|index| Some(make(index))).collect();
+        let current = others[0].take().expect("there is at least one database");
+        Keyspace { current, others }
+    }
+
+    /// How many databases there are.
+    #[must_use]
+    pub fn databases(&self) -> usize {
+        self.others.len()
+    }
+
+    /// Positions on database `index`, which exists.
+    pub fn select(&mut self, index: DbIndex) {
+        if self.current.index() == index {
+            return;
+        }
+        let next = self.others[usize::from(index.0)].take().expect("only the current database's place is empty");
+        let previous = std::mem::replace(&mut self.current, next);
+        let place = usize::from(previous.index().0);
+        self.others[place] = Some(previous);
+    }
+
+    /// Database `index`, the current one or another; `None` beyond the last.
+    pub fn db(&mut self, index: DbIndex) -> Option<&mut Db> {
+        if self.current.index() == index {
+            return Some(&mut self.current);
+        }
+        self.others.get_mut(usize::from(index.0))?.as_deref_mut()
+    }
+
+    /// The current database and another one; `None` if they are the same or it does not exist.
+    pub fn pair(&mut self, other: DbIndex) -> Option<(&mut Db, &mut Db)> {
+        let other = self.others.get_mut(usize::from(other.0))?.as_deref_mut()?;
+        Some((&mut self.current, other))
+    }
+
+    /// All databases in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Db> {
+        self.others.iter().map(|db| db.as_deref().unwrap_or(&self.current))
+    }
+
+    /// All databases in order, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Db> {
+        let mut current = Some(&mut self.current);
+        self.others.iter_mut().map(move |db| match db {
+            Some(db) => &mut **db,
+            None => &mut **current.take().expect("only one place is empty"),
+        })
+    }
+
+    /// Exchanges the keys of two databases, which exist.
+    pub fn swap(&mut self, one: DbIndex, two: DbIndex) {
+        let home = self.current.index();
+        self.select(one);
+        if let Some((one, two)) = self.pair(two) {
+            one.swap_contents(two);
+        }
+        self.select(home);
+    }
+
+    /// Sets the time all accessors go by.
+    pub fn freeze(&mut self, now: UnixMillis) {
+        self.iter_mut().for_each(|db| db.freeze(now));
+    }
+
+    /// Sets the thresholds of compact collections.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.iter_mut().for_each(|db| db.set_limits(limits));
+    }
+
+    /// Sets what is recorded about accesses.
+    pub fn set_access(&mut self, access: AccessClock) {
+        self.iter_mut().for_each(|db| db.set_access(access));
+    }
+
+    /// Whether expired keys stay until somebody else deletes them: on a replica.
+    pub fn set_keeps_expired(&mut self, keeps_expired: bool) {
+        self.iter_mut().for_each(|db| db.set_keeps_expired(keeps_expired));
+    }
+
+    /// When the next key of any database may be due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<UnixMillis> {
+        self.iter().filter_map(Db::next_deadline).min()
+    }
+
+    /// The state of all databases at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<DbSnapshot> {
+        self.iter().filter(|db| !db.is_empty()).map(Db::snapshot).collect()
+    }
+
+    /// What is to be freed on another thread, of all databases.
+    pub fn take_garbage(&mut self) -> Vec<Garbage> {
+        self.iter_mut().flat_map(|db| std::mem::take(&mut db.facts.garbage)).collect()
+    }
+}
+
+impl Deref for Keyspace {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.current
+    }
+}
+
+impl DerefMut for Keyspace {
+    fn deref_mut(&mut self) -> &mut Db {
+        &mut self.current
+    }
+}

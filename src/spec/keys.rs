@@ -2,7 +2,7 @@
 //!
 //! A [`KeySpec`] is a recipe in two steps: where a run of keys begins, and how far it reaches. Cluster
 //! clients read these recipes from `COMMAND INFO`; the server itself finds keys with them for ACL
-//! checks, cluster slots and `COMMAND GETKEYS`. A few commands (SORT, GEORADIUS, SET, …) hide
+//! checks, cluster slots and `COMMAND GETKEYS`. A few commands (SORT, MIGRATE, SET, …) hide
 //! their keys behind options; [`KeysBy`] names the search that knows them.
 
 use std::fmt;
@@ -201,14 +201,30 @@ pub enum KeysBy {
     SortRo,
     /// MIGRATE: one key, or those behind KEYS.
     Migrate,
-    /// GEORADIUS and GEORADIUSBYMEMBER: the source key and the last STORE or STOREDIST.
-    GeoRadius,
-    /// XREAD and XREADGROUP: half of what follows STREAMS.
-    XRead,
+    /// XREADGROUP: half of what follows STREAMS, wherever that stands.
+    XReadGroup,
     /// A number of keys at this position, the keys right behind it.
     KeyNum(u8),
     /// A destination at 1, a number of keys at 2, the keys right behind it.
     StoreKeyNum,
+}
+
+/// Which arguments of a command are Pub/Sub channels, and what happens to them. ACLs want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Channels {
+    /// There are none.
+    #[default]
+    None,
+    /// The first argument is published to.
+    Publish,
+    /// All arguments are subscribed to.
+    Subscribe,
+    /// All arguments are patterns that are subscribed to.
+    SubscribePatterns,
+    /// All arguments are left.
+    Unsubscribe,
+    /// All arguments are patterns that are left.
+    UnsubscribePatterns,
 }
 
 impl Spec {

@@ -23,11 +23,16 @@
 //! Read [`Spec`] first, then [`KeySpec`] and the notation of a syntax line in `syntax`.
 
 mod category;
+#[cfg(test)]
+pub(crate) mod facts;
 mod flags;
+mod key_search;
 mod keys;
+pub mod syntax;
 
 pub use category::*;
 pub use flags::*;
+pub use key_search::*;
 pub use keys::*;
 
 /// Everything a command says about itself.
@@ -49,6 +54,8 @@ pub struct Spec {
     pub extra_categories: Categories,
     /// Where the keys (and channels) are in the argument vector.
     pub keys: &'static [KeySpec],
+    /// Which arguments are Pub/Sub channels.
+    pub channels: Channels,
     /// For what [`Spec::keys`] cannot express: how the keys are found.
     pub keys_by: KeysBy,
     /// The first Redis version that had the command.
@@ -87,6 +94,7 @@ impl Spec {
             flags: Flags::NONE,
             extra_categories: group.categories(),
             keys: &[],
+            channels: Channels::None,
             keys_by: KeysBy::Specs,
             since: "1.0.0",
             complexity: "O(1)",
@@ -135,6 +143,12 @@ impl Spec {
     /// States how keys are found when the key specs alone cannot tell.
     pub const fn keys_by(mut self, keys_by: KeysBy) -> Spec {
         self.keys_by = keys_by;
+        self
+    }
+
+    /// States which arguments are Pub/Sub channels.
+    pub const fn channels(mut self, channels: Channels) -> Spec {
+        self.channels = channels;
         self
     }
 
@@ -188,6 +202,11 @@ impl Spec {
     /// The last part of the name: `list` of `client|list`, `get` of `get`.
     pub fn own_name(&self) -> &'static str {
         self.name.rsplit_once('|').map_or(self.name, |(_, own)| own)
+    }
+
+    /// The arguments as `COMMAND DOCS` tells of them.
+    pub fn arguments(&self) -> Vec<syntax::Argument> {
+        syntax::parse(self.syntax).expect("a test compares every syntax line with a real COMMAND DOCS")
     }
 
     /// All flags, the derived ones included: `COMMAND INFO` also tells of [`MOVABLEKEYS`].
@@ -286,5 +305,70 @@ impl Group {
             Group::Generic | Group::PubSub | Group::Server | Group::Cluster => return Categories::NONE,
         };
         Categories::NONE.with(category)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::facts::{CAPTURED_INFO, compare};
+    use super::*;
+
+    const LMOVE: Spec = Spec::new(
+        "lmove",
+        Group::List,
+        5,
+        "source destination <LEFT | RIGHT>@wherefrom <LEFT | RIGHT>@whereto",
+    )
+    .flags(&[WRITE, DENYOOM])
+    .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[RW, INSERT])])
+    .since("6.2.0");
+
+    #[test]
+    fn a_negative_arity_is_a_minimum() {
+        for (arity, argc, accepted) in
+            [(2, 1, false), (2, 2, true), (2, 3, false), (-2, 1, false), (-2, 2, true), (-2, 300, true)]
+        {
+            assert_eq!(Arity(arity).accepts(argc), accepted, "arity {arity}, {argc} words");
+        }
+    }
+
+    #[test]
+    fn what_redis_says_is_derived_from_the_row() {
+        assert_eq!(LMOVE.key_range(), (1, 2, 1));
+        assert!(!LMOVE.has_movable_keys());
+        let names: Vec<&str> = LMOVE.acl_categories().iter().map(Category::name).collect();
+        assert_eq!(names, ["write", "list", "slow"]);
+        assert_eq!(LMOVE.all_flags().names().collect::<Vec<_>>(), ["write", "denyoom"]);
+        assert_eq!(compare([LMOVE].iter(), CAPTURED_INFO), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_row_that_differs_from_redis_is_told() {
+        let wrong = [LMOVE.flags(&[FAST]), Spec::new("nope", Group::List, 1, "")];
+        let differences = compare(wrong.iter(), CAPTURED_INFO);
+        assert_eq!(differences.len(), 2);
+        assert!(differences[0].contains("ours    flags write denyoom fast"), "{}", differences[0]);
+        assert!(differences[0].contains("redis   flags write denyoom"), "{}", differences[0]);
+        assert_eq!(differences[1], "nope: unknown to Redis");
+    }
+
+    #[test]
+    fn keys_that_no_plain_range_covers_are_movable() {
+        const STORE: Spec = LMOVE.keys(&[KeySpec::one(1, &[OW]), KeySpec::keynum(2, &[RO])]);
+        const STREAMS: Spec = LMOVE.keys(&[KeySpec::all_after("STREAMS", 1, 2, &[RO])]);
+        const MERGE: Spec = LMOVE.keys(&[KeySpec::one(1, &[RW]), KeySpec::range(2, -1, 1, &[RO])]);
+        for (spec, range, movable) in
+            [(STORE, (1, 1, 1), true), (STREAMS, (0, 0, 0), true), (MERGE, (1, -1, 1), false)]
+        {
+            assert_eq!((spec.key_range(), spec.has_movable_keys()), (range, movable));
+        }
+    }
+
+    #[test]
+    fn scripts_are_in_no_read_category() {
+        let eval_ro = Spec::new("eval_ro", Group::Scripting, -3, "").flags(&[READONLY]);
+        assert!(!eval_ro.acl_categories().contains(Category::Read));
+        assert_eq!(Category::by_name(b"SortedSet"), Some(Category::SortedSet));
+        assert_eq!(Category::by_name(b"all"), None);
     }
 }

@@ -1,0 +1,708 @@
+//! One database: the only way to touch a value.
+//!
+//! Every accessor takes care of lazy expiry, WRONGTYPE, hit and miss counts and the LRU/LFU touch.
+//! What it finds out on the way (a key had expired, a big value is to be freed) is left as a fact
+//! for `server/` to act on; this file knows no client, no reply and no configuration file.
+//!
+//! An entry of the dict is the key, its deadline if it has one, and this payload:
+//!
+//! ```text
+//! +---------------------+----------------+------------------------------------------+
+//! | kind (4 bits low),  | access clock   | the string itself, if it is short;       |
+//! | string coding       | 3 bytes        | else nothing, and the entry's object     |
+//! +---------------------+----------------+------------------------------------------+
+//! ```
+
+use super::access::AccessClock;
+use super::value::{Collection, Kind, Value};
+use crate::base::hash::HashSeed;
+use crate::base::number;
+use crate::base::random::Random;
+use crate::base::time::UnixMillis;
+use crate::ds::dict::{Dict, EntryRef, NewEntry};
+use thiserror::Error;
+use triomphe::Arc;
+
+/// A database's number, below the parameter `databases`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DbIndex(pub u16);
+
+/// The key holds a value of another type.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+pub struct WrongType;
+
+/// How a string is stored, as OBJECT ENCODING names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringCoding {
+    /// A 64-bit integer.
+    Int,
+    /// At most 44 bytes, not edited in place.
+    Embstr,
+    /// Anything else.
+    Raw,
+}
+
+/// What happens to a key's deadline when its value is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// It goes.
+    Clear,
+    /// It stays.
+    Keep,
+    /// It becomes this.
+    At(UnixMillis),
+}
+
+/// Thresholds between a collection's compact and its large form, from the parameters of the
+/// same names, and the seed of new tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `list-max-listpack-size`: elements, or -1..-5 for 4..64 KiB.
+    pub list_max_listpack_size: i64,
+    /// `hash-max-listpack-entries`.
+    pub hash_max_listpack_entries: usize,
+    /// `hash-max-listpack-value`, bytes.
+    pub hash_max_listpack_value: usize,
+    /// `set-max-intset-entries`.
+    pub set_max_intset_entries: usize,
+    /// `zset-max-listpack-entries`.
+    pub zset_max_listpack_entries: usize,
+    /// `zset-max-listpack-value`, bytes.
+    pub zset_max_listpack_value: usize,
+    /// The hash seed of new tables.
+    pub seed: HashSeed,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            list_max_listpack_size: -2,
+            hash_max_listpack_entries: 128,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+            seed: HashSeed::default(),
+        }
+    }
+}
+
+/// What must be freed where it does not delay commands. Dropping it frees it.
+#[derive(Debug)]
+#[allow(dead_code, reason = "held only to be dropped on another thread")]
+pub enum Garbage {
+    /// One big value.
+    Value(Value),
+    /// A whole database.
+    Dict(Box<Dict<Value>>),
+}
+
+/// Counters and facts an accessor leaves behind; `server/` reads and empties them.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Keys removed because their time had come, oldest first, to be propagated as deleted.
+    pub expired: Vec<Vec<u8>>,
+    /// Values to free on another thread.
+    pub garbage: Vec<Garbage>,
+    /// Keys that were looked up for reading and are missing; only kept when asked for.
+    pub missed: Vec<Vec<u8>>,
+    /// Whether `missed` is wanted (`notify-keyspace-events` has `m`).
+    pub wants_missed: bool,
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+}
+
+/// An entry taken out of, or to be put into, a database: value, deadline and access history.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    payload: Vec<u8>,
+    object: Option<Value>,
+    /// When the key expires.
+    pub deadline: Option<UnixMillis>,
+}
+
+/// A value seen in place.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// A string.
+    String(&'a [u8]),
+    /// A collection.
+    Object(&'a Value),
+}
+
+/// A key with its value, seen in place: what SCAN, OBJECT, DEBUG and the savers need.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyView<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: ValueRef<'a>,
+    /// When the key expires.
+    pub deadline: Option<UnixMillis>,
+    header: [u8; HEADER],
+}
+
+/// Bytes of a payload before the string.
+const HEADER: usize = 4;
+/// Longer strings leave the page.
+const MAX_INLINE_STRING: usize = 192;
+/// Redis prints `embstr` up to this many bytes.
+const MAX_EMBSTR: usize = 44;
+
+impl<'a> KeyView<'a> {
+    pub(super) fn of(entry: EntryRef<'a, Value>) -> Self {
+        let (header, inline) = entry.payload.split_first_chunk().expect("every payload has a header");
+        let value = match entry.object {
+            None => ValueRef::String(inline),
+            Some(Value::String(bytes)) => ValueRef::String(bytes),
+            Some(object) => ValueRef::Object(object),
+        };
+        KeyView { key: entry.key, value, deadline: entry.deadline.map(UnixMillis), header: *header }
+    }
+
+    /// The value's type.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::from_bits(self.header[0] & 0x0f)
+    }
+
+    /// How a string is stored; of other types it says nothing.
+    #[must_use]
+    pub fn string_coding(&self) -> StringCoding {
+        coding_of(self.header[0])
+    }
+
+    /// The access history: 24 bits as Redis keeps them, see [`super::access`].
+    #[must_use]
+    pub fn access(&self) -> u32 {
+        u32::from_le_bytes([self.header[1], self.header[2], self.header[3], 0])
+    }
+}
+
+/// One database. See the module.
+#[derive(Debug)]
+pub struct Db {
+    index: DbIndex,
+    dict: Dict<Value>,
+    now: UnixMillis,
+    access: AccessClock,
+    limits: Limits,
+    random: Random,
+    keeps_expired: bool,
+    /// What the accessors found out.
+    pub facts: Facts,
+}
+
+impl Db {
+    /// An empty database.
+    #[must_use]
+    pub fn new(index: DbIndex, limits: Limits, random_seed: u64) -> Self {
+        Db {
+            index,
+            dict: Dict::new(limits.seed),
+            now: UnixMillis::default(),
+            access: AccessClock::default(),
+            limits,
+            random: Random::new(random_seed),
+            keeps_expired: false,
+            facts: Facts::default(),
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn index(&self) -> DbIndex {
+        self.index
+    }
+
+    /// The number of keys, expired ones that nobody met yet included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dict.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dict.is_empty()
+    }
+
+    /// How many keys have a deadline.
+    #[must_use]
+    pub fn deadlines_len(&self) -> usize {
+        self.dict.deadlines_len()
+    }
+
+    /// The thresholds of compact collections.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Bytes held by the table itself, without values outside it.
+    #[must_use]
+    pub fn table_bytes(&self) -> usize {
+        self.dict.heap_bytes()
+    }
+
+    /// The time all accessors go by, frozen for a turn.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.now
+    }
+
+    pub(super) fn freeze(&mut self, now: UnixMillis) {
+        self.now = now;
+        self.access.freeze(now);
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    pub(super) fn set_access(&mut self, access: AccessClock) {
+        self.access = access;
+        self.access.freeze(self.now);
+    }
+
+    /// On a replica expired keys read as missing but stay until the primary deletes them.
+    pub(super) fn set_keeps_expired(&mut self, keeps_expired: bool) {
+        self.keeps_expired = keeps_expired;
+    }
+
+    // ── looking ──────────────────────────────────────────────────────────────────────────────
+
+    /// Whether `key` exists, for a command that reads it. Counts a hit or a miss; does not touch.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        let found = self.peek(key).is_some();
+        self.count(found, key);
+        found
+    }
+
+    /// Marks `key` as used now. Returns whether it exists. Counts a hit or a miss.
+    pub fn touch(&mut self, key: &[u8]) -> bool {
+        let hash = self.dict.hash(key);
+        let found = self.alive(hash, key) && self.touch_hashed(hash, key);
+        self.count(found, key);
+        found
+    }
+
+    /// `key` as it is: expiry applies, but nothing is counted or touched.
+    pub fn peek(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) {
+            return None;
+        }
+        self.dict.get_hashed(hash, key).map(KeyView::of)
+    }
+
+    /// The type of `key`. Neither counts nor touches.
+    pub fn kind(&mut self, key: &[u8]) -> Option<Kind> {
+        self.peek(key).map(|view| view.kind())
+    }
+
+    /// A string for reading. Counts, touches. Errors with `WrongType` for other types.
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<&[u8]>, WrongType> {
+        match self.view_for_read(key).map(|view| view.value) {
+            None => Ok(None),
+            Some(ValueRef::String(bytes)) => Ok(Some(bytes)),
+            Some(ValueRef::Object(_)) => Err(WrongType),
+        }
+    }
+
+    /// A string about to be replaced: touches, counts nothing. Errors with `WrongType`.
+    pub fn string_for_update(&mut self, key: &[u8]) -> Result<Option<&[u8]>, WrongType> {
+        match self.view_for_update(key).map(|view| view.value) {
+            None => Ok(None),
+            Some(ValueRef::String(bytes)) => Ok(Some(bytes)),
+            Some(ValueRef::Object(_)) => Err(WrongType),
+        }
+    }
+
+    /// A collection for reading. Counts, touches. Errors with `WrongType` for other types.
+    pub fn read<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&T>, WrongType> {
+        match self.view_for_read(key).map(|view| view.value) {
+            None => Ok(None),
+            Some(ValueRef::Object(value)) => T::of(value).map(|inner| Some(&**inner)).ok_or(WrongType),
+            Some(ValueRef::String(_)) => Err(WrongType),
+        }
+    }
+
+    /// Any value for reading. Counts and touches.
+    pub fn view_for_read(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
+        let hash = self.dict.hash(key);
+        let found = self.alive(hash, key) && self.touch_hashed(hash, key);
+        self.count(found, key);
+        if found { self.dict.get_hashed(hash, key).map(KeyView::of) } else { None }
+    }
+
+    /// Any value for a write that looks first. Touches, counts nothing.
+    pub fn view_for_update(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) || !self.touch_hashed(hash, key) {
+            return None;
+        }
+        self.dict.get_hashed(hash, key).map(KeyView::of)
+    }
+
+    /// When `key` expires: `None` for a missing key, `Some(None)` for one that stays.
+    pub fn deadline(&mut self, key: &[u8]) -> Option<Option<UnixMillis>> {
+        self.peek(key).map(|view| view.deadline)
+    }
+
+    /// A key chosen at random, never an expired one unless only such are left after many tries.
+    pub fn random_key(&mut self) -> Option<Vec<u8>> {
+        /// Redis gives up avoiding expired keys after as many tries when it may not delete them.
+        const MAX_TRIES: usize = 100;
+        for attempt in 0..=MAX_TRIES {
+            let random = &mut self.random;
+            let key = self.dict.random(&mut |bound| random.below(bound))?.key.to_vec();
+            let hash = self.dict.hash(&key);
+            if self.alive(hash, &key) || (self.keeps_expired && attempt == MAX_TRIES) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Visits about `count` keys from `cursor` on and returns the next cursor, 0 at the end.
+    /// Expired keys are visited too: their views carry the deadline. Source: SCAN.
+    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(KeyView<'_>)) -> u64 {
+        self.dict.scan(cursor, count, |entry| visit(KeyView::of(entry)))
+    }
+
+    /// All keys in hash order, expired ones included.
+    pub fn iter(&self) -> impl Iterator<Item = KeyView<'_>> {
+        self.dict.iter().map(KeyView::of)
+    }
+
+    /// Whether a view is of a key whose time has come.
+    #[must_use]
+    pub fn is_expired(&self, view: &KeyView<'_>) -> bool {
+        view.deadline.is_some_and(|deadline| deadline <= self.now)
+    }
+
+    // ── changing ─────────────────────────────────────────────────────────────────────────────
+
+    /// Sets `key` to a string, whatever it held. Integers are stored as such for OBJECT ENCODING.
+    pub fn set_string(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) {
+        self.put_string(key, bytes, coding_for(bytes), ttl);
+    }
+
+    /// Sets `key` to a string that keeps the form an edit in place leaves: `raw`.
+    pub fn set_edited_string(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) {
+        self.put_string(key, bytes, StringCoding::Raw, ttl);
+    }
+
+    /// Sets `key` to a string of a short text that is not looked at for being an integer.
+    pub fn set_text_string(&mut self, key: &[u8], bytes: &[u8], ttl: Ttl) {
+        let coding = if bytes.len() <= MAX_EMBSTR { StringCoding::Embstr } else { StringCoding::Raw };
+        self.put_string(key, bytes, coding, ttl);
+    }
+
+    /// Changes a string in place, a missing one from empty; the deadline stays. The edited string
+    /// must not be empty. Errors with `WrongType`. Source: APPEND, SETRANGE, SETBIT.
+    pub fn edit_string<R>(&mut self, key: &[u8], edit: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+        let hash = self.dict.hash(key);
+        if self.alive(hash, key)
+            && let Some(entry) = self.dict.get_mut_hashed(hash, key)
+        {
+            match entry.object {
+                Some(Value::String(bytes)) => {
+                    entry.payload[0] = header_byte(Kind::String, StringCoding::Raw);
+                    return Ok(edit(Arc::make_mut(bytes)));
+                }
+                Some(_) => return Err(WrongType),
+                None => {
+                    let mut bytes = entry.payload[HEADER..].to_vec();
+                    let result = edit(&mut bytes);
+                    self.set_edited_string(key, &bytes, Ttl::Keep);
+                    return Ok(result);
+                }
+            }
+        }
+        let mut bytes = Vec::new();
+        let result = edit(&mut bytes);
+        self.set_edited_string(key, &bytes, Ttl::Clear);
+        Ok(result)
+    }
+
+    /// A collection to change, `None` when the key is missing. Errors with `WrongType`. A handler
+    /// that may have emptied it calls `ctx.shrunk`.
+    pub fn write<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) {
+            return Ok(None);
+        }
+        self.touch_hashed(hash, key);
+        match self.dict.get_mut_hashed(hash, key) {
+            None => Ok(None),
+            Some(entry) => {
+                let inner = entry.object.and_then(T::of_mut).ok_or(WrongType)?;
+                Ok(Some(Arc::make_mut(inner)))
+            }
+        }
+    }
+
+    /// A collection to change; a missing key gets the one `create` makes. The caller fills it.
+    pub fn write_or_create<T: Collection>(
+        &mut self,
+        key: &[u8],
+        create: impl FnOnce(&Limits) -> T,
+    ) -> Result<&mut T, WrongType> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) || !self.touch_hashed(hash, key) {
+            let value = create(&self.limits).into_value();
+            self.insert(key, value, None);
+        }
+        let entry = self.dict.get_mut_hashed(hash, key).expect("the key exists or was just made");
+        let inner = entry.object.and_then(T::of_mut).ok_or(WrongType)?;
+        Ok(Arc::make_mut(inner))
+    }
+
+    /// Sets `key` to a value, whatever it held; its deadline becomes `deadline`.
+    pub fn insert(&mut self, key: &[u8], value: Value, deadline: Option<UnixMillis>) {
+        if let Value::String(bytes) = &value
+            && bytes.len() <= MAX_INLINE_STRING
+        {
+            return self.set_string(key, bytes, deadline.map_or(Ttl::Clear, Ttl::At));
+        }
+        let coding = if let Value::String(bytes) = &value { coding_for(bytes) } else { StringCoding::Raw };
+        let header = self.header(value.kind(), coding);
+        self.put(key, Stored { payload: header.to_vec(), object: Some(value), deadline });
+    }
+
+    /// Removes `key`. Returns whether it existed. A big value is left to be freed elsewhere.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let hash = self.dict.hash(key);
+        self.alive(hash, key) && self.remove_hashed(hash, key)
+    }
+
+    /// Takes `key` out with all that belongs to it. Source: RENAME, MOVE.
+    pub fn take(&mut self, key: &[u8]) -> Option<Stored> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) {
+            return None;
+        }
+        let removed = self.dict.take_hashed(hash, key)?;
+        Some(Stored { payload: removed.payload, object: removed.object, deadline: removed.deadline.map(UnixMillis) })
+    }
+
+    /// A copy of what `key` holds; collections are shared until one side changes. Source: COPY.
+    pub fn copy_of(&mut self, key: &[u8]) -> Option<Stored> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) {
+            return None;
+        }
+        let entry = self.dict.get_hashed(hash, key)?;
+        let deadline = entry.deadline.map(UnixMillis);
+        Some(Stored { payload: entry.payload.to_vec(), object: entry.object.cloned(), deadline })
+    }
+
+    /// Puts what [`Db::take`] gave under `key`, whatever it held.
+    pub fn put(&mut self, key: &[u8], stored: Stored) {
+        let hash = self.dict.hash(key);
+        self.discard_object(hash, key);
+        let deadline = stored.deadline.map(|deadline| deadline.0);
+        self.dict.insert_hashed(hash, key, NewEntry { deadline, payload: &[&stored.payload], object: stored.object });
+    }
+
+    /// Sets or removes a deadline. Returns whether the key exists.
+    pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
+        let hash = self.dict.hash(key);
+        self.alive(hash, key) && self.dict.set_deadline_hashed(hash, key, deadline.map(|deadline| deadline.0))
+    }
+
+    /// Sets the access history of `key`: 24 bits as Redis keeps them. Source: RESTORE, RDB.
+    pub fn set_access_of(&mut self, key: &[u8], access: u32) {
+        let hash = self.dict.hash(key);
+        if let Some(entry) = self.dict.get_mut_hashed(hash, key) {
+            entry.payload[1..HEADER].copy_from_slice(&access.to_le_bytes()[..3]);
+        }
+    }
+
+    /// Removes every key; what was there is left to be freed elsewhere. Returns how many.
+    pub fn flush(&mut self) -> usize {
+        let keys = self.dict.len();
+        let old = std::mem::replace(&mut self.dict, Dict::new(self.limits.seed));
+        if keys > 0 {
+            self.facts.garbage.push(Garbage::Dict(Box::new(old)));
+        }
+        keys
+    }
+
+    /// Exchanges the keys of two databases. Source: SWAPDB.
+    pub fn swap_contents(&mut self, other: &mut Db) {
+        std::mem::swap(&mut self.dict, &mut other.dict);
+    }
+
+    /// The state of all keys at this moment; costs one reference per page.
+    #[must_use]
+    pub fn snapshot(&self) -> DbSnapshot {
+        DbSnapshot { index: self.index, dict: self.dict.clone() }
+    }
+
+    // ── time ─────────────────────────────────────────────────────────────────────────────────
+
+    /// When the next key may be due; never later than the truth.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<UnixMillis> {
+        self.dict.next_deadline().map(UnixMillis)
+    }
+
+    /// Removes up to `max` keys whose time has come, in order of their pages' deadlines, and
+    /// leaves them in [`Facts::expired`]. Returns how many.
+    pub fn expire_due(&mut self, max: usize) -> usize {
+        if self.keeps_expired || self.dict.next_deadline().is_none_or(|next| next > self.now.0) {
+            return 0;
+        }
+        let due = self.dict.take_due(self.now.0, max);
+        let count = due.len();
+        for (key, object) in due {
+            self.facts.garbage.extend(object.filter(Value::is_costly_to_free).map(Garbage::Value));
+            self.facts.expired.push(key);
+        }
+        count
+    }
+
+    // ── inside ───────────────────────────────────────────────────────────────────────────────
+
+    /// False when `key` is missing for being expired; removes it then, except on a replica.
+    fn alive(&mut self, hash: u64, key: &[u8]) -> bool {
+        if self.dict.next_deadline().is_none_or(|next| next > self.now.0) {
+            return true;
+        }
+        let deadline = self.dict.get_hashed(hash, key).and_then(|entry| entry.deadline);
+        if deadline.is_none_or(|deadline| deadline > self.now.0) {
+            return true;
+        }
+        if !self.keeps_expired {
+            self.remove_hashed(hash, key);
+            self.facts.expired.push(key.to_vec());
+        }
+        false
+    }
+
+    /// Renews the access history if it would change. Returns whether the key is there.
+    fn touch_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
+        let Some(entry) = self.dict.get_hashed(hash, key) else { return false };
+        let old = u32::from_le_bytes([entry.payload[1], entry.payload[2], entry.payload[3], 0]);
+        let new = self.access.touched(old, &mut self.random);
+        if new != old
+            && let Some(entry) = self.dict.get_mut_hashed(hash, key)
+        {
+            entry.payload[1..HEADER].copy_from_slice(&new.to_le_bytes()[..3]);
+        }
+        true
+    }
+
+    fn count(&mut self, found: bool, key: &[u8]) {
+        if found {
+            self.facts.hits += 1;
+            return;
+        }
+        self.facts.misses += 1;
+        if self.facts.wants_missed {
+            self.facts.missed.push(key.to_vec());
+        }
+    }
+
+    fn put_string(&mut self, key: &[u8], bytes: &[u8], coding: StringCoding, ttl: Ttl) {
+        let hash = self.dict.hash(key);
+        let deadline = match ttl {
+            Ttl::Clear => None,
+            Ttl::Keep => self.dict.get_hashed(hash, key).and_then(|entry| entry.deadline),
+            Ttl::At(deadline) => Some(deadline.0),
+        };
+        let header = self.header(Kind::String, coding);
+        self.discard_object(hash, key);
+        let long = bytes.len() > MAX_INLINE_STRING;
+        let object = long.then(|| Value::String(Arc::new(bytes.to_vec())));
+        let inline = if long { &[][..] } else { bytes };
+        self.dict.insert_hashed(hash, key, NewEntry { deadline, payload: &[&header, inline], object });
+    }
+
+    /// Leaves a big value about to be overwritten to be freed elsewhere.
+    fn discard_object(&mut self, hash: u64, key: &[u8]) {
+        let object = self.dict.get_hashed(hash, key).and_then(|entry| entry.object);
+        if let Some(object) = object.filter(|object| object.is_costly_to_free()).cloned() {
+            self.facts.garbage.push(Garbage::Value(object));
+        }
+    }
+
+    fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
+        let Some(removed) = self.dict.take_hashed(hash, key) else { return false };
+        self.facts.garbage.extend(removed.object.filter(Value::is_costly_to_free).map(Garbage::Value));
+        true
+    }
+
+    fn header(&self, kind: Kind, coding: StringCoding) -> [u8; HEADER] {
+        let access = self.access.fresh().to_le_bytes();
+        [header_byte(kind, coding), access[0], access[1], access[2]]
+    }
+}
+
+/// A database as it was at one moment. May be sent to another thread.
+#[derive(Clone, Debug)]
+pub struct DbSnapshot {
+    /// Its number.
+    pub index: DbIndex,
+    dict: Dict<Value>,
+}
+
+impl DbSnapshot {
+    /// The number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.dict.len()
+    }
+
+    /// Whether there was no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.dict.is_empty()
+    }
+
+    /// How many keys have a deadline.
+    #[must_use]
+    pub fn deadlines_len(&self) -> usize {
+        self.dict.deadlines_len()
+    }
+
+    /// All keys in hash order.
+    pub fn iter(&self) -> impl Iterator<Item = KeyView<'_>> {
+        self.dict.iter().map(KeyView::of)
+    }
+}
+
+fn header_byte(kind: Kind, coding: StringCoding) -> u8 {
+    let coding = match coding {
+        StringCoding::Int => 0,
+        StringCoding::Embstr => 1,
+        StringCoding::Raw => 2,
+    };
+    kind as u8 | coding << 4
+}
+
+fn coding_of(header: u8) -> StringCoding {
+    match header >> 4 {
+        0 => StringCoding::Int,
+        1 => StringCoding::Embstr,
+        _ => StringCoding::Raw,
+    }
+}
+
+fn coding_for(bytes: &[u8]) -> StringCoding {
+    /// More digits than an i64 has, sign included.
+    const MAX_INTEGER_BYTES: usize = 20;
+    if bytes.len() <= MAX_INTEGER_BYTES && number::parse_i64(bytes).is_some() {
+        StringCoding::Int
+    } else if bytes.len() <= MAX_EMBSTR {
+        StringCoding::Embstr
+    } else {
+        StringCoding::Raw
+    }
+}

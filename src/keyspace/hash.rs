@@ -1,0 +1,19 @@
+//! The hash type.
+
+/// A hash.
+#[derive(Clone, Debug)]
+pub struct Hash {}
+
+impl Hash {
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        0
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

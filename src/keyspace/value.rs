@@ -1,0 +1,146 @@
+//! What a key can hold: [`Kind`] names it, [`Value`] holds what does not fit beside the key.
+//!
+//! Short strings live inside the dict's page and never become a [`Value`]. Everything else is a
+//! counted reference, so that a snapshot, COPY or a freeing thread shares it for one increment,
+//! and the owner copies a chunk only when it changes what somebody else still holds.
+
+use super::hash::Hash;
+use super::list::List;
+use super::set::Set;
+use super::sorted_set::SortedSet;
+use triomphe::Arc;
+
+/// The type of a value, as TYPE names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// Bytes; also numbers, bitmaps, HyperLogLogs.
+    String = 0,
+    /// A sequence.
+    List = 1,
+    /// Members without order.
+    Set = 2,
+    /// Members ordered by score.
+    SortedSet = 3,
+    /// Fields and their values.
+    Hash = 4,
+}
+
+impl Kind {
+    /// The word TYPE answers.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
+            Kind::Hash => "hash",
+        }
+    }
+
+    pub(super) fn from_bits(bits: u8) -> Kind {
+        [Kind::String, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash][usize::from(bits)]
+    }
+}
+
+/// A value kept outside its dict page.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A string too long for the page.
+    String(Arc<Vec<u8>>),
+    /// A list.
+    List(Arc<List>),
+    /// A set.
+    Set(Arc<Set>),
+    /// A sorted set.
+    SortedSet(Arc<SortedSet>),
+    /// A hash.
+    Hash(Arc<Hash>),
+}
+
+/// Values of more elements are freed on another thread.
+const FREE_ELSEWHERE_ELEMENTS: usize = 64;
+/// Strings of more bytes are freed on another thread.
+const FREE_ELSEWHERE_BYTES: usize = 1 << 20;
+
+impl Value {
+    /// The type.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Value::String(_) => Kind::String,
+            Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
+            Value::SortedSet(_) => Kind::SortedSet,
+            Value::Hash(_) => Kind::Hash,
+        }
+    }
+
+    /// Whether freeing it would be felt by the owner thread.
+    #[must_use]
+    pub fn is_costly_to_free(&self) -> bool {
+        match self {
+            Value::String(bytes) => bytes.capacity() > FREE_ELSEWHERE_BYTES,
+            Value::List(list) => list.len() > FREE_ELSEWHERE_ELEMENTS,
+            Value::Set(set) => set.len() > FREE_ELSEWHERE_ELEMENTS,
+            Value::SortedSet(set) => set.len() > FREE_ELSEWHERE_ELEMENTS,
+            Value::Hash(hash) => hash.len() > FREE_ELSEWHERE_ELEMENTS,
+        }
+    }
+
+    /// The number of elements; the number of bytes of a string.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Value::String(bytes) => bytes.len(),
+            Value::List(list) => list.len(),
+            Value::Set(set) => set.len(),
+            Value::SortedSet(set) => set.len(),
+            Value::Hash(hash) => hash.len(),
+        }
+    }
+
+    /// Whether nothing is in it. Collections in the keyspace never are.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A type of collection: how [`super::Db`] finds it inside a [`Value`].
+pub trait Collection: Clone {
+    /// The type's name.
+    const KIND: Kind;
+    /// The reference inside `value`, if it is of this type.
+    fn of(value: &Value) -> Option<&Arc<Self>>;
+    /// The same, to change it.
+    fn of_mut(value: &mut Value) -> Option<&mut Arc<Self>>;
+    /// Makes it a value.
+    fn into_value(self) -> Value;
+}
+
+macro_rules! collection {
+    ($type:ident, $kind:ident) => {
+        impl Collection for $type {
+            const KIND: Kind = Kind::$kind;
+
+            fn of(value: &Value) -> Option<&Arc<Self>> {
+                if let Value::$kind(inner) = value { Some(inner) } else { None }
+            }
+
+            fn of_mut(value: &mut Value) -> Option<&mut Arc<Self>> {
+                if let Value::$kind(inner) = value { Some(inner) } else { None }
+            }
+
+            fn into_value(self) -> Value {
+                Value::$kind(Arc::new(self))
+            }
+        }
+    };
+}
+
+collection!(List, List);
+collection!(Set, Set);
+collection!(SortedSet, SortedSet);
+collection!(Hash, Hash);

@@ -1,0 +1,151 @@
+//! A cursor over a command's arguments: [`Args`].
+//!
+//! A handler reads from the left what its syntax line says: `args.key()`, `args.int()?`,
+//! `args.keyword("EX")`, `args.rest()`, `args.finish()?`. The arity was checked before, so the
+//! plain readers may be used up to the arity's minimum; past it use [`Args::next`].
+
+use super::error::CommandError;
+use crate::base::number;
+use crate::resp::Argv;
+
+/// The arguments a handler has not read yet. Cheap to copy: a second pass starts from a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Args<'a> {
+    argv: Argv<'a>,
+    position: usize,
+}
+
+impl<'a> Args<'a> {
+    /// A cursor behind the command's name; `name_words` is 2 for a subcommand.
+    #[must_use]
+    pub fn new(argv: Argv<'a>, name_words: usize) -> Self {
+        Args { argv, position: name_words }
+    }
+
+    /// The whole command, its name included.
+    #[must_use]
+    pub fn argv(&self) -> Argv<'a> {
+        self.argv
+    }
+
+    /// The index in [`Args::argv`] of the next argument.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// How many arguments are left.
+    #[must_use]
+    pub fn remaining(&self) -> usize {
+        self.argv.len() - self.position.min(self.argv.len())
+    }
+
+    /// Whether all arguments are read.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.remaining() == 0
+    }
+
+    /// The next argument without reading it.
+    #[must_use]
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        self.argv.get(self.position)
+    }
+
+    /// The next argument, or a syntax error when there is none.
+    pub fn next(&mut self) -> Result<&'a [u8], CommandError> {
+        let arg = self.argv.get(self.position).ok_or(CommandError::Syntax)?;
+        self.position += 1;
+        Ok(arg)
+    }
+
+    /// The next argument, which the arity guarantees.
+    pub fn key(&mut self) -> &'a [u8] {
+        let arg = self.argv.at(self.position);
+        self.position += 1;
+        arg
+    }
+
+    /// The next argument as a 64-bit integer, else `ERR value is not an integer or out of range`.
+    pub fn int(&mut self) -> Result<i64, CommandError> {
+        number::parse_i64(self.next()?).ok_or(CommandError::NotInteger)
+    }
+
+    /// The next argument as an integer of at least 0, else `ERR value is out of range, must be positive`.
+    pub fn positive(&mut self) -> Result<i64, CommandError> {
+        self.int_in(0, i64::MAX, CommandError::NotPositive)
+    }
+
+    /// The next argument as an integer in `low..=high`, else `error`; no integer at all is `error` too.
+    pub fn int_in(&mut self, low: i64, high: i64, error: CommandError) -> Result<i64, CommandError> {
+        match number::parse_i64(self.next()?) {
+            Some(value) if (low..=high).contains(&value) => Ok(value),
+            _ => Err(error),
+        }
+    }
+
+    /// The next argument as a double, else `ERR value is not a valid float`.
+    pub fn double(&mut self) -> Result<f64, CommandError> {
+        number::parse_f64(self.next()?).ok_or(CommandError::NotFloat)
+    }
+
+    /// Reads the next argument if it is `word`, whatever its case.
+    pub fn keyword(&mut self, word: &str) -> bool {
+        let found = self.peek().is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+        self.position += usize::from(found);
+        found
+    }
+
+    /// Reads the next argument if it is `word` and at least one more follows it.
+    pub fn keyword_with_value(&mut self, word: &str) -> bool {
+        self.remaining() >= 2 && self.keyword(word)
+    }
+
+    /// All arguments that are left.
+    #[must_use]
+    pub fn rest(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
+        self.argv.skip(self.position).iter()
+    }
+
+    /// Splits off the next `count` arguments as a cursor of their own; fewer are left: a syntax error.
+    pub fn take(&mut self, count: usize) -> Result<Vec<&'a [u8]>, CommandError> {
+        if count > self.remaining() {
+            return Err(CommandError::Syntax);
+        }
+        let taken = self.rest().take(count).collect();
+        self.position += count;
+        Ok(taken)
+    }
+
+    /// Refuses what is left over with a syntax error.
+    pub fn finish(&self) -> Result<(), CommandError> {
+        if self.is_done() { Ok(()) } else { Err(CommandError::Syntax) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::OwnedArgv;
+
+    fn argv(line: &str) -> OwnedArgv {
+        OwnedArgv::from_parts(line.split(' ').map(str::as_bytes))
+    }
+
+    #[test]
+    fn reads_from_the_left_and_refuses_leftovers() {
+        let argv = argv("SET k 12 ex 5 more");
+        let mut args = Args::new(argv.as_argv(), 1);
+        assert_eq!(args.key(), b"k");
+        assert_eq!(args.int(), Ok(12));
+        assert!(!args.keyword("PX"));
+        assert!(args.keyword_with_value("EX"));
+        assert_eq!(args.positive(), Ok(5));
+        assert!(!args.keyword_with_value("MORE"), "nothing follows it");
+        assert_eq!(args.finish(), Err(CommandError::Syntax));
+        assert_eq!(args.rest().collect::<Vec<_>>(), [b"more"]);
+        assert_eq!(args.take(2), Err(CommandError::Syntax));
+        assert_eq!(args.int(), Err(CommandError::NotInteger));
+        assert!(args.is_done());
+    }
+}

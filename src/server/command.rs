@@ -1,0 +1,155 @@
+//! A command: what it says of itself ([`Spec`]) beside what it does ([`Handler`]), and the table
+//! that finds it by name.
+
+use super::args::Args;
+use super::ctx::Ctx;
+use super::error::CommandResult;
+use crate::resp::Argv;
+use crate::spec::Spec;
+use std::collections::HashMap;
+
+/// What a command does.
+pub type Handler = for<'a, 'b, 'c> fn(&'a mut Ctx<'b>, Args<'c>) -> CommandResult;
+
+/// A declared command.
+#[derive(Debug)]
+pub struct Command {
+    /// What it says of itself.
+    pub spec: Spec,
+    /// What it does; `None` for a container, which only has subcommands.
+    pub handler: Option<Handler>,
+    /// The subcommands of a container.
+    pub subcommands: &'static [Command],
+}
+
+impl Command {
+    /// A command and its handler.
+    #[must_use]
+    pub const fn new(spec: Spec, handler: Handler) -> Self {
+        Command { spec, handler: Some(handler), subcommands: &[] }
+    }
+
+    /// A container of subcommands.
+    #[must_use]
+    pub const fn container(spec: Spec, subcommands: &'static [Command]) -> Self {
+        Command { spec, handler: None, subcommands }
+    }
+
+    /// Adds subcommands to a command that also runs by itself (COMMAND).
+    #[must_use]
+    pub const fn subcommands(mut self, subcommands: &'static [Command]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// The last word of the name: `list` of `client|list`.
+    #[must_use]
+    pub fn short_name(&self) -> &'static str {
+        self.spec.name.rsplit('|').next().unwrap_or(self.spec.name)
+    }
+}
+
+/// What a name leads to.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup {
+    /// A command, or a subcommand (the second field tells how many words name it), and its
+    /// index for per-command statistics.
+    Found(&'static Command, usize, CommandIndex),
+    /// No such command.
+    Unknown,
+    /// A container without such a subcommand.
+    UnknownSubcommand(&'static Command),
+}
+
+/// A command's place in [`CommandTable::all`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandIndex(pub u16);
+
+/// Every command by its name, renames applied. Built once at start.
+#[derive(Debug)]
+pub struct CommandTable {
+    by_name: HashMap<Vec<u8>, (&'static Command, CommandIndex)>,
+    all: Vec<&'static Command>,
+}
+
+/// Longer names are unknown without a look.
+const MAX_NAME_BYTES: usize = 64;
+
+impl CommandTable {
+    /// The table of `commands`, containers first and their subcommands right behind them.
+    #[must_use]
+    pub fn new(commands: impl IntoIterator<Item = &'static Command>) -> Self {
+        let mut table = CommandTable { by_name: HashMap::new(), all: Vec::new() };
+        for command in commands {
+            let index = table.add(command);
+            let previous = table.by_name.insert(command.spec.name.as_bytes().to_vec(), (command, index));
+            assert!(previous.is_none(), "{} is declared twice", command.spec.name);
+            command.subcommands.iter().for_each(|sub| {
+                table.add(sub);
+            });
+        }
+        table
+    }
+
+    /// Applies `rename-command from to`; an empty `to` removes the command. Errors with the line
+    /// that Redis prints for a bad directive.
+    pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), &'static str> {
+        let Some(entry) = self.by_name.remove(from.to_ascii_lowercase().as_slice()) else {
+            return Err("No such command in rename-command");
+        };
+        if to.is_empty() {
+            return Ok(());
+        }
+        match self.by_name.insert(to.to_ascii_lowercase(), entry) {
+            None => Ok(()),
+            Some(_) => Err("Target command name already exists"),
+        }
+    }
+
+    /// All commands and subcommands; a [`CommandIndex`] points into it.
+    #[must_use]
+    pub fn all(&self) -> &[&'static Command] {
+        &self.all
+    }
+
+    /// The top-level commands by the names they answer to.
+    pub fn named(&self) -> impl Iterator<Item = (&[u8], &'static Command)> {
+        self.by_name.iter().map(|(name, &(command, _))| (name.as_slice(), command))
+    }
+
+    /// The command of this name, in any case.
+    #[must_use]
+    pub fn by_name(&self, name: &[u8]) -> Option<(&'static Command, CommandIndex)> {
+        let mut lower = [0; MAX_NAME_BYTES];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        self.by_name.get(&*lower).copied()
+    }
+
+    /// What `argv` calls: the command, or its subcommand when it has some.
+    #[must_use]
+    pub fn lookup(&self, argv: Argv<'_>) -> Lookup {
+        let Some((command, index)) = argv.get(0).and_then(|name| self.by_name(name)) else {
+            return Lookup::Unknown;
+        };
+        if command.subcommands.is_empty() {
+            return Lookup::Found(command, 1, index);
+        }
+        let Some(word) = argv.get(1) else { return Lookup::Found(command, 1, index) };
+        let sub = command.subcommands.iter().position(|sub| word.eq_ignore_ascii_case(sub.short_name().as_bytes()));
+        match sub {
+            Some(sub) => {
+                let offset = u16::try_from(sub).expect("a container has few subcommands");
+                Lookup::Found(&command.subcommands[sub], 2, CommandIndex(index.0 + 1 + offset))
+            }
+            None => Lookup::UnknownSubcommand(command),
+        }
+    }
+
+    fn add(&mut self, command: &'static Command) -> CommandIndex {
+        let index = CommandIndex(u16::try_from(self.all.len()).expect("there are fewer than 65536 commands"));
+        self.all.push(command);
+        index
+    }
+}
