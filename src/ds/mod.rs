@@ -1,1 +1,3 @@
 //! Containers of shared chunks: paged dict, listpack, intset, counted tree.
+
+pub mod dict;

@@ -44,7 +44,11 @@ impl AccessClock {
     /// The bits of a key used now that had `old`.
     #[must_use]
     pub fn touched(&self, old: u32, random: &mut Random) -> u32 {
-        if self.lfu { self.minutes() << 8 | self.increased(self.frequency(old), random) } else { self.seconds() }
+        if self.lfu {
+            self.minutes() << 8 | self.increased(self.frequency(old), random)
+        } else {
+            self.seconds()
+        }
     }
 
     /// Milliseconds since the last access, from LRU bits; resolution one second.

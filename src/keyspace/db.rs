@@ -19,7 +19,7 @@ use crate::base::hash::HashSeed;
 use crate::base::number;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::ds::dict::{Dict, EntryRef, NewEntry};
+use crate::ds::dict::{Dict, EntryRef, NewEntry, View};
 use thiserror::Error;
 use triomphe::Arc;
 
@@ -83,7 +83,7 @@ impl Default for Limits {
             set_max_intset_entries: 512,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
-            seed: HashSeed::default(),
+            seed: HashSeed([0; 16]),
         }
     }
 }
@@ -95,7 +95,7 @@ pub enum Garbage {
     /// One big value.
     Value(Value),
     /// A whole database.
-    Dict(Box<Dict<Value>>),
+    Dict(Box<View<Value>>),
 }
 
 /// Counters and facts an accessor leaves behind; `server/` reads and empties them.
@@ -202,7 +202,7 @@ impl Db {
     pub fn new(index: DbIndex, limits: Limits, random_seed: u64) -> Self {
         Db {
             index,
-            dict: Dict::new(limits.seed),
+            dict: Dict::new(limits.seed.0),
             now: UnixMillis::default(),
             access: AccessClock::default(),
             limits,
@@ -405,7 +405,11 @@ impl Db {
 
     /// Changes a string in place, a missing one from empty; the deadline stays. The edited string
     /// must not be empty. Errors with `WrongType`. Source: APPEND, SETRANGE, SETBIT.
-    pub fn edit_string<R>(&mut self, key: &[u8], edit: impl FnOnce(&mut Vec<u8>) -> R) -> Result<R, WrongType> {
+    pub fn edit_string<R>(
+        &mut self,
+        key: &[u8],
+        edit: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> Result<R, WrongType> {
         let hash = self.dict.hash(key);
         if self.alive(hash, key)
             && let Some(entry) = self.dict.get_mut_hashed(hash, key)
@@ -487,8 +491,9 @@ impl Db {
         if !self.alive(hash, key) {
             return None;
         }
-        let removed = self.dict.take_hashed(hash, key)?;
-        Some(Stored { payload: removed.payload, object: removed.object, deadline: removed.deadline.map(UnixMillis) })
+        let payload = self.dict.get_hashed(hash, key)?.payload.to_vec();
+        let removed = self.dict.remove_hashed(hash, key)?;
+        Some(Stored { payload, object: removed.object, deadline: removed.deadline.map(UnixMillis) })
     }
 
     /// A copy of what `key` holds; collections are shared until one side changes. Source: COPY.
@@ -505,9 +510,17 @@ impl Db {
     /// Puts what [`Db::take`] gave under `key`, whatever it held.
     pub fn put(&mut self, key: &[u8], stored: Stored) {
         let hash = self.dict.hash(key);
-        self.discard_object(hash, key);
         let deadline = stored.deadline.map(|deadline| deadline.0);
-        self.dict.insert_hashed(hash, key, NewEntry { deadline, payload: &[&stored.payload], object: stored.object });
+        let new = NewEntry { deadline, payload: &[&stored.payload], object: stored.object };
+        let replaced = self.dict.insert_hashed(hash, key, new);
+        self.discard(replaced.and_then(|replaced| replaced.object));
+    }
+
+    /// Whether `key` holds a collection without elements: what a handler that took some out may
+    /// leave behind for a moment.
+    pub fn is_empty_collection(&self, key: &[u8]) -> bool {
+        let object = self.dict.get(key).and_then(|entry| entry.object);
+        object.is_some_and(|object| object.kind() != Kind::String && object.is_empty())
     }
 
     /// Sets or removes a deadline. Returns whether the key exists.
@@ -527,7 +540,7 @@ impl Db {
     /// Removes every key; what was there is left to be freed elsewhere. Returns how many.
     pub fn flush(&mut self) -> usize {
         let keys = self.dict.len();
-        let old = std::mem::replace(&mut self.dict, Dict::new(self.limits.seed));
+        let old = self.dict.clear();
         if keys > 0 {
             self.facts.garbage.push(Garbage::Dict(Box::new(old)));
         }
@@ -542,7 +555,7 @@ impl Db {
     /// The state of all keys at this moment; costs one reference per page.
     #[must_use]
     pub fn snapshot(&self) -> DbSnapshot {
-        DbSnapshot { index: self.index, dict: self.dict.clone() }
+        DbSnapshot { index: self.index, view: self.dict.view(), deadlines: self.dict.deadlines_len() }
     }
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────
@@ -559,11 +572,12 @@ impl Db {
         if self.keeps_expired || self.dict.next_deadline().is_none_or(|next| next > self.now.0) {
             return 0;
         }
-        let due = self.dict.take_due(self.now.0, max);
+        let due = self.dict.due(self.now.0, max);
         let count = due.len();
-        for (key, object) in due {
-            self.facts.garbage.extend(object.filter(Value::is_costly_to_free).map(Garbage::Value));
-            self.facts.expired.push(key);
+        for key in due {
+            let hash = self.dict.hash(&key);
+            self.remove_hashed(hash, &key);
+            self.facts.expired.push(key.into_vec());
         }
         count
     }
@@ -618,24 +632,22 @@ impl Db {
             Ttl::At(deadline) => Some(deadline.0),
         };
         let header = self.header(Kind::String, coding);
-        self.discard_object(hash, key);
         let long = bytes.len() > MAX_INLINE_STRING;
         let object = long.then(|| Value::String(Arc::new(bytes.to_vec())));
         let inline = if long { &[][..] } else { bytes };
-        self.dict.insert_hashed(hash, key, NewEntry { deadline, payload: &[&header, inline], object });
+        let replaced =
+            self.dict.insert_hashed(hash, key, NewEntry { deadline, payload: &[&header, inline], object });
+        self.discard(replaced.and_then(|replaced| replaced.object));
     }
 
-    /// Leaves a big value about to be overwritten to be freed elsewhere.
-    fn discard_object(&mut self, hash: u64, key: &[u8]) {
-        let object = self.dict.get_hashed(hash, key).and_then(|entry| entry.object);
-        if let Some(object) = object.filter(|object| object.is_costly_to_free()).cloned() {
-            self.facts.garbage.push(Garbage::Value(object));
-        }
+    /// Leaves a big value to be freed elsewhere; a small one goes at once.
+    fn discard(&mut self, object: Option<Value>) {
+        self.facts.garbage.extend(object.filter(Value::is_costly_to_free).map(Garbage::Value));
     }
 
     fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
-        let Some(removed) = self.dict.take_hashed(hash, key) else { return false };
-        self.facts.garbage.extend(removed.object.filter(Value::is_costly_to_free).map(Garbage::Value));
+        let Some(removed) = self.dict.remove_hashed(hash, key) else { return false };
+        self.discard(removed.object);
         true
     }
 
@@ -650,31 +662,32 @@ impl Db {
 pub struct DbSnapshot {
     /// Its number.
     pub index: DbIndex,
-    dict: Dict<Value>,
+    view: View<Value>,
+    deadlines: usize,
 }
 
 impl DbSnapshot {
     /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.dict.len()
+        self.view.len()
     }
 
     /// Whether there was no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.dict.is_empty()
+        self.view.is_empty()
     }
 
     /// How many keys have a deadline.
     #[must_use]
     pub fn deadlines_len(&self) -> usize {
-        self.dict.deadlines_len()
+        self.deadlines
     }
 
     /// All keys in hash order.
     pub fn iter(&self) -> impl Iterator<Item = KeyView<'_>> {
-        self.dict.iter().map(KeyView::of)
+        self.view.iter().map(KeyView::of)
     }
 }
 

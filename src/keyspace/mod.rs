@@ -12,7 +12,9 @@ pub mod sorted_set;
 mod value;
 
 pub use access::AccessClock;
-pub use db::{Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Stored, StringCoding, Ttl, ValueRef, WrongType};
+pub use db::{
+    Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Stored, StringCoding, Ttl, ValueRef, WrongType,
+};
 pub use hash::Hash;
 pub use list::List;
 pub use set::Set;
@@ -34,7 +36,9 @@ impl Keyspace {
     /// `databases` empty databases, positioned on number 0.
     #[must_use]
     pub fn new(databases: u16, limits: Limits, random_seed: u64) -> Self {
-        let make = |index: u16| Box::new(Db::new(DbIndex(index), limits, random_seed.wrapping_add(u64::from(index))));
+        let make = |index: u16| {
+            Box::new(Db::new(DbIndex(index), limits, random_seed.wrapping_add(u64::from(index))))
+        };
         let mut others: Vec<_> = (0..databases.max(1)).map(|index| Some(make(index))).collect();
         let current = others[0].take().expect("there is at least one database");
         Keyspace { current, others }
@@ -51,7 +55,8 @@ impl Keyspace {
         if self.current.index() == index {
             return;
         }
-        let next = self.others[usize::from(index.0)].take().expect("only the current database's place is empty");
+        let next =
+            self.others[usize::from(index.0)].take().expect("only the current database's place is empty");
         let previous = std::mem::replace(&mut self.current, next);
         let place = usize::from(previous.index().0);
         self.others[place] = Some(previous);

@@ -1,10 +1,11 @@
 //! The wire: the only room that knows what a RESP byte looks like.
 //!
 //! [`argv`] holds commands as they travel (one buffer plus ranges), [`reply`] writes answers in a
-//! client's protocol, `request` turns bytes into commands.
+//! client's protocol, [`value`] reads answers back, `request` turns bytes into commands.
 
 pub mod argv;
 pub mod reply;
+pub mod value;
 
 pub use argv::{Argv, OwnedArgv, Requests};
 pub use reply::{Protocol, Reply};

@@ -137,7 +137,8 @@ impl CommandTable {
             return Lookup::Found(command, 1, index);
         }
         let Some(word) = argv.get(1) else { return Lookup::Found(command, 1, index) };
-        let sub = command.subcommands.iter().position(|sub| word.eq_ignore_ascii_case(sub.short_name().as_bytes()));
+        let sub =
+            command.subcommands.iter().position(|sub| word.eq_ignore_ascii_case(sub.short_name().as_bytes()));
         match sub {
             Some(sub) => {
                 let offset = u16::try_from(sub).expect("a container has few subcommands");

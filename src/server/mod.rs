@@ -1,1 +1,253 @@
-//! The one who knows all parts: runs commands and keeps the books.
+//! The one who knows all parts: [`Server`] runs commands and keeps the books.
+//!
+//! It touches nothing: the engine gives it events ([`Server::connect`], [`Server::requests`],
+//! [`Server::disconnect`], [`Server::signal`], …) between [`Server::begin_turn`] and
+//! [`Server::end_turn`], and takes bytes ([`Server::take_outputs`]) and [`Task`]s from it. Its only
+//! clock is the [`Clock`] it was given.
+//!
+//! Read [`Ctx`] first (what a handler works with), then `call` (the door every command passes) and
+//! `changed` (what follows from a change). What needs two parts is a sentence in this room.
+
+pub mod args;
+pub mod blocking;
+mod call;
+mod changed;
+pub mod command;
+mod cron;
+pub mod ctx;
+pub mod error;
+mod gate;
+pub mod persistence;
+pub mod propagate;
+pub mod session;
+pub mod shutdown;
+pub mod stats;
+pub mod task;
+
+pub use args::Args;
+pub use blocking::{BlockOn, TimeoutReply, Waiters};
+pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
+pub use ctx::{Ctx, Origin};
+pub use error::{CommandError, CommandResult};
+pub use persistence::Persistence;
+pub use propagate::{Effect, Propagation};
+pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};
+pub use shutdown::{Shutdown, ShutdownSave, Signal};
+pub use stats::Stats;
+pub use task::{SaveJob, SaveReason, SaveReport, Task};
+
+use crate::base::hash::HashSeed;
+use crate::base::random::Random;
+use crate::base::time::UnixMillis;
+use crate::config::Config;
+use crate::keyspace::{AccessClock, Keyspace, Limits};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The version of Redis whose behaviour this is.
+pub const REDIS_VERSION: &str = "7.0.15";
+/// Our own version.
+pub const PYREDIS_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where the server reads time. The engine's is the system's; a test's is advanced by hand.
+pub trait Clock {
+    /// Microseconds since the epoch.
+    fn wall_us(&self) -> i64;
+    /// Nanoseconds of a clock that never goes back.
+    fn monotonic_ns(&self) -> u64;
+}
+
+/// What a server is made from.
+pub struct Setup {
+    /// The parameters.
+    pub config: Config,
+    /// The configuration file, for INFO and CONFIG REWRITE; empty without one.
+    pub config_file: String,
+    /// The program's path, for INFO.
+    pub executable: String,
+    /// The process.
+    pub pid: u32,
+    /// Where time is read.
+    pub clock: Box<dyn Clock>,
+    /// Seeds every choice; a test gives the same one to replay a run.
+    pub random_seed: u64,
+    /// Seeds the hash tables.
+    pub hash_seed: HashSeed,
+    /// Limits shared with the workers.
+    pub limits: Arc<WireLimits>,
+}
+
+/// Everything a handler can reach besides the keyspace.
+pub struct Parts {
+    /// The parameters.
+    pub config: Config,
+    /// The configuration file; empty without one.
+    pub config_file: String,
+    /// The program's path.
+    pub executable: String,
+    /// The process.
+    pub pid: u32,
+    /// 40 random hexadecimal digits, new at each start.
+    pub run_id: String,
+    /// All commands by name.
+    pub commands: CommandTable,
+    /// All clients but the one whose command runs.
+    pub clients: Clients,
+    /// Who waits for which key.
+    pub waiters: Waiters,
+    /// Counters.
+    pub stats: Stats,
+    /// Effects on their way to the append-only file and replicas.
+    pub propagation: Propagation,
+    /// Saving.
+    pub persistence: Persistence,
+    /// A requested stop.
+    pub shutdown: Option<Shutdown>,
+    /// What the engine is to do.
+    pub tasks: Vec<Task>,
+    /// Chance.
+    pub random: Random,
+    /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
+    pub active_expire: bool,
+    /// Whether the data set is being loaded.
+    pub loading: bool,
+    /// Set after CONFIG SET, so that the next turn begins with [`Server::apply_config`].
+    pub config_changed: bool,
+    /// The time of this turn.
+    pub now: UnixMillis,
+    /// When the server was made.
+    pub started: UnixMillis,
+    /// Where time is read.
+    pub clock: Box<dyn Clock>,
+    /// Limits shared with the workers.
+    pub limits: Arc<WireLimits>,
+    next_cron: UnixMillis,
+    last_lap_ns: u64,
+}
+
+impl Parts {
+    /// Nanoseconds since the last call. Commands of a turn run back to back, so one reading of
+    /// the clock ends one command and begins the next.
+    pub(crate) fn lap_ns(&mut self) -> u64 {
+        let now = self.clock.monotonic_ns();
+        let lap = now.saturating_sub(self.last_lap_ns);
+        self.last_lap_ns = now;
+        lap
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Parts")
+            .field("clients", &self.clients.len())
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The state machine. There is one, on one thread.
+#[derive(Debug)]
+pub struct Server {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// All else.
+    pub parts: Parts,
+}
+
+impl Server {
+    /// A server with no data and no clients. `rename-command` lines of the configuration are
+    /// applied to `commands`; a bad one is the error.
+    pub fn new(setup: Setup, mut commands: CommandTable) -> Result<Server, String> {
+        for (from, to) in &setup.config.rename_command {
+            commands.rename(from.as_bytes(), to.as_bytes())?;
+        }
+        let mut random = Random::new(setup.random_seed);
+        let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
+        let limits = Limits { seed: setup.hash_seed, ..Limits::default() };
+        let now = UnixMillis(setup.clock.wall_us() / 1000);
+        let mut server = Server {
+            keyspace: Keyspace::new(databases, limits, random.u64()),
+            parts: Parts {
+                config: setup.config,
+                config_file: setup.config_file,
+                executable: setup.executable,
+                pid: setup.pid,
+                run_id: random.hex(40),
+                stats: Stats::new(commands.all().len()),
+                commands,
+                clients: Clients::default(),
+                waiters: Waiters::default(),
+                propagation: Propagation::default(),
+                persistence: Persistence { last_save: now, ..Persistence::default() },
+                shutdown: None,
+                tasks: Vec::new(),
+                random,
+                active_expire: true,
+                loading: false,
+                config_changed: false,
+                now,
+                started: now,
+                last_lap_ns: setup.clock.monotonic_ns(),
+                clock: setup.clock,
+                limits: setup.limits,
+                next_cron: now,
+            },
+        };
+        server.keyspace.freeze(now);
+        server.apply_config();
+        Ok(server)
+    }
+
+    /// Gives every part the parameters it goes by.
+    pub fn apply_config(&mut self) {
+        let config = &self.parts.config;
+        let seed = self.keyspace.limits().seed;
+        self.keyspace.set_limits(Limits {
+            list_max_listpack_size: config.list_max_listpack_size,
+            hash_max_listpack_entries: config.hash_max_listpack_entries as usize,
+            hash_max_listpack_value: config.hash_max_listpack_value as usize,
+            set_max_intset_entries: config.set_max_intset_entries as usize,
+            zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
+            zset_max_listpack_value: config.zset_max_listpack_value as usize,
+            seed,
+        });
+        self.keyspace.set_access(AccessClock::default());
+        let limits = &self.parts.limits;
+        limits.max_bulk_bytes.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
+        limits.query_buffer_bytes.store(config.client_query_buffer_limit as usize, Ordering::Relaxed);
+        limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
+    }
+
+    /// A client has connected.
+    pub fn connect(&mut self, id: ClientId, connection: Connection) {
+        self.parts.stats.connections += 1;
+        let open = self.parts.config.requirepass.is_empty();
+        self.parts.clients.insert(Session::new(id, connection, open, self.parts.now));
+    }
+
+    /// A connection was refused for `maxclients`.
+    pub fn rejected_connection(&mut self) {
+        self.parts.stats.rejected_connections += 1;
+    }
+
+    /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
+    pub fn take_outputs(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        self.parts.clients.drain_output(take);
+    }
+
+    /// What the engine is to do, in order.
+    pub fn take_tasks(&mut self) -> Vec<Task> {
+        std::mem::take(&mut self.parts.tasks)
+    }
+}
+
+impl Default for WireLimits {
+    fn default() -> Self {
+        WireLimits {
+            max_bulk_bytes: AtomicUsize::new(512 << 20),
+            query_buffer_bytes: AtomicUsize::new(1 << 30),
+            max_clients: AtomicUsize::new(10_000),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The real [`Server`] in memory, for tests of commands: no socket, no thread, a clock moved by hand.
+//!
+//! Answers are shown as `redis-cli` shows them, so that a test reads like a session.
+
+use super::table;
+use crate::base::hash::HashSeed;
+use crate::base::text::{quote, split_args};
+use crate::config::Config;
+use crate::resp::value::Value;
+use crate::resp::{OwnedArgv, Requests};
+use crate::server::{ClientId, Clock, Close, Connection, Server, Setup};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A clock that stands still until it is moved. Microseconds since the epoch.
+#[derive(Debug)]
+struct HandClock(Rc<Cell<i64>>);
+
+impl Clock for HandClock {
+    fn wall_us(&self) -> i64 {
+        self.0.get()
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.0.get().unsigned_abs() * 1000
+    }
+}
+
+/// A server with clients that need no sockets.
+pub struct TestServer {
+    /// The server under test.
+    pub server: Server,
+    clock: Rc<Cell<i64>>,
+    outputs: BTreeMap<ClientId, Vec<u8>>,
+    /// Clients the server has asked to close.
+    pub closed: Vec<ClientId>,
+}
+
+impl TestServer {
+    /// A server with the default configuration and one client, number 1. Its effects are recorded.
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// The same with a changed configuration.
+    pub fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        let clock = Rc::new(Cell::new(1_700_000_000_000_000));
+        let mut config = Config::default();
+        configure(&mut config);
+        let setup = Setup {
+            config,
+            config_file: String::new(),
+            executable: "pyredis".to_string(),
+            pid: 1,
+            clock: Box::new(HandClock(Rc::clone(&clock))),
+            random_seed: 7,
+            hash_seed: HashSeed([3; 16]),
+            limits: std::sync::Arc::default(),
+        };
+        let server = Server::new(setup, table()).expect("the default configuration is valid");
+        let mut test = TestServer { server, clock, outputs: BTreeMap::new(), closed: Vec::new() };
+        test.server.parts.propagation.subscribe();
+        test.connect(1);
+        test
+    }
+
+    /// Connects client `id`.
+    pub fn connect(&mut self, id: u64) {
+        self.server.begin_turn();
+        let connection =
+            Connection { addr: format!("127.0.0.1:{}", 10_000 + id), fd: 8, ..Connection::default() };
+        self.server.connect(ClientId(id), connection);
+    }
+
+    /// Disconnects client `id`.
+    pub fn disconnect(&mut self, id: u64) {
+        self.server.disconnect(ClientId(id));
+        self.collect();
+    }
+
+    /// Sends a line of words (quoted as in redis-cli) as client 1 and shows the answers.
+    pub fn run(&mut self, line: &str) -> String {
+        self.run_as(1, line)
+    }
+
+    /// Sends a line as client `id` and shows the answers; empty while it is parked.
+    pub fn run_as(&mut self, id: u64, line: &str) -> String {
+        let words = split_args(line.as_bytes()).expect("quotes are balanced");
+        let argv = OwnedArgv::from_parts(words.iter().map(Vec::as_slice));
+        self.send(id, &argv);
+        self.output_of(id)
+    }
+
+    /// Sends a command of any bytes as client 1 and shows the answers.
+    pub fn run_args(&mut self, words: &[&[u8]]) -> String {
+        self.send(1, &OwnedArgv::from_parts(words.iter().copied()));
+        self.output_of(1)
+    }
+
+    /// Sends a command as client 1 and gives the raw bytes of the answer.
+    pub fn raw(&mut self, line: &str) -> String {
+        let words = split_args(line.as_bytes()).expect("quotes are balanced");
+        self.send(1, &OwnedArgv::from_parts(words.iter().map(Vec::as_slice)));
+        String::from_utf8_lossy(&self.outputs.remove(&ClientId(1)).unwrap_or_default()).into_owned()
+    }
+
+    /// What arrived for client `id` since it was last asked, as redis-cli shows it.
+    pub fn output_of(&mut self, id: u64) -> String {
+        let bytes = self.outputs.remove(&ClientId(id)).unwrap_or_default();
+        let mut rest = &bytes[..];
+        let mut shown = Vec::new();
+        while !rest.is_empty() {
+            let (value, used) = Value::parse(rest).expect("the server writes RESP").expect("whole answers");
+            shown.push(value.to_string());
+            rest = &rest[used..];
+        }
+        shown.join("\n")
+    }
+
+    /// Moves the clock and lets the server do what is due.
+    pub fn advance(&mut self, ms: i64) {
+        self.clock.set(self.clock.get() + ms * 1000);
+        self.server.begin_turn();
+        self.server.end_turn();
+        self.collect();
+    }
+
+    /// What was propagated since the last call: commands joined by ` | `, words as they are,
+    /// quoted where they are not plain.
+    pub fn effects(&mut self) -> String {
+        let bytes = self.server.parts.propagation.take_bytes();
+        let mut rest = &bytes[..];
+        let mut shown = Vec::new();
+        while !rest.is_empty() {
+            let (value, used) = Value::parse(rest).expect("effects are RESP").expect("whole effects");
+            let Value::Array(words) = value else { panic!("an effect is an array") };
+            let words = words.iter().map(|word| match word {
+                Value::Bulk(bytes)
+                    if bytes.iter().all(|byte| byte.is_ascii_graphic()) && !bytes.is_empty() =>
+                {
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+                Value::Bulk(bytes) => String::from_utf8_lossy(&quote(bytes)).into_owned(),
+                other => panic!("an effect's word is a bulk string, not {other}"),
+            });
+            shown.push(words.collect::<Vec<_>>().join(" "));
+            rest = &rest[used..];
+        }
+        shown.join(" | ")
+    }
+
+    fn send(&mut self, id: u64, argv: &OwnedArgv) {
+        self.server.begin_turn();
+        self.server.requests(ClientId(id), Requests::single(argv.clone()));
+        self.server.end_turn();
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        let (outputs, closed) = (&mut self.outputs, &mut self.closed);
+        self.server.take_outputs(|id, bytes, close| {
+            outputs.entry(id).or_default().append(bytes);
+            if close != Close::No {
+                closed.push(id);
+            }
+        });
+    }
+}

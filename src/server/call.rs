@@ -1,0 +1,302 @@
+//! The door every command passes: look up, admit, run, keep the books.
+//!
+//! [`Server::requests`] takes what one read brought. Each command is a unit: after it, expired
+//! keys are settled, effects are encoded, and clients parked on keys that became ready are
+//! served, so that they see the state right after the change they waited for.
+
+use super::args::Args;
+use super::blocking::{BlockOn, Parked, TimeoutReply};
+use super::changed;
+use super::command::{Command, CommandIndex, Lookup};
+use super::ctx::{Ctx, Origin};
+use super::error::CommandError;
+use super::gate;
+use super::propagate::Effect;
+use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
+use super::{Parts, Server};
+use crate::keyspace::Keyspace;
+use crate::resp::{Argv, Reply, Requests};
+
+impl Server {
+    /// Runs what one read of a client brought, in order; what stands behind a command that parks
+    /// the client waits with it.
+    pub fn requests(&mut self, id: ClientId, batch: Requests) {
+        let Some(mut session) = self.parts.clients.take(id) else { return };
+        if session.close == Close::No {
+            session.last_interaction = self.parts.now;
+            if session.parked.is_some() || !session.pending.is_empty() {
+                self.queue_behind_parked(&mut session, batch, 0);
+            } else {
+                self.run_batch(&mut session, batch, 0);
+            }
+        }
+        self.parts.clients.put_back(session);
+        self.serve_ready();
+    }
+
+    /// Runs one command for `session`: a unit of its own.
+    fn run_batch(&mut self, session: &mut Session, batch: Requests, first: usize) {
+        let mut out = std::mem::take(&mut session.outbox);
+        for index in first..batch.len() {
+            self.execute(session, batch.get(index), &mut out);
+            if session.close != Close::No {
+                break;
+            }
+            if session.parked.is_some() {
+                session.outbox = out;
+                return self.queue_behind_parked(session, batch, index + 1);
+            }
+        }
+        if let Some(line) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
+            log::debug!("Protocol error from client {}: {line}", session.connection.addr);
+            Reply::new(&mut out, session.protocol).error(line);
+            session.close = Close::AfterFlush;
+        }
+        // What the commands delivered to their own client goes behind their answers.
+        out.append(&mut session.outbox);
+        session.outbox = out;
+    }
+
+    fn queue_behind_parked(&mut self, session: &mut Session, batch: Requests, first: usize) {
+        if first < batch.len() || batch.failure.is_some() {
+            session.pending.push_back((batch, first));
+        }
+        let limit = usize::try_from(self.parts.config.client_query_buffer_limit).unwrap_or(usize::MAX);
+        if session.pending_bytes() > limit {
+            log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
+            session.close = Close::Now;
+        }
+    }
+
+    /// One command of a client, with all that follows from it.
+    fn execute(&mut self, session: &mut Session, argv: Argv<'_>, out: &mut Vec<u8>) {
+        let mark = out.len();
+        let muted = matches!(session.reply_mode, ReplyMode::Off | ReplyMode::Skip);
+        match find(&mut self.parts, session, argv) {
+            Err(error) => reject(&mut self.parts, None, &error, session, out),
+            Ok((command, words, index)) => match gate::admit(&mut self.parts, session, command, argv.len()) {
+                Err(error) => reject(&mut self.parts, Some(index), &error, session, out),
+                Ok(()) => {
+                    session.last_command = Some(command);
+                    let entry = (command, words, index);
+                    call(&mut self.keyspace, &mut self.parts, session, out, entry, argv, Origin::Client);
+                    if let Some(parked) = &session.parked {
+                        self.parts.waiters.park(session.id, parked);
+                    }
+                }
+            },
+        }
+        if muted {
+            out.truncate(mark);
+        }
+        session.reply_mode = match session.reply_mode {
+            ReplyMode::SkipNext => ReplyMode::Skip,
+            ReplyMode::Skip => ReplyMode::On,
+            mode => mode,
+        };
+        self.end_unit();
+    }
+
+    /// Settles what the unit left behind.
+    pub(super) fn end_unit(&mut self) {
+        changed::settle_all(&mut self.keyspace, &mut self.parts);
+        if self.parts.propagation.is_wanted() {
+            self.parts.propagation.end_unit();
+        }
+    }
+
+    /// Runs parked commands whose keys changed, oldest waiter first, until nothing more is ready.
+    pub(super) fn serve_ready(&mut self) {
+        while let Some(((db, key), clients)) = self.parts.waiters.next_ready() {
+            for id in clients {
+                if self.keyspace.db(db).is_none_or(|db| db.peek(&key).is_none()) {
+                    break;
+                }
+                self.retry(id);
+            }
+        }
+    }
+
+    /// Runs a parked command again; the client keeps its place if it still cannot be served.
+    fn retry(&mut self, id: ClientId) {
+        let Some(mut session) = self.parts.clients.take(id) else { return };
+        if let Some(parked) = session.parked.take() {
+            let mut out = std::mem::take(&mut session.outbox);
+            let db = std::mem::replace(&mut session.db, parked.db);
+            let argv = parked.argv.as_argv();
+            if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
+                call(
+                    &mut self.keyspace,
+                    &mut self.parts,
+                    &mut session,
+                    &mut out,
+                    entry,
+                    argv,
+                    Origin::Unparked,
+                );
+            }
+            session.db = db;
+            out.append(&mut session.outbox);
+            session.outbox = out;
+            self.end_unit();
+            if session.parked.is_some() {
+                session.parked = Some(parked);
+            } else {
+                self.parts.waiters.unpark(id, &parked);
+                self.resume(&mut session);
+            }
+        }
+        self.parts.clients.put_back(session);
+    }
+
+    /// Runs what waited behind a command that is no longer parked.
+    fn resume(&mut self, session: &mut Session) {
+        while session.parked.is_none() && session.close == Close::No {
+            let Some((batch, first)) = session.pending.pop_front() else { break };
+            self.run_batch(session, batch, first);
+        }
+    }
+
+    /// Ends a client's wait with the answer `write` gives, and goes on with its requests.
+    pub fn complete(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
+        let Some(mut session) = self.parts.clients.take(id) else { return };
+        if let Some(parked) = session.parked.take() {
+            self.parts.waiters.unpark(id, &parked);
+            let mut out = std::mem::take(&mut session.outbox);
+            let mark = out.len();
+            write(&mut self.parts, &mut Reply::new(&mut out, session.protocol));
+            if session.reply_mode != ReplyMode::On {
+                out.truncate(mark);
+            }
+            session.outbox = out;
+            self.resume(&mut session);
+        }
+        self.parts.clients.put_back(session);
+        self.serve_ready();
+    }
+
+    /// Answers those whose time is over.
+    pub(super) fn time_out_parked(&mut self) {
+        while let Some(id) = self.parts.waiters.timed_out(self.parts.now) {
+            let reply = self
+                .parts
+                .clients
+                .get(id)
+                .and_then(|session| session.parked.as_ref())
+                .map(|p| p.timeout_reply);
+            self.complete(id, |_, out| match reply {
+                Some(TimeoutReply::Null) => out.null(),
+                Some(TimeoutReply::NullArray) | None => out.null_array(),
+            });
+        }
+    }
+
+    /// Forgets a client that is gone; what it waited for is left for others.
+    pub fn disconnect(&mut self, id: ClientId) {
+        let Some(session) = self.parts.clients.remove(id) else { return };
+        if let Some(parked) = &session.parked {
+            self.parts.waiters.unpark(id, parked);
+        }
+        self.parts.stats.count_gone(&session);
+    }
+}
+
+type Entry = (&'static Command, usize, CommandIndex);
+
+/// Finds the command `argv` names. A client that repeats itself pays for one comparison.
+fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
+    let name = argv.at(0);
+    if let Some(cache) = &session.lookup_cache
+        && cache.name.get(..usize::from(cache.len)) == Some(name)
+    {
+        return Ok((cache.command, 1, cache.index));
+    }
+    match server.commands.lookup(argv) {
+        Lookup::Found(command, words, index) => {
+            let mut cache = LookupCache { name: [0; 16], len: 0, command, index };
+            if command.subcommands.is_empty()
+                && words == 1
+                && let Some(place) = cache.name.get_mut(..name.len())
+            {
+                place.copy_from_slice(name);
+                cache.len = name.len() as u8;
+                session.lookup_cache = Some(cache);
+            }
+            Ok((command, words, index))
+        }
+        lookup => Err(gate::not_found(lookup, argv)),
+    }
+}
+
+fn reject(
+    server: &mut Parts,
+    index: Option<CommandIndex>,
+    error: &CommandError,
+    session: &Session,
+    out: &mut Vec<u8>,
+) {
+    if let Some(index) = index {
+        server.stats.command(index).rejected += 1;
+    }
+    let line = error.to_string();
+    server.stats.count_error(line.as_bytes());
+    Reply::new(out, session.protocol).error(&line);
+}
+
+/// Runs an admitted command: the handler, its error line, counters, dirty count and effect.
+/// Nested commands (EXEC, scripts) come here too.
+pub(super) fn call(
+    db: &mut Keyspace,
+    server: &mut Parts,
+    session: &mut Session,
+    out: &mut Vec<u8>,
+    (command, words, index): Entry,
+    argv: Argv<'_>,
+    origin: Origin,
+) {
+    let handler = command.handler.expect("the gate refuses containers");
+    db.select(session.db);
+    let mark = out.len();
+    let now = server.now;
+    let reply = Reply::new(out, session.protocol);
+    let mut ctx = Ctx {
+        db: &mut *db,
+        reply,
+        session,
+        server: &mut *server,
+        effect: Effect::Verbatim,
+        now,
+        origin,
+        command,
+        changes: 0,
+    };
+    let result = handler(&mut ctx, Args::new(argv, words));
+    if let Err(error) = &result {
+        ctx.reply.cut(mark);
+        ctx.reply.error(&error.to_string());
+    }
+    let (effect, changes) = (ctx.effect, ctx.changes);
+    let failed = out.get(mark) == Some(&b'-');
+    if failed {
+        let line = out[mark + 1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
+        server.stats.count_error(line);
+    }
+    changed::settle(db, server);
+    if changes > 0 || matches!(effect, Effect::Instead(_)) {
+        server.propagation.push_effect(db.index(), argv, effect);
+    }
+    let ns = server.lap_ns();
+    server.stats.commands += 1;
+    let stat = server.stats.command(index);
+    stat.calls += 1;
+    stat.ns += ns;
+    stat.failed += u64::from(failed);
+}
+
+impl Parked {
+    /// Whether other commands can wake it.
+    #[must_use]
+    pub fn waits_for_keys(&self) -> bool {
+        matches!(self.on, BlockOn::Keys(_))
+    }
+}

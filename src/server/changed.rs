@@ -1,0 +1,45 @@
+//! What follows from a change of a key. Handlers come here through [`Ctx::changed`](super::Ctx).
+
+use super::Parts;
+use crate::config::NotifyClasses;
+use crate::keyspace::{Db, DbIndex, Keyspace};
+use crate::resp::OwnedArgv;
+
+/// Keeps the books for one changed key of the current database.
+pub(super) fn key_changed(db: &mut Db, server: &mut Parts, class: NotifyClasses, event: &str, key: &[u8]) {
+    settle(db, server);
+    server.persistence.dirty += 1;
+    server.waiters.signal(db.index(), key);
+    notify(server, db.index(), class, event, key);
+}
+
+/// Publishes a keyspace event, if the configuration wants its class.
+pub(super) fn notify(server: &mut Parts, _db: DbIndex, class: NotifyClasses, _event: &str, _key: &[u8]) {
+    if !server.config.notify_keyspace_events.intersects(class) {
+        return;
+    }
+    // The channels `__keyspace@N__` and `__keyevent@N__` have no subscribers before pub/sub exists.
+}
+
+/// Acts on what the accessors of one database found out: expired keys are counted, announced and
+/// propagated as deleted, before whatever the running command does.
+pub(super) fn settle(db: &mut Db, server: &mut Parts) {
+    if db.facts.expired.is_empty() {
+        return;
+    }
+    let lazy = server.config.lazyfree_lazy_expire;
+    for key in std::mem::take(&mut db.facts.expired) {
+        server.stats.expired_keys += 1;
+        server.persistence.dirty += 1;
+        if server.propagation.is_wanted() {
+            let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
+            server.propagation.push(db.index(), OwnedArgv::from_parts([verb, &key]));
+        }
+        notify(server, db.index(), NotifyClasses::EXPIRED, "expired", &key);
+    }
+}
+
+/// [`settle`] for every database, at the end of a unit.
+pub(super) fn settle_all(keyspace: &mut Keyspace, server: &mut Parts) {
+    keyspace.iter_mut().for_each(|db| settle(db, server));
+}

@@ -1,0 +1,141 @@
+//! What happens by itself: expiry, timeouts, save points, samples.
+
+use super::task::{SaveJob, SaveReason, SaveReport, Task};
+use super::{Server, changed};
+use crate::base::time::UnixMillis;
+
+/// Between two runs of the periodic work.
+const CRON_MS: i64 = 100;
+/// Due keys removed in one turn; the next turn goes on at once, after the clients' events.
+const MAX_EXPIRED_PER_TURN: usize = 400;
+
+impl Server {
+    /// Begins a turn: freezes the time, expires what is due, answers timeouts, does the periodic
+    /// work when it is time for it.
+    pub fn begin_turn(&mut self) {
+        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
+        self.parts.lap_ns();
+        if now != self.parts.now {
+            self.parts.now = now;
+            self.keyspace.freeze(now);
+        }
+        if self.parts.config_changed {
+            self.parts.config_changed = false;
+            self.apply_config();
+        }
+        self.expire_due();
+        self.time_out_parked();
+        if self.parts.next_cron <= now {
+            self.parts.next_cron = now.saturating_add_ms(CRON_MS);
+            self.cron();
+        }
+    }
+
+    /// Ends a turn: what is to be freed leaves for another thread.
+    pub fn end_turn(&mut self) {
+        let garbage = self.keyspace.take_garbage();
+        if !garbage.is_empty() {
+            self.parts.tasks.push(Task::Free(garbage));
+        }
+    }
+
+    /// How long until [`Server::begin_turn`] has something to do without an event, milliseconds.
+    #[must_use]
+    pub fn next_wake_ms(&self) -> u64 {
+        let mut next = self.parts.next_cron;
+        if self.parts.active_expire {
+            next = self.keyspace.next_deadline().map_or(next, |deadline| next.min(deadline));
+        }
+        next = self.parts.waiters.next_deadline().map_or(next, |deadline| next.min(deadline));
+        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
+        u64::try_from(next.0 - now.0).unwrap_or(0)
+    }
+
+    fn expire_due(&mut self) {
+        if !self.parts.active_expire || self.parts.loading {
+            return;
+        }
+        let mut left = MAX_EXPIRED_PER_TURN;
+        for db in self.keyspace.iter_mut() {
+            left -= db.expire_due(left);
+            changed::settle(db, &mut self.parts);
+            if left == 0 {
+                break;
+            }
+        }
+        if self.parts.propagation.is_wanted() && left < MAX_EXPIRED_PER_TURN {
+            self.parts.propagation.end_unit();
+        }
+    }
+
+    fn cron(&mut self) {
+        let now = self.parts.now;
+        let commands = self.parts.stats.commands;
+        self.parts.stats.rate.sample(commands, now.0);
+        if self.parts.persistence.is_due(&self.parts.config, now) && !self.parts.persistence.shutting_down {
+            log::info!("{} changes since the last save. Saving...", self.parts.persistence.dirty);
+            self.save(SaveReason::Background);
+        }
+        self.close_idle_clients();
+        self.continue_shutdown();
+    }
+
+    /// Takes a snapshot of this moment and has it written.
+    pub fn save(&mut self, reason: SaveReason) {
+        let snapshot = self.keyspace.snapshot();
+        let parts = &mut self.parts;
+        parts.persistence.begin(reason, parts.now);
+        parts.tasks.push(Task::Save(SaveJob {
+            reason,
+            snapshot,
+            path: parts.config.dbfilename.clone(),
+            compress: parts.config.rdbcompression,
+            checksum: parts.config.rdbchecksum,
+        }));
+    }
+
+    /// Notes how a save ended and goes on with whatever waited for it.
+    pub fn saved(&mut self, report: &SaveReport) {
+        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
+        self.parts.persistence.end(report, now);
+        match &report.result {
+            Ok(()) => log::info!("DB saved on disk"),
+            Err(error) => log::warn!("Failed saving the DB: {error}"),
+        }
+        match report.reason {
+            SaveReason::Background => {}
+            SaveReason::Command(client) => {
+                let saved = report.result.is_ok();
+                self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
+            }
+            SaveReason::Reload(client) => match &report.result {
+                Ok(()) => {
+                    self.parts.tasks.push(Task::Load { path: self.parts.config.dbfilename.clone(), client })
+                }
+                Err(_) => {
+                    self.complete(client, |_, reply| reply.error("ERR Error trying to load the RDB dump"))
+                }
+            },
+            SaveReason::Shutdown => self.shutdown_saved(report.result.is_ok()),
+        }
+    }
+
+    fn close_idle_clients(&mut self) {
+        let timeout_ms = self.parts.config.timeout.saturating_mul(1000);
+        if timeout_ms == 0 {
+            return;
+        }
+        let now = self.parts.now;
+        let idle: Vec<_> = self
+            .parts
+            .clients
+            .iter()
+            .filter(|session| session.parked.is_none() && now.0 - session.last_interaction.0 > timeout_ms)
+            .map(|session| session.id)
+            .collect();
+        for id in idle {
+            log::debug!("Closing idle client");
+            self.parts.clients.close(id, super::session::Close::AfterFlush);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a handler works with: [`Ctx`], a struct of disjoint rooms.
+//!
+//! The fields are public and separate so that a handler can hold a value of `db` while it writes
+//! to `reply`. The methods are the doors of the house: [`Ctx::changed`] says that a key changed,
+//! [`Ctx::block`] parks the client, the `effect` methods say what is propagated.
+
+use super::Parts;
+use super::blocking::{BlockOn, Parked, TimeoutReply};
+use super::changed;
+use super::command::Command;
+use super::error::CommandError;
+use super::propagate::Effect;
+use super::session::Session;
+use crate::base::time::UnixMillis;
+use crate::config::NotifyClasses;
+use crate::keyspace::Keyspace;
+use crate::resp::{Argv, OwnedArgv, Reply};
+
+/// Where a command comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client's connection.
+    Client,
+    /// A parked command that is tried again.
+    Unparked,
+    /// EXEC, which must not block.
+    Transaction,
+    /// A script or function, which must not block.
+    Script,
+    /// The append-only file at start.
+    AofLoad,
+    /// The primary this server replicates.
+    Primary,
+}
+
+/// The rooms a handler may enter. See the module.
+#[derive(Debug)]
+pub struct Ctx<'a> {
+    /// The keyspace, positioned on the session's database.
+    pub db: &'a mut Keyspace,
+    /// Where the answer goes.
+    pub reply: Reply<'a>,
+    /// The client.
+    pub session: &'a mut Session,
+    /// Everything else the server owns.
+    pub server: &'a mut Parts,
+    /// What is propagated if something changed.
+    pub effect: Effect,
+    /// The time of this turn.
+    pub now: UnixMillis,
+    /// Where the command comes from.
+    pub origin: Origin,
+    /// The running command.
+    pub command: &'static Command,
+    /// How many changes the handler reported.
+    pub changes: u64,
+}
+
+impl Ctx<'_> {
+    /// Says that `key` of the current database changed, and what happened to it. This alone keeps
+    /// the books: dirty count, watchers, tracking, notifications, waking parked clients.
+    pub fn changed(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
+        self.changes += 1;
+        changed::key_changed(self.db, self.server, class, event, key);
+    }
+
+    /// As [`Ctx::changed`], with `count` changes on the dirty counter: a command that removed
+    /// several elements of one key.
+    pub fn changed_by(&mut self, count: u64, class: NotifyClasses, event: &str, key: &[u8]) {
+        if count > 0 {
+            self.changes += count - 1;
+            self.server.persistence.dirty += count - 1;
+            self.changed(class, event, key);
+        }
+    }
+
+    /// As [`Ctx::changed`], for a command that took elements out of a collection: an emptied key
+    /// is removed, with its `del` event. Returns whether it was.
+    pub fn shrunk(&mut self, class: NotifyClasses, event: &str, key: &[u8]) -> bool {
+        self.changed(class, event, key);
+        let emptied = self.db.is_empty_collection(key);
+        if emptied {
+            self.db.remove(key);
+            changed::notify(self.server, self.db.index(), NotifyClasses::GENERIC, "del", key);
+        }
+        emptied
+    }
+
+    /// An event for subscribers of notifications, when no key changed or a second event belongs
+    /// to a change already reported.
+    pub fn notify(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
+        changed::notify(self.server, self.db.index(), class, event, key);
+    }
+
+    /// Parks the client with this command until one of `keys` changes or `deadline` passes.
+    /// The handler returns right after it, without an answer. In a transaction or a script
+    /// nothing can be waited for: the timeout's answer is given at once.
+    pub fn block_on_keys<'k>(
+        &mut self,
+        argv: Argv<'_>,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+        deadline: Option<UnixMillis>,
+        timeout_reply: TimeoutReply,
+    ) {
+        match self.origin {
+            Origin::Client | Origin::Unparked => {
+                let keys = keys.into_iter().map(<[u8]>::to_vec).collect();
+                self.park(BlockOn::Keys(keys), argv.to_owned(), deadline, timeout_reply);
+            }
+            Origin::Transaction | Origin::Script | Origin::AofLoad | Origin::Primary => match timeout_reply {
+                TimeoutReply::NullArray => self.reply.null_array(),
+                TimeoutReply::Null => self.reply.null(),
+            },
+        }
+    }
+
+    /// Parks the client until the server completes a task for it.
+    pub fn block_on_task(&mut self) {
+        self.park(BlockOn::Task, OwnedArgv::default(), None, TimeoutReply::Null);
+    }
+
+    /// Propagates this instead of the command itself.
+    pub fn propagate_instead<'p>(&mut self, parts: impl IntoIterator<Item = &'p [u8]>) {
+        if self.server.propagation.is_wanted() {
+            self.effect.replace(OwnedArgv::from_parts(parts));
+        }
+    }
+
+    /// Propagates nothing, although something changed.
+    pub fn propagate_nothing(&mut self) {
+        self.effect = Effect::Nothing;
+    }
+
+    /// The error of a subcommand or option that `HELP` would explain.
+    #[must_use]
+    pub fn unknown_subcommand(&self, word: &[u8]) -> CommandError {
+        let container = self.command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase();
+        let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
+        CommandError::line(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
+        ))
+    }
+
+    fn park(
+        &mut self,
+        on: BlockOn,
+        argv: OwnedArgv,
+        deadline: Option<UnixMillis>,
+        timeout_reply: TimeoutReply,
+    ) {
+        let db = self.db.index();
+        self.session.parked = Some(Parked { on, deadline, timeout_reply, argv, db });
+    }
+}

@@ -1,0 +1,90 @@
+//! May this command run? A fixed order of small checks, the order of Redis's `processCommand`.
+
+use super::Parts;
+use super::command::{Command, Lookup};
+use super::error::CommandError;
+use super::session::Session;
+use crate::resp::Argv;
+use crate::spec::{ADMIN, LOADING, NO_AUTH, PROTECTED, WRITE};
+
+/// Longest part of a client's words that an error line repeats, bytes.
+const MAX_QUOTED_BYTES: usize = 128;
+
+/// The error of a name that leads nowhere.
+pub(super) fn not_found(lookup: Lookup, argv: Argv<'_>) -> CommandError {
+    match lookup {
+        Lookup::UnknownSubcommand(container) => {
+            let word = quoted(argv.get(1).unwrap_or_default(), MAX_QUOTED_BYTES);
+            let name = container.spec.name.to_ascii_uppercase();
+            CommandError::line(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
+        }
+        _ => unknown_command(argv),
+    }
+}
+
+fn unknown_command(argv: Argv<'_>) -> CommandError {
+    let mut args = String::new();
+    for arg in argv.skip(1).iter() {
+        if args.len() >= MAX_QUOTED_BYTES {
+            break;
+        }
+        args.push_str(&format!("'{}' ", quoted(arg, MAX_QUOTED_BYTES - args.len())));
+    }
+    let name = quoted(argv.at(0), MAX_QUOTED_BYTES);
+    CommandError::line(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+}
+
+/// The start of a client's word as C prints it: up to `limit` bytes and the first NUL.
+fn quoted(word: &[u8], limit: usize) -> String {
+    let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len()).min(limit);
+    String::from_utf8_lossy(&word[..end]).into_owned()
+}
+
+/// Whether `session` may run `command` now.
+pub(super) fn admit(
+    server: &mut Parts,
+    session: &Session,
+    command: &'static Command,
+    argc: usize,
+) -> Result<(), CommandError> {
+    let spec = &command.spec;
+    if !spec.accepts(argc) || command.handler.is_none() {
+        return Err(CommandError::Arity(spec.name.into()));
+    }
+    if spec.flags.contains(PROTECTED) {
+        protected(server, session, spec.name)?;
+    }
+    if !session.authenticated && !spec.flags.contains(NO_AUTH) {
+        return Err(CommandError::NoAuth);
+    }
+    if server.loading && !spec.flags.contains(LOADING) {
+        return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
+    }
+    if spec.flags.contains(WRITE) && server.persistence.refuses_writes(&server.config) {
+        return Err(CommandError::fixed(MISCONF));
+    }
+    debug_assert!(!spec.flags.contains(ADMIN) || session.authenticated, "ADMIN commands need AUTH");
+    Ok(())
+}
+
+const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+     Commands that may modify the data set are disabled, because this instance is configured to report errors during \
+     writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details \
+     about the RDB error.";
+
+/// DEBUG and MODULE are guarded by parameters of their own.
+fn protected(server: &Parts, session: &Session, name: &str) -> Result<(), CommandError> {
+    let container = name.split('|').next().unwrap_or(name);
+    let (setting, parameter) = match container {
+        "debug" => (server.config.enable_debug_command, "enable-debug-command"),
+        _ => (server.config.enable_module_command, "enable-module-command"),
+    };
+    if setting.admits(session.connection.is_local()) {
+        return Ok(());
+    }
+    Err(CommandError::line(format!(
+        "ERR {} command not allowed. If the {parameter} option is set to \"local\", you can run it from a local \
+         connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+        container.to_ascii_uppercase()
+    )))
+}

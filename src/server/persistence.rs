@@ -1,0 +1,70 @@
+//! When to save, and how saving went. The files themselves belong to `rdb` and the engine.
+
+use super::task::{SaveReason, SaveReport};
+use crate::base::time::UnixMillis;
+use crate::config::Config;
+
+/// A failed background save is tried again after this many seconds at the earliest.
+const RETRY_SECS: i64 = 5;
+
+/// The state of persistence.
+#[derive(Debug, Default)]
+pub struct Persistence {
+    /// Changes since the last successful save.
+    pub dirty: u64,
+    /// `dirty` when the running save took its snapshot.
+    pub dirty_at_save: u64,
+    /// Why a save runs, if one does.
+    pub running: Option<SaveReason>,
+    /// When the running save began.
+    pub started: UnixMillis,
+    /// When the last successful save ended.
+    pub last_save: UnixMillis,
+    /// When the last background save was tried.
+    pub last_try: UnixMillis,
+    /// Whether the last background save failed.
+    pub last_failed: bool,
+    /// How long the last save took, seconds; `None` before the first.
+    pub last_duration_secs: Option<i64>,
+    /// Saves done since the start.
+    pub saves: u64,
+    /// A shutdown is under way; it waits for its save.
+    pub shutting_down: bool,
+}
+
+impl Persistence {
+    /// Whether one of the save points is due.
+    #[must_use]
+    pub fn is_due(&self, config: &Config, now: UnixMillis) -> bool {
+        let may_try = !self.last_failed || now.secs() - self.last_try.secs() > RETRY_SECS;
+        let since = now.secs() - self.last_save.secs();
+        let due = config.save.iter().any(|point| self.dirty >= point.changes && since > point.seconds);
+        self.running.is_none() && may_try && due
+    }
+
+    /// Whether writes are refused because the last background save failed.
+    #[must_use]
+    pub fn refuses_writes(&self, config: &Config) -> bool {
+        self.last_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty()
+    }
+
+    /// Notes that a save begins now.
+    pub fn begin(&mut self, reason: SaveReason, now: UnixMillis) {
+        self.running = Some(reason);
+        self.started = now;
+        self.last_try = now;
+        self.dirty_at_save = self.dirty;
+    }
+
+    /// Notes how the running save ended.
+    pub fn end(&mut self, report: &SaveReport, now: UnixMillis) {
+        self.running = None;
+        self.last_duration_secs = Some(now.secs() - self.started.secs());
+        self.last_failed = report.result.is_err();
+        if report.result.is_ok() {
+            self.dirty -= self.dirty_at_save.min(self.dirty);
+            self.last_save = now;
+            self.saves += 1;
+        }
+    }
+}

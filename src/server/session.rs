@@ -1,0 +1,284 @@
+//! What the server knows of one client: [`Session`]; and of all of them: [`Clients`].
+
+use super::blocking::Parked;
+use super::command::{Command, CommandIndex};
+use crate::base::time::UnixMillis;
+use crate::keyspace::DbIndex;
+use crate::resp::{Protocol, Requests};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// A client's number, as CLIENT ID answers it: counted from 1 in the order of acceptance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// What the threads above and the server tell each other about one connection.
+#[derive(Debug, Default)]
+pub struct ClientGauges {
+    /// Set by the server: larger requests are taken only after AUTH.
+    pub authenticated: AtomicBool,
+    /// Set by the worker: bytes read that are no complete command yet.
+    pub query_buffer: AtomicUsize,
+    /// Set by the worker: room left in that buffer, bytes.
+    pub query_buffer_free: AtomicUsize,
+    /// Set by the writer: bytes handed over that the socket has not taken.
+    pub pending_output: AtomicUsize,
+    /// Bytes read from the client so far.
+    pub read_bytes: AtomicU64,
+    /// Bytes written to the client so far.
+    pub written_bytes: AtomicU64,
+}
+
+/// Limits the workers keep while they read; the server sets them from the configuration.
+#[derive(Debug)]
+pub struct WireLimits {
+    /// `proto-max-bulk-len`, bytes.
+    pub max_bulk_bytes: AtomicUsize,
+    /// `client-query-buffer-limit`, bytes.
+    pub query_buffer_bytes: AtomicUsize,
+    /// `maxclients`.
+    pub max_clients: AtomicUsize,
+}
+
+/// Where a client comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Connection {
+    /// `127.0.0.1:5000`; the path and `:0` for a unix socket.
+    pub addr: String,
+    /// Our end of the connection.
+    pub laddr: String,
+    /// The file descriptor, for CLIENT LIST; -1 for a client without a socket.
+    pub fd: i32,
+    /// Whether it came through the unix socket.
+    pub unix: bool,
+    /// Shared with the threads that read and write it.
+    pub gauges: Arc<ClientGauges>,
+}
+
+impl Connection {
+    /// Whether it comes from this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.unix || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")
+    }
+}
+
+/// Whether and when a connection ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Close {
+    /// It stays.
+    #[default]
+    No,
+    /// After what was written has left.
+    AfterFlush,
+    /// At once.
+    Now,
+}
+
+/// What CLIENT REPLY asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// Answers are sent.
+    #[default]
+    On,
+    /// No answers until further notice.
+    Off,
+    /// The next command's answer is not sent.
+    SkipNext,
+    /// This command's answer is not sent.
+    Skip,
+}
+
+/// One client.
+#[derive(Debug)]
+pub struct Session {
+    /// Its number.
+    pub id: ClientId,
+    /// Where it comes from.
+    pub connection: Connection,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol it speaks.
+    pub protocol: Protocol,
+    /// CLIENT SETNAME; empty without a name.
+    pub name: Vec<u8>,
+    /// The ACL user's name.
+    pub user: Vec<u8>,
+    /// Whether commands other than AUTH and HELLO are admitted.
+    pub authenticated: bool,
+    /// CLIENT REPLY.
+    pub reply_mode: ReplyMode,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// Answers on their way out.
+    pub outbox: Vec<u8>,
+    /// Whether the connection ends.
+    pub close: Close,
+    /// Set while the client waits for something; its further requests queue up.
+    pub parked: Option<Parked>,
+    /// Requests behind a parked command: the batch and the next command in it.
+    pub pending: VecDeque<(Requests, usize)>,
+    /// When it connected.
+    pub created: UnixMillis,
+    /// When it last sent a command.
+    pub last_interaction: UnixMillis,
+    /// The last command, for CLIENT LIST.
+    pub last_command: Option<&'static Command>,
+    /// Whether the engine was told that there is something to send.
+    pub(super) is_listed_for_output: bool,
+    pub(super) lookup_cache: Option<LookupCache>,
+}
+
+/// The last name looked up and what it led to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LookupCache {
+    pub(super) name: [u8; 16],
+    pub(super) len: u8,
+    pub(super) command: &'static Command,
+    pub(super) index: CommandIndex,
+}
+
+impl Session {
+    /// A client that has just connected.
+    #[must_use]
+    pub fn new(id: ClientId, connection: Connection, authenticated: bool, now: UnixMillis) -> Self {
+        connection.gauges.authenticated.store(authenticated, Ordering::Relaxed);
+        Session {
+            id,
+            connection,
+            db: DbIndex::default(),
+            protocol: Protocol::default(),
+            name: Vec::new(),
+            user: b"default".to_vec(),
+            authenticated,
+            reply_mode: ReplyMode::On,
+            no_evict: false,
+            outbox: Vec::new(),
+            close: Close::No,
+            parked: None,
+            pending: VecDeque::new(),
+            created: now,
+            last_interaction: now,
+            last_command: None,
+            is_listed_for_output: false,
+            lookup_cache: None,
+        }
+    }
+
+    /// Admits or shuts out commands, here and in the worker that reads for the client.
+    pub fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+        self.connection.gauges.authenticated.store(authenticated, Ordering::Release);
+    }
+
+    /// Bytes of answers held: here and in the writer.
+    #[must_use]
+    pub fn output_bytes(&self) -> usize {
+        self.outbox.len() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of requests that wait behind a parked command.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.iter().map(|(batch, _)| batch.heap_bytes()).sum()
+    }
+}
+
+/// All clients by number. The one whose command runs is taken out for that time.
+#[derive(Debug, Default)]
+pub struct Clients {
+    by_id: BTreeMap<ClientId, Option<Box<Session>>>,
+    output: Vec<ClientId>,
+}
+
+impl Clients {
+    /// How many are connected, the one taken out included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// All but the one taken out, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.by_id.values().filter_map(Option::as_deref)
+    }
+
+    /// All but the one taken out, by number, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.by_id.values_mut().filter_map(Option::as_deref_mut)
+    }
+
+    /// A client that is not taken out.
+    #[must_use]
+    pub fn get(&self, id: ClientId) -> Option<&Session> {
+        self.by_id.get(&id)?.as_deref()
+    }
+
+    /// A client that is not taken out, to change it.
+    pub fn get_mut(&mut self, id: ClientId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id)?.as_deref_mut()
+    }
+
+    /// Appends `bytes` to a client's answers. Returns whether the client is there to get them.
+    pub fn deliver(&mut self, id: ClientId, bytes: &[u8]) -> bool {
+        let Some(Some(session)) = self.by_id.get_mut(&id) else { return false };
+        session.outbox.extend_from_slice(bytes);
+        Self::list(&mut self.output, session);
+        true
+    }
+
+    /// Ends a client's connection.
+    pub fn close(&mut self, id: ClientId, close: Close) {
+        if let Some(Some(session)) = self.by_id.get_mut(&id) {
+            session.close = close;
+            Self::list(&mut self.output, session);
+        }
+    }
+
+    pub(super) fn insert(&mut self, session: Session) {
+        self.by_id.insert(session.id, Some(Box::new(session)));
+    }
+
+    pub(super) fn take(&mut self, id: ClientId) -> Option<Box<Session>> {
+        self.by_id.get_mut(&id)?.take()
+    }
+
+    /// Puts back what [`Clients::take`] gave, and lists it if it has something to send.
+    pub(super) fn put_back(&mut self, mut session: Box<Session>) {
+        if !session.outbox.is_empty() || session.close != Close::No {
+            Self::list(&mut self.output, &mut session);
+        }
+        let id = session.id;
+        if let Some(place) = self.by_id.get_mut(&id) {
+            *place = Some(session);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
+        self.by_id.remove(&id).flatten()
+    }
+
+    /// Hands every client with something to send, or to close, to `take`.
+    pub(super) fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        for id in std::mem::take(&mut self.output) {
+            if let Some(Some(session)) = self.by_id.get_mut(&id) {
+                session.is_listed_for_output = false;
+                take(id, &mut session.outbox, session.close);
+            }
+        }
+    }
+
+    fn list(output: &mut Vec<ClientId>, session: &mut Session) {
+        if !session.is_listed_for_output {
+            session.is_listed_for_output = true;
+            output.push(session.id);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Stopping in order: save where save points are set, then ask the engine to end the process.
+
+use super::Server;
+use super::session::ClientId;
+use super::task::{SaveReason, Task};
+
+/// What the process was told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+    /// SIGHUP: reopen the log file.
+    Hangup,
+}
+
+/// How SHUTDOWN treats the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShutdownSave {
+    /// Save if save points are set.
+    #[default]
+    Default,
+    /// Save in any case.
+    Save,
+    /// Do not save.
+    NoSave,
+}
+
+/// A request to stop.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shutdown {
+    /// Whether to save.
+    pub save: ShutdownSave,
+    /// Stop even if saving fails.
+    pub force: bool,
+    /// The client that asked; it gets an answer only when the server does not stop.
+    pub client: Option<ClientId>,
+}
+
+impl Server {
+    /// Acts on a signal.
+    pub fn signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::Hangup => self.parts.tasks.push(Task::ReopenLog),
+            Signal::Terminate => {
+                log::warn!("Received SIGTERM scheduling shutdown...");
+                self.parts.shutdown.get_or_insert_default();
+            }
+            Signal::Interrupt => {
+                log::warn!("Received SIGINT scheduling shutdown...");
+                self.parts.shutdown.get_or_insert_default();
+            }
+        }
+        self.continue_shutdown();
+    }
+
+    /// Takes the next step of a requested shutdown: a running save ends first.
+    pub(super) fn continue_shutdown(&mut self) {
+        let Some(request) = self.parts.shutdown else { return };
+        if self.parts.persistence.shutting_down || self.parts.persistence.running.is_some() {
+            return;
+        }
+        self.parts.persistence.shutting_down = true;
+        log::warn!("User requested shutdown...");
+        let wanted = match request.save {
+            ShutdownSave::Save => true,
+            ShutdownSave::NoSave => false,
+            ShutdownSave::Default => !self.parts.config.save.is_empty(),
+        };
+        if wanted {
+            log::info!("Saving the final RDB snapshot before exiting.");
+            self.save(SaveReason::Shutdown);
+        } else {
+            self.stop();
+        }
+    }
+
+    pub(super) fn shutdown_saved(&mut self, saved: bool) {
+        let request = self.parts.shutdown.unwrap_or_default();
+        if saved || request.force {
+            return self.stop();
+        }
+        log::warn!("Error trying to save the DB, can't exit.");
+        self.abort_shutdown();
+    }
+
+    /// Gives a shutdown up; the client that asked for it is told. Returns whether there was one.
+    pub fn abort_shutdown(&mut self) -> bool {
+        let Some(request) = self.parts.shutdown.take() else { return false };
+        self.parts.persistence.shutting_down = false;
+        if let Some(client) = request.client {
+            self.complete(client, |_, reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
+        }
+        true
+    }
+
+    fn stop(&mut self) {
+        log::warn!("Redis is now ready to exit, bye bye...");
+        self.parts.tasks.push(Task::Stop { exit_code: 0 });
+    }
+}

@@ -1,0 +1,140 @@
+//! Plain counters: what INFO, COMMAND STATS and the exporters read.
+
+use super::command::CommandIndex;
+use super::session::Session;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// What is counted for one command.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommandStat {
+    /// Times it ran, failures included.
+    pub calls: u64,
+    /// Time it took, nanoseconds.
+    pub ns: u64,
+    /// Times it was refused before it ran.
+    pub rejected: u64,
+    /// Times it ran and failed.
+    pub failed: u64,
+}
+
+/// Most different error codes kept apart; a flood of made-up codes cannot grow the table.
+const MAX_ERROR_CODES: usize = 128;
+
+/// Counters since the start or the last CONFIG RESETSTAT.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Connections accepted.
+    pub connections: u64,
+    /// Connections refused for `maxclients`.
+    pub rejected_connections: u64,
+    /// Commands run.
+    pub commands: u64,
+    /// Keys removed because their time had come.
+    pub expired_keys: u64,
+    /// Keys removed for `maxmemory`.
+    pub evicted_keys: u64,
+    /// Error lines sent.
+    pub errors: u64,
+    /// Bytes read from clients that are gone.
+    pub read_bytes: u64,
+    /// Bytes written to clients that are gone.
+    pub written_bytes: u64,
+    /// Clients closed for their output buffer.
+    pub output_limit_disconnections: u64,
+    /// Error lines sent, by code.
+    pub errors_by_code: BTreeMap<String, u64>,
+    /// Commands by [`CommandIndex`].
+    pub by_command: Vec<CommandStat>,
+    /// Snapshots loaded or saved are not reset; see `persistence`.
+    pub rate: Rate,
+}
+
+impl Stats {
+    /// Counters for a table of `commands` commands.
+    #[must_use]
+    pub fn new(commands: usize) -> Self {
+        Stats { by_command: vec![CommandStat::default(); commands], ..Stats::default() }
+    }
+
+    /// Forgets everything counted so far. Source: CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        *self = Stats::new(self.by_command.len());
+    }
+
+    /// The counters of one command.
+    pub fn command(&mut self, index: CommandIndex) -> &mut CommandStat {
+        &mut self.by_command[usize::from(index.0)]
+    }
+
+    /// Keeps the byte counts of a client that is gone.
+    pub fn count_gone(&mut self, session: &Session) {
+        self.read_bytes += session.connection.gauges.read_bytes.load(Ordering::Relaxed);
+        self.written_bytes += session.connection.gauges.written_bytes.load(Ordering::Relaxed);
+    }
+
+    /// Counts an error line, given without its `-`.
+    pub fn count_error(&mut self, line: &[u8]) {
+        self.errors += 1;
+        let code = line.split(|&byte| byte == b' ').next().unwrap_or_default();
+        let code = String::from_utf8_lossy(code);
+        if let Some(count) = self.errors_by_code.get_mut(&*code) {
+            *count += 1;
+        } else if self.errors_by_code.len() < MAX_ERROR_CODES {
+            self.errors_by_code.insert(code.into_owned(), 1);
+        }
+    }
+}
+
+/// Samples of a counter, ten a second, averaged: `instantaneous_ops_per_sec`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rate {
+    samples: [u64; Rate::SAMPLES],
+    next: usize,
+    last_count: u64,
+    last_ms: i64,
+}
+
+impl Rate {
+    const SAMPLES: usize = 16;
+
+    /// Takes a sample of a counter that stands at `count` now.
+    pub fn sample(&mut self, count: u64, now_ms: i64) {
+        let elapsed = u64::try_from(now_ms - self.last_ms).unwrap_or(0);
+        if self.last_ms > 0 && elapsed > 0 {
+            self.samples[self.next] = count.saturating_sub(self.last_count) * 1000 / elapsed;
+            self.next = (self.next + 1) % Self::SAMPLES;
+        }
+        self.last_count = count;
+        self.last_ms = now_ms;
+    }
+
+    /// The average of the samples, per second.
+    #[must_use]
+    pub fn per_second(&self) -> u64 {
+        self.samples.iter().sum::<u64>() / Self::SAMPLES as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_code_up_to_a_bound() {
+        let mut stats = Stats::new(0);
+        stats.count_error(b"WRONGTYPE Operation against");
+        stats.count_error(b"WRONGTYPE again");
+        (0..1000).for_each(|n| stats.count_error(format!("E{n} x").as_bytes()));
+        assert_eq!(stats.errors_by_code["WRONGTYPE"], 2);
+        assert_eq!(stats.errors_by_code.len(), MAX_ERROR_CODES);
+        assert_eq!(stats.errors, 1002);
+    }
+
+    #[test]
+    fn a_steady_rate_is_reported_once_all_samples_are_taken() {
+        let mut rate = Rate::default();
+        (1..=17).for_each(|n| rate.sample(n * 50, i64::try_from(n).expect("small") * 100));
+        assert_eq!(rate.per_second(), 500);
+    }
+}
