@@ -4,17 +4,39 @@
 //! Command files do not import each other; what two families share is a type in `keyspace/` or a
 //! helper here.
 
+pub mod connection;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
 
-use crate::server::{Command, CommandTable};
+use crate::keyspace::DbIndex;
+use crate::server::{Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
-const GROUPS: &[&[Command]] = &[string::COMMANDS];
+const GROUPS: &[&[Command]] = &[connection::COMMANDS, string::COMMANDS];
 
 /// Every command by its name.
 #[must_use]
 pub fn table() -> CommandTable {
     CommandTable::new(GROUPS.iter().copied().flatten())
+}
+
+/// What HELP answers for a container: its subcommands, their syntax and what they are for.
+fn help(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
+    let mut lines = vec![format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
+    for sub in subcommands.iter().filter(|sub| sub.short_name() != "help") {
+        let name = sub.short_name().to_ascii_uppercase();
+        lines.push(format!("{name} {}", crate::spec::syntax::plain(sub.spec.syntax)).trim_end().to_string());
+        lines.push(format!("    {}", sub.spec.summary));
+    }
+    lines.push("HELP".to_string());
+    lines.push("    Prints this help.".to_string());
+    ctx.reply.array(lines.len());
+    lines.iter().for_each(|line| ctx.reply.simple(line));
+}
+
+/// The database a client names by number; beyond `databases` it is an error.
+fn db_index(ctx: &Ctx<'_>, index: i64) -> Result<DbIndex, CommandError> {
+    let index = u16::try_from(index).map_err(|_| CommandError::DbIndexOutOfRange)?;
+    if usize::from(index) < ctx.db.databases() { Ok(DbIndex(index)) } else { Err(CommandError::DbIndexOutOfRange) }
 }

@@ -32,6 +32,7 @@ impl Server {
         }
         self.parts.clients.put_back(session);
         self.serve_ready();
+        self.unblock_requested();
     }
 
     /// Runs one command for `session`: a unit of its own.

@@ -106,6 +106,9 @@ pub struct Parts {
     pub shutdown: Option<Shutdown>,
     /// What the engine is to do.
     pub tasks: Vec<Task>,
+    /// Parked clients that CLIENT UNBLOCK named, and whether they get an error; acted on at the
+    /// end of the unit.
+    pub unblock_requests: Vec<(ClientId, bool)>,
     /// Chance.
     pub random: Random,
     /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
@@ -182,6 +185,7 @@ impl Server {
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 shutdown: None,
                 tasks: Vec::new(),
+                unblock_requests: Vec::new(),
                 random,
                 active_expire: true,
                 loading: false,

@@ -1,0 +1,453 @@
+//! CLIENT: what is known of connections, and how to end or rename them.
+
+use crate::commands::help;
+use crate::resp::Reply;
+use crate::server::{Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, ReplyMode, Session};
+use crate::spec::*;
+use std::sync::atomic::Ordering;
+
+/// The subcommands of CLIENT.
+pub(super) const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("client|getname", Group::Connection, 2, "")
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .since("2.6.9")
+            .summary("Tells the name of this connection."),
+        client_getname,
+    ),
+    Command::new(
+        Spec::new("client|help", Group::Connection, 2, "")
+            .flags(&[LOADING, STALE])
+            .since("5.0.0")
+            .summary("Describes the subcommands."),
+        client_help,
+    ),
+    Command::new(
+        Spec::new("client|id", Group::Connection, 2, "")
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .since("5.0.0")
+            .summary("Tells the number of this connection."),
+        client_id,
+    ),
+    Command::new(
+        Spec::new("client|info", Group::Connection, 2, "")
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .since("6.2.0")
+            .summary("Describes this connection.")
+            .tips(&["nondeterministic_output"]),
+        client_info,
+    ),
+    Command::new(
+        Spec::new(
+            "client|kill",
+            Group::Connection,
+            -3,
+            "<ip:port!2.8.12 | <[ID client-id^2.8.12] | [TYPE <NORMAL | MASTER^3.2.0 | SLAVE | \
+            REPLICA^5.0.0 | PUBSUB>@normal_master_slave_pubsub^2.8.12] | [USER username] | \
+            [ADDR ip:port] | [LADDR ip:port^6.2.0] | [SKIPME yes/no]>@new-format [<[ID \
+            client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] \
+            | [ADDR ip:port] | [LADDR ip:port] | [SKIPME yes/no]> ...]>@filter",
+        )
+        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+        .since("2.4.0")
+        .complexity("O(N), N: connections.")
+        .summary("Closes connections.")
+        .history(&[
+            ("2.8.12", "Filters."),
+            ("2.8.12", "The filter `ID`."),
+            ("3.2.0", "The type `master`."),
+            ("5.0.0", "The type `replica`; `slave` means the same."),
+            ("6.2.0", "The filter `LADDR`."),
+        ]),
+        client_kill,
+    ),
+    Command::new(
+        Spec::new(
+            "client|list",
+            Group::Connection,
+            -2,
+            "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>^5.0.0] [ID (client-id [client-id \
+            ...])@id^6.2.0]",
+        )
+        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+        .since("2.4.0")
+        .complexity("O(N), N: connections.")
+        .summary("Describes all connections, or some.")
+        .tips(&["nondeterministic_output"])
+        .history(&[
+            ("2.8.12", "Field `id`."),
+            ("5.0.0", "The filter `TYPE`."),
+            ("6.0.0", "Field `user`."),
+            ("6.2.0", "Fields `argv-mem`, `tot-mem`, `laddr`, `redir`; the filter `ID`."),
+            ("7.0.0", "Fields `resp`, `multi-mem`, `rbs`, `rbp`."),
+            ("7.0.3", "Field `ssub`."),
+        ]),
+        client_list,
+    ),
+    Command::new(
+        Spec::new("client|no-evict", Group::Connection, 3, "<ON | OFF>@enabled")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("7.0.0")
+            .summary("Protects this connection from eviction, or no longer."),
+        client_no_evict,
+    ),
+    Command::new(
+        Spec::new("client|reply", Group::Connection, 3, "<ON | OFF | SKIP>")
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .since("3.2.0")
+            .summary("Turns the replies of this connection on or off."),
+        client_reply,
+    ),
+    Command::new(
+        Spec::new("client|setname", Group::Connection, 3, "connection-name")
+            .flags(&[NOSCRIPT, LOADING, STALE])
+            .since("2.6.9")
+            .summary("Names this connection."),
+        client_setname,
+    ),
+    Command::new(
+        Spec::new("client|unblock", Group::Connection, -3, "client-id [TIMEOUT | ERROR]")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("5.0.0")
+            .complexity("O(log(N)), N: connections.")
+            .summary("Wakes a client that waits in a blocking command."),
+        client_unblock,
+    ),
+];
+fn client_id(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.integer(i64::try_from(ctx.session.id.0).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+fn client_getname(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.bulk_or_null(Some(&ctx.session.name[..]).filter(|name| !name.is_empty()));
+    Ok(())
+}
+
+fn client_setname(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    set_name(ctx, args.key())?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Names the connection; an empty name takes the name away.
+pub(super) fn set_name(ctx: &mut Ctx<'_>, name: &[u8]) -> CommandResult {
+    if !name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
+        let line = "ERR Client names cannot contain spaces, newlines or special characters.";
+        return Err(CommandError::fixed(line));
+    }
+    ctx.session.name = name.to_vec();
+    Ok(())
+}
+
+fn client_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    help(ctx, "CLIENT", COMMANDS);
+    Ok(())
+}
+
+fn client_info(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    let line = info_line(ctx.session, ctx.now.0) + "\n";
+    ctx.reply.verbatim("txt", line.as_bytes());
+    Ok(())
+}
+
+fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let mut kind = None;
+    let mut ids = None;
+    if args.remaining() == 2 && args.keyword("TYPE") {
+        kind = Some(ClientKind::parse(args.key())?);
+    } else if args.keyword_with_value("ID") {
+        let mut wanted = Vec::new();
+        for word in args.rest() {
+            let id = crate::base::number::parse_i64(word).and_then(|id| u64::try_from(id).ok());
+            wanted.push(ClientId(id.ok_or(CommandError::fixed("ERR Invalid client ID"))?));
+        }
+        ids = Some(wanted);
+    } else {
+        args.finish()?;
+    }
+    let wanted = |session: &&Session| {
+        kind.is_none_or(|kind| ClientKind::of(session) == kind) && ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
+    };
+    let now = ctx.now.0;
+    let mut text = String::new();
+    for session in all(ctx.server, ctx.session).into_iter().filter(wanted) {
+        text.push_str(&info_line(session, now));
+        text.push('\n');
+    }
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// All clients by number, the one whose command runs included.
+fn all<'s>(server: &'s Parts, own: &'s Session) -> Vec<&'s Session> {
+    let mut sessions: Vec<_> = server.clients.iter().chain(std::iter::once(own)).collect();
+    sessions.sort_unstable_by_key(|session| session.id);
+    sessions
+}
+
+/// The classes CLIENT LIST and CLIENT KILL filter by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientKind {
+    Normal,
+    Master,
+    Replica,
+    Pubsub,
+}
+
+impl ClientKind {
+    fn parse(word: &[u8]) -> Result<Self, CommandError> {
+        match word.to_ascii_lowercase().as_slice() {
+            b"normal" => Ok(ClientKind::Normal),
+            b"master" => Ok(ClientKind::Master),
+            b"slave" | b"replica" => Ok(ClientKind::Replica),
+            b"pubsub" => Ok(ClientKind::Pubsub),
+            _ => Err(CommandError::line(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))),
+        }
+    }
+
+    fn of(_session: &Session) -> Self {
+        ClientKind::Normal
+    }
+}
+
+/// One line of CLIENT LIST, without its line end.
+fn info_line(session: &Session, now_ms: i64) -> String {
+    let gauges = &session.connection.gauges;
+    let query_buffer = gauges.query_buffer.load(Ordering::Relaxed) + session.pending_bytes();
+    let query_buffer_free = gauges.query_buffer_free.load(Ordering::Relaxed);
+    let pending_output = gauges.pending_output.load(Ordering::Relaxed);
+    let argv_bytes = session.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
+    let total = size_of::<Session>()
+        + session.outbox.capacity()
+        + session.name.capacity()
+        + query_buffer
+        + query_buffer_free
+        + pending_output
+        + argv_bytes;
+    let flags = flags(session);
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
+         qbuf={query_buffer} qbuf-free={query_buffer_free} argv-mem={argv_bytes} multi-mem=0 rbs={} rbp={} obl={} oll={} \
+         omem={pending_output} tot-mem={total} events={} cmd={} user={} redir=-1 resp={}",
+        session.id.0,
+        session.connection.addr,
+        session.connection.laddr,
+        session.connection.fd,
+        String::from_utf8_lossy(&session.name),
+        (now_ms - session.created.0) / 1000,
+        (now_ms - session.last_interaction.0) / 1000,
+        session.db.0,
+        session.outbox.capacity(),
+        session.outbox.len(),
+        session.outbox.len(),
+        usize::from(pending_output > 0),
+        if pending_output > 0 { "rw" } else { "r" },
+        session.last_command.map_or("NULL", |command| command.spec.name),
+        String::from_utf8_lossy(&session.user),
+        session.protocol.number(),
+    )
+}
+
+fn flags(session: &Session) -> String {
+    let rows = [
+        ('b', session.parked.is_some()),
+        ('c', session.close == Close::AfterFlush),
+        ('A', session.close == Close::Now),
+        ('U', session.connection.unix),
+        ('e', session.no_evict),
+    ];
+    let flags: String = rows.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).collect();
+    if flags.is_empty() { "N".to_string() } else { flags }
+}
+
+fn client_reply(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    if args.keyword("ON") {
+        ctx.session.reply_mode = ReplyMode::On;
+        ctx.reply.ok();
+    } else if args.keyword("OFF") {
+        ctx.session.reply_mode = ReplyMode::Off;
+    } else if args.keyword("SKIP") {
+        if ctx.session.reply_mode != ReplyMode::Off {
+            ctx.session.reply_mode = ReplyMode::SkipNext;
+        }
+    } else {
+        return Err(CommandError::Syntax);
+    }
+    Ok(())
+}
+
+fn client_no_evict(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.session.no_evict = if args.keyword("ON") {
+        true
+    } else if args.keyword("OFF") {
+        false
+    } else {
+        return Err(CommandError::Syntax);
+    };
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// What CLIENT KILL looks for; all that is given must match.
+#[derive(Debug, Default)]
+struct KillFilter<'a> {
+    id: Option<ClientId>,
+    addr: Option<&'a [u8]>,
+    laddr: Option<&'a [u8]>,
+    user: Option<&'a [u8]>,
+    kind: Option<ClientKind>,
+    spares_own: bool,
+}
+
+impl KillFilter<'_> {
+    fn matches(&self, session: &Session, own: ClientId) -> bool {
+        self.id.is_none_or(|id| session.id == id)
+            && self.addr.is_none_or(|addr| session.connection.addr.as_bytes() == addr)
+            && self.laddr.is_none_or(|laddr| session.connection.laddr.as_bytes() == laddr)
+            && self.user.is_none_or(|user| session.user == user)
+            && self.kind.is_none_or(|kind| ClientKind::of(session) == kind)
+            && !(self.spares_own && session.id == own)
+    }
+}
+
+fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let old_form = args.remaining() == 1;
+    let filter = if old_form {
+        KillFilter { addr: Some(args.key()), ..KillFilter::default() }
+    } else {
+        kill_filter(args)?
+    };
+    let own = ctx.session.id;
+    let matching = |session: &&Session| filter.matches(session, own);
+    let ids: Vec<_> = all(ctx.server, ctx.session).into_iter().filter(matching).map(|session| session.id).collect();
+    // Redis: the old form ends with the first match.
+    for &id in ids.iter().take(if old_form { 1 } else { ids.len() }) {
+        if id == own {
+            ctx.session.close = Close::AfterFlush;
+        } else {
+            ctx.server.clients.close(id, Close::Now);
+        }
+    }
+    match (old_form, ids.is_empty()) {
+        (true, true) => return Err(CommandError::fixed("ERR No such client")),
+        (true, false) => ctx.reply.ok(),
+        (false, _) => ctx.reply.count(ids.len()),
+    }
+    Ok(())
+}
+
+fn kill_filter(mut args: Args<'_>) -> Result<KillFilter<'_>, CommandError> {
+    let mut filter = KillFilter { spares_own: true, ..KillFilter::default() };
+    while !args.is_done() {
+        if args.keyword_with_value("ID") {
+            let error = CommandError::fixed("ERR client-id should be greater than 0");
+            filter.id = Some(ClientId(args.int_in(1, i64::MAX, error)?.unsigned_abs()));
+        } else if args.keyword_with_value("TYPE") {
+            filter.kind = Some(ClientKind::parse(args.key())?);
+        } else if args.keyword_with_value("ADDR") {
+            filter.addr = Some(args.key());
+        } else if args.keyword_with_value("LADDR") {
+            filter.laddr = Some(args.key());
+        } else if args.keyword_with_value("USER") {
+            let user = args.key();
+            if user != b"default" {
+                let user = String::from_utf8_lossy(user);
+                return Err(CommandError::line(format!("ERR No such user '{user}'")));
+            }
+            filter.user = Some(user);
+        } else if args.keyword_with_value("SKIPME") {
+            filter.spares_own = if args.keyword("YES") {
+                true
+            } else if args.keyword("NO") {
+                false
+            } else {
+                return Err(CommandError::Syntax);
+            };
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    Ok(filter)
+}
+
+fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let id = args.int()?;
+    let with_error = if args.is_done() || args.keyword("TIMEOUT") {
+        false
+    } else if args.keyword("ERROR") {
+        true
+    } else {
+        return Err(CommandError::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+    };
+    args.finish()?;
+    let id = ClientId(u64::try_from(id).unwrap_or(0));
+    let parked = ctx.server.clients.get(id).and_then(|session| session.parked.as_ref());
+    let found = parked.is_some_and(|parked| parked.waits_for_keys());
+    if found {
+        ctx.server.unblock_requests.push((id, with_error));
+    }
+    ctx.reply.integer(i64::from(found));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+    use crate::server::ClientId;
+
+    #[test]
+    fn list_shows_one_line_per_client_in_the_order_of_their_numbers() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.run_as(2, "CLIENT SETNAME other");
+        server.advance(3000);
+        let text = server.run("CLIENT LIST");
+        let lines: Vec<_> = text.trim_matches('"').split("\\n").filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[0].starts_with("id=1 addr=127.0.0.1:10001 "), "{}", lines[0]);
+        assert!(lines[0].contains(" cmd=client|list user=default redir=-1 resp=2"), "{}", lines[0]);
+        assert!(lines[1].contains(" name=other age=3 idle=3 flags=N db=0 "), "{}", lines[1]);
+        assert!(server.run("CLIENT LIST ID 2 7").contains("id=2"));
+        assert_eq!(server.run("CLIENT LIST TYPE pubsub"), "\"\"");
+        assert_eq!(server.run("CLIENT LIST TYPE x"), "(error) ERR Unknown client type 'x'");
+        assert_eq!(server.run("CLIENT LIST ID x"), "(error) ERR Invalid client ID");
+        assert_eq!(server.run("CLIENT LIST foo"), "(error) ERR syntax error");
+    }
+
+    #[test]
+    fn kill_ends_whom_its_filters_name_and_spares_its_own() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.connect(3);
+        assert_eq!(server.run("CLIENT KILL 127.0.0.1:10002"), "OK");
+        assert_eq!(server.closed, [ClientId(2)]);
+        server.disconnect(2);
+        assert_eq!(server.run("CLIENT KILL 127.0.0.1:10002"), "(error) ERR No such client");
+        assert_eq!(server.run("CLIENT KILL TYPE normal SKIPME yes"), "(integer) 1");
+        assert_eq!(server.run("CLIENT KILL ID 0"), "(error) ERR client-id should be greater than 0");
+        assert_eq!(server.run("CLIENT KILL USER nobody"), "(error) ERR No such user 'nobody'");
+        assert_eq!(server.run("CLIENT KILL ID 1 SKIPME no"), "(integer) 1");
+        assert_eq!(server.closed.last(), Some(&ClientId(1)));
+    }
+
+    #[test]
+    fn reply_modes_silence_one_or_all_answers() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("CLIENT REPLY SKIP"), "");
+        assert_eq!(server.run("PING"), "");
+        assert_eq!(server.run("PING"), "PONG");
+        assert_eq!(server.run("CLIENT REPLY OFF"), "");
+        assert_eq!(server.run("NOSUCH"), "");
+        assert_eq!(server.run("CLIENT REPLY ON"), "OK");
+        assert_eq!(server.run("CLIENT REPLY x"), "(error) ERR syntax error");
+    }
+
+    #[test]
+    fn help_names_every_subcommand() {
+        let text = TestServer::new().run("CLIENT HELP");
+        assert!(text.starts_with("1) CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+            || text.starts_with(" 1) CLIENT <subcommand>"), "{text}");
+        assert!(super::COMMANDS.iter().all(|sub| text.contains(&sub.short_name().to_ascii_uppercase())), "{text}");
+    }
+}

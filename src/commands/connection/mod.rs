@@ -1,0 +1,290 @@
+//! The group *connection*: logging in, choosing protocol and database, and CLIENT in [`client`].
+
+mod client;
+
+use crate::keyspace::DbIndex;
+use crate::resp::Protocol;
+use crate::server::{Args, Close, Command, CommandError, CommandResult, Ctx, REDIS_VERSION, ReplyMode};
+use crate::spec::*;
+
+/// The commands of the group.
+pub const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("auth", Group::Connection, -2, "[username^6.0.0] password")
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .since("1.0.0")
+            .complexity("O(N), N: passwords of the user.")
+            .summary("Logs in.")
+            .history(&[("6.0.0", "User names.")]),
+        auth,
+    ),
+    Command::container(
+        Spec::container("client", Group::Connection)
+            .since("2.4.0")
+            .summary("Connections and their settings."),
+        client::COMMANDS,
+    ),
+    Command::new(
+        Spec::new("echo", Group::Connection, 2, "message")
+            .flags(&[LOADING, STALE, FAST])
+            .since("1.0.0")
+            .summary("Sends the message back."),
+        echo,
+    ),
+    Command::new(
+        Spec::new(
+            "hello",
+            Group::Connection,
+            -1,
+            "[protover:integer [AUTH (username password)] [SETNAME clientname]]@arguments",
+        )
+        .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+        .since("6.0.0")
+        .summary("Chooses the protocol; can log in and name the connection too.")
+        .history(&[("6.2.0", "Without arguments it only describes the connection.")]),
+        hello,
+    ),
+    Command::new(
+        Spec::new("ping", Group::Connection, -1, "[message]")
+            .flags(&[FAST])
+            .since("1.0.0")
+            .summary("Answers, to show that the server lives.")
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+        ping,
+    ),
+    Command::new(
+        Spec::new("quit", Group::Connection, -1, "")
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .since("1.0.0")
+            .summary("Closes the connection."),
+        quit,
+    ),
+    Command::new(
+        Spec::new("reset", Group::Connection, 1, "")
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .since("6.2.0")
+            .summary("Sets the connection back to how it began."),
+        reset,
+    ),
+    Command::new(
+        Spec::new("select", Group::Connection, 2, "index")
+            .flags(&[LOADING, STALE, FAST])
+            .since("1.0.0")
+            .summary("Chooses the database of this connection."),
+        select,
+    ),
+];
+
+const WRONG_PASSWORD: CommandError =
+    CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
+
+fn ping(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    match args.remaining() {
+        0 => ctx.reply.simple("PONG"),
+        1 => ctx.reply.bulk(args.key()),
+        _ => return Err(CommandError::Arity("ping".into())),
+    }
+    Ok(())
+}
+
+fn echo(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.reply.bulk(args.key());
+    Ok(())
+}
+
+fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.ok();
+    ctx.session.close = Close::AfterFlush;
+    Ok(())
+}
+
+fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let index = args.int()?;
+    if i32::try_from(index).is_err() {
+        return Err(CommandError::NotInteger);
+    }
+    ctx.session.db = super::db_index(ctx, index)?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    if args.remaining() > 2 {
+        return Err(CommandError::Syntax);
+    }
+    let (user, password) = if args.remaining() == 1 {
+        if ctx.server.config.requirepass.is_empty() {
+            return Err(CommandError::fixed(
+                "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+                 configuration is correct?",
+            ));
+        }
+        (&b"default"[..], args.key())
+    } else {
+        (args.key(), args.key())
+    };
+    log_in(ctx, user, password)?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Logs the session in as `user`, or leaves it as it was.
+fn log_in(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> CommandResult {
+    let required = ctx.server.config.requirepass.as_bytes();
+    // Redis: without a password any one will do for the default user.
+    if user != b"default" || !(required.is_empty() || equal_in_constant_time(required, password)) {
+        return Err(WRONG_PASSWORD);
+    }
+    ctx.session.user = user.to_vec();
+    ctx.session.set_authenticated(true);
+    Ok(())
+}
+
+/// Compares without telling by its duration how much was right.
+fn equal_in_constant_time(secret: &[u8], given: &[u8]) -> bool {
+    let difference = secret.iter().zip(given.iter().chain(std::iter::repeat(&0))).fold(0, |sum, (a, b)| sum | (a ^ b));
+    difference == 0 && secret.len() == given.len()
+}
+
+fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let mut protocol = ctx.session.protocol;
+    if !args.is_done() {
+        let not_a_version = CommandError::fixed("ERR Protocol version is not an integer or out of range");
+        protocol = match args.int_in(i64::MIN, i64::MAX, not_a_version)? {
+            2 => Protocol::Resp2,
+            3 => Protocol::Resp3,
+            _ => return Err(CommandError::fixed("NOPROTO unsupported protocol version")),
+        };
+    }
+    let mut name = None;
+    let mut login = None;
+    while let Some(option) = args.peek() {
+        if args.remaining() >= 3 && args.keyword("AUTH") {
+            login = Some((args.key(), args.key()));
+        } else if args.keyword_with_value("SETNAME") {
+            name = Some(args.key());
+        } else {
+            let option = String::from_utf8_lossy(option);
+            return Err(CommandError::line(format!("ERR Syntax error in HELLO option '{option}'")));
+        }
+    }
+    if let Some((user, password)) = login {
+        log_in(ctx, user, password)?;
+    }
+    if !ctx.session.authenticated {
+        return Err(CommandError::fixed(
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
+             <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+        ));
+    }
+    if let Some(name) = name {
+        client::set_name(ctx, name)?;
+    }
+    ctx.session.protocol = protocol;
+    ctx.reply.set_protocol(protocol);
+    describe(ctx);
+    Ok(())
+}
+
+/// What HELLO answers.
+fn describe(ctx: &mut Ctx<'_>) {
+    let id = i64::try_from(ctx.session.id.0).unwrap_or(i64::MAX);
+    ctx.reply.map(7);
+    for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.bulk(value.as_bytes());
+    }
+    for (name, value) in [("proto", ctx.session.protocol.number()), ("id", id)] {
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.integer(value);
+    }
+    for (name, value) in [("mode", "standalone"), ("role", "master")] {
+        ctx.reply.bulk(name.as_bytes());
+        ctx.reply.bulk(value.as_bytes());
+    }
+    ctx.reply.bulk(b"modules");
+    ctx.reply.array(0);
+}
+
+fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    let open = ctx.server.config.requirepass.is_empty();
+    let session = &mut *ctx.session;
+    session.db = DbIndex(0);
+    session.protocol = Protocol::Resp2;
+    session.name.clear();
+    session.reply_mode = ReplyMode::On;
+    session.no_evict = false;
+    session.user = b"default".to_vec();
+    session.set_authenticated(open);
+    ctx.reply.set_protocol(Protocol::Resp2);
+    ctx.reply.simple("RESET");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+    use crate::server::ClientId;
+
+    #[test]
+    fn hello_switches_the_protocol_and_says_who_answers() {
+        let mut server = TestServer::new();
+        assert!(server.raw("HELLO 3 SETNAME me").starts_with("%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n"));
+        assert_eq!(server.run("CLIENT GETNAME"), "\"me\"");
+        assert_eq!(server.raw("GET nothing"), "_\r\n");
+        assert!(server.raw("HELLO 2").starts_with("*14\r\n"));
+        let rows = [
+            ("HELLO 4", "(error) NOPROTO unsupported protocol version"),
+            ("HELLO x", "(error) ERR Protocol version is not an integer or out of range"),
+            ("HELLO 2 AUTH a", "(error) ERR Syntax error in HELLO option 'AUTH'"),
+            ("HELLO 2 SETNAME \"a b\"", "(error) ERR Client names cannot contain spaces, newlines or special characters."),
+            ("HELLO 2 AUTH bob x", "(error) WRONGPASS invalid username-password pair or user is disabled."),
+        ];
+        rows.iter().for_each(|(line, answer)| assert_eq!(server.run(line), *answer, "{line}"));
+    }
+
+    #[test]
+    fn a_password_shuts_out_everything_but_logging_in() {
+        let mut server = TestServer::with(|config| config.requirepass = "secret".into());
+        assert_eq!(server.run("GET k"), "(error) NOAUTH Authentication required.");
+        assert!(server.run("HELLO 3").starts_with("(error) NOAUTH HELLO must be called"));
+        assert_eq!(server.run("AUTH wrong"), "(error) WRONGPASS invalid username-password pair or user is disabled.");
+        assert_eq!(server.run("AUTH a b c"), "(error) ERR syntax error");
+        assert_eq!(server.run("AUTH default secret"), "OK");
+        assert_eq!(server.run("GET k"), "(nil)");
+        assert_eq!(server.run("RESET"), "RESET");
+        assert_eq!(server.run("PING"), "(error) NOAUTH Authentication required.");
+        let open = TestServer::new().run("AUTH x");
+        assert!(open.starts_with("(error) ERR AUTH <password> called without any password configured"), "{open}");
+    }
+
+    #[test]
+    fn select_changes_the_database_of_this_client_only() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.run("SETNX k v");
+        assert_eq!(server.run("SELECT 9"), "OK");
+        assert_eq!(server.run("GET k"), "(nil)");
+        assert_eq!(server.run_as(2, "GET k"), "\"v\"");
+        assert_eq!(server.run("SELECT 16"), "(error) ERR DB index is out of range");
+        assert_eq!(server.run("SELECT -1"), "(error) ERR DB index is out of range");
+        assert_eq!(server.run("SELECT x"), "(error) ERR value is not an integer or out of range");
+    }
+
+    #[test]
+    fn quit_answers_before_it_closes() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("QUIT"), "OK");
+        assert_eq!(server.closed, [ClientId(1)]);
+        assert_eq!(server.run("PING"), "", "nothing is run after QUIT");
+    }
+
+    #[test]
+    fn ping_and_echo_give_back_their_argument() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("PING"), "PONG");
+        assert_eq!(server.run("PING hi"), "\"hi\"");
+        assert_eq!(server.run("PING a b"), "(error) ERR wrong number of arguments for 'ping' command");
+        assert_eq!(server.run("ECHO \"a\\x00b\""), "\"a\\x00b\"");
+    }
+}
