@@ -60,7 +60,7 @@ pub struct Spec {
     pub keys_by: KeysBy,
     /// The first Redis version that had the command.
     pub since: &'static str,
-    /// Cost, in big-O notation with a word of explanation.
+    /// Cost, in big-O notation with a word of explanation; empty where Redis documents none.
     pub complexity: &'static str,
     /// One line on what the command is for.
     pub summary: &'static str,
