@@ -1,0 +1,318 @@
+//! The paged dict: byte keys to small inline payloads and optional objects, with optional deadlines.
+//! Keyspace, big hashes, big sets and the members of sorted sets are all made of it.
+//!
+//! Extendible hashing over flat [pages](page) of at most 4 KiB. There is no allocation per key; a page is at
+//! once the unit of growth, of sharing (snapshot, copy-on-write), of SCAN and of expiry. A full page is split
+//! in two by the next bit of the hash, two sparse halves become one again, and the [directory](directory)
+//! follows in small steps: no operation moves more than the entries of a few pages. An open-addressing table
+//! is faster to search, but must rehash all at once (or keep two tables), pays for empty slots, and has no
+//! parts that could be shared. The [deadlines](deadlines) are exact and cost the entries eight bytes each.
+//!
+//! It knows only bytes: what payload, object and deadline mean is its user's business. `O` is cloned when a
+//! shared page is copied, so it should be a counted reference. Read [`Dict`], then [`View`] (everything
+//! that only reads), then [`Page`].
+
+mod deadlines;
+mod directory;
+mod entry;
+mod page;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::ops::Deref;
+
+use siphasher::sip::SipHasher13;
+
+use deadlines::{Deadlines, NEVER};
+use directory::{Directory, Place};
+use entry::Draft;
+pub use page::{EntryMut, EntryRef, NewEntry, Page, Removed};
+pub use view::{HashSeed, POSITIONS, View};
+
+/// Two pages become one if one uses less than this, …
+const MERGE_BELOW: usize = page::PAGE_BYTES / 4;
+/// … and both together no more than this, far from the next split.
+const MERGE_INTO: usize = page::PAGE_BYTES / 2;
+/// How many levels of pages one removal may merge.
+const MERGES_PER_REMOVAL: usize = 4;
+/// Hashes that agree in so many more bits than the number of pages suggests are no accident: their
+/// page grows instead of the directory.
+const SPARE_DEPTH: u32 = 12;
+/// Positions have no more bits than this.
+const MAX_DEPTH: u32 = 48;
+/// How many pages without due entries [`Dict::due`] may look at.
+const IDLE_PAGES: usize = 64;
+
+/// A hash table of shared pages. Dereferences to [`View`] for all that only reads.
+#[derive(Debug)]
+pub struct Dict<O> {
+    view: View<O>,
+    deadlines: Deadlines,
+    page_bytes: usize,
+    merging: bool,
+    moved: u64,
+}
+
+impl<O> Clone for Dict<O> {
+    /// Shares every page; but the order of deadlines is copied, so prefer [`Dict::view`] for reading.
+    fn clone(&self) -> Dict<O> {
+        Dict { view: self.view.clone(), deadlines: self.deadlines.clone(), ..*self }
+    }
+}
+
+impl<O> Deref for Dict<O> {
+    type Target = View<O>;
+
+    fn deref(&self) -> &View<O> {
+        &self.view
+    }
+}
+
+impl<O: Clone> Dict<O> {
+    /// An empty dict whose hashes depend on `seed`.
+    pub fn new(seed: HashSeed) -> Dict<O> {
+        Dict::with_hasher(SipHasher13::new_with_key(&seed))
+    }
+
+    fn with_hasher(hasher: SipHasher13) -> Dict<O> {
+        let page = Page::new(0, 0);
+        let page_bytes = page.heap_bytes();
+        let view = View { directory: Directory::new(page), hasher, len: 0 };
+        Dict { view, deadlines: Deadlines::default(), page_bytes, merging: true, moved: 0 }
+    }
+
+    /// The entries as they are now, by reference.
+    pub fn view(&self) -> View<O> {
+        self.view.clone()
+    }
+
+    /// Removes everything; returns what was there, to be dropped elsewhere.
+    pub fn clear(&mut self) -> View<O> {
+        let empty =
+            Dict { merging: self.merging, moved: self.moved(), ..Dict::with_hasher(self.view.hasher) };
+        std::mem::replace(self, empty).view
+    }
+
+    /// Bytes allocated by the dict itself, without what its objects point to.
+    pub fn heap_bytes(&self) -> usize {
+        self.page_bytes + self.view.directory.heap_bytes() + self.deadlines.heap_bytes()
+    }
+
+    /// How many entries and directory places growing and shrinking have moved so far.
+    pub fn moved(&self) -> u64 {
+        self.moved + self.view.directory.moved()
+    }
+
+    /// Whether sparse pages may be merged. A walk over the pages that must not meet an entry twice
+    /// forbids it meanwhile; splitting goes on and keeps ranges nested.
+    pub fn allow_merging(&mut self, merging: bool) {
+        self.merging = merging;
+    }
+
+    /// The entry of `key`, to change in place. Copies a shared page first.
+    pub fn get_mut(&mut self, key: &[u8]) -> Option<EntryMut<'_, O>> {
+        self.get_mut_hashed(self.hash(key), key)
+    }
+
+    /// The entry of `key`, whose hash the caller knows, to change in place.
+    pub fn get_mut_hashed(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_, O>> {
+        let slot = self.view.directory.page(hash).find(hash, key)?;
+        let page = &mut self.view.directory.place_mut(hash).page;
+        let before = page.heap_bytes();
+        page.make_unique();
+        // A copy of a list is cut to its length.
+        self.page_bytes = self.page_bytes + page.heap_bytes() - before;
+        Some(page.entry_mut(slot))
+    }
+
+    /// Stores an entry. Returns what it replaces.
+    pub fn insert(&mut self, key: &[u8], new: NewEntry<'_, O>) -> Option<Removed<O>> {
+        self.insert_hashed(self.hash(key), key, new)
+    }
+
+    /// Stores an entry under a key whose hash the caller knows. Returns what it replaces.
+    pub fn insert_hashed(&mut self, hash: u64, key: &[u8], new: NewEntry<'_, O>) -> Option<Removed<O>> {
+        let payload_len = new.payload.iter().map(|part| part.len()).sum();
+        let draft = Draft::new(key.len(), payload_len, new.deadline.is_some(), new.object.is_some());
+        let slot = self.make_room(hash, key, draft.size);
+        let deadline = new.deadline;
+        let place = self.view.directory.place_mut(hash);
+        let before = place.page.heap_bytes();
+        let replaced = match slot {
+            Some(slot) => Some(place.page.replace(slot, &draft, key, new)),
+            None => {
+                place.page.insert(hash, &draft, key, new);
+                self.view.len += 1;
+                None
+            }
+        };
+        self.page_bytes = self.page_bytes + place.page.heap_bytes() - before;
+        self.count_deadline(hash, replaced.as_ref().and_then(|replaced| replaced.deadline), deadline);
+        replaced
+    }
+
+    /// Removes the entry of `key`.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Removed<O>> {
+        self.remove_hashed(self.hash(key), key)
+    }
+
+    /// Removes the entry of `key`, whose hash the caller knows.
+    pub fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> Option<Removed<O>> {
+        let slot = self.view.directory.page(hash).find(hash, key)?;
+        let place = self.view.directory.place_mut(hash);
+        let before = place.page.heap_bytes();
+        let removed = place.page.remove(slot);
+        self.page_bytes = self.page_bytes + place.page.heap_bytes() - before;
+        self.view.len -= 1;
+        self.count_deadline(hash, removed.deadline, None);
+        self.merge_pages(hash);
+        Some(removed)
+    }
+
+    /// Gives the entry of `key` another deadline or none. Returns whether there is such an entry.
+    pub fn set_deadline(&mut self, key: &[u8], deadline: Option<i64>) -> bool {
+        self.set_deadline_hashed(self.hash(key), key, deadline)
+    }
+
+    /// [`Dict::set_deadline`] for a key whose hash the caller knows.
+    pub fn set_deadline_hashed(&mut self, hash: u64, key: &[u8], deadline: Option<i64>) -> bool {
+        let page = self.view.directory.page(hash);
+        let Some(slot) = page.find(hash, key) else {
+            return false;
+        };
+        let size = page.size_with_deadline(slot, deadline.is_some());
+        let Some(slot) = self.make_room(hash, key, size) else {
+            unreachable!("making room loses no entry");
+        };
+        let place = self.view.directory.place_mut(hash);
+        let before = place.page.heap_bytes();
+        let old = place.page.set_deadline(slot, deadline);
+        self.page_bytes = self.page_bytes + place.page.heap_bytes() - before;
+        self.count_deadline(hash, old, deadline);
+        true
+    }
+
+    /// How many entries have a deadline.
+    pub fn deadlines_len(&self) -> usize {
+        self.deadlines.len
+    }
+
+    /// A time before which nothing is due; `None` if nothing ever is. It may be earlier than the earliest
+    /// deadline after deadlines were removed or postponed, and becomes exact by calling [`Dict::due`] then.
+    pub fn next_deadline(&self) -> Option<i64> {
+        self.deadlines.first_bound()
+    }
+
+    /// Keys whose deadline is at or before `now`, at most `max`, about in the order of their deadlines.
+    /// They stay in the dict until the caller removes them.
+    ///
+    /// The work is bounded by `max`: if fewer keys come back, there still may be more, and they are found by
+    /// the next call. Nothing is due exactly when [`Dict::next_deadline`] is later than `now`.
+    pub fn due(&mut self, now: i64, max: usize) -> Vec<Box<[u8]>> {
+        let mut keys: Vec<Box<[u8]>> = Vec::new();
+        let mut from = (i64::MIN, 0);
+        let mut idle_pages = 0;
+        while keys.len() < max && idle_pages < IDLE_PAGES {
+            let Some((bound, first_hash)) =
+                self.deadlines.first_from(from).filter(|&(bound, _)| bound <= now)
+            else {
+                break;
+            };
+            from = (bound, first_hash + 1);
+            let page = self.view.directory.page(first_hash);
+            let due = page.deadlines().filter(|&(_, deadline)| deadline <= now).take(max - keys.len());
+            let found = keys.len();
+            keys.extend(due.map(|(slot, _)| Box::from(page.entry(slot).key)));
+            if keys.len() == found {
+                idle_pages += 1;
+                let earliest = page.earliest_deadline();
+                let bound = &mut self.view.directory.place_mut(first_hash).bound;
+                self.deadlines.set_bound(first_hash, bound, earliest);
+            }
+        }
+        keys
+    }
+
+    /// Splits the page of `hash` until an entry of `size` bytes for `key` fits. Returns the key's slot.
+    fn make_room(&mut self, hash: u64, key: &[u8], size: usize) -> Option<usize> {
+        loop {
+            let page = self.view.directory.page(hash);
+            let slot = page.find(hash, key);
+            if page.required(slot, size) <= page::max_len::<O>() || !self.may_split(page) {
+                return slot;
+            }
+            self.split_page(hash);
+        }
+    }
+
+    fn may_split(&self, page: &Page<O>) -> bool {
+        let depth_of_count = usize::BITS - self.view.page_count().leading_zeros();
+        page.len() > 1 && page.depth() < MAX_DEPTH.min(depth_of_count + SPARE_DEPTH)
+    }
+
+    fn split_page(&mut self, hash: u64) {
+        let hasher = self.view.hasher;
+        let Place { page, bound } = self.view.directory.place_mut(hash);
+        self.moved += page.len() as u64;
+        let before = page.heap_bytes();
+        let first_hash = page.first_hash();
+        let (left, right) = page.split(|key| hasher.hash(key));
+        self.page_bytes = self.page_bytes + left.heap_bytes() + right.heap_bytes() - before;
+        let had_deadlines = *bound != NEVER;
+        self.deadlines.set_bound(first_hash, bound, NEVER);
+        let deadlines = &mut self.deadlines;
+        let [left, right] = [left, right].map(|page| {
+            let mut bound = NEVER;
+            if had_deadlines {
+                deadlines.set_bound(page.first_hash(), &mut bound, page.earliest_deadline());
+            }
+            Place { page, bound }
+        });
+        self.view.directory.put_halves(hash, left, right);
+    }
+
+    /// Merges the page of `hash` with its other half, and so on, while both are sparse.
+    fn merge_pages(&mut self, hash: u64) {
+        if self.is_empty() && self.merging {
+            self.clear();
+            return;
+        }
+        for _ in 0..MERGES_PER_REMOVAL {
+            let page = self.view.directory.page(hash);
+            if !self.merging || page.used() >= MERGE_BELOW {
+                return;
+            }
+            let Some(buddy) = self.view.directory.buddy(hash) else {
+                return;
+            };
+            if page.used() + buddy.used() > MERGE_INTO {
+                return;
+            }
+            let Dict { view, deadlines, page_bytes, moved, .. } = self;
+            view.directory.merge_with_buddy(hash, |left, right| {
+                *moved += (left.page.len() + right.page.len()) as u64;
+                let before = left.page.heap_bytes() + right.page.heap_bytes();
+                let page = Page::merge(&mut left.page, &mut right.page);
+                *page_bytes = *page_bytes + page.heap_bytes() - before;
+                let earliest = left.bound.min(right.bound);
+                deadlines.set_bound(right.page.first_hash(), &mut right.bound, NEVER);
+                deadlines.set_bound(left.page.first_hash(), &mut left.bound, earliest);
+                Place { page, bound: left.bound }
+            });
+        }
+    }
+
+    /// Keeps the number of deadlines, and the bound of the page of `hash` at or below all of its deadlines.
+    fn count_deadline(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
+        self.deadlines.len = self.deadlines.len + usize::from(new.is_some()) - usize::from(old.is_some());
+        let Some(deadline) = new else {
+            return;
+        };
+        if deadline < self.view.directory.place(hash).bound {
+            let Place { page, bound } = self.view.directory.place_mut(hash);
+            self.deadlines.set_bound(page.first_hash(), bound, deadline);
+        }
+    }
+}
