@@ -1,3 +1,2 @@
 //! Containers of shared chunks: paged dict, listpack, intset, counted tree.
-
 pub mod dict;

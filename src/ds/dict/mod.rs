@@ -90,7 +90,8 @@ impl<O: Clone> Dict<O> {
 
     /// Removes everything; returns what was there, to be dropped elsewhere.
     pub fn clear(&mut self) -> View<O> {
-        let empty = Dict { merging: self.merging, ..Dict::with_hasher(self.view.hasher) };
+        let empty =
+            Dict { merging: self.merging, moved: self.moved(), ..Dict::with_hasher(self.view.hasher) };
         std::mem::replace(self, empty).view
     }
 
@@ -118,7 +119,12 @@ impl<O: Clone> Dict<O> {
     /// The entry of `key`, whose hash the caller knows, to change in place.
     pub fn get_mut_hashed(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_, O>> {
         let slot = self.view.directory.page(hash).find(hash, key)?;
-        Some(self.view.directory.place_mut(hash).page.entry_mut(slot))
+        let page = &mut self.view.directory.place_mut(hash).page;
+        let before = page.heap_bytes();
+        page.make_unique();
+        // A copy of a list is cut to its length.
+        self.page_bytes = self.page_bytes + page.heap_bytes() - before;
+        Some(page.entry_mut(slot))
     }
 
     /// Stores an entry. Returns what it replaces.

@@ -391,11 +391,16 @@ impl<O: Clone> Page<O> {
         merged.finish()
     }
 
-    /// The one way to change a page: copies it first when somebody else holds it too.
-    fn table(&mut self) -> Table<'_, O> {
+    /// Copies the page if somebody else holds it too.
+    pub(super) fn make_unique(&mut self) {
         if !self.0.is_unique() {
             self.0 = Arc::from_header_and_slice(self.0.header.clone(), &self.0.slice);
         }
+    }
+
+    /// The one way to change a page: copies it first when somebody else holds it too.
+    fn table(&mut self) -> Table<'_, O> {
+        self.make_unique();
         let body = Arc::get_mut(&mut self.0).expect("the only holder, or a copy just made");
         Table { header: &mut body.header, bytes: &mut body.slice }
     }
