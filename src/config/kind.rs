@@ -1,0 +1,346 @@
+//! What a parameter is: its name, its flags, and how its text becomes a field of [`Config`] and back.
+//!
+//! A [`Parameter`] is plain data with function pointers into [`Config`], so that CONFIG GET, CONFIG
+//! SET, CONFIG REWRITE, the configuration file and the command line all read the same row. Error
+//! texts are Redis's own. What needs more than one word of its own rules is a [`Special`].
+
+use std::fmt;
+
+use super::Config;
+use super::text::{Text, format_memory};
+use crate::base::number::parse_i64;
+use crate::base::text::{parse_memory, quote};
+
+/// One row of [`super::PARAMETERS`].
+pub struct Parameter {
+    /// The name, in lower case.
+    pub name: &'static str,
+    /// A second name with the same effect: an older one of Redis, or pyredis's own.
+    pub alias: Option<&'static str>,
+    /// What may be done with it.
+    pub flags: Flags,
+    /// How its text is read, shown and checked.
+    pub kind: Kind,
+    /// One line of documentation.
+    pub doc: &'static str,
+    /// Whether pyredis acts on it.
+    pub effect: Effect,
+}
+
+/// Whether a parameter changes what pyredis does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It does.
+    Acts,
+    /// It is only accepted and reported, for the reason given.
+    Accepted(&'static str),
+}
+
+/// What may be done with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// Nothing special: CONFIG SET may change it at any time.
+    pub const NONE: Flags = Flags(0);
+    /// CONFIG SET must not change it.
+    pub const IMMUTABLE: Flags = Flags(1);
+    /// CONFIG SET may change it only where `enable-protected-configs` allows.
+    pub const PROTECTED: Flags = Flags(1 << 1);
+    /// The value is a secret: keep it out of logs.
+    pub const SENSITIVE: Flags = Flags(1 << 2);
+    /// CONFIG SET must not change it while a data set is being loaded.
+    pub const DENY_LOADING: Flags = Flags(1 << 3);
+    /// CONFIG GET shows it only when asked by its exact name.
+    pub const HIDDEN: Flags = Flags(1 << 4);
+    /// It takes any number of arguments.
+    pub const MULTI_ARG: Flags = Flags(1 << 5);
+    /// Its alias is shown only when asked by its exact name.
+    pub const HIDDEN_ALIAS: Flags = Flags(1 << 6);
+
+    /// Both sets of flags together.
+    pub const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// Whether every flag of `other` is set.
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// How the text of a parameter is read, shown and checked.
+pub enum Kind {
+    /// `yes` or `no`.
+    Bool {
+        /// Reads the field.
+        get: fn(&Config) -> bool,
+        /// Writes the field.
+        set: fn(&mut Config, bool),
+        /// Redis refuses some values for a reason outside the value itself.
+        check: fn(bool) -> Result<(), &'static str>,
+    },
+    /// A whole number between two limits, both allowed.
+    Number {
+        /// How the number is written.
+        unit: Unit,
+        /// The smallest value.
+        min: i128,
+        /// The largest value.
+        max: i128,
+        /// Reads the field.
+        get: fn(&Config) -> i128,
+        /// Writes the field; the value lies between the limits.
+        set: fn(&mut Config, i128),
+    },
+    /// One of a few words.
+    Choice {
+        /// The words.
+        words: &'static [&'static str],
+        /// Reads the field, as a place in `words`.
+        get: fn(&Config) -> usize,
+        /// Writes the field, from a place in `words`.
+        set: fn(&mut Config, usize),
+    },
+    /// Any bytes that pass a check.
+    Text {
+        /// What CONFIG REWRITE makes of an empty value.
+        empty: Empty,
+        /// Reads the field.
+        get: fn(&Config) -> &Text,
+        /// Writes the field.
+        set: fn(&mut Config, Text),
+        /// Says what is wrong with a value.
+        check: fn(&[u8], &Config) -> Result<(), &'static str>,
+    },
+    /// Rules of its own.
+    Special(&'static Special),
+}
+
+/// How a number is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Plain decimal.
+    Count,
+    /// Bytes, read with an optional unit such as `mb`.
+    Memory,
+    /// Bytes, or a percentage kept as a negative number.
+    MemoryOrPercent,
+    /// Octal, as file modes are.
+    Octal,
+}
+
+/// What CONFIG REWRITE makes of an empty text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Empty {
+    /// Empty means "not set": the line goes away.
+    Unset,
+    /// Empty is a value: the line says `""`.
+    Value,
+}
+
+/// A parameter with rules of its own.
+pub struct Special {
+    /// The value as CONFIG GET shows it.
+    pub get: fn(&Config) -> Vec<u8>,
+    /// Takes the arguments; `false` when nothing changed.
+    pub set: fn(&mut Config, &[&[u8]], Source) -> Result<bool, String>,
+    /// The lines CONFIG REWRITE writes: current and default configuration.
+    pub rewrite: fn(&'static str, &Config, &Config) -> Vec<Line>,
+    /// A word for the table of parameters: what a value looks like.
+    pub shape: &'static str,
+}
+
+/// Where the arguments of a parameter come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// CONFIG SET: the value replaces the old one.
+    Command,
+    /// The first time that the configuration file or command line names the parameter: defaults go.
+    FirstLine,
+    /// A repeated line: some parameters add to what the lines before it said.
+    NextLine,
+}
+
+/// One line that CONFIG REWRITE wants to see in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The whole line.
+    pub text: Vec<u8>,
+    /// Add it when the file has no line to put it in.
+    pub force: bool,
+}
+
+/// Two parameters are the same when they have the same name.
+impl PartialEq for Parameter {
+    fn eq(&self, other: &Parameter) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Debug for Parameter {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Parameter({})", self.name)
+    }
+}
+
+impl Parameter {
+    /// Whether `flag` is set.
+    pub const fn is(&self, flag: Flags) -> bool {
+        self.flags.has(flag)
+    }
+
+    /// The value as CONFIG GET shows it.
+    pub fn get(&self, config: &Config) -> Vec<u8> {
+        match &self.kind {
+            Kind::Bool { get, .. } => yes_no(get(config)).as_bytes().to_vec(),
+            Kind::Number { unit, get, .. } => show_number(*unit, get(config)).into_bytes(),
+            Kind::Choice { words, get, .. } => words[get(config)].as_bytes().to_vec(),
+            Kind::Text { get, .. } => get(config).as_bytes().to_vec(),
+            Kind::Special(special) => (special.get)(config),
+        }
+    }
+
+    /// Sets the value from its arguments. Returns whether it changed, or Redis's error text.
+    ///
+    /// One argument of a parameter that takes several is split at spaces, as Redis does.
+    pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<bool, String> {
+        if self.is(Flags::MULTI_ARG) {
+            let Kind::Special(special) = &self.kind else {
+                unreachable!("only special parameters take several arguments")
+            };
+            return match args {
+                [b""] => (special.set)(config, &[], source),
+                [one] => (special.set)(config, &one.split(|byte| *byte == b' ').collect::<Vec<_>>(), source),
+                _ => (special.set)(config, args, source),
+            };
+        }
+        let [value] = args else { return Err("wrong number of arguments".to_owned()) };
+        self.set_one(config, value, source)
+    }
+
+    fn set_one(&self, config: &mut Config, value: &[u8], source: Source) -> Result<bool, String> {
+        match &self.kind {
+            Kind::Bool { get, set, check } => {
+                let new = parse_yes_no(value).ok_or("argument must be 'yes' or 'no'")?;
+                check(new)?;
+                Ok(replace(get(config) != new, || set(config, new)))
+            }
+            Kind::Number { unit, min, max, get, set } => {
+                let new = parse_number(*unit, value, *min, *max)?;
+                Ok(replace(get(config) != new, || set(config, new)))
+            }
+            Kind::Choice { words, get, set } => {
+                let new = position_of(words, value).ok_or_else(|| one_of(words))?;
+                Ok(replace(get(config) != new, || set(config, new)))
+            }
+            Kind::Text { get, set, check, .. } => {
+                check(value, config)?;
+                let changed = get(config).as_bytes() != value;
+                Ok(replace(changed, || set(config, Text::from(value))))
+            }
+            Kind::Special(special) => (special.set)(config, &[value], source),
+        }
+    }
+
+    /// The lines CONFIG REWRITE writes for this parameter; none when its lines should go away.
+    pub fn rewrite(&self, config: &Config, defaults: &Config) -> Vec<Line> {
+        let value = match &self.kind {
+            Kind::Special(special) => return (special.rewrite)(self.name, config, defaults),
+            Kind::Text { empty: Empty::Unset, get, .. } if get(config).is_empty() => return Vec::new(),
+            Kind::Text { get, .. } => quote(get(config).as_bytes()),
+            Kind::Number { unit: Unit::Memory, get, .. } => format_memory(get(config)).into_bytes(),
+            Kind::Number { unit: Unit::MemoryOrPercent, get, .. } if get(config) >= 0 => {
+                format_memory(get(config)).into_bytes()
+            }
+            _ => self.get(config),
+        };
+        let force = self.get(config) != self.get(defaults);
+        vec![Line::new(self.name, &value, force)]
+    }
+}
+
+impl Line {
+    /// `name value`.
+    pub(super) fn new(name: &str, value: &[u8], force: bool) -> Line {
+        Line { text: [name.as_bytes(), b" ", value].concat(), force }
+    }
+}
+
+/// Runs `write` when `changed`; hands `changed` on.
+fn replace(changed: bool, write: impl FnOnce()) -> bool {
+    if changed {
+        write();
+    }
+    changed
+}
+
+fn yes_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn parse_yes_no(value: &[u8]) -> Option<bool> {
+    position_of(&["no", "yes"], value).map(|place| place == 1)
+}
+
+/// The place of `value` in `words`, in any case.
+pub(super) fn position_of(words: &[&str], value: &[u8]) -> Option<usize> {
+    words.iter().position(|word| word.as_bytes().eq_ignore_ascii_case(value))
+}
+
+/// The error text that lists the words.
+pub(super) fn one_of(words: &[&str]) -> String {
+    format!("argument(s) must be one of the following: {}", words.join(", "))
+}
+
+/// The number as CONFIG GET shows it.
+fn show_number(unit: Unit, value: i128) -> String {
+    match unit {
+        Unit::Octal => format!("{value:o}"),
+        Unit::MemoryOrPercent if value < 0 => format!("{}%", -value),
+        _ => value.to_string(),
+    }
+}
+
+/// Reads a number and holds it against its limits.
+fn parse_number(unit: Unit, value: &[u8], min: i128, max: i128) -> Result<i128, String> {
+    let number = match unit {
+        Unit::Count => i128::from(parse_i64(value).ok_or("argument couldn't be parsed into an integer")?),
+        Unit::Memory => i128::from(parse_memory(value).ok_or("argument must be a memory value")?),
+        // Redis: beyond 63 bits the number wraps and reads as a percentage.
+        Unit::MemoryOrPercent => match parse_memory(value) {
+            Some(bytes) => i128::from(bytes as i64),
+            None => parse_percent(value).ok_or("argument must be a memory or percent value")?,
+        },
+        Unit::Octal => parse_octal(value).ok_or("argument couldn't be parsed as an octal number")?,
+    };
+    if unit == Unit::MemoryOrPercent && number < 0 {
+        return match number >= min {
+            true => Ok(number),
+            false => Err(format!("percentage argument must be less or equal to {}", -min)),
+        };
+    }
+    if (min..=max).contains(&number) {
+        return Ok(number);
+    }
+    let (min, max) = (show_number(unit, min), show_number(unit, max));
+    Err(format!("argument must be between {min} and {max} inclusive"))
+}
+
+/// Reads `50%` as -50.
+fn parse_percent(value: &[u8]) -> Option<i128> {
+    let number = parse_i64(value.strip_suffix(b"%")?)?;
+    (number >= 0).then(|| -i128::from(number))
+}
+
+/// Reads octal digits, with a minus sign if need be; empty text is 0, as `strtoll` has it.
+fn parse_octal(value: &[u8]) -> Option<i128> {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
+        return None;
+    }
+    let number = digits
+        .iter()
+        .fold(0i128, |sum, digit| sum.saturating_mul(8).saturating_add(i128::from(digit - b'0')));
+    Some(if digits.len() == value.len() { number } else { -number })
+}
