@@ -1,1 +1,4 @@
 //! Containers of shared chunks: paged dict, listpack, intset, counted tree.
+
+pub mod listpack;
+mod size_class;

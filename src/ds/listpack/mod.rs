@@ -1,0 +1,496 @@
+//! One flat allocation of small values, in Redis's listpack byte format.
+//!
+//! ```text
+//! | total bytes u32 LE | elements u16 LE | entry … | 0xFF |
+//! entry = | encoding + data | backlen |      backlen = bytes of "encoding + data", readable backwards
+//! ```
+//!
+//! Small hashes, sorted sets and the chunks of lists are listpacks, here as in Redis, so an RDB file
+//! or a DUMP payload takes [`Listpack::as_bytes`] as they are and [`Listpack::from_bytes_checked`]
+//! takes them back. The format is therefore fixed; what is ours is the way in: a search gives a
+//! [`Cursor`], and the cursor replaces, inserts or removes without a second search.
+//!
+//! Integers are stored as integers when their text round-trips ([`ListpackValue`] tells which); the
+//! element count saturates at 65535, which means "count them" (Redis's rule: only then is
+//! [`Listpack::len`] a walk).
+//!
+//! It does not know what its elements mean: pairs of a hash are only a `skip` of [`Listpack::find`].
+//! Nothing here is cheaper than O(bytes); whoever lets one grow bounds it. [`MAX_BYTES`] is the last bound.
+
+mod encoding;
+#[cfg(test)]
+mod tests;
+
+use self::encoding::{Entry, backlen_bytes, decode, entry_bytes, read_backlen, write_entry};
+use crate::ds::size_class::size_class;
+
+/// Bytes before the first entry.
+pub const HEADER_BYTES: usize = 6;
+/// No operation makes a listpack larger than this (Redis's own safety limit; the header could say 4 GiB).
+pub const MAX_BYTES: usize = 1 << 30;
+
+const END: u8 = 0xFF;
+/// The element count that means "unknown: walk to count".
+const COUNT_UNKNOWN: u16 = u16::MAX;
+
+/// The listpack would grow past [`MAX_BYTES`]; nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("listpack is full")]
+pub struct ListpackFull;
+
+/// Bytes that are not a listpack; the text says what is wrong with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("corrupt listpack: {0}")]
+pub struct ListpackCorrupt(&'static str);
+
+/// The place of one element. Valid until the listpack changes; changing methods return fresh ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(usize);
+
+/// An element: text, or the integer whose text it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListpackValue<'a> {
+    /// Stored as a number; its text is the plain decimal form.
+    Int(i64),
+    /// Stored as the bytes themselves.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> ListpackValue<'a> {
+    /// How `bytes` are stored: as an integer if that gives the same text back.
+    pub fn of(bytes: &'a [u8]) -> Self {
+        match encoding::parse_i64(bytes) {
+            Some(int) => Self::Int(int),
+            None => Self::Bytes(bytes),
+        }
+    }
+
+    /// Calls `f` with the element as text.
+    pub fn with_bytes<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
+        match self {
+            Self::Int(int) => f(itoa::Buffer::new().format(*int).as_bytes()),
+            Self::Bytes(bytes) => f(bytes),
+        }
+    }
+
+    /// Whether the element's text is `bytes`.
+    pub fn eq_bytes(&self, bytes: &[u8]) -> bool {
+        self.with_bytes(|own| own == bytes)
+    }
+
+    /// Length of the element's text in bytes.
+    pub fn len_as_text(&self) -> usize {
+        self.with_bytes(<[u8]>::len)
+    }
+
+    /// The element's text, in a new allocation.
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.with_bytes(<[u8]>::to_vec)
+    }
+
+    /// Appends the element's text to `out`.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        self.with_bytes(|bytes| out.extend_from_slice(bytes));
+    }
+}
+
+/// Bytes to look for, parsed once for many comparisons.
+#[derive(Debug, Clone, Copy)]
+pub struct Needle<'a> {
+    bytes: &'a [u8],
+    int: Option<i64>,
+}
+
+impl<'a> Needle<'a> {
+    /// Prepares `bytes` for comparison with elements.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, int: encoding::parse_i64(bytes) }
+    }
+
+    /// Whether `value`'s text is the needle.
+    #[inline]
+    pub fn matches(&self, value: ListpackValue<'_>) -> bool {
+        match value {
+            ListpackValue::Int(int) => self.int == Some(int),
+            ListpackValue::Bytes(bytes) => bytes == self.bytes,
+        }
+    }
+}
+
+/// A flat sequence of values; see the module's doc.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Listpack {
+    bytes: Vec<u8>,
+}
+
+impl Default for Listpack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Listpack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter().map(|(_, value)| value)).finish()
+    }
+}
+
+impl Listpack {
+    /// An empty listpack (seven bytes).
+    pub fn new() -> Self {
+        Self { bytes: vec![HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, END] }
+    }
+
+    /// An empty listpack with room for `capacity` bytes in all.
+    pub fn with_capacity(capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity.clamp(HEADER_BYTES + 1, MAX_BYTES));
+        bytes.extend_from_slice(&[HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, END]);
+        Self { bytes }
+    }
+
+    /// Takes bytes from outside after checking every one that later reads rely on: the header, each
+    /// entry's encoding and backlen, the count, the end.
+    pub fn from_bytes_checked(bytes: Vec<u8>) -> Result<Self, ListpackCorrupt> {
+        encoding::validate(&bytes)?;
+        Ok(Self { bytes })
+    }
+
+    /// The format's bytes, as an RDB file stores them.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Number of elements: from the header, or by walking when there are 65535 or more.
+    pub fn len(&self) -> usize {
+        match self.counted() {
+            Some(count) => count,
+            None => self.iter().count(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.len() == HEADER_BYTES + 1
+    }
+
+    /// Size of the format's bytes.
+    pub fn byte_len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes allocated.
+    pub fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Gives back the room kept for growing.
+    pub fn shrink_to_fit(&mut self) {
+        self.bytes.shrink_to_fit();
+    }
+
+    /// What [`Listpack::push_back`] of `element` would add to [`Listpack::byte_len`].
+    pub fn bytes_needed(element: &[u8]) -> usize {
+        entry_bytes(ListpackValue::of(element))
+    }
+
+    // Moving.
+
+    /// The first element.
+    pub fn first(&self) -> Option<Cursor> {
+        self.cursor_at(HEADER_BYTES)
+    }
+
+    /// The last element.
+    pub fn last(&self) -> Option<Cursor> {
+        self.before(self.end_offset())
+    }
+
+    /// The element after `cursor`.
+    pub fn next(&self, cursor: Cursor) -> Option<Cursor> {
+        self.cursor_at(self.after(cursor))
+    }
+
+    /// The element before `cursor`.
+    pub fn prev(&self, cursor: Cursor) -> Option<Cursor> {
+        self.before(cursor.0)
+    }
+
+    /// The element at `index`, walking from the nearer end.
+    pub fn seek(&self, index: usize) -> Option<Cursor> {
+        match self.counted() {
+            Some(count) if index >= count => None,
+            Some(count) if index > count / 2 => self.iter_rev().nth(count - 1 - index).map(|(at, _)| at),
+            _ => self.iter().nth(index).map(|(at, _)| at),
+        }
+    }
+
+    /// The value under `cursor`.
+    pub fn value(&self, cursor: Cursor) -> ListpackValue<'_> {
+        decode(&self.bytes, cursor.0).value
+    }
+
+    /// The value at `index`, walking from the nearer end.
+    pub fn get(&self, index: usize) -> Option<ListpackValue<'_>> {
+        self.seek(index).map(|cursor| self.value(cursor))
+    }
+
+    /// All elements, first to last.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter { listpack: self, offset: HEADER_BYTES }
+    }
+
+    /// The elements from `cursor` to the last.
+    pub fn iter_from(&self, cursor: Cursor) -> Iter<'_> {
+        Iter { listpack: self, offset: cursor.0 }
+    }
+
+    /// All elements, last to first.
+    pub fn iter_rev(&self) -> IterRev<'_> {
+        IterRev { listpack: self, offset: self.end_offset() }
+    }
+
+    /// The elements from `cursor` back to the first.
+    pub fn iter_rev_from(&self, cursor: Cursor) -> IterRev<'_> {
+        IterRev { listpack: self, offset: self.after(cursor) }
+    }
+
+    /// The first element equal to `needle` among the first, the `skip + 1`st after it, and so on:
+    /// `skip` 1 looks only at the fields of field-value pairs.
+    pub fn find(&self, needle: &[u8], skip: usize) -> Option<Cursor> {
+        self.find_from(self.first()?, needle, skip)
+    }
+
+    /// [`Listpack::find`] that starts at `from` instead of the first element.
+    pub fn find_from(&self, from: Cursor, needle: &[u8], skip: usize) -> Option<Cursor> {
+        let needle = Needle::new(needle);
+        let mut offset = from.0;
+        while self.bytes[offset] != END {
+            let entry = decode(&self.bytes, offset);
+            if needle.matches(entry.value) {
+                return Some(Cursor(offset));
+            }
+            offset = entry.next;
+            for _ in 0..skip {
+                if self.bytes[offset] == END {
+                    return None;
+                }
+                offset = decode(&self.bytes, offset).next;
+            }
+        }
+        None
+    }
+
+    // Changing.
+
+    /// Adds an element at the end.
+    pub fn push_back(&mut self, element: &[u8]) -> Result<(), ListpackFull> {
+        self.push_back_value(ListpackValue::of(element))
+    }
+
+    /// Adds an element at the end, as it stands in another listpack.
+    pub fn push_back_value(&mut self, value: ListpackValue<'_>) -> Result<(), ListpackFull> {
+        self.splice(self.end_offset(), 0, value)?;
+        self.count_changed(1, 0);
+        Ok(())
+    }
+
+    /// Adds an element at the front.
+    pub fn push_front(&mut self, element: &[u8]) -> Result<(), ListpackFull> {
+        self.splice(HEADER_BYTES, 0, ListpackValue::of(element))?;
+        self.count_changed(1, 0);
+        Ok(())
+    }
+
+    /// Adds an element so that it stands at `index`; beyond the end means at the end.
+    pub fn insert_at(&mut self, index: usize, element: &[u8]) -> Result<(), ListpackFull> {
+        match self.seek(index) {
+            Some(cursor) => self.insert_before(cursor, element).map(|_| ()),
+            None => self.push_back(element),
+        }
+    }
+
+    /// Adds an element before `cursor`. Returns the new element's place.
+    pub fn insert_before(&mut self, cursor: Cursor, element: &[u8]) -> Result<Cursor, ListpackFull> {
+        self.splice(cursor.0, 0, ListpackValue::of(element))?;
+        self.count_changed(1, 0);
+        Ok(cursor)
+    }
+
+    /// Adds an element after `cursor`. Returns the new element's place.
+    pub fn insert_after(&mut self, cursor: Cursor, element: &[u8]) -> Result<Cursor, ListpackFull> {
+        self.insert_before(Cursor(self.after(cursor)), element)
+    }
+
+    /// Changes the element under `cursor`, which stays valid.
+    pub fn replace(&mut self, cursor: Cursor, element: &[u8]) -> Result<(), ListpackFull> {
+        self.splice(cursor.0, self.after(cursor) - cursor.0, ListpackValue::of(element))
+    }
+
+    /// Removes the element under `cursor`. Returns the place of the one after it.
+    pub fn remove(&mut self, cursor: Cursor) -> Option<Cursor> {
+        self.remove_count(cursor, 1)
+    }
+
+    /// Removes up to `count` elements from `cursor` on. Returns the place of the one after them.
+    pub fn remove_count(&mut self, cursor: Cursor, count: usize) -> Option<Cursor> {
+        let (mut end, mut removed) = (cursor.0, 0);
+        while removed < count && self.bytes[end] != END {
+            end = decode(&self.bytes, end).next;
+            removed += 1;
+        }
+        self.cut(cursor.0, end);
+        self.count_changed(0, removed);
+        self.cursor_at(cursor.0)
+    }
+
+    /// Removes up to `count` elements from `index` on. Returns how many were removed.
+    pub fn remove_range(&mut self, index: usize, count: usize) -> usize {
+        let Some(cursor) = self.seek(index).filter(|_| count > 0) else { return 0 };
+        let before = self.len();
+        self.remove_count(cursor, count);
+        before - self.len()
+    }
+
+    /// Moves the elements from `index` on into a listpack of their own.
+    pub fn split_off(&mut self, index: usize) -> Self {
+        let Some(cursor) = self.seek(index) else { return Self::new() };
+        let moved = self.iter_from(cursor).count();
+        let mut tail = Self::with_capacity(self.bytes.len() - cursor.0 + HEADER_BYTES);
+        tail.bytes.splice(HEADER_BYTES.., self.bytes[cursor.0..].iter().copied());
+        tail.write_total();
+        tail.count_changed(moved, 0);
+        self.cut(cursor.0, self.end_offset());
+        self.count_changed(0, moved);
+        tail
+    }
+
+    /// Adds all elements of `other` at the end.
+    pub fn append(&mut self, other: &Self) -> Result<(), ListpackFull> {
+        let added = other.bytes.len() - HEADER_BYTES - 1;
+        if self.bytes.len() + added > MAX_BYTES {
+            return Err(ListpackFull);
+        }
+        self.reserve(added);
+        self.bytes.pop();
+        self.bytes.extend_from_slice(&other.bytes[HEADER_BYTES..]);
+        self.write_total();
+        self.count_changed(other.len(), 0);
+        Ok(())
+    }
+
+    // Offsets and headers.
+
+    fn end_offset(&self) -> usize {
+        self.bytes.len() - 1
+    }
+
+    fn after(&self, cursor: Cursor) -> usize {
+        decode(&self.bytes, cursor.0).next
+    }
+
+    fn before(&self, offset: usize) -> Option<Cursor> {
+        if offset == HEADER_BYTES {
+            return None;
+        }
+        let data = read_backlen(&self.bytes[..offset]).expect("checked on the way in");
+        Some(Cursor(offset - data - backlen_bytes(data)))
+    }
+
+    fn cursor_at(&self, offset: usize) -> Option<Cursor> {
+        (self.bytes[offset] != END).then_some(Cursor(offset))
+    }
+
+    /// The header's element count, unless it says "unknown".
+    fn counted(&self) -> Option<usize> {
+        let count = u16::from_le_bytes([self.bytes[4], self.bytes[5]]);
+        (count != COUNT_UNKNOWN).then_some(count.into())
+    }
+
+    fn count_changed(&mut self, added: usize, removed: usize) {
+        let Some(count) = self.counted() else {
+            // Redis never learns a lost count back while changing; we do when it is free.
+            if self.is_empty() {
+                self.bytes[4..6].fill(0);
+            }
+            return;
+        };
+        let count = u16::try_from(count + added - removed).unwrap_or(COUNT_UNKNOWN);
+        self.bytes[4..6].copy_from_slice(&count.to_le_bytes());
+    }
+
+    fn write_total(&mut self) {
+        let total = self.bytes.len() as u32;
+        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+    }
+
+    /// Puts `value` in the place of the `old` bytes at `offset`. The count is the caller's.
+    fn splice(&mut self, offset: usize, old: usize, value: ListpackValue<'_>) -> Result<(), ListpackFull> {
+        let (new, end) = (entry_bytes(value), self.bytes.len());
+        if end - old + new > MAX_BYTES {
+            return Err(ListpackFull);
+        }
+        if new > old {
+            self.reserve(new - old);
+            self.bytes.resize(end + new - old, 0);
+        }
+        self.bytes.copy_within(offset + old..end, offset + new);
+        self.bytes.truncate(end - old + new);
+        write_entry(&mut self.bytes[offset..offset + new], value);
+        self.write_total();
+        Ok(())
+    }
+
+    /// Removes the bytes `from..to`. The count is the caller's.
+    fn cut(&mut self, from: usize, to: usize) {
+        self.bytes.copy_within(to.., from);
+        self.bytes.truncate(self.bytes.len() - (to - from));
+        self.write_total();
+        if self.bytes.capacity() > 2 * self.bytes.len() + 64 {
+            self.bytes.shrink_to(size_class(self.bytes.len()));
+        }
+    }
+
+    /// Grows by size classes instead of doubling: small listpacks are many, and slack is memory.
+    fn reserve(&mut self, additional: usize) {
+        let needed = self.bytes.len() + additional;
+        if needed > self.bytes.capacity() {
+            self.bytes.reserve_exact(size_class(needed) - self.bytes.len());
+        }
+    }
+}
+
+/// Forward walk; see [`Listpack::iter`].
+#[derive(Debug, Clone)]
+pub struct Iter<'a> {
+    listpack: &'a Listpack,
+    offset: usize,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = (Cursor, ListpackValue<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let cursor = self.listpack.cursor_at(self.offset)?;
+        let Entry { value, next } = decode(&self.listpack.bytes, self.offset);
+        self.offset = next;
+        Some((cursor, value))
+    }
+}
+
+/// Backward walk; see [`Listpack::iter_rev`].
+#[derive(Debug, Clone)]
+pub struct IterRev<'a> {
+    listpack: &'a Listpack,
+    offset: usize,
+}
+
+impl<'a> Iterator for IterRev<'a> {
+    type Item = (Cursor, ListpackValue<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let cursor = self.listpack.before(self.offset)?;
+        self.offset = cursor.0;
+        Some((cursor, self.listpack.value(cursor)))
+    }
+}
