@@ -171,8 +171,8 @@ fn read_int(bytes: &[u8]) -> i64 {
     i64::from_le_bytes(wide) >> (64 - 8 * bytes.len())
 }
 
-/// Checks everything [`decode`] and [`read_backlen`] rely on.
-pub(super) fn validate(bytes: &[u8]) -> Result<(), ListpackCorrupt> {
+/// Checks everything [`decode`] and [`read_backlen`] rely on. Returns the number of elements.
+pub(super) fn validate(bytes: &[u8]) -> Result<usize, ListpackCorrupt> {
     if bytes.len() <= HEADER_BYTES {
         return Err(ListpackCorrupt("shorter than its header"));
     }
@@ -192,7 +192,7 @@ pub(super) fn validate(bytes: &[u8]) -> Result<(), ListpackCorrupt> {
     if told != COUNT_UNKNOWN && usize::from(told) != count {
         return Err(ListpackCorrupt("element count differs from the header"));
     }
-    Ok(())
+    Ok(count)
 }
 
 fn next_checked(body: &[u8], offset: usize) -> Result<usize, ListpackCorrupt> {
@@ -206,27 +206,4 @@ fn next_checked(body: &[u8], offset: usize) -> Result<usize, ListpackCorrupt> {
         return Err(ListpackCorrupt("backlen differs from its entry"));
     }
     Ok(next)
-}
-
-/// Parses decimal text that prints back the same: no sign but `-`, no leading zeros, no spaces.
-pub(super) fn parse_i64(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    match digits {
-        [b'0'] => return (!negative).then_some(0),
-        [b'1'..=b'9', ..] if digits.len() <= 19 => {}
-        _ => return None,
-    }
-    let mut magnitude = 0u64;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        // Nineteen digits stay below 10^19 and so within u64.
-        magnitude = magnitude * 10 + u64::from(digit);
-    }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }

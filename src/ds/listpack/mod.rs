@@ -22,6 +22,7 @@ mod encoding;
 mod tests;
 
 use self::encoding::{Entry, backlen_bytes, decode, entry_bytes, read_backlen, write_entry};
+use crate::base::number::parse_i64;
 use crate::ds::size_class::size_class;
 
 /// Bytes before the first entry.
@@ -59,7 +60,7 @@ pub enum ListpackValue<'a> {
 impl<'a> ListpackValue<'a> {
     /// How `bytes` are stored: as an integer if that gives the same text back.
     pub fn of(bytes: &'a [u8]) -> Self {
-        match encoding::parse_i64(bytes) {
+        match parse_i64(bytes) {
             Some(int) => Self::Int(int),
             None => Self::Bytes(bytes),
         }
@@ -104,7 +105,7 @@ pub struct Needle<'a> {
 impl<'a> Needle<'a> {
     /// Prepares `bytes` for comparison with elements.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, int: encoding::parse_i64(bytes) }
+        Self { bytes, int: parse_i64(bytes) }
     }
 
     /// Whether `value`'s text is the needle.
@@ -151,8 +152,11 @@ impl Listpack {
     /// Takes bytes from outside after checking every one that later reads rely on: the header, each
     /// entry's encoding and backlen, the count, the end.
     pub fn from_bytes_checked(bytes: Vec<u8>) -> Result<Self, ListpackCorrupt> {
-        encoding::validate(&bytes)?;
-        Ok(Self { bytes })
+        let count = encoding::validate(&bytes)?;
+        let mut listpack = Self { bytes };
+        // A count that needs no walk is worth writing where the bytes said "unknown".
+        listpack.bytes[4..6].copy_from_slice(&saturated(count).to_le_bytes());
+        Ok(listpack)
     }
 
     /// The format's bytes, as an RDB file stores them.
@@ -414,8 +418,7 @@ impl Listpack {
             }
             return;
         };
-        let count = u16::try_from(count + added - removed).unwrap_or(COUNT_UNKNOWN);
-        self.bytes[4..6].copy_from_slice(&count.to_le_bytes());
+        self.bytes[4..6].copy_from_slice(&saturated(count + added - removed).to_le_bytes());
     }
 
     fn write_total(&mut self) {
@@ -457,6 +460,11 @@ impl Listpack {
             self.bytes.reserve_exact(size_class(needed) - self.bytes.len());
         }
     }
+}
+
+/// The header's form of an element count.
+fn saturated(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(COUNT_UNKNOWN)
 }
 
 /// Forward walk; see [`Listpack::iter`].
