@@ -2,4 +2,6 @@
 
 pub mod intset;
 pub mod listpack;
+mod counted_tree;
+pub mod chunk_list;
 mod size_class;
