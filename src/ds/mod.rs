@@ -1,2 +1,8 @@
 //! Containers of shared chunks: paged dict, listpack, intset, counted tree.
+
+pub mod chunk_list;
+mod counted_tree;
 pub mod dict;
+pub mod intset;
+pub mod listpack;
+mod size_class;
