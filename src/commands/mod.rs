@@ -24,8 +24,8 @@ pub fn table() -> CommandTable {
 /// What HELP answers for a container: its subcommands, their syntax and what they are for.
 fn help(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
     let mut lines = vec![format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
-    for sub in subcommands.iter().filter(|sub| sub.short_name() != "help") {
-        let name = sub.short_name().to_ascii_uppercase();
+    for sub in subcommands.iter().filter(|sub| sub.spec.own_name() != "help") {
+        let name = sub.spec.own_name().to_ascii_uppercase();
         lines.push(format!("{name} {}", crate::spec::syntax::plain(sub.spec.syntax)).trim_end().to_string());
         lines.push(format!("    {}", sub.spec.summary));
     }
@@ -38,5 +38,29 @@ fn help(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
 /// The database a client names by number; beyond `databases` it is an error.
 fn db_index(ctx: &Ctx<'_>, index: i64) -> Result<DbIndex, CommandError> {
     let index = u16::try_from(index).map_err(|_| CommandError::DbIndexOutOfRange)?;
-    if usize::from(index) < ctx.db.databases() { Ok(DbIndex(index)) } else { Err(CommandError::DbIndexOutOfRange) }
+    if usize::from(index) < ctx.db.databases() {
+        Ok(DbIndex(index))
+    } else {
+        Err(CommandError::DbIndexOutOfRange)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::GROUPS;
+    use crate::spec::{Spec, facts};
+
+    /// The table and all its subcommands.
+    fn specs() -> Vec<&'static Spec> {
+        let commands = GROUPS.iter().copied().flatten();
+        commands
+            .flat_map(|c| std::iter::once(&c.spec).chain(c.subcommands.iter().map(|sub| &sub.spec)))
+            .collect()
+    }
+
+    #[test]
+    fn the_table_says_what_a_real_command_info_says() {
+        assert_eq!(facts::compare(specs().into_iter(), facts::CAPTURED_INFO), Vec::<String>::new());
+        assert_eq!(facts::compare_keys(specs().into_iter(), facts::CAPTURED_KEYS), Vec::<String>::new());
+    }
 }

@@ -72,7 +72,6 @@ impl Server {
     /// One command of a client, with all that follows from it.
     fn execute(&mut self, session: &mut Session, argv: Argv<'_>, out: &mut Vec<u8>) {
         let mark = out.len();
-        let muted = matches!(session.reply_mode, ReplyMode::Off | ReplyMode::Skip);
         match find(&mut self.parts, session, argv) {
             Err(error) => reject(&mut self.parts, None, &error, session, out),
             Ok((command, words, index)) => match gate::admit(&mut self.parts, session, command, argv.len()) {
@@ -87,7 +86,7 @@ impl Server {
                 }
             },
         }
-        if muted {
+        if matches!(session.reply_mode, ReplyMode::Off | ReplyMode::Skip) {
             out.truncate(mark);
         }
         session.reply_mode = match session.reply_mode {
@@ -179,16 +178,27 @@ impl Server {
     /// Answers those whose time is over.
     pub(super) fn time_out_parked(&mut self) {
         while let Some(id) = self.parts.waiters.timed_out(self.parts.now) {
-            let reply = self
-                .parts
-                .clients
-                .get(id)
-                .and_then(|session| session.parked.as_ref())
-                .map(|p| p.timeout_reply);
-            self.complete(id, |_, out| match reply {
-                Some(TimeoutReply::Null) => out.null(),
-                Some(TimeoutReply::NullArray) | None => out.null_array(),
-            });
+            self.time_out(id);
+        }
+    }
+
+    fn time_out(&mut self, id: ClientId) {
+        let parked = self.parts.clients.get(id).and_then(|session| session.parked.as_ref());
+        let reply = parked.map(|parked| parked.timeout_reply);
+        self.complete(id, |_, out| match reply {
+            Some(TimeoutReply::Null) => out.null(),
+            Some(TimeoutReply::NullArray) | None => out.null_array(),
+        });
+    }
+
+    /// Wakes whom CLIENT UNBLOCK named.
+    fn unblock_requested(&mut self) {
+        for (id, with_error) in std::mem::take(&mut self.parts.unblock_requests) {
+            if with_error {
+                self.complete(id, |_, out| out.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
+            } else {
+                self.time_out(id);
+            }
         }
     }
 

@@ -41,12 +41,6 @@ impl Command {
         self.subcommands = subcommands;
         self
     }
-
-    /// The last word of the name: `list` of `client|list`.
-    #[must_use]
-    pub fn short_name(&self) -> &'static str {
-        self.spec.name.rsplit('|').next().unwrap_or(self.spec.name)
-    }
 }
 
 /// What a name leads to.
@@ -137,8 +131,10 @@ impl CommandTable {
             return Lookup::Found(command, 1, index);
         }
         let Some(word) = argv.get(1) else { return Lookup::Found(command, 1, index) };
-        let sub =
-            command.subcommands.iter().position(|sub| word.eq_ignore_ascii_case(sub.short_name().as_bytes()));
+        let sub = command
+            .subcommands
+            .iter()
+            .position(|sub| word.eq_ignore_ascii_case(sub.spec.own_name().as_bytes()));
         match sub {
             Some(sub) => {
                 let offset = u16::try_from(sub).expect("a container has few subcommands");

@@ -88,7 +88,7 @@ impl Server {
         parts.tasks.push(Task::Save(SaveJob {
             reason,
             snapshot,
-            path: parts.config.dbfilename.clone(),
+            path: parts.config.dbfilename.to_string(),
             compress: parts.config.rdbcompression,
             checksum: parts.config.rdbchecksum,
         }));
@@ -109,9 +109,10 @@ impl Server {
                 self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
             }
             SaveReason::Reload(client) => match &report.result {
-                Ok(()) => {
-                    self.parts.tasks.push(Task::Load { path: self.parts.config.dbfilename.clone(), client })
-                }
+                Ok(()) => self
+                    .parts
+                    .tasks
+                    .push(Task::Load { path: self.parts.config.dbfilename.to_string(), client }),
                 Err(_) => {
                     self.complete(client, |_, reply| reply.error("ERR Error trying to load the RDB dump"))
                 }

@@ -162,8 +162,8 @@ impl Server {
     /// A server with no data and no clients. `rename-command` lines of the configuration are
     /// applied to `commands`; a bad one is the error.
     pub fn new(setup: Setup, mut commands: CommandTable) -> Result<Server, String> {
-        for (from, to) in &setup.config.rename_command {
-            commands.rename(from.as_bytes(), to.as_bytes())?;
+        for rename in &setup.config.renamed_commands {
+            commands.rename(rename.from.as_bytes(), rename.to.as_bytes())?;
         }
         let mut random = Random::new(setup.random_seed);
         let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
@@ -209,11 +209,11 @@ impl Server {
         let seed = self.keyspace.limits().seed;
         self.keyspace.set_limits(Limits {
             list_max_listpack_size: config.list_max_listpack_size,
-            hash_max_listpack_entries: config.hash_max_listpack_entries as usize,
-            hash_max_listpack_value: config.hash_max_listpack_value as usize,
-            set_max_intset_entries: config.set_max_intset_entries as usize,
-            zset_max_listpack_entries: config.zset_max_listpack_entries as usize,
-            zset_max_listpack_value: config.zset_max_listpack_value as usize,
+            hash_max_listpack_entries: config.hash_max_listpack_entries,
+            hash_max_listpack_value: config.hash_max_listpack_value,
+            set_max_intset_entries: config.set_max_intset_entries,
+            zset_max_listpack_entries: config.zset_max_listpack_entries,
+            zset_max_listpack_value: config.zset_max_listpack_value,
             seed,
         });
         self.keyspace.set_access(AccessClock::default());

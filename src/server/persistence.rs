@@ -38,7 +38,8 @@ impl Persistence {
     pub fn is_due(&self, config: &Config, now: UnixMillis) -> bool {
         let may_try = !self.last_failed || now.secs() - self.last_try.secs() > RETRY_SECS;
         let since = now.secs() - self.last_save.secs();
-        let due = config.save.iter().any(|point| self.dirty >= point.changes && since > point.seconds);
+        let dirty = i64::try_from(self.dirty).unwrap_or(i64::MAX);
+        let due = config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
         self.running.is_none() && may_try && due
     }
 

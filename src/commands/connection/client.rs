@@ -1,8 +1,9 @@
 //! CLIENT: what is known of connections, and how to end or rename them.
 
 use crate::commands::help;
-use crate::resp::Reply;
-use crate::server::{Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, ReplyMode, Session};
+use crate::server::{
+    Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, ReplyMode, Session,
+};
 use crate::spec::*;
 use std::sync::atomic::Ordering;
 
@@ -167,7 +168,8 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         args.finish()?;
     }
     let wanted = |session: &&Session| {
-        kind.is_none_or(|kind| ClientKind::of(session) == kind) && ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
+        kind.is_none_or(|kind| ClientKind::of(session) == kind)
+            && ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
     };
     let now = ctx.now.0;
     let mut text = String::new();
@@ -202,7 +204,10 @@ impl ClientKind {
             b"master" => Ok(ClientKind::Master),
             b"slave" | b"replica" => Ok(ClientKind::Replica),
             b"pubsub" => Ok(ClientKind::Pubsub),
-            _ => Err(CommandError::line(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))),
+            _ => Err(CommandError::line(format!(
+                "ERR Unknown client type '{}'",
+                String::from_utf8_lossy(word)
+            ))),
         }
     }
 
@@ -320,7 +325,8 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     };
     let own = ctx.session.id;
     let matching = |session: &&Session| filter.matches(session, own);
-    let ids: Vec<_> = all(ctx.server, ctx.session).into_iter().filter(matching).map(|session| session.id).collect();
+    let ids: Vec<_> =
+        all(ctx.server, ctx.session).into_iter().filter(matching).map(|session| session.id).collect();
     // Redis: the old form ends with the first match.
     for &id in ids.iter().take(if old_form { 1 } else { ids.len() }) {
         if id == own {
@@ -446,8 +452,14 @@ mod tests {
     #[test]
     fn help_names_every_subcommand() {
         let text = TestServer::new().run("CLIENT HELP");
-        assert!(text.starts_with("1) CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
-            || text.starts_with(" 1) CLIENT <subcommand>"), "{text}");
-        assert!(super::COMMANDS.iter().all(|sub| text.contains(&sub.short_name().to_ascii_uppercase())), "{text}");
+        assert!(
+            text.starts_with("1) CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")
+                || text.starts_with(" 1) CLIENT <subcommand>"),
+            "{text}"
+        );
+        assert!(
+            super::COMMANDS.iter().all(|sub| text.contains(&sub.spec.own_name().to_ascii_uppercase())),
+            "{text}"
+        );
     }
 }

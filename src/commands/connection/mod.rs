@@ -142,7 +142,8 @@ fn log_in(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> CommandResult {
 
 /// Compares without telling by its duration how much was right.
 fn equal_in_constant_time(secret: &[u8], given: &[u8]) -> bool {
-    let difference = secret.iter().zip(given.iter().chain(std::iter::repeat(&0))).fold(0, |sum, (a, b)| sum | (a ^ b));
+    let difference =
+        secret.iter().zip(given.iter().chain(std::iter::repeat(&0))).fold(0, |sum, (a, b)| sum | (a ^ b));
     difference == 0 && secret.len() == given.len()
 }
 
@@ -237,7 +238,10 @@ mod tests {
             ("HELLO 4", "(error) NOPROTO unsupported protocol version"),
             ("HELLO x", "(error) ERR Protocol version is not an integer or out of range"),
             ("HELLO 2 AUTH a", "(error) ERR Syntax error in HELLO option 'AUTH'"),
-            ("HELLO 2 SETNAME \"a b\"", "(error) ERR Client names cannot contain spaces, newlines or special characters."),
+            (
+                "HELLO 2 SETNAME \"a b\"",
+                "(error) ERR Client names cannot contain spaces, newlines or special characters.",
+            ),
             ("HELLO 2 AUTH bob x", "(error) WRONGPASS invalid username-password pair or user is disabled."),
         ];
         rows.iter().for_each(|(line, answer)| assert_eq!(server.run(line), *answer, "{line}"));
@@ -248,14 +252,20 @@ mod tests {
         let mut server = TestServer::with(|config| config.requirepass = "secret".into());
         assert_eq!(server.run("GET k"), "(error) NOAUTH Authentication required.");
         assert!(server.run("HELLO 3").starts_with("(error) NOAUTH HELLO must be called"));
-        assert_eq!(server.run("AUTH wrong"), "(error) WRONGPASS invalid username-password pair or user is disabled.");
+        assert_eq!(
+            server.run("AUTH wrong"),
+            "(error) WRONGPASS invalid username-password pair or user is disabled."
+        );
         assert_eq!(server.run("AUTH a b c"), "(error) ERR syntax error");
         assert_eq!(server.run("AUTH default secret"), "OK");
         assert_eq!(server.run("GET k"), "(nil)");
         assert_eq!(server.run("RESET"), "RESET");
         assert_eq!(server.run("PING"), "(error) NOAUTH Authentication required.");
         let open = TestServer::new().run("AUTH x");
-        assert!(open.starts_with("(error) ERR AUTH <password> called without any password configured"), "{open}");
+        assert!(
+            open.starts_with("(error) ERR AUTH <password> called without any password configured"),
+            "{open}"
+        );
     }
 
     #[test]
