@@ -94,7 +94,7 @@ main() {
   case ${1:-} in
     "") ;;
     -h | --help) print_head_comment "${BASH_SOURCE[0]}" && exit 0 ;;
-    *) die "unexpected argument '$1' (see --help)" ;;
+    *) usage_error "unexpected argument '$1'" ;;
   esac
   cd "$root"
   log=$(mktemp "${TMPDIR:-/tmp}/pyredis-test.XXXXXX")

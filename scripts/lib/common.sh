@@ -17,6 +17,12 @@ die() {
   exit 1
 }
 
+# Ends the script because it was called wrongly.
+usage_error() {
+  note "$* (see --help)"
+  exit 2
+}
+
 # Prints the comment block at the head of the calling script, as its --help.
 print_head_comment() {
   awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
