@@ -1,10 +1,12 @@
 //! The wire: the only room that knows what a RESP byte looks like.
 //!
 //! [`argv`] holds commands as they travel (one buffer plus ranges), [`reply`] writes answers in a
-//! client's protocol, `request` turns bytes into commands.
+//! client's protocol, [`request`] turns bytes into commands.
 
 pub mod argv;
 pub mod reply;
+pub mod request;
 
 pub use argv::{Argv, OwnedArgv, Requests};
 pub use reply::{Protocol, Reply};
+pub use request::{Limits, Login, Parser};

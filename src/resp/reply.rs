@@ -91,7 +91,11 @@ impl<'a> Reply<'a> {
     /// An error line: `text` without the leading `-`; line breaks become spaces.
     pub fn error(&mut self, text: &str) {
         self.out.push(b'-');
-        self.out.extend(text.trim_end_matches(['\r', '\n']).bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.out.extend(
+            text.trim_end_matches(['\r', '\n'])
+                .bytes()
+                .map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }),
+        );
         self.out.extend_from_slice(b"\r\n");
     }
 
