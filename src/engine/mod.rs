@@ -1,1 +1,148 @@
-//! The owner thread.
+//! The owner thread: the one place where [`Server`] runs.
+//!
+//! [`Handle`] is the one door to it: a bounded channel of [`Event`]s, first in, first out. A
+//! *turn* ([`owner`]) drains what waits, up to a bound, lets the server handle it, sends each
+//! client's replies without ever blocking, and carries out what the server asked for
+//! ([`tasks`]). Who connects, and over what, this room does not know: a connection is an
+//! `Event::Connect` with something that implements [`Stream`].
+//!
+//! Clocks are read here only ([`clock`]); a panic on the owner thread ends the process with a
+//! report ([`crash`]), because nobody can vouch for the data afterwards.
+
+pub mod clock;
+pub mod crash;
+pub mod os;
+pub mod owner;
+mod saver;
+pub mod tasks;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::config::Config;
+use crate::resp::Requests;
+use crate::server::{ClientId, Close, Connection, SaveReport, Server, Signal};
+
+pub use clock::SystemClock;
+use owner::Owner;
+
+/// Events that may wait for the owner before their senders block.
+pub const EVENT_QUEUE: usize = 1024;
+/// Stack of the owner thread, bytes: it runs every command, scripts and sorts included.
+const OWNER_STACK_BYTES: usize = 16 << 20;
+
+/// Everything that can reach the owner thread.
+pub enum Event {
+    /// A client was accepted. Its `stream` takes replies until `Disconnect`.
+    Connect {
+        /// The client, never used before.
+        id: ClientId,
+        /// Where it comes from.
+        connection: Connection,
+        /// Where its replies go.
+        stream: Box<dyn Stream>,
+    },
+    /// Everything one read of a client completed.
+    Requests(ClientId, Requests),
+    /// The client's connection has ended; nothing more comes from it.
+    Disconnect(ClientId),
+    /// A connection was refused because the limit was reached.
+    Rejected,
+    /// Answered once everything before it ran and its replies are released.
+    Sync(Sender<()>),
+    /// A signal to the process.
+    Signal(Signal),
+    /// A saver thread has finished.
+    Saved(SaveReport),
+}
+
+/// Where a client's replies go. No method but [`Stream::finish`] may block.
+pub trait Stream: Send {
+    /// Sends `bytes` after everything sent before and leaves the vector empty, its capacity kept
+    /// where that is cheap.
+    fn send(&mut self, bytes: &mut Vec<u8>);
+    /// Ends the connection, after or instead of what has not left yet.
+    fn close(&mut self, close: Close);
+    /// Ends the connection after what has not left yet and waits for that, for `wait` at most.
+    fn finish(&mut self, wait: Duration);
+}
+
+/// What the process offers the owner thread: the roof implements it.
+pub trait Host: Send {
+    /// Opens the log file again, after it was moved away.
+    fn reopen_log(&self);
+    /// Writes the configuration to its file, keeping comments and order. Errors in words.
+    fn rewrite_config(&self, config: &Config) -> Result<(), String>;
+}
+
+/// The owner thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server has stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// The one door into the owner thread.
+#[derive(Clone)]
+pub struct Handle {
+    events: Sender<Event>,
+    last_client: Arc<AtomicU64>,
+}
+
+impl Handle {
+    /// Queues `event`; blocks while the queue is full.
+    pub fn send(&self, event: Event) -> Result<(), Stopped> {
+        self.events.send(event).map_err(|_| Stopped)
+    }
+
+    /// Returns once everything sent before ran and its replies are released.
+    pub fn sync(&self) -> Result<(), Stopped> {
+        let (answer, answered) = bounded(1);
+        self.send(Event::Sync(answer))?;
+        answered.recv().map_err(|_| Stopped)
+    }
+
+    /// An id for a new client: 1, 2, …
+    #[must_use]
+    pub fn next_client(&self) -> ClientId {
+        ClientId(self.last_client.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// A door and the queue behind it.
+#[must_use]
+pub fn channel() -> (Handle, Receiver<Event>) {
+    let (events, queue) = bounded(EVENT_QUEUE);
+    (Handle { events, last_client: Arc::new(AtomicU64::new(0)) }, queue)
+}
+
+/// Starts the owner thread. `make` builds the server on it, since a server never changes threads,
+/// around the clock it is given; `host` is what the process offers it. The thread ends with the process's exit code.
+pub fn spawn(
+    make: impl FnOnce(&Handle, SystemClock) -> Server + Send + 'static,
+    host: Box<dyn Host>,
+) -> io::Result<(Handle, JoinHandle<i32>)> {
+    let (handle, queue) = channel();
+    let own = handle.clone();
+    let run = move || {
+        let clock = SystemClock::new();
+        let server = make(&own, clock);
+        Owner::new(server, clock, own, queue, host).run()
+    };
+    let thread = Builder::new()
+        .name("owner".to_owned())
+        .stack_size(OWNER_STACK_BYTES)
+        .spawn(move || crash::guard(run))?;
+    Ok((handle, thread))
+}

@@ -1,11 +1,13 @@
 //! The wire: the only room that knows what a RESP byte looks like.
 //!
 //! [`argv`] holds commands as they travel (one buffer plus ranges), [`reply`] writes answers in a
-//! client's protocol, [`value`] reads answers back, `request` turns bytes into commands.
+//! client's protocol, [`value`] reads answers back, [`request`] turns bytes into commands.
 
 pub mod argv;
 pub mod reply;
+pub mod request;
 pub mod value;
 
 pub use argv::{Argv, OwnedArgv, Requests};
 pub use reply::{Protocol, Reply};
+pub use request::{Limits, Login, Parser};

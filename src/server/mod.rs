@@ -17,6 +17,7 @@ mod cron;
 pub mod ctx;
 pub mod error;
 mod gate;
+mod loading;
 pub mod persistence;
 pub mod propagate;
 pub mod session;
@@ -43,7 +44,7 @@ use crate::config::Config;
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -218,7 +219,7 @@ impl Server {
         });
         self.keyspace.set_access(AccessClock::default());
         let limits = &self.parts.limits;
-        limits.max_bulk_bytes.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
+        limits.max_bulk_bytes.store(config.proto_max_bulk_len as i64, Ordering::Relaxed);
         limits.query_buffer_bytes.store(config.client_query_buffer_limit as usize, Ordering::Relaxed);
         limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
     }
@@ -249,7 +250,7 @@ impl Server {
 impl Default for WireLimits {
     fn default() -> Self {
         WireLimits {
-            max_bulk_bytes: AtomicUsize::new(512 << 20),
+            max_bulk_bytes: AtomicI64::new(512 << 20),
             query_buffer_bytes: AtomicUsize::new(1 << 30),
             max_clients: AtomicUsize::new(10_000),
         }

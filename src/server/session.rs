@@ -7,7 +7,7 @@ use crate::keyspace::DbIndex;
 use crate::resp::{Protocol, Requests};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// A client's number, as CLIENT ID answers it: counted from 1 in the order of acceptance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +34,7 @@ pub struct ClientGauges {
 #[derive(Debug)]
 pub struct WireLimits {
     /// `proto-max-bulk-len`, bytes.
-    pub max_bulk_bytes: AtomicUsize,
+    pub max_bulk_bytes: AtomicI64,
     /// `client-query-buffer-limit`, bytes.
     pub query_buffer_bytes: AtomicUsize,
     /// `maxclients`.

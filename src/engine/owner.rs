@@ -1,0 +1,208 @@
+//! The turn: receive, handle, send, carry out.
+//!
+//! A turn takes what waits in the queue, up to [`TURN_EVENTS`], and sends each client's replies
+//! once at its end: under load the cost of waking and sending is shared, and a lone request is
+//! answered at once. Replies are sent here rather than by the workers because that spares a
+//! thread switch per request (figures in PERFORMANCE.md).
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+
+use super::tasks::{Outcome, carry_out};
+use super::{Event, Handle, Host, Stream, SystemClock, crash};
+use crate::server::{ClientId, Clock, Close, Server};
+
+/// Events of one turn at most, so that nobody waits long for the first reply.
+pub const TURN_EVENTS: usize = 64;
+/// How long a stop waits for clients to take their last replies.
+const FAREWELL_NS: u64 = 500_000_000;
+
+/// The owner thread's state.
+pub struct Owner {
+    server: Server,
+    clock: SystemClock,
+    queue: Receiver<Event>,
+    streams: Streams,
+    /// The clients whose requests ran in this turn.
+    spoke: Vec<ClientId>,
+    /// Who waits for the end of this turn.
+    syncs: Vec<Sender<()>>,
+    /// The event the next turn begins with.
+    put_off: Option<Event>,
+    /// Keeps the queue open while nobody is connected, and goes to threads that report back.
+    handle: Handle,
+    /// What the process offers.
+    host: Box<dyn Host>,
+}
+
+type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
+
+impl Owner {
+    /// An owner of `server` that takes its events from `queue`.
+    pub fn new(
+        server: Server,
+        clock: SystemClock,
+        handle: Handle,
+        queue: Receiver<Event>,
+        host: Box<dyn Host>,
+    ) -> Self {
+        Owner {
+            server,
+            clock,
+            queue,
+            streams: Streams::default(),
+            spoke: Vec::with_capacity(TURN_EVENTS),
+            syncs: Vec::new(),
+            put_off: None,
+            handle,
+            host,
+        }
+    }
+
+    /// Runs until the server asks to stop; returns the exit code.
+    pub fn run(mut self) -> i32 {
+        loop {
+            let first = self.wait();
+            if let Some(exit_code) = self.turn(first) {
+                self.say_farewell();
+                return exit_code;
+            }
+        }
+    }
+
+    /// The next event, or `None` when it is time for a turn without one.
+    fn wait(&mut self) -> Option<Event> {
+        if let Some(event) = self.put_off.take() {
+            return Some(event);
+        }
+        match self.queue.try_recv() {
+            Ok(event) => return Some(event),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
+        }
+        let wait = Duration::from_millis(self.server.next_wake_ms());
+        match self.queue.recv_timeout(wait) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// One turn, beginning with `first`. Returns the exit code when it was the last.
+    fn turn(&mut self, first: Option<Event>) -> Option<i32> {
+        self.server.begin_turn();
+        let mut next = first;
+        let mut room = TURN_EVENTS;
+        while let Some(event) = next.take() {
+            if self.must_wait(&event) {
+                self.put_off = Some(event);
+                break;
+            }
+            self.handle(event);
+            room -= 1;
+            if room > 0 {
+                next = self.queue.try_recv().ok();
+            }
+        }
+        self.server.end_turn();
+        self.release();
+        self.carry_out_tasks()
+    }
+
+    /// Does what the server asked for, and what that leads to. Returns the exit code of a stop.
+    fn carry_out_tasks(&mut self) -> Option<i32> {
+        loop {
+            let tasks = self.server.take_tasks();
+            if tasks.is_empty() {
+                return None;
+            }
+            for task in tasks {
+                if let Outcome::Stop(exit_code) = carry_out(task, &mut self.server, &self.handle, &*self.host)
+                {
+                    return Some(exit_code);
+                }
+            }
+            self.release();
+        }
+    }
+
+    /// A client that sends requests and hangs up gets its replies before it is forgotten:
+    /// `printf 'GET a\r\n' | nc` does that.
+    fn must_wait(&self, event: &Event) -> bool {
+        matches!(event, Event::Disconnect(id) if self.spoke.contains(id))
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Requests(id, requests) => {
+                crash::note(id, &requests);
+                self.spoke.push(id);
+                self.server.requests(id, requests);
+            }
+            Event::Connect { id, connection, stream } => {
+                self.streams.insert(id, stream);
+                self.server.connect(id, connection);
+            }
+            Event::Disconnect(id) => {
+                self.server.disconnect(id);
+                self.streams.remove(&id);
+            }
+            Event::Rejected => self.server.rejected_connection(),
+            Event::Sync(answer) => self.syncs.push(answer),
+            Event::Signal(signal) => self.server.signal(signal),
+            Event::Saved(report) => self.server.saved(&report),
+        }
+    }
+
+    /// Sends what the server has for its clients, then answers who waited for that.
+    fn release(&mut self) {
+        let streams = &mut self.streams;
+        self.server.take_outputs(|id, bytes, close| {
+            let Some(stream) = streams.get_mut(&id) else {
+                bytes.clear();
+                return;
+            };
+            if !bytes.is_empty() {
+                stream.send(bytes);
+            }
+            if close != Close::No {
+                stream.close(close);
+            }
+        });
+        self.spoke.clear();
+        for answer in self.syncs.drain(..) {
+            // Whoever asked may have given up.
+            let _ = answer.send(());
+        }
+    }
+
+    /// Closes every connection, after its last replies where it takes them in time.
+    fn say_farewell(mut self) {
+        self.streams.values_mut().for_each(|stream| stream.close(Close::AfterFlush));
+        let end_ns = self.clock.monotonic_ns() + FAREWELL_NS;
+        for stream in self.streams.values_mut() {
+            let left_ns = end_ns.saturating_sub(self.clock.monotonic_ns());
+            stream.finish(Duration::from_nanos(left_ns));
+        }
+    }
+}
+
+/// Spreads client ids, which count up from 1, over a table: one multiplication.
+#[derive(Default)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

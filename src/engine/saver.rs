@@ -1,0 +1,51 @@
+//! Writing a snapshot file: a temporary file beside it, synced, then renamed over it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::BufWriter;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::rdb::{self, RdbError, SaveOptions};
+use crate::server::{REDIS_VERSION, SaveJob};
+
+/// What is written at once, bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Writes the job's snapshot so that its path holds either the old file or the whole new one.
+pub(super) fn write(job: &SaveJob) -> Result<(), RdbError> {
+    let path = Path::new(&job.path);
+    let temporary = format!("temp-{}.rdb", std::process::id());
+    let result = write_file(job, Path::new(&temporary)).and_then(|()| {
+        fs::rename(&temporary, path)?;
+        sync_folder(path)?;
+        Ok(())
+    });
+    if result.is_err() {
+        // What is left of a failed save is of no use; the first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    }
+    result
+}
+
+fn write_file(job: &SaveJob, path: &Path) -> Result<(), RdbError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
+    let options = SaveOptions {
+        compress: job.compress,
+        checksum: job.checksum,
+        aux: vec![
+            ("redis-ver", REDIS_VERSION.to_owned()),
+            ("redis-bits", "64".to_owned()),
+            ("aof-base", "0".to_owned()),
+        ],
+        ..SaveOptions::default()
+    };
+    rdb::save(&job.snapshot, &options, BufWriter::with_capacity(BUFFER_BYTES, &file))?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Makes a rename durable.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}

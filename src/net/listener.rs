@@ -1,0 +1,167 @@
+//! Sockets that accept: bound before anything else starts, so that a taken port is one clear
+//! error, and served later.
+
+use std::fs;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockRef, Type};
+
+use super::socket::Socket;
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// Of an address and port.
+    Tcp(TcpListener),
+    /// Of a path.
+    Unix(UnixListener, PathBuf),
+}
+
+/// A connection that has just been accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The connection itself.
+    pub socket: Socket,
+    /// The peer, as CLIENT LIST shows it: `127.0.0.1:5000`, `[::1]:5000`, `/path:0`.
+    pub addr: String,
+    /// Our end, in the same form.
+    pub laddr: String,
+    /// Whether it came over a unix socket.
+    pub unix: bool,
+}
+
+impl Listener {
+    /// Binds `address`. An IPv6 address takes no IPv4 connections; port 0 asks the system for one.
+    pub fn tcp(address: SocketAddr, backlog: i32) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(backlog)?;
+        Ok(Listener::Tcp(socket.into()))
+    }
+
+    /// Binds `path`, in the place of a socket left behind there; `mode` are its permissions, by
+    /// default what the umask leaves.
+    pub fn unix(path: &Path, mode: Option<u32>, backlog: i32) -> io::Result<Self> {
+        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            fs::remove_file(path)?;
+        }
+        let listener = UnixListener::bind(path)?;
+        SockRef::from(&listener).listen(backlog)?;
+        if let Some(mode) = mode {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        Ok(Listener::Unix(listener, path.to_path_buf()))
+    }
+
+    /// The address bound, with the port the system chose; `None` for a unix socket.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().ok(),
+            Listener::Unix(..) => None,
+        }
+    }
+
+    /// Waits for a connection. `keepalive_secs` as in [`Socket::tcp`].
+    pub fn accept(&self, keepalive_secs: u64) -> io::Result<Accepted> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                let laddr = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
+                let socket = Socket::tcp(stream, keepalive_secs);
+                Ok(Accepted { socket, addr: peer.to_string(), laddr, unix: false })
+            }
+            Listener::Unix(listener, path) => {
+                let (stream, _) = listener.accept()?;
+                let addr = format!("{}:0", path.display());
+                Ok(Accepted { socket: Socket::unix(stream), laddr: addr.clone(), addr, unix: true })
+            }
+        }
+    }
+
+    /// Ends a blocked [`Listener::accept`], here and in other threads, and refuses new connections.
+    pub fn shut_down(&self) {
+        // It cannot fail on a listening socket, and there is nothing else to be done if it does.
+        let _ = match self {
+            Listener::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
+            Listener::Unix(listener, path) => {
+                let _ = fs::remove_file(path);
+                SockRef::from(listener).shutdown(Shutdown::Both)
+            }
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpStream;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::thread;
+
+    fn local(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_at_once() {
+        let first = Listener::tcp(local(0), 5).unwrap();
+        let again = Listener::tcp(first.address().unwrap(), 5);
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn tcp_peers_are_named_by_address_and_port() {
+        let listener = Listener::tcp(local(0), 5).unwrap();
+        let client = TcpStream::connect(listener.address().unwrap()).unwrap();
+        let accepted = listener.accept(300).unwrap();
+        assert_eq!(accepted.addr, client.local_addr().unwrap().to_string());
+        assert_eq!(accepted.laddr, listener.address().unwrap().to_string());
+        assert!(!accepted.unix && accepted.socket.fd() >= 0);
+    }
+
+    #[test]
+    fn ipv6_leaves_the_port_of_ipv4_free() {
+        let Ok(six) = Listener::tcp("[::]:0".parse().unwrap(), 5) else { return };
+        let port = six.address().unwrap().port();
+        Listener::tcp(local(port), 5).unwrap();
+    }
+
+    #[test]
+    fn a_stale_unix_socket_is_replaced_and_any_other_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let listener = Listener::unix(&path, Some(0o700), 5).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let _client = UnixStream::connect(&path).unwrap();
+        assert_eq!(listener.accept(0).unwrap().addr, format!("{}:0", path.display()));
+        listener.shut_down();
+        assert!(!path.exists());
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(Listener::unix(&path, None, 5).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn shutting_down_ends_a_waiting_accept() {
+        let folder = tempfile::tempdir().unwrap();
+        let unix = Listener::unix(&folder.path().join("s"), None, 5).unwrap();
+        for listener in [Listener::tcp(local(0), 5).unwrap(), unix] {
+            let listener = Arc::new(listener);
+            let waiting = Arc::clone(&listener);
+            let accept = thread::spawn(move || waiting.accept(0).is_err());
+            listener.shut_down();
+            assert!(accept.join().unwrap());
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The bounded worker pool: who is accepted gets a slot and a thread, or is told that the server
+//! is full.
+//!
+//! The bound is the spawn limit, the same number as `maxclients`; it is looked at for each
+//! connection, so it can be changed at run time. A lowered bound closes nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{self, Builder, JoinHandle};
+use std::time::Duration;
+
+use super::connection;
+use super::listener::{Accepted, Listener};
+use super::outlet::Outlet;
+use super::threads::{IDLE, Threads};
+use crate::engine::{Event, Handle, Stopped};
+use crate::server::{ClientGauges, Connection, WireLimits};
+
+/// What a connection over the limit is told.
+const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
+/// How long accepting pauses when the system has no descriptor or thread left.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Settings of connections accepted from now on.
+#[derive(Debug)]
+pub struct Settings {
+    /// Source: `tcp-keepalive`; 0 turns it off.
+    pub keepalive_secs: AtomicU64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { keepalive_secs: AtomicU64::new(300) }
+    }
+}
+
+/// The listeners being served.
+pub struct Net {
+    shared: Arc<Shared>,
+    accepting: Vec<(Arc<Listener>, JoinHandle<()>)>,
+}
+
+struct Shared {
+    handle: Handle,
+    limits: Arc<WireLimits>,
+    settings: Arc<Settings>,
+    threads: Arc<Threads>,
+    /// Connections that have a slot.
+    open: Arc<AtomicUsize>,
+    stopping: AtomicBool,
+}
+
+/// A place in the pool; given back when dropped.
+struct Slot(Arc<AtomicUsize>);
+
+impl Slot {
+    fn take(open: &Arc<AtomicUsize>, limit: usize) -> Option<Slot> {
+        let next = |count| (count < limit).then_some(count + 1);
+        open.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).ok()?;
+        Some(Slot(Arc::clone(open)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Net {
+    /// Starts accepting on `listeners`, one thread each. Clients are announced to `handle`.
+    pub fn serve(
+        listeners: Vec<Listener>,
+        handle: Handle,
+        limits: Arc<WireLimits>,
+        settings: Arc<Settings>,
+    ) -> io::Result<Net> {
+        let shared = Arc::new(Shared {
+            handle,
+            limits,
+            settings,
+            threads: Threads::new(IDLE),
+            open: Arc::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let mut net = Net { shared, accepting: Vec::new() };
+        listeners.into_iter().try_for_each(|listener| net.add(listener))?;
+        Ok(net)
+    }
+
+    /// Serves one more listener.
+    pub fn add(&mut self, listener: Listener) -> io::Result<()> {
+        let listener = Arc::new(listener);
+        let (shared, accepting) = (Arc::clone(&self.shared), Arc::clone(&listener));
+        let thread =
+            Builder::new().name("accept".to_owned()).spawn(move || shared.accept_from(&accepting))?;
+        self.accepting.push((listener, thread));
+        Ok(())
+    }
+
+    /// Connections that have a slot.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::Acquire)
+    }
+
+    /// Stops accepting; connections stay. Returns when no new client can be announced any more.
+    pub fn stop(self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        for (listener, _) in &self.accepting {
+            listener.shut_down();
+        }
+        for (_, thread) in self.accepting {
+            // An accept thread that panicked has stopped too.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn accept_from(&self, listener: &Listener) {
+        while !self.stopping.load(Ordering::Acquire) {
+            match listener.accept(self.settings.keepalive_secs.load(Ordering::Relaxed)) {
+                Ok(accepted) => {
+                    if self.admit(accepted) == Err(Stopped) {
+                        return;
+                    }
+                }
+                Err(_) if self.stopping.load(Ordering::Acquire) => return,
+                // The peer gave up before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    log::warn!("Accepting client connection: {error}");
+                    thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Gives the connection a slot and a worker, or refuses it.
+    fn admit(&self, accepted: Accepted) -> Result<(), Stopped> {
+        let limit = self.limits.max_clients.load(Ordering::Relaxed);
+        let Some(slot) = Slot::take(&self.open, limit) else {
+            // A peer that does not even take this line gets none.
+            let _ = accepted.socket.send_now(FULL);
+            return self.handle.send(Event::Rejected);
+        };
+        let Accepted { socket, addr, laddr, unix } = accepted;
+        let (id, fd, socket) = (self.handle.next_client(), socket.fd(), Arc::new(socket));
+        let gauges = Arc::new(ClientGauges::default());
+        let outlet = Outlet::new(Arc::clone(&socket), Arc::clone(&gauges), Arc::clone(&self.threads));
+        let connection = Connection { addr, laddr, fd, unix, gauges: Arc::clone(&gauges) };
+        self.handle.send(Event::Connect { id, connection, stream: Box::new(outlet) })?;
+        let worker =
+            connection::Connection::new(id, socket, self.handle.clone(), gauges, Arc::clone(&self.limits));
+        let job = move || {
+            let _slot = slot;
+            worker.run();
+        };
+        match self.threads.run(Box::new(job)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                log::warn!("No thread for a new client: {error}");
+                self.handle.send(Event::Disconnect(id))
+            }
+        }
+    }
+}

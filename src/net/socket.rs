@@ -1,0 +1,86 @@
+//! One connected socket, shared by its worker (reads), the owner (sends what fits at once) and
+//! its writer thread (sends the rest). TCP and unix sockets look the same from here on; TLS would
+//! be a second kind.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use socket2::TcpKeepalive;
+
+use crate::engine::os;
+
+/// Probes without an answer before a dead peer is given up. Source: anetKeepAlive.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// A connected stream socket in blocking mode.
+#[derive(Debug)]
+pub struct Socket(socket2::Socket);
+
+impl Socket {
+    /// A TCP connection: replies leave at once, dead peers are noticed after about `keepalive_secs`
+    /// (0: never).
+    #[must_use]
+    pub fn tcp(stream: TcpStream, keepalive_secs: u64) -> Self {
+        let socket = socket2::Socket::from(stream);
+        // Neither is needed for a correct connection, and a peer that has already left refuses both.
+        let _ = socket.set_tcp_nodelay(true);
+        if keepalive_secs > 0 {
+            let time = Duration::from_secs(keepalive_secs);
+            let interval = Duration::from_secs((keepalive_secs / 3).max(1));
+            let keepalive =
+                TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(KEEPALIVE_PROBES);
+            let _ = socket.set_tcp_keepalive(&keepalive);
+        }
+        Socket(socket)
+    }
+
+    /// A connection over a unix socket.
+    #[must_use]
+    pub fn unix(stream: UnixStream) -> Self {
+        Socket(socket2::Socket::from(OwnedFd::from(stream)))
+    }
+
+    /// The file descriptor's number, for CLIENT LIST.
+    #[must_use]
+    pub fn fd(&self) -> i32 {
+        self.0.as_raw_fd()
+    }
+
+    /// Waits for bytes; 0 at the end of the stream.
+    pub fn receive(&self, space: &mut [u8]) -> io::Result<usize> {
+        retry(|| (&self.0).read(space))
+    }
+
+    /// Takes bytes that have arrived; `WouldBlock` when none have.
+    pub fn receive_now(&self, space: &mut [u8]) -> io::Result<usize> {
+        retry(|| os::receive_now(self.0.as_fd(), space))
+    }
+
+    /// Sends what the socket takes at once; `WouldBlock` when that is nothing.
+    pub fn send_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| self.0.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
+    }
+
+    /// Sends a part of `bytes`; waits until the socket takes some.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| self.0.send_with_flags(bytes, libc::MSG_NOSIGNAL))
+    }
+
+    /// Ends the connection; what was sent still arrives, and a blocked read or send returns.
+    pub fn shut_down(&self) {
+        // It fails when the peer has already left: nothing remains to be ended.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

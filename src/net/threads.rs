@@ -1,0 +1,160 @@
+//! A cache of threads with small stacks: workers and writers run on it.
+//!
+//! A connection costs a thread; a thread that has become free waits for the next job for a while
+//! before it ends, the one freed last is reused first (its memory is warm, the others time out).
+//! How many run at once is not decided here: that is the pool's limit.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::Duration;
+
+use crate::engine::os;
+
+/// Stack of a thread, bytes: address space only, a worker touches about 8 KiB of it.
+const STACK_BYTES: usize = 128 * 1024;
+/// How long a free thread waits for another job.
+pub const IDLE: Duration = Duration::from_secs(10);
+/// Time slice of a worker: short, so that a burst of requests reaches the owner soon.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// What a thread runs.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Free threads, the one freed last at the end.
+#[derive(Debug, Default)]
+pub struct Threads {
+    free: Mutex<Vec<Arc<Seat>>>,
+    idle: Duration,
+}
+
+/// Where a free thread waits.
+#[derive(Default)]
+struct Seat {
+    job: Mutex<Option<Job>>,
+    given: Condvar,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seat")
+    }
+}
+
+impl Threads {
+    /// A cache whose free threads end after `idle`.
+    #[must_use]
+    pub fn new(idle: Duration) -> Arc<Self> {
+        Arc::new(Threads { free: Mutex::default(), idle })
+    }
+
+    /// Runs `job` on a free thread, or on a new one. Errors when the system gives no more threads;
+    /// the job is then dropped.
+    pub fn run(self: &Arc<Self>, job: Job) -> io::Result<()> {
+        let seat = lock(&self.free).pop();
+        if let Some(seat) = seat {
+            *lock(&seat.job) = Some(job);
+            seat.given.notify_one();
+            return Ok(());
+        }
+        let threads = Arc::clone(self);
+        let body = move || {
+            os::schedule_as_batch(SLICE);
+            threads.work(job);
+        };
+        Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES).spawn(body).map(drop)
+    }
+
+    /// Free threads at this moment.
+    #[must_use]
+    pub fn free(&self) -> usize {
+        lock(&self.free).len()
+    }
+
+    fn work(&self, first: Job) {
+        let mut next = Some(first);
+        let mut own_seat = None;
+        while let Some(job) = next {
+            // A panic has cost its connection by now; the thread is as good as before.
+            let _ = panic::catch_unwind(AssertUnwindSafe(job));
+            let seat: &Arc<Seat> = own_seat.get_or_insert_with(Arc::default);
+            lock(&self.free).push(Arc::clone(seat));
+            next = self.wait(seat);
+        }
+    }
+
+    fn wait(&self, seat: &Arc<Seat>) -> Option<Job> {
+        let job = lock(&seat.job);
+        let (mut job, timeout) = seat
+            .given
+            .wait_timeout_while(job, self.idle, |job| job.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        if !timeout.timed_out() {
+            return job.take();
+        }
+        drop(job);
+        let mut free = lock(&self.free);
+        if let Some(index) = free.iter().position(|other| Arc::ptr_eq(other, seat)) {
+            free.remove(index);
+            return None;
+        }
+        drop(free);
+        // Someone took the seat in the meantime and is about to give it a job.
+        let job = seat.given.wait_while(lock(&seat.job), |job| job.is_none());
+        job.unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Nothing that panics runs under these locks, so a poisoned one is as good as any.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+    use std::thread::{self, ThreadId};
+
+    /// Runs a job that reports its thread, and waits until that thread is free again or gone.
+    fn thread_of_a_job(threads: &Arc<Threads>) -> ThreadId {
+        let (report, reported) = bounded(1);
+        threads.run(Box::new(move || report.send(thread::current().id()).unwrap())).unwrap();
+        reported.recv().unwrap()
+    }
+
+    fn wait_until(condition: impl Fn() -> bool) {
+        while !condition() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_free_thread_is_reused_and_a_panic_does_not_cost_it() {
+        let threads = Threads::new(IDLE);
+        let first = thread_of_a_job(&threads);
+        wait_until(|| threads.free() == 1);
+        threads.run(Box::new(|| panic::resume_unwind(Box::new("on purpose")))).unwrap();
+        wait_until(|| threads.free() == 1);
+        assert_eq!(thread_of_a_job(&threads), first);
+    }
+
+    #[test]
+    fn busy_threads_are_not_shared() {
+        let threads = Threads::new(IDLE);
+        let (release, released) = bounded::<()>(0);
+        threads.run(Box::new(move || released.recv().unwrap_or(()))).unwrap();
+        thread_of_a_job(&threads);
+        drop(release);
+        wait_until(|| threads.free() == 2);
+    }
+
+    #[test]
+    fn an_idle_thread_is_given_back() {
+        let threads = Threads::new(Duration::ZERO);
+        let first = thread_of_a_job(&threads);
+        wait_until(|| threads.free() == 0 && Arc::strong_count(&threads) == 1);
+        assert_ne!(thread_of_a_job(&threads), first);
+    }
+}

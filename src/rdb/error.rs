@@ -1,0 +1,43 @@
+//! Why a snapshot cannot be read.
+
+use std::io;
+use thiserror::Error;
+
+/// What is wrong with a file or a payload.
+#[derive(Debug, Error)]
+pub enum RdbError {
+    /// It does not begin with `REDIS` and four digits.
+    #[error("Wrong signature trying to load DB from file")]
+    Signature,
+    /// Its version is newer than what is understood.
+    #[error("Can't handle RDB format version {0}")]
+    Version(u32),
+    /// It ends before it is complete.
+    #[error("Unexpected EOF reading RDB file")]
+    Eof,
+    /// Its checksum does not fit its content.
+    #[error("Wrong RDB checksum expected: ({expected:x}) but got ({found:x}). Aborting now.")]
+    Checksum {
+        /// What the content gives.
+        expected: u64,
+        /// What the file says.
+        found: u64,
+    },
+    /// A type this server does not have.
+    #[error("Unknown RDB encoding type {0}")]
+    UnknownType(u8),
+    /// Something that cannot be, in words.
+    #[error("Internal error in RDB reading at offset {offset}: {reason}")]
+    Corrupt {
+        /// Where it was noticed, bytes from the start.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The receiver of the keys refuses to go on.
+    #[error("{0}")]
+    Refused(String),
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
