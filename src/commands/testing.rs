@@ -5,12 +5,13 @@
 use super::table;
 use crate::base::hash::HashSeed;
 use crate::base::text::{quote, split_args};
-use crate::config::Config;
+use crate::config::{Config, LogLevel};
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{ClientId, Clock, Close, Connection, Server, Setup};
+use crate::server::{ClientId, Clock, Close, Connection, Host, SaveJob, Server, Setup};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::rc::Rc;
 
 /// A clock that stands still until it is moved. Microseconds since the epoch.
@@ -24,6 +25,35 @@ impl Clock for HandClock {
 
     fn monotonic_ns(&self) -> u64 {
         self.0.get().unsigned_abs() * 1000
+    }
+}
+
+/// A process without folders and files, whose sleep moves the clock.
+struct TestHost(Rc<Cell<i64>>);
+
+impl Host for TestHost {
+    fn change_dir(&self, _path: &[u8]) -> Result<Vec<u8>, String> {
+        Err("No such file or directory".to_owned())
+    }
+
+    fn set_log_level(&self, _level: LogLevel) {}
+
+    fn reopen_log(&self) {}
+
+    fn rewrite_config(&self, _file: &str, _config: &Config) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn sleep_us(&self, us: u64) {
+        self.0.set(self.0.get() + i64::try_from(us).expect("tests sleep for short"));
+    }
+
+    fn write_snapshot(&self, _job: &SaveJob) -> Result<(), String> {
+        Err("no disk in this test".to_owned())
+    }
+
+    fn read_file(&self, _path: &str) -> Result<Box<dyn Read>, String> {
+        Err("no disk in this test".to_owned())
     }
 }
 
@@ -54,6 +84,7 @@ impl TestServer {
             executable: "pyredis".to_string(),
             pid: 1,
             clock: Box::new(HandClock(Rc::clone(&clock))),
+            host: Box::new(TestHost(Rc::clone(&clock))),
             random_seed: 7,
             hash_seed: HashSeed([3; 16]),
             limits: std::sync::Arc::default(),

@@ -13,7 +13,7 @@ pub mod clock;
 pub mod crash;
 pub mod os;
 pub mod owner;
-mod saver;
+pub mod saver;
 pub mod tasks;
 
 use std::fmt;
@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::config::Config;
 use crate::resp::Requests;
 use crate::server::{ClientId, Close, Connection, SaveReport, Server, Signal};
 
@@ -71,14 +70,6 @@ pub trait Stream: Send {
     fn close(&mut self, close: Close);
     /// Ends the connection after what has not left yet and waits for that, for `wait` at most.
     fn finish(&mut self, wait: Duration);
-}
-
-/// What the process offers the owner thread: the roof implements it.
-pub trait Host: Send {
-    /// Opens the log file again, after it was moved away.
-    fn reopen_log(&self);
-    /// Writes the configuration to its file, keeping comments and order. Errors in words.
-    fn rewrite_config(&self, config: &Config) -> Result<(), String>;
 }
 
 /// The owner thread has ended.
@@ -128,17 +119,16 @@ pub fn channel() -> (Handle, Receiver<Event>) {
 }
 
 /// Starts the owner thread. `make` builds the server on it, since a server never changes threads,
-/// around the clock it is given; `host` is what the process offers it. The thread ends with the process's exit code.
+/// around the clock it is given. The thread ends with the process's exit code.
 pub fn spawn(
     make: impl FnOnce(&Handle, SystemClock) -> Server + Send + 'static,
-    host: Box<dyn Host>,
 ) -> io::Result<(Handle, JoinHandle<i32>)> {
     let (handle, queue) = channel();
     let own = handle.clone();
     let run = move || {
         let clock = SystemClock::new();
         let server = make(&own, clock);
-        Owner::new(server, clock, own, queue, host).run()
+        Owner::new(server, clock, own, queue).run()
     };
     let thread = Builder::new()
         .name("owner".to_owned())

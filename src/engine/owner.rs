@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use super::tasks::{Outcome, carry_out};
-use super::{Event, Handle, Host, Stream, SystemClock, crash};
+use super::{Event, Handle, Stream, SystemClock, crash};
 use crate::server::{ClientId, Clock, Close, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
@@ -34,21 +34,13 @@ pub struct Owner {
     put_off: Option<Event>,
     /// Keeps the queue open while nobody is connected, and goes to threads that report back.
     handle: Handle,
-    /// What the process offers.
-    host: Box<dyn Host>,
 }
 
 type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
 
 impl Owner {
     /// An owner of `server` that takes its events from `queue`.
-    pub fn new(
-        server: Server,
-        clock: SystemClock,
-        handle: Handle,
-        queue: Receiver<Event>,
-        host: Box<dyn Host>,
-    ) -> Self {
+    pub fn new(server: Server, clock: SystemClock, handle: Handle, queue: Receiver<Event>) -> Self {
         Owner {
             server,
             clock,
@@ -58,7 +50,6 @@ impl Owner {
             syncs: Vec::new(),
             put_off: None,
             handle,
-            host,
         }
     }
 
@@ -119,8 +110,7 @@ impl Owner {
                 return None;
             }
             for task in tasks {
-                if let Outcome::Stop(exit_code) = carry_out(task, &mut self.server, &self.handle, &*self.host)
-                {
+                if let Outcome::Stop(exit_code) = carry_out(task, &self.handle) {
                     return Some(exit_code);
                 }
             }

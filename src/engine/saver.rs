@@ -12,7 +12,7 @@ use crate::server::{REDIS_VERSION, SaveJob};
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Writes the job's snapshot so that its path holds either the old file or the whole new one.
-pub(super) fn write(job: &SaveJob) -> Result<(), RdbError> {
+pub fn write(job: &SaveJob) -> Result<(), RdbError> {
     let path = Path::new(&job.path);
     let temporary = format!("temp-{}.rdb", std::process::id());
     let result = write_file(job, Path::new(&temporary)).and_then(|()| {

@@ -1,8 +1,9 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
 use super::task::{SaveJob, SaveReason, SaveReport, Task};
-use super::{Server, changed};
+use super::{Parts, Server, changed};
 use crate::base::time::UnixMillis;
+use crate::keyspace::Keyspace;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -18,10 +19,6 @@ impl Server {
         if now != self.parts.now {
             self.parts.now = now;
             self.keyspace.freeze(now);
-        }
-        if self.parts.config_changed {
-            self.parts.config_changed = false;
-            self.apply_config();
         }
         self.expire_due();
         self.time_out_parked();
@@ -82,16 +79,7 @@ impl Server {
 
     /// Takes a snapshot of this moment and has it written.
     pub fn save(&mut self, reason: SaveReason) {
-        let snapshot = self.keyspace.snapshot();
-        let parts = &mut self.parts;
-        parts.persistence.begin(reason, parts.now);
-        parts.tasks.push(Task::Save(SaveJob {
-            reason,
-            snapshot,
-            path: parts.config.dbfilename.to_string(),
-            compress: parts.config.rdbcompression,
-            checksum: parts.config.rdbchecksum,
-        }));
+        begin_save(&self.keyspace, &mut self.parts, reason);
     }
 
     /// Notes how a save ended and goes on with whatever waited for it.
@@ -103,20 +91,11 @@ impl Server {
             Err(error) => log::warn!("Failed saving the DB: {error}"),
         }
         match report.reason {
-            SaveReason::Background => {}
+            SaveReason::Background | SaveReason::Reload => {}
             SaveReason::Command(client) => {
                 let saved = report.result.is_ok();
                 self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
             }
-            SaveReason::Reload(client) => match &report.result {
-                Ok(()) => self
-                    .parts
-                    .tasks
-                    .push(Task::Load { path: self.parts.config.dbfilename.to_string(), client }),
-                Err(_) => {
-                    self.complete(client, |_, reply| reply.error("ERR Error trying to load the RDB dump"))
-                }
-            },
             SaveReason::Shutdown => self.shutdown_saved(report.result.is_ok()),
         }
     }
@@ -138,5 +117,23 @@ impl Server {
             log::debug!("Closing idle client");
             self.parts.clients.close(id, super::session::Close::AfterFlush);
         }
+    }
+}
+
+/// Takes a snapshot of this moment and has it written on another thread.
+pub(super) fn begin_save(keyspace: &Keyspace, parts: &mut Parts, reason: SaveReason) {
+    parts.persistence.begin(reason, parts.now);
+    let job = save_job(keyspace, parts, reason);
+    parts.tasks.push(Task::Save(job));
+}
+
+/// A snapshot of this moment, to be written as configured.
+pub(super) fn save_job(keyspace: &Keyspace, parts: &Parts, reason: SaveReason) -> SaveJob {
+    SaveJob {
+        reason,
+        snapshot: keyspace.snapshot(),
+        path: parts.config.dbfilename.to_string(),
+        compress: parts.config.rdbcompression,
+        checksum: parts.config.rdbchecksum,
     }
 }

@@ -6,11 +6,13 @@
 
 use super::Parts;
 use super::blocking::{BlockOn, Parked, TimeoutReply};
-use super::changed;
 use super::command::Command;
 use super::error::CommandError;
+use super::loading::ReloadSteps;
 use super::propagate::Effect;
 use super::session::Session;
+use super::task::SaveReason;
+use super::{changed, cron, loading};
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
 use crate::keyspace::Keyspace;
@@ -129,6 +131,21 @@ impl Ctx<'_> {
     /// Propagates nothing, although something changed.
     pub fn propagate_nothing(&mut self) {
         self.effect = Effect::Nothing;
+    }
+
+    /// Lets every part go by the parameters as they are now. Source: CONFIG SET.
+    pub fn apply_config(&mut self) {
+        super::apply_config(self.db, self.server);
+    }
+
+    /// Takes a snapshot of this moment and has it written on another thread.
+    pub fn begin_save(&mut self, reason: SaveReason) {
+        cron::begin_save(self.db, self.server, reason);
+    }
+
+    /// Writes the data set and reads it back. Errors in words. Source: DEBUG RELOAD.
+    pub fn reload(&mut self, steps: ReloadSteps) -> Result<(), String> {
+        loading::reload(self.db, self.server, steps)
     }
 
     /// The error of a subcommand or option that `HELP` would explain.

@@ -30,6 +30,7 @@ pub use blocking::{BlockOn, TimeoutReply, Waiters};
 pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
+pub use loading::ReloadSteps;
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
 pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};
@@ -40,9 +41,10 @@ pub use task::{SaveJob, SaveReason, SaveReport, Task};
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::config::Config;
+use crate::config::{Config, LogLevel};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use std::fmt;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
@@ -59,6 +61,25 @@ pub trait Clock {
     fn monotonic_ns(&self) -> u64;
 }
 
+/// What the process does for the server: little things that are done at once. The roof
+/// implements it; a test's does nothing, or fails on purpose.
+pub trait Host {
+    /// Changes the working folder. Returns its absolute path, or why not.
+    fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String>;
+    /// Logs from this level on.
+    fn set_log_level(&self, level: LogLevel);
+    /// Opens the log file again, after it was moved away.
+    fn reopen_log(&self);
+    /// Writes the configuration to `file`, keeping its comments and order.
+    fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String>;
+    /// Stops this thread for a while: DEBUG SLEEP, whose purpose it is.
+    fn sleep_us(&self, us: u64);
+    /// Writes a snapshot while everybody waits: DEBUG RELOAD.
+    fn write_snapshot(&self, job: &SaveJob) -> Result<(), String>;
+    /// Opens a file of the data folder.
+    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
+}
+
 /// What a server is made from.
 pub struct Setup {
     /// The parameters.
@@ -71,6 +92,8 @@ pub struct Setup {
     pub pid: u32,
     /// Where time is read.
     pub clock: Box<dyn Clock>,
+    /// What the process does for us.
+    pub host: Box<dyn Host>,
     /// Seeds every choice; a test gives the same one to replay a run.
     pub random_seed: u64,
     /// Seeds the hash tables.
@@ -116,14 +139,14 @@ pub struct Parts {
     pub active_expire: bool,
     /// Whether the data set is being loaded.
     pub loading: bool,
-    /// Set after CONFIG SET, so that the next turn begins with [`Server::apply_config`].
-    pub config_changed: bool,
     /// The time of this turn.
     pub now: UnixMillis,
     /// When the server was made.
     pub started: UnixMillis,
     /// Where time is read.
     pub clock: Box<dyn Clock>,
+    /// What the process does for us.
+    pub host: Box<dyn Host>,
     /// Limits shared with the workers.
     pub limits: Arc<WireLimits>,
     next_cron: UnixMillis,
@@ -190,38 +213,18 @@ impl Server {
                 random,
                 active_expire: true,
                 loading: false,
-                config_changed: false,
                 now,
                 started: now,
                 last_lap_ns: setup.clock.monotonic_ns(),
                 clock: setup.clock,
+                host: setup.host,
                 limits: setup.limits,
                 next_cron: now,
             },
         };
         server.keyspace.freeze(now);
-        server.apply_config();
+        apply_config(&mut server.keyspace, &server.parts);
         Ok(server)
-    }
-
-    /// Gives every part the parameters it goes by.
-    pub fn apply_config(&mut self) {
-        let config = &self.parts.config;
-        let seed = self.keyspace.limits().seed;
-        self.keyspace.set_limits(Limits {
-            list_max_listpack_size: config.list_max_listpack_size,
-            hash_max_listpack_entries: config.hash_max_listpack_entries,
-            hash_max_listpack_value: config.hash_max_listpack_value,
-            set_max_intset_entries: config.set_max_intset_entries,
-            zset_max_listpack_entries: config.zset_max_listpack_entries,
-            zset_max_listpack_value: config.zset_max_listpack_value,
-            seed,
-        });
-        self.keyspace.set_access(AccessClock::default());
-        let limits = &self.parts.limits;
-        limits.max_bulk_bytes.store(config.proto_max_bulk_len as i64, Ordering::Relaxed);
-        limits.query_buffer_bytes.store(config.client_query_buffer_limit as usize, Ordering::Relaxed);
-        limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
     }
 
     /// A client has connected.
@@ -245,6 +248,28 @@ impl Server {
     pub fn take_tasks(&mut self) -> Vec<Task> {
         std::mem::take(&mut self.parts.tasks)
     }
+}
+
+/// Gives every part the parameters it goes by: at start and after CONFIG SET.
+pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &Parts) {
+    let config = &parts.config;
+    keyspace.set_limits(Limits {
+        list_max_listpack_size: config.list_max_listpack_size,
+        hash_max_listpack_entries: config.hash_max_listpack_entries,
+        hash_max_listpack_value: config.hash_max_listpack_value,
+        set_max_intset_entries: config.set_max_intset_entries,
+        zset_max_listpack_entries: config.zset_max_listpack_entries,
+        zset_max_listpack_value: config.zset_max_listpack_value,
+        seed: keyspace.limits().seed,
+    });
+    keyspace.set_access(AccessClock::default());
+    let limits = &parts.limits;
+    limits
+        .max_bulk_bytes
+        .store(i64::try_from(config.proto_max_bulk_len).unwrap_or(i64::MAX), Ordering::Relaxed);
+    let query_buffer = usize::try_from(config.client_query_buffer_limit).unwrap_or(usize::MAX);
+    limits.query_buffer_bytes.store(query_buffer, Ordering::Relaxed);
+    limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
 }
 
 impl Default for WireLimits {

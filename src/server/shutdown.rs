@@ -42,7 +42,7 @@ impl Server {
     /// Acts on a signal.
     pub fn signal(&mut self, signal: Signal) {
         match signal {
-            Signal::Hangup => self.parts.tasks.push(Task::ReopenLog),
+            Signal::Hangup => self.parts.host.reopen_log(),
             Signal::Terminate => {
                 log::warn!("Received SIGTERM scheduling shutdown...");
                 self.parts.shutdown.get_or_insert_default();

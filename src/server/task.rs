@@ -10,8 +10,8 @@ pub enum SaveReason {
     Command(ClientId),
     /// BGSAVE or a save point.
     Background,
-    /// DEBUG RELOAD: load it again afterwards.
-    Reload(ClientId),
+    /// DEBUG RELOAD, which loads it again at once.
+    Reload,
     /// The last act before the process ends.
     Shutdown,
 }
@@ -45,29 +45,8 @@ pub struct SaveReport {
 pub enum Task {
     /// Write a snapshot on a thread of its own, then call [`super::Server::saved`].
     Save(SaveJob),
-    /// Read a snapshot file and give it to [`super::Server::reload`], then complete the client.
-    Load {
-        /// The file.
-        path: String,
-        /// Who waits for it.
-        client: ClientId,
-    },
     /// Drop these on another thread.
     Free(Vec<Garbage>),
-    /// Let the owner thread itself sleep: DEBUG SLEEP. Then complete the client.
-    Sleep {
-        /// How long.
-        ms: u64,
-        /// Who waits for it.
-        client: ClientId,
-    },
-    /// Rewrite the configuration file with these values, then complete the client.
-    RewriteConfig {
-        /// Who waits for it.
-        client: ClientId,
-    },
-    /// Change the working folder: CONFIG SET dir has checked it.
-    ReopenLog,
     /// Stop accepting, send what is left, end the process with this code.
     Stop {
         /// The process's exit code.
