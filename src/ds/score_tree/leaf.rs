@@ -208,14 +208,28 @@ impl Chunk {
 
     /// The place of the first pair that does not lie before `edge`.
     pub(super) fn search(&self, edge: Edge<'_>) -> Place {
-        let mut walk = entries(&self.bytes);
-        let mut place = Place::START;
-        while let Some(entry) = walk.next()
-            && edge.is_after(entry.score, entry.member)
-        {
-            place = Place { index: place.index + 1, offset: walk.offset };
+        // The loop is the hot one of the tree: one per kind of edge, not one that asks at every pair.
+        match edge {
+            Edge::BeforeScore(edge) => self.search_by(|entry| entry.score < edge),
+            Edge::AfterScore(edge) => self.search_by(|entry| entry.score <= edge),
+            Edge::Before(edge, name) => {
+                self.search_by(|entry| entry.score < edge || (entry.score == edge && entry.member < name))
+            }
+            Edge::After(edge, name) => {
+                self.search_by(|entry| entry.score < edge || (entry.score == edge && entry.member <= name))
+            }
         }
-        place
+    }
+
+    #[inline]
+    fn search_by(&self, is_before: impl Fn(Entry<'_>) -> bool) -> Place {
+        let (mut index, mut rest) = (0, &self.bytes[..]);
+        while let Some((entry, after)) = decode(rest)
+            && is_before(entry)
+        {
+            (index, rest) = (index + 1, after);
+        }
+        Place { index, offset: self.bytes.len() - rest.len() }
     }
 
     /// Whether the pair at `place` is this one.

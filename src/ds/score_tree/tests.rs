@@ -191,13 +191,13 @@ proptest! {
     }
 }
 
-/// Hundreds of thousands of pairs: three levels of branches, grown and shrunk in three patterns.
+/// Tens of thousands of large pairs in thousands of leaves: several levels of branches, grown and shrunk
+/// with tied, ascending and random scores.
 #[test]
 fn behaves_like_a_sorted_vec_when_the_tree_is_high() {
     for seed in 1..4 {
         let mut random = fastrand::Rng::with_seed(seed);
         let (mut tree, mut model) = (ScoreTree::new(), Model::default());
-        // Members of 300 bytes make thousands of leaves of a few thousand pairs.
         let filler = vec![b'f'; 600];
         for turn in 0..40_000 {
             let score = match seed {
@@ -274,4 +274,10 @@ fn a_huge_member_moves_no_neighbour_but_stands_in_order() {
     assert_eq!(rank, tree.rank_at(Edge::BeforeScore(5.0)), "h sorts before m");
     let alone = tree.tree.leaves().filter(|leaf| leaf.is_oversized()).all(|leaf| leaf.count() == 1);
     assert!(alone);
+}
+
+#[test]
+fn snapshots_may_leave_the_thread() {
+    fn assert_send_and_sync<T: Send + Sync>() {}
+    assert_send_and_sync::<ScoreTree>();
 }
