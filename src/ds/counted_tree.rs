@@ -358,6 +358,27 @@ impl<L: Leaf> Child<L> {
         Self { count: leaf.len() as u64, mark: leaf.mark(), node: Node::Leaf(Arc::new(leaf)) }
     }
 
+    /// Number of elements below.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Summary of the first element below.
+    pub(super) fn mark(&self) -> L::Mark {
+        self.mark
+    }
+
+    /// The leaf of the first element below.
+    pub(super) fn first_leaf(&self) -> &L {
+        let mut child = self;
+        loop {
+            match &child.node {
+                Node::Leaf(leaf) => return leaf,
+                Node::Branch(branch) => child = &branch.children[0],
+            }
+        }
+    }
+
     fn branch(&self) -> &Branch<L> {
         match &self.node {
             Node::Branch(branch) => branch,
@@ -463,6 +484,18 @@ impl<L: Leaf> Siblings<'_, L> {
     pub(super) fn insert(&mut self, index: usize, leaf: L) {
         self.delta += leaf.len() as i64;
         insert_tight(self.children, index, Child::of_leaf(leaf));
+    }
+
+    /// Puts `leaves` in the place of those in `range`.
+    pub(super) fn replace(&mut self, range: std::ops::Range<usize>, leaves: Vec<L>) {
+        let gone: u64 = self.children[range.clone()].iter().map(|child| child.count).sum();
+        let new: usize = leaves.iter().map(L::len).sum();
+        self.delta += new as i64 - gone as i64;
+        let start = range.start;
+        self.children.drain(range);
+        for (index, leaf) in leaves.into_iter().enumerate() {
+            insert_tight(self.children, start + index, Child::of_leaf(leaf));
+        }
     }
 
     /// Drops the leaf at `index` if it is empty, merges it with its neighbours if they are small.

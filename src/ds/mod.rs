@@ -5,4 +5,5 @@ mod counted_tree;
 pub mod dict;
 pub mod intset;
 pub mod listpack;
+pub mod score_tree;
 mod size_class;

@@ -291,3 +291,9 @@ fn oversized_listpacks_from_outside_are_packed_anew() {
     list.append_listpack(Listpack::new());
     assert_eq!(list.len(), 50_000);
 }
+
+#[test]
+fn snapshots_may_leave_the_thread() {
+    fn assert_send_and_sync<T: Send + Sync>() {}
+    assert_send_and_sync::<ChunkList>();
+}

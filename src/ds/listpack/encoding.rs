@@ -164,6 +164,13 @@ pub(super) fn decode(bytes: &[u8], offset: usize) -> Entry<'_> {
     Entry { value, next: offset + whole + backlen_bytes(whole) }
 }
 
+/// Where the entry after the one at `offset` of a checked listpack begins.
+#[inline]
+pub(super) fn next_offset(bytes: &[u8], offset: usize) -> usize {
+    let Shape { head, data } = shape(&bytes[offset..]).expect("checked on the way in");
+    offset + head + data + backlen_bytes(head + data)
+}
+
 /// A little-endian signed integer of up to eight bytes.
 fn read_int(bytes: &[u8]) -> i64 {
     let mut wide = [0; 8];

@@ -21,7 +21,7 @@ mod encoding;
 #[cfg(test)]
 mod tests;
 
-use self::encoding::{Entry, backlen_bytes, decode, entry_bytes, read_backlen, write_entry};
+use self::encoding::{Entry, backlen_bytes, decode, entry_bytes, next_offset, read_backlen, write_entry};
 use crate::base::number::parse_i64;
 use crate::ds::size_class::size_class;
 
@@ -221,10 +221,21 @@ impl Listpack {
 
     /// The element at `index`, walking from the nearer end.
     pub fn seek(&self, index: usize) -> Option<Cursor> {
+        let (mut offset, end) = (HEADER_BYTES, self.end_offset());
         match self.counted() {
             Some(count) if index >= count => None,
-            Some(count) if index > count / 2 => self.iter_rev().nth(count - 1 - index).map(|(at, _)| at),
-            _ => self.iter().nth(index).map(|(at, _)| at),
+            Some(count) if index > count / 2 => {
+                (index..count).try_fold(Cursor(end), |cursor, _| self.before(cursor.0))
+            }
+            _ => {
+                for _ in 0..index {
+                    if offset == end {
+                        return None;
+                    }
+                    offset = next_offset(&self.bytes, offset);
+                }
+                self.cursor_at(offset)
+            }
         }
     }
 
@@ -278,7 +289,7 @@ impl Listpack {
                 if self.bytes[offset] == END {
                     return None;
                 }
-                offset = decode(&self.bytes, offset).next;
+                offset = next_offset(&self.bytes, offset);
             }
         }
         None
@@ -339,7 +350,7 @@ impl Listpack {
     pub fn remove_count(&mut self, cursor: Cursor, count: usize) -> Option<Cursor> {
         let (mut end, mut removed) = (cursor.0, 0);
         while removed < count && self.bytes[end] != END {
-            end = decode(&self.bytes, end).next;
+            end = next_offset(&self.bytes, end);
             removed += 1;
         }
         self.cut(cursor.0, end);
@@ -358,9 +369,11 @@ impl Listpack {
     /// Moves the elements from `index` on into a listpack of their own.
     pub fn split_off(&mut self, index: usize) -> Self {
         let Some(cursor) = self.seek(index) else { return Self::new() };
-        let moved = self.iter_from(cursor).count();
-        let mut tail = Self::with_capacity(self.bytes.len() - cursor.0 + HEADER_BYTES);
-        tail.bytes.splice(HEADER_BYTES.., self.bytes[cursor.0..].iter().copied());
+        let moved = self.counted().map_or_else(|| self.iter_from(cursor).count(), |count| count - index);
+        let data = &self.bytes[cursor.0..];
+        let mut tail = Self::with_capacity(size_class(HEADER_BYTES + data.len()));
+        tail.bytes.truncate(HEADER_BYTES);
+        tail.bytes.extend_from_slice(data);
         tail.write_total();
         tail.count_changed(moved, 0);
         self.cut(cursor.0, self.end_offset());
@@ -389,12 +402,17 @@ impl Listpack {
     }
 
     fn after(&self, cursor: Cursor) -> usize {
-        decode(&self.bytes, cursor.0).next
+        next_offset(&self.bytes, cursor.0)
     }
 
+    #[inline]
     fn before(&self, offset: usize) -> Option<Cursor> {
         if offset == HEADER_BYTES {
             return None;
+        }
+        let last = self.bytes[offset - 1];
+        if last < 128 {
+            return Some(Cursor(offset - 1 - usize::from(last)));
         }
         let data = read_backlen(&self.bytes[..offset]).expect("checked on the way in");
         Some(Cursor(offset - data - backlen_bytes(data)))
