@@ -139,12 +139,15 @@ pub enum Empty {
     Value,
 }
 
+/// How a [`Special`] takes its arguments: `false` when nothing changed, else Redis's error text.
+pub type Take = fn(&mut Config, &[&[u8]], Source) -> Result<bool, String>;
+
 /// A parameter with rules of its own.
 pub struct Special {
     /// The value as CONFIG GET shows it.
     pub get: fn(&Config) -> Vec<u8>,
-    /// Takes the arguments; `false` when nothing changed.
-    pub set: fn(&mut Config, &[&[u8]], Source) -> Result<bool, String>,
+    /// Takes the arguments.
+    pub set: Take,
     /// The lines CONFIG REWRITE writes: current and default configuration.
     pub rewrite: fn(&'static str, &Config, &Config) -> Vec<Line>,
     /// A word for the table of parameters: what a value looks like.
@@ -333,14 +336,12 @@ fn parse_percent(value: &[u8]) -> Option<i128> {
     (number >= 0).then(|| -i128::from(number))
 }
 
-/// Reads octal digits, with a minus sign if need be; empty text is 0, as `strtoll` has it.
+/// Reads octal digits, with a minus sign if need be, up to 63 bits; empty text is 0, as `strtoll` has it.
 fn parse_octal(value: &[u8]) -> Option<i128> {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
-    if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
-        return None;
-    }
-    let number = digits
-        .iter()
-        .fold(0i128, |sum, digit| sum.saturating_mul(8).saturating_add(i128::from(digit - b'0')));
-    Some(if digits.len() == value.len() { number } else { -number })
+    let number = digits.iter().try_fold(0i64, |sum, digit| {
+        let is_octal = (b'0'..=b'7').contains(digit);
+        if is_octal { sum.checked_mul(8)?.checked_add(i64::from(digit - b'0')) } else { None }
+    })?;
+    Some(i128::from(if digits.len() == value.len() { number } else { -number }))
 }

@@ -32,7 +32,7 @@ pub use args::{CommandLine, parse_args};
 pub use check::expand_title;
 pub use choice::*;
 pub use file::{LoadError, MAX_CONFIG_FILES, MAX_INCLUDE_DEPTH, Surroundings, load, parse_file};
-pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Unit};
+pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Take, Unit};
 pub use notify::NotifyClasses;
 pub use parameters::{Config, PARAMETERS};
 pub use rewrite::rewrite;
@@ -168,7 +168,7 @@ pub fn config_set(
     args: &[&[u8]],
     context: SetContext,
 ) -> Result<Vec<&'static Parameter>, ConfigSetError> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(ConfigSetError::Syntax);
     }
     let settings = resolve(config, args, context)?;
@@ -221,11 +221,7 @@ fn resolve<'a>(
 
 /// Why a parameter may not be set by this client, if it may not.
 fn refusal(config: &Config, parameter: &Parameter, context: SetContext) -> Option<&'static str> {
-    let protected_allowed = match config.enable_protected_configs {
-        Protected::Yes => true,
-        Protected::Local => context.local_client,
-        Protected::No => false,
-    };
+    let protected_allowed = config.enable_protected_configs.admits(context.local_client);
     if parameter.is(Flags::IMMUTABLE) {
         Some("can't set immutable config")
     } else if parameter.is(Flags::PROTECTED) && !protected_allowed {

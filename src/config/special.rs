@@ -200,7 +200,7 @@ fn buffer_limit_line(name: &str, (class, limit): &(&str, BufferLimit), default: 
 }
 
 fn set_buffer_limits(config: &mut Config, args: &[&[u8]], _: Source) -> Result<bool, String> {
-    if args.len() % 4 != 0 {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     let mut limits = config.client_output_buffer_limit;
