@@ -204,6 +204,14 @@ impl Parameter {
         }
     }
 
+    /// A number as CONFIG GET shows it for this parameter.
+    pub(super) fn shown(&self, number: i128) -> String {
+        match self.kind {
+            Kind::Number { unit, .. } => show_number(unit, number),
+            _ => number.to_string(),
+        }
+    }
+
     /// Sets the value from its arguments. Returns whether it changed, or Redis's error text.
     ///
     /// One argument of a parameter that takes several is split at spaces, as Redis does.

@@ -2,7 +2,7 @@
 //!
 //! [`PARAMETERS`] is the table of truth; CONFIG GET ([`config_get`]), CONFIG SET ([`config_set`]),
 //! CONFIG REWRITE ([`rewrite()`]), the configuration file ([`load`]), the command line
-//! ([`parse_args`]) and the table in the README all derive from it. The values live in [`Config`],
+//! ([`parse_args`]) and the table for people ([`parameter_table`]) all derive from it. The values live in [`Config`],
 //! one typed public field each, so that the rest of the server reads `config.maxmemory` and nothing
 //! looks up a name while serving.
 //!
@@ -16,6 +16,7 @@
 mod args;
 mod check;
 mod choice;
+mod docs;
 mod file;
 mod kind;
 mod notify;
@@ -31,6 +32,7 @@ use crate::base::glob::{Case, glob_match};
 pub use args::{CommandLine, parse_args};
 pub use check::expand_title;
 pub use choice::*;
+pub use docs::parameter_table;
 pub use file::{LoadError, MAX_CONFIG_FILES, MAX_INCLUDE_DEPTH, Surroundings, load, parse_file};
 pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Take, Unit};
 pub use notify::NotifyClasses;

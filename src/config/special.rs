@@ -318,7 +318,7 @@ pub(super) static SHUTDOWN_ON_SIGTERM: Special = Special {
     shape: SHUTDOWN_SHAPE,
 };
 
-const SHUTDOWN_SHAPE: &str = "default | save | nosave | now | force …";
+const SHUTDOWN_SHAPE: &str = "default, save, nosave, now, force";
 const SHUTDOWN_WORDS: &[&str] = &["default", "save", "nosave", "now", "force"];
 
 impl ShutdownOn {
