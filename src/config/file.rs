@@ -259,8 +259,8 @@ impl<'a> Reader<'a> {
 
 /// Redis reads lines as C strings: a NUL hides the rest of its line, newline included.
 fn as_c_text(bytes: &[u8]) -> Vec<u8> {
-    let visible = |line: &'_ [u8]| line.iter().position(|byte| *byte == 0).unwrap_or(line.len());
-    bytes.split_inclusive(|byte| *byte == b'\n').flat_map(|line| line[..visible(line)].to_vec()).collect()
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.flat_map(|line| line.split(|byte| *byte == 0).next()).flatten().copied().collect()
 }
 
 /// What went wrong with a line: something in it, or in the file it includes.

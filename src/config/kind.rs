@@ -139,8 +139,8 @@ pub enum Empty {
     Value,
 }
 
-/// How a [`Special`] takes its arguments: `false` when nothing changed, else Redis's error text.
-pub type Take = fn(&mut Config, &[&[u8]], Source) -> Result<bool, String>;
+/// How a [`Special`] takes its arguments, or Redis's error text.
+pub type Take = fn(&mut Config, &[&[u8]], Source) -> Result<(), String>;
 
 /// A parameter with rules of its own.
 pub struct Special {
@@ -212,10 +212,10 @@ impl Parameter {
         }
     }
 
-    /// Sets the value from its arguments. Returns whether it changed, or Redis's error text.
+    /// Sets the value from its arguments. Errors with Redis's text.
     ///
     /// One argument of a parameter that takes several is split at spaces, as Redis does.
-    pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<bool, String> {
+    pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<(), String> {
         if self.is(Flags::MULTI_ARG) {
             let Kind::Special(special) = &self.kind else {
                 unreachable!("only special parameters take several arguments")
@@ -230,28 +230,24 @@ impl Parameter {
         self.set_one(config, value, source)
     }
 
-    fn set_one(&self, config: &mut Config, value: &[u8], source: Source) -> Result<bool, String> {
+    fn set_one(&self, config: &mut Config, value: &[u8], source: Source) -> Result<(), String> {
         match &self.kind {
-            Kind::Bool { get, set, check } => {
+            Kind::Bool { set, check, .. } => {
                 let new = parse_yes_no(value).ok_or("argument must be 'yes' or 'no'")?;
                 check(new)?;
-                Ok(replace(get(config) != new, || set(config, new)))
+                set(config, new);
             }
-            Kind::Number { unit, min, max, get, set } => {
-                let new = parse_number(*unit, value, *min, *max)?;
-                Ok(replace(get(config) != new, || set(config, new)))
+            Kind::Number { unit, min, max, set, .. } => set(config, parse_number(*unit, value, *min, *max)?),
+            Kind::Choice { words, set, .. } => {
+                set(config, position_of(words, value).ok_or_else(|| one_of(words))?)
             }
-            Kind::Choice { words, get, set } => {
-                let new = position_of(words, value).ok_or_else(|| one_of(words))?;
-                Ok(replace(get(config) != new, || set(config, new)))
-            }
-            Kind::Text { get, set, check, .. } => {
+            Kind::Text { set, check, .. } => {
                 check(value, config)?;
-                let changed = get(config).as_bytes() != value;
-                Ok(replace(changed, || set(config, Text::from(value))))
+                set(config, Text::from(value));
             }
-            Kind::Special(special) => (special.set)(config, &[value], source),
+            Kind::Special(special) => return (special.set)(config, &[value], source),
         }
+        Ok(())
     }
 
     /// The lines CONFIG REWRITE writes for this parameter; none when its lines should go away.
@@ -276,14 +272,6 @@ impl Line {
     pub(super) fn new(name: &str, value: &[u8], force: bool) -> Line {
         Line { text: [name.as_bytes(), b" ", value].concat(), force }
     }
-}
-
-/// Runs `write` when `changed`; hands `changed` on.
-fn replace(changed: bool, write: impl FnOnce()) -> bool {
-    if changed {
-        write();
-    }
-    changed
 }
 
 fn yes_no(value: bool) -> &'static str {

@@ -175,14 +175,17 @@ pub fn config_set(
     }
     let settings = resolve(config, args, context)?;
     let mut new = config.clone();
-    let mut changed: Vec<&'static Parameter> = Vec::new();
-    for (parameter, name, value) in settings {
+    for (parameter, name, value) in &settings {
         let set = parameter.set(&mut new, &[value], Source::Command);
-        if set.map_err(|reason| ConfigSetError::refused(name, &reason))? && !changed.contains(&parameter) {
+        set.map_err(|reason| ConfigSetError::refused(name, &reason))?;
+    }
+    new.keep_in_bounds();
+    let mut changed: Vec<&'static Parameter> = Vec::new();
+    for (parameter, ..) in settings {
+        if parameter.get(config) != parameter.get(&new) && !changed.contains(&parameter) {
             changed.push(parameter);
         }
     }
-    new.keep_in_bounds();
     *config = new;
     Ok(changed)
 }
@@ -246,7 +249,7 @@ impl Config {
         let (parameter, _) =
             lookup(name.as_bytes()).ok_or_else(|| "Bad directive or wrong number of arguments".to_owned())?;
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
-        parameter.set(self, &args, Source::FirstLine).map(|_| ())
+        parameter.set(self, &args, Source::FirstLine)
     }
 
     /// The value of one parameter as CONFIG GET shows it.
@@ -387,6 +390,10 @@ mod tests {
         assert_eq!(set(&mut config, &both).unwrap(), ["hash-max-listpack-entries"]);
         assert_eq!(config.hash_max_listpack_entries, 2);
         assert_eq!(set(&mut config, &["spawn-limit", "5"]).unwrap(), ["maxclients"]);
+        let same = ["bind", "127.0.0.1 ::1", "save", "3600 1 300 100 60 10000"];
+        assert!(set(&mut config, &same).unwrap().is_empty());
+        assert_eq!(set(&mut config, &["hz", "501"]).unwrap(), ["hz"]);
+        assert!(set(&mut config, &["hz", "502"]).unwrap().is_empty(), "both are 500");
     }
 
     #[test]
