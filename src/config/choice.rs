@@ -182,6 +182,17 @@ choices! {
     }
 }
 
+impl Protected {
+    /// Whether a client may, given whether it is connected from this machine.
+    pub fn admits(self, local: bool) -> bool {
+        match self {
+            Protected::No => false,
+            Protected::Yes => true,
+            Protected::Local => local,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use std::{fmt, io};
 
 use super::args::CommandLine;
 use super::kind::Source;
-use super::text::Text;
+use super::text::{Text, trim};
 use super::{Config, RenameCommand, UserLine, lookup};
 use crate::base::text::split_args;
 
@@ -97,7 +97,7 @@ pub fn load(
     if line.stdin {
         let more = reader.surroundings.read_stdin();
         let unreadable = |e| LoadError::Unreadable { path: Text::from("-"), reason: os_reason(&e) };
-        text.extend(more.map_err(unreadable)?);
+        text.extend(as_c_text(&more.map_err(unreadable)?));
     }
     if !line.directives.is_empty() {
         text.push(b'\n');
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
 
     fn read_text(&mut self, text: &[u8]) -> Result<(), LoadError> {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            let line = line.trim_ascii();
+            let line = trim(line);
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
                 _ => Err(format!("more than {MAX_CONFIG_FILES} files")),
             };
             let unreadable = |reason| LoadError::Unreadable { path: Text::from(path), reason };
-            text.extend(read.map_err(unreadable)?);
+            text.extend(as_c_text(&read.map_err(unreadable)?));
         }
         Ok(text)
     }
@@ -257,6 +257,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Redis reads lines as C strings: a NUL hides the rest of its line, newline included.
+fn as_c_text(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.flat_map(|line| line.split(|byte| *byte == 0).next()).flatten().copied().collect()
+}
+
 /// What went wrong with a line: something in it, or in the file it includes.
 enum Trouble {
     Here(String),
@@ -281,5 +287,196 @@ fn os_reason(error: &io::Error) -> String {
     match text.find(" (os error ") {
         Some(end) => text[..end].to_owned(),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::args::parse_args;
+    use super::*;
+
+    /// What a real server prints for command lines and files.
+    const REAL_ERRORS: &str = include_str!("../../tests/data/config-errors-7.0.15.txt");
+
+    /// A world of a few files and commands.
+    #[derive(Default)]
+    struct World {
+        files: HashMap<Vec<u8>, Vec<u8>>,
+        stdin: Vec<u8>,
+        reads: usize,
+    }
+
+    const NO_SUCH_FILE: i32 = 2;
+    const NOT_A_DIRECTORY: i32 = 20;
+
+    impl Surroundings for World {
+        fn read(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
+            self.reads += 1;
+            self.files.get(path).cloned().ok_or_else(|| io::Error::from_raw_os_error(NO_SUCH_FILE))
+        }
+
+        fn read_stdin(&mut self) -> io::Result<Vec<u8>> {
+            Ok(self.stdin.clone())
+        }
+
+        fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>> {
+            let prefix = pattern.split(|byte| *byte == b'*').next().unwrap_or_default();
+            let mut paths: Vec<_> =
+                self.files.keys().filter(|path| path.starts_with(prefix)).cloned().collect();
+            paths.retain(|_| !pattern.ends_with(b".nofile"));
+            paths.sort();
+            paths
+        }
+
+        fn change_dir(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
+            match path {
+                b"" | b"/nofile" => Err(io::Error::from_raw_os_error(NO_SUCH_FILE)),
+                _ if self.files.contains_key(path) => Err(io::Error::from_raw_os_error(NOT_A_DIRECTORY)),
+                _ => Ok([b"/absolute/", path].concat()),
+            }
+        }
+
+        fn try_log_file(&mut self, path: &[u8]) -> io::Result<()> {
+            match path.starts_with(b"/nofile/") {
+                true => Err(io::Error::from_raw_os_error(NO_SUCH_FILE)),
+                false => Ok(()),
+            }
+        }
+
+        fn knows_command(&self, name: &[u8]) -> bool {
+            ["get", "set", "incr", "config"].iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+        }
+    }
+
+    fn read(text: &str) -> Result<Config, LoadError> {
+        let mut config = Config::default();
+        parse_file(text.as_bytes(), &mut config, &mut World::default()).map(|()| config)
+    }
+
+    #[test]
+    fn errors_are_those_of_a_real_server() {
+        let mut rows = 0;
+        for block in REAL_ERRORS.split("\n> ").skip(1) {
+            let mut lines = block.lines();
+            let args = split_args(lines.next().expect("arguments").as_bytes()).expect("balanced");
+            let mut world = World::default();
+            world.files.insert(b"other.conf".to_vec(), b"hz 10\nbar\n".to_vec());
+            let mut expected = "\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***".to_owned();
+            for line in lines {
+                let text = || split_args(&line.as_bytes()[2..]).expect("balanced").remove(0);
+                match line.as_bytes()[0] {
+                    b'=' => drop(world.files.insert(b"my.conf".to_vec(), text())),
+                    b'-' => world.stdin = text(),
+                    _ => expected += &format!("\n{}", &line[2..]),
+                }
+            }
+            let got = load(&parse_args(&args), &mut Config::default(), &mut world);
+            assert_eq!(got.map_err(|error| error.to_string()), Err(expected), "{block}");
+            rows += 1;
+        }
+        assert!(rows > 200, "only {rows} rows were read");
+    }
+
+    #[test]
+    fn the_generated_file_of_the_test_suite_is_read() {
+        let config = read(
+            "always-show-logo yes\nnotify-keyspace-events KEA\ndaemonize no\npidfile /var/run/redis.pid\n\
+             port 21111\ntimeout 0\nbind 127.0.0.1\nloglevel verbose\nlogfile ''\ndatabases 16\n\
+             latency-monitor-threshold 1\nrepl-diskless-sync-delay 0\nsave 900 1\nrdbcompression yes\n\
+             dbfilename dump.rdb\ndir ./tests/tmp/server.1.2\nslave-serve-stale-data yes\nappendonly no\n\
+             appendfsync everysec\nno-appendfsync-on-rewrite no\nactiverehashing yes\n\
+             enable-protected-configs yes\nenable-debug-command yes\nenable-module-command yes\n\
+             propagation-error-behavior panic\nunixsocket /tmp/socket\nsave \n",
+        )
+        .unwrap();
+        assert_eq!(config.port, 21111);
+        assert_eq!(config.bind, ["127.0.0.1"]);
+        assert_eq!(config.dir, "/absolute/./tests/tmp/server.1.2");
+        assert_eq!(config.notify_keyspace_events.to_string(), "AKE");
+        assert!(config.save.is_empty() && config.logfile.is_empty());
+    }
+
+    #[test]
+    fn save_lines_add_up_but_not_to_the_defaults() {
+        let rows = [
+            ("", "3600 1 300 100 60 10000"),
+            ("save 900 1\nsave 300 10\n", "900 1 300 10"),
+            ("save 900 1 300 10\n", "900 1 300 10"),
+            ("save \"900 1\"\n", "900 1"),
+            ("save 900 1\nsave \"\"\n", ""),
+            ("save\nsave 5 6", "5 6"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(read(text).unwrap().get("save").unwrap(), expected.as_bytes(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn directives_that_are_no_parameters_are_kept_as_data() {
+        let config = read(
+            "user alice on '>p w' ~*\nrename-command config \"\"\nrename-command GET fetch\n\
+             loadmodule /m.so a b\n",
+        )
+        .unwrap();
+        assert_eq!(config.users[0].name, "alice");
+        assert_eq!(config.users[0].rules, ["on", ">p w", "~*"].map(Text::from));
+        let renames: Vec<(&[u8], &[u8])> =
+            config.renamed_commands.iter().map(|r| (r.from.as_bytes(), r.to.as_bytes())).collect();
+        assert_eq!(renames, [(&b"config"[..], &b""[..]), (b"GET", b"fetch")]);
+        assert_eq!(config.modules, [["/m.so", "a", "b"].map(Text::from)]);
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let mut world = World::default();
+        world.files.insert(b"my.conf".to_vec(), b"hz 1\nport 1\ntimeout 1\nsave 1 1\n".to_vec());
+        world.stdin = b"port 2\ntimeout 2\nsave 2 2".to_vec();
+        let mut config = Config::default();
+        let line = parse_args(&["my.conf", "--timeout", "3", "--save", "3 3", "-"]);
+        load(&line, &mut config, &mut world).unwrap();
+        assert_eq!((config.hz, config.port, config.timeout), (1, 2, 3));
+        assert_eq!(config.get("save").unwrap(), b"1 1 2 2 3 3");
+    }
+
+    #[test]
+    fn includes_are_read_in_place_and_by_pattern() {
+        let mut world = World::default();
+        world.files.insert(b"a1.conf".to_vec(), b"hz 11\nport 11\n".to_vec());
+        world.files.insert(b"a2.conf".to_vec(), b"port 12\n".to_vec());
+        let mut config = Config::default();
+        parse_file(b"hz 5\nport 5\ninclude a*.conf\ntimeout 7\n", &mut config, &mut world).unwrap();
+        assert_eq!((config.hz, config.port, config.timeout), (11, 12, 7));
+        let missing = parse_file(b"include nofile\n", &mut config, &mut world).unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "Fatal error, can't open config file 'nofile': No such file or directory"
+        );
+    }
+
+    #[test]
+    fn includes_that_never_end_are_refused() {
+        let mut world = World::default();
+        world.files.insert(b"loop.conf".to_vec(), b"include loop.conf\n".to_vec());
+        let error = parse_file(b"include loop.conf\n", &mut Config::default(), &mut world).unwrap_err();
+        assert!(error.to_string().ends_with("Too many levels of include"), "{error}");
+        assert_eq!(world.reads, MAX_INCLUDE_DEPTH);
+
+        let mut world = World::default();
+        for depth in 0..MAX_INCLUDE_DEPTH {
+            let text = format!("include {0}\ninclude {0}\n", depth + 1);
+            world.files.insert(depth.to_string().into_bytes(), text.into_bytes());
+        }
+        world.files.insert(MAX_INCLUDE_DEPTH.to_string().into_bytes(), Vec::new());
+        let error = parse_file(b"include 1\n", &mut Config::default(), &mut world).unwrap_err();
+        assert!(error.to_string().contains("more than 1000 files"), "{error}");
+        assert_eq!(world.reads, MAX_CONFIG_FILES);
+    }
+
+    #[test]
+    fn hz_is_brought_into_its_bounds() {
+        assert_eq!(read("hz 0\n").unwrap().hz, 1);
+        assert_eq!(read("hz 100000\n").unwrap().hz, 500);
     }
 }

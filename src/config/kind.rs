@@ -139,12 +139,15 @@ pub enum Empty {
     Value,
 }
 
+/// How a [`Special`] takes its arguments, or Redis's error text.
+pub type Take = fn(&mut Config, &[&[u8]], Source) -> Result<(), String>;
+
 /// A parameter with rules of its own.
 pub struct Special {
     /// The value as CONFIG GET shows it.
     pub get: fn(&Config) -> Vec<u8>,
-    /// Takes the arguments; `false` when nothing changed.
-    pub set: fn(&mut Config, &[&[u8]], Source) -> Result<bool, String>,
+    /// Takes the arguments.
+    pub set: Take,
     /// The lines CONFIG REWRITE writes: current and default configuration.
     pub rewrite: fn(&'static str, &Config, &Config) -> Vec<Line>,
     /// A word for the table of parameters: what a value looks like.
@@ -201,10 +204,18 @@ impl Parameter {
         }
     }
 
-    /// Sets the value from its arguments. Returns whether it changed, or Redis's error text.
+    /// A number as CONFIG GET shows it for this parameter.
+    pub(super) fn shown(&self, number: i128) -> String {
+        match self.kind {
+            Kind::Number { unit, .. } => show_number(unit, number),
+            _ => number.to_string(),
+        }
+    }
+
+    /// Sets the value from its arguments. Errors with Redis's text.
     ///
     /// One argument of a parameter that takes several is split at spaces, as Redis does.
-    pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<bool, String> {
+    pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<(), String> {
         if self.is(Flags::MULTI_ARG) {
             let Kind::Special(special) = &self.kind else {
                 unreachable!("only special parameters take several arguments")
@@ -219,28 +230,24 @@ impl Parameter {
         self.set_one(config, value, source)
     }
 
-    fn set_one(&self, config: &mut Config, value: &[u8], source: Source) -> Result<bool, String> {
+    fn set_one(&self, config: &mut Config, value: &[u8], source: Source) -> Result<(), String> {
         match &self.kind {
-            Kind::Bool { get, set, check } => {
+            Kind::Bool { set, check, .. } => {
                 let new = parse_yes_no(value).ok_or("argument must be 'yes' or 'no'")?;
                 check(new)?;
-                Ok(replace(get(config) != new, || set(config, new)))
+                set(config, new);
             }
-            Kind::Number { unit, min, max, get, set } => {
-                let new = parse_number(*unit, value, *min, *max)?;
-                Ok(replace(get(config) != new, || set(config, new)))
+            Kind::Number { unit, min, max, set, .. } => set(config, parse_number(*unit, value, *min, *max)?),
+            Kind::Choice { words, set, .. } => {
+                set(config, position_of(words, value).ok_or_else(|| one_of(words))?)
             }
-            Kind::Choice { words, get, set } => {
-                let new = position_of(words, value).ok_or_else(|| one_of(words))?;
-                Ok(replace(get(config) != new, || set(config, new)))
-            }
-            Kind::Text { get, set, check, .. } => {
+            Kind::Text { set, check, .. } => {
                 check(value, config)?;
-                let changed = get(config).as_bytes() != value;
-                Ok(replace(changed, || set(config, Text::from(value))))
+                set(config, Text::from(value));
             }
-            Kind::Special(special) => (special.set)(config, &[value], source),
+            Kind::Special(special) => return (special.set)(config, &[value], source),
         }
+        Ok(())
     }
 
     /// The lines CONFIG REWRITE writes for this parameter; none when its lines should go away.
@@ -265,14 +272,6 @@ impl Line {
     pub(super) fn new(name: &str, value: &[u8], force: bool) -> Line {
         Line { text: [name.as_bytes(), b" ", value].concat(), force }
     }
-}
-
-/// Runs `write` when `changed`; hands `changed` on.
-fn replace(changed: bool, write: impl FnOnce()) -> bool {
-    if changed {
-        write();
-    }
-    changed
 }
 
 fn yes_no(value: bool) -> &'static str {
@@ -333,14 +332,12 @@ fn parse_percent(value: &[u8]) -> Option<i128> {
     (number >= 0).then(|| -i128::from(number))
 }
 
-/// Reads octal digits, with a minus sign if need be; empty text is 0, as `strtoll` has it.
+/// Reads octal digits, with a minus sign if need be, up to 63 bits; empty text is 0, as `strtoll` has it.
 fn parse_octal(value: &[u8]) -> Option<i128> {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
-    if !digits.iter().all(|digit| (b'0'..=b'7').contains(digit)) {
-        return None;
-    }
-    let number = digits
-        .iter()
-        .fold(0i128, |sum, digit| sum.saturating_mul(8).saturating_add(i128::from(digit - b'0')));
-    Some(if digits.len() == value.len() { number } else { -number })
+    let number = digits.iter().try_fold(0i64, |sum, digit| {
+        let is_octal = (b'0'..=b'7').contains(digit);
+        if is_octal { sum.checked_mul(8)?.checked_add(i64::from(digit - b'0')) } else { None }
+    })?;
+    Some(i128::from(if digits.len() == value.len() { number } else { -number }))
 }

@@ -2,7 +2,7 @@
 //!
 //! [`PARAMETERS`] is the table of truth; CONFIG GET ([`config_get`]), CONFIG SET ([`config_set`]),
 //! CONFIG REWRITE ([`rewrite()`]), the configuration file ([`load`]), the command line
-//! ([`parse_args`]) and the table in the README all derive from it. The values live in [`Config`],
+//! ([`parse_args`]) and the table for people ([`parameter_table`]) all derive from it. The values live in [`Config`],
 //! one typed public field each, so that the rest of the server reads `config.maxmemory` and nothing
 //! looks up a name while serving.
 //!
@@ -16,6 +16,7 @@
 mod args;
 mod check;
 mod choice;
+mod docs;
 mod file;
 mod kind;
 mod notify;
@@ -31,8 +32,9 @@ use crate::base::glob::{Case, glob_match};
 pub use args::{CommandLine, parse_args};
 pub use check::expand_title;
 pub use choice::*;
+pub use docs::parameter_table;
 pub use file::{LoadError, MAX_CONFIG_FILES, MAX_INCLUDE_DEPTH, Surroundings, load, parse_file};
-pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Unit};
+pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Take, Unit};
 pub use notify::NotifyClasses;
 pub use parameters::{Config, PARAMETERS};
 pub use rewrite::rewrite;
@@ -168,19 +170,22 @@ pub fn config_set(
     args: &[&[u8]],
     context: SetContext,
 ) -> Result<Vec<&'static Parameter>, ConfigSetError> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(ConfigSetError::Syntax);
     }
     let settings = resolve(config, args, context)?;
     let mut new = config.clone();
-    let mut changed: Vec<&'static Parameter> = Vec::new();
-    for (parameter, name, value) in settings {
+    for (parameter, name, value) in &settings {
         let set = parameter.set(&mut new, &[value], Source::Command);
-        if set.map_err(|reason| ConfigSetError::refused(name, &reason))? && !changed.contains(&parameter) {
+        set.map_err(|reason| ConfigSetError::refused(name, &reason))?;
+    }
+    new.keep_in_bounds();
+    let mut changed: Vec<&'static Parameter> = Vec::new();
+    for (parameter, ..) in settings {
+        if parameter.get(config) != parameter.get(&new) && !changed.contains(&parameter) {
             changed.push(parameter);
         }
     }
-    new.keep_in_bounds();
     *config = new;
     Ok(changed)
 }
@@ -221,11 +226,7 @@ fn resolve<'a>(
 
 /// Why a parameter may not be set by this client, if it may not.
 fn refusal(config: &Config, parameter: &Parameter, context: SetContext) -> Option<&'static str> {
-    let protected_allowed = match config.enable_protected_configs {
-        Protected::Yes => true,
-        Protected::Local => context.local_client,
-        Protected::No => false,
-    };
+    let protected_allowed = config.enable_protected_configs.admits(context.local_client);
     if parameter.is(Flags::IMMUTABLE) {
         Some("can't set immutable config")
     } else if parameter.is(Flags::PROTECTED) && !protected_allowed {
@@ -248,7 +249,7 @@ impl Config {
         let (parameter, _) =
             lookup(name.as_bytes()).ok_or_else(|| "Bad directive or wrong number of arguments".to_owned())?;
         let args: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
-        parameter.set(self, &args, Source::FirstLine).map(|_| ())
+        parameter.set(self, &args, Source::FirstLine)
     }
 
     /// The value of one parameter as CONFIG GET shows it.
@@ -389,6 +390,10 @@ mod tests {
         assert_eq!(set(&mut config, &both).unwrap(), ["hash-max-listpack-entries"]);
         assert_eq!(config.hash_max_listpack_entries, 2);
         assert_eq!(set(&mut config, &["spawn-limit", "5"]).unwrap(), ["maxclients"]);
+        let same = ["bind", "127.0.0.1 ::1", "save", "3600 1 300 100 60 10000"];
+        assert!(set(&mut config, &same).unwrap().is_empty());
+        assert_eq!(set(&mut config, &["hz", "501"]).unwrap(), ["hz"]);
+        assert!(set(&mut config, &["hz", "502"]).unwrap().is_empty(), "both are 500");
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub(super) static SAVE: Special = Special {
     shape: "seconds changes …",
 };
 
-fn set_save(config: &mut Config, args: &[&[u8]], source: Source) -> Result<bool, String> {
+fn set_save(config: &mut Config, args: &[&[u8]], source: Source) -> Result<(), String> {
     let point = |pair: &[&[u8]]| {
         let [seconds, changes] = pair else { return None };
         let (seconds, changes) = (parse_lenient(seconds)?, parse_lenient(changes)?);
@@ -109,7 +109,7 @@ fn set_save(config: &mut Config, args: &[&[u8]], source: Source) -> Result<bool,
         Source::NextLine if !args.is_empty() => config.save.extend(points),
         _ => config.save = points,
     }
-    Ok(true)
+    Ok(())
 }
 
 pub(super) static DIR: Special = Special {
@@ -117,7 +117,7 @@ pub(super) static DIR: Special = Special {
     set: |config, args, _| {
         let [path] = args else { return Err("wrong number of arguments".to_owned()) };
         config.dir = Text::from(*path);
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, _| vec![Line::new(name, &quote(config.dir.as_bytes()), true)],
     shape: "path",
@@ -130,7 +130,7 @@ pub(super) static BIND: Special = Special {
             return Err("Too many bind addresses specified.".to_owned());
         }
         config.bind = args.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect();
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, defaults| match config.bind.as_slice() {
         same if *same == defaults.bind => Vec::new(),
@@ -157,15 +157,15 @@ impl PrimaryAddress {
     }
 }
 
-fn set_replicaof(config: &mut Config, args: &[&[u8]], _: Source) -> Result<bool, String> {
+fn set_replicaof(config: &mut Config, args: &[&[u8]], _: Source) -> Result<(), String> {
     let [host, port] = args else { return Err("wrong number of arguments".to_owned()) };
     if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
         config.replicaof = None;
-        return Ok(true);
+        return Ok(());
     }
     let port = parse_lenient(port).and_then(|port| u16::try_from(port).ok()).ok_or("Invalid master port")?;
     config.replicaof = Some(PrimaryAddress { host: Text::from(*host), port });
-    Ok(true)
+    Ok(())
 }
 
 pub(super) static CLIENT_OUTPUT_BUFFER_LIMIT: Special = Special {
@@ -199,8 +199,8 @@ fn buffer_limit_line(name: &str, (class, limit): &(&str, BufferLimit), default: 
     Line::new(name, format!("{class} {hard} {soft} {}", limit.soft_secs).as_bytes(), *limit != default)
 }
 
-fn set_buffer_limits(config: &mut Config, args: &[&[u8]], _: Source) -> Result<bool, String> {
-    if args.len() % 4 != 0 {
+fn set_buffer_limits(config: &mut Config, args: &[&[u8]], _: Source) -> Result<(), String> {
+    if !args.len().is_multiple_of(4) {
         return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
     }
     let mut limits = config.client_output_buffer_limit;
@@ -215,7 +215,7 @@ fn set_buffer_limits(config: &mut Config, args: &[&[u8]], _: Source) -> Result<b
             .ok_or("Error in hard, soft or soft_seconds setting in buffer limit configuration.")?;
     }
     config.client_output_buffer_limit = limits;
-    Ok(true)
+    Ok(())
 }
 
 fn parse_buffer_limit(row: &[&[u8]]) -> Option<BufferLimit> {
@@ -238,7 +238,7 @@ pub(super) static OOM_SCORE_ADJ_VALUES: Special = Special {
             return Err("Invalid oom-score-adj-values, elements must be between -2000 and 2000.".to_owned());
         };
         config.oom_score_adj_values = [primary, replica, saving];
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, defaults| {
         let force = config.oom_score_adj_values != defaults.oom_score_adj_values;
@@ -253,7 +253,7 @@ pub(super) static NOTIFY_KEYSPACE_EVENTS: Special = Special {
         let classes = args.first().and_then(|letters| NotifyClasses::parse(letters));
         config.notify_keyspace_events =
             classes.ok_or("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")?;
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, _| {
         let classes = config.notify_keyspace_events;
@@ -267,7 +267,7 @@ pub(super) static LATENCY_TRACKING_INFO_PERCENTILES: Special = Special {
     set: |config, args, _| {
         let percentiles: Result<Vec<f64>, &str> = args.iter().copied().map(parse_percentile).collect();
         config.latency_tracking_info_percentiles = percentiles?;
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, _| {
         // Redis writes this line whether or not it differs from the default.
@@ -298,7 +298,7 @@ pub(super) static SHUTDOWN_ON_SIGINT: Special = Special {
     get: |config| config.shutdown_on_sigint.words().into_bytes(),
     set: |config, args, _| {
         config.shutdown_on_sigint = ShutdownOn::parse(args)?;
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, defaults| {
         ShutdownOn::line(name, config.shutdown_on_sigint, defaults.shutdown_on_sigint)
@@ -310,7 +310,7 @@ pub(super) static SHUTDOWN_ON_SIGTERM: Special = Special {
     get: |config| config.shutdown_on_sigterm.words().into_bytes(),
     set: |config, args, _| {
         config.shutdown_on_sigterm = ShutdownOn::parse(args)?;
-        Ok(true)
+        Ok(())
     },
     rewrite: |name, config, defaults| {
         ShutdownOn::line(name, config.shutdown_on_sigterm, defaults.shutdown_on_sigterm)
@@ -318,7 +318,7 @@ pub(super) static SHUTDOWN_ON_SIGTERM: Special = Special {
     shape: SHUTDOWN_SHAPE,
 };
 
-const SHUTDOWN_SHAPE: &str = "default | save | nosave | now | force …";
+const SHUTDOWN_SHAPE: &str = "default, save, nosave, now, force";
 const SHUTDOWN_WORDS: &[&str] = &["default", "save", "nosave", "now", "force"];
 
 impl ShutdownOn {

@@ -69,6 +69,13 @@ impl fmt::Debug for Text {
     }
 }
 
+/// A line of configuration without the space around it.
+pub(super) fn trim(line: &[u8]) -> &[u8] {
+    let space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let (front, back) = (line.iter().take_while(space).count(), line.iter().rev().take_while(space).count());
+    line.get(front..line.len() - back).unwrap_or_default()
+}
+
 /// Writes bytes with the largest unit that divides them: `100mb`, `1gb`, `1000`.
 pub(super) fn format_memory(bytes: i128) -> String {
     for (factor, unit) in [(1i128 << 30, "gb"), (1 << 20, "mb"), (1 << 10, "kb")] {

@@ -1,0 +1,77 @@
+//! The table of parameters for people: Markdown, made from [`PARAMETERS`].
+
+use std::fmt::Write;
+
+use super::kind::{Effect, Flags, Kind, Parameter};
+use super::{Config, PARAMETERS};
+
+/// A Markdown table of all parameters: name, values, default, purpose, and what pyredis does with it.
+pub fn parameter_table() -> String {
+    let defaults = Config::default();
+    let mut table =
+        "| parameter | values | default | what it is for | in pyredis |\n|---|---|---|---|---|\n".to_owned();
+    for parameter in PARAMETERS.iter().filter(|parameter| !parameter.is(Flags::HIDDEN)) {
+        let alias = parameter.alias.map(|alias| format!(" (`{alias}`)")).unwrap_or_default();
+        let default = parameter.get(&defaults);
+        let default = String::from_utf8_lossy(&default);
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        writeln!(
+            table,
+            "| `{}`{alias} | {} | {default} | {} | {} |",
+            parameter.name,
+            values(parameter),
+            parameter.doc,
+            effect(parameter)
+        )
+        .expect("a String takes everything");
+    }
+    table
+}
+
+/// What values look like, in a few words.
+fn values(parameter: &Parameter) -> String {
+    match &parameter.kind {
+        Kind::Bool { .. } => "yes, no".to_owned(),
+        Kind::Choice { words, .. } => words.join(", "),
+        Kind::Number { min, max, .. } => {
+            let [min, max] = [min, max].map(|limit| parameter.shown(*limit));
+            format!("{min} to {max}")
+        }
+        Kind::Text { .. } => "text".to_owned(),
+        Kind::Special(special) => special.shape.to_owned(),
+    }
+}
+
+/// Whether it acts, and whether it can be changed while the server runs.
+fn effect(parameter: &Parameter) -> String {
+    let effect = match parameter.effect {
+        Effect::Acts => "acts",
+        Effect::Accepted(why) => &format!("accepted: {why}"),
+    };
+    let when = if parameter.is(Flags::IMMUTABLE) { "; at start only" } else { "" };
+    format!("{effect}{when}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_say_what_a_parameter_takes_and_does() {
+        let table = parameter_table();
+        for row in [
+            "| `port` | 0 to 65535 | `6379` | TCP port; 0 listens on none. | acts |\n",
+            "| `unixsocketperm` | 0 to 777 | `0` | File mode of the unix socket, in octal; 0 leaves it to the \
+             umask. | acts; at start only |\n",
+            "| `maxmemory-clients` | 100% to 9223372036854775807 |",
+            "| `io-threads` | 1 to 128 | `1` | Threads for input and output. | accepted: every connection has \
+             its own thread; at start only |\n",
+            "| `replica-priority` (`slave-priority`) | 0 to 2147483647 | `100` |",
+            "| `loglevel` | debug, verbose, notice, warning | `notice` |",
+            "| `save` | seconds changes … | `3600 1 300 100 60 10000` |",
+        ] {
+            assert!(table.contains(row), "{row}");
+        }
+        assert!(table.lines().all(|line| line.matches('|').count() == 6), "a cell holds a bar");
+    }
+}
