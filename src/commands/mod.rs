@@ -5,6 +5,7 @@
 //! helper here.
 
 pub mod connection;
+pub mod server;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -13,7 +14,13 @@ use crate::keyspace::DbIndex;
 use crate::server::{Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
-const GROUPS: &[&[Command]] = &[connection::COMMANDS, string::COMMANDS];
+const GROUPS: &[&[Command]] = &[
+    connection::COMMANDS,
+    server::admin::COMMANDS,
+    server::command::COMMANDS,
+    server::config::COMMANDS,
+    string::COMMANDS,
+];
 
 /// Every command by its name.
 #[must_use]

@@ -121,6 +121,15 @@ impl CommandTable {
         self.by_name.get(&*lower).copied()
     }
 
+    /// The command of this name, or the subcommand of a name such as `client|list`.
+    #[must_use]
+    pub fn by_full_name(&self, name: &[u8]) -> Option<&'static Command> {
+        let mut words = name.splitn(2, |&byte| byte == b'|');
+        let (command, _) = self.by_name(words.next()?)?;
+        let Some(sub) = words.next() else { return Some(command) };
+        command.subcommands.iter().find(|known| sub.eq_ignore_ascii_case(known.spec.own_name().as_bytes()))
+    }
+
     /// What `argv` calls: the command, or its subcommand when it has some.
     #[must_use]
     pub fn lookup(&self, argv: Argv<'_>) -> Lookup {

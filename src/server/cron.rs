@@ -22,6 +22,7 @@ impl Server {
         }
         self.expire_due();
         self.time_out_parked();
+        self.continue_shutdown();
         if self.parts.next_cron <= now {
             self.parts.next_cron = now.saturating_add_ms(CRON_MS);
             self.cron();
@@ -30,6 +31,7 @@ impl Server {
 
     /// Ends a turn: what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
+        self.continue_shutdown();
         let garbage = self.keyspace.take_garbage();
         if !garbage.is_empty() {
             self.parts.tasks.push(Task::Free(garbage));
@@ -74,7 +76,6 @@ impl Server {
             self.save(SaveReason::Background);
         }
         self.close_idle_clients();
-        self.continue_shutdown();
     }
 
     /// Takes a snapshot of this moment and has it written.

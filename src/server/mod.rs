@@ -128,6 +128,8 @@ pub struct Parts {
     pub persistence: Persistence,
     /// A requested stop.
     pub shutdown: Option<Shutdown>,
+    /// SHUTDOWN ABORT was called; acted on at the end of the unit.
+    pub shutdown_aborted: bool,
     /// What the engine is to do.
     pub tasks: Vec<Task>,
     /// Parked clients that CLIENT UNBLOCK named, and whether they get an error; acted on at the
@@ -208,6 +210,7 @@ impl Server {
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 shutdown: None,
+                shutdown_aborted: false,
                 tasks: Vec::new(),
                 unblock_requests: Vec::new(),
                 random,

@@ -57,6 +57,10 @@ impl Server {
 
     /// Takes the next step of a requested shutdown: a running save ends first.
     pub(super) fn continue_shutdown(&mut self) {
+        if std::mem::take(&mut self.parts.shutdown_aborted) {
+            log::warn!("Shutdown manually aborted.");
+            self.abort_shutdown();
+        }
         let Some(request) = self.parts.shutdown else { return };
         if self.parts.persistence.shutting_down || self.parts.persistence.running.is_some() {
             return;

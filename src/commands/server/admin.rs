@@ -1,0 +1,202 @@
+//! Saving, stopping, the time.
+
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
+use crate::server::{SaveReason, Shutdown, ShutdownSave};
+use crate::spec::*;
+
+/// BGSAVE, LASTSAVE, SAVE, SHUTDOWN, TIME.
+pub const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("bgsave", Group::Server, -1, "[SCHEDULE^3.2.2]")
+            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
+            .since("1.0.0")
+            .summary("Saves the data set to disk in the background.")
+            .history(&[("3.2.2", "`SCHEDULE`.")]),
+        bgsave,
+    ),
+    Command::new(
+        Spec::new("lastsave", Group::Server, 1, "")
+            .flags(&[LOADING, STALE, FAST])
+            .categories(&[Category::Admin, Category::Dangerous])
+            .since("1.0.0")
+            .summary("Tells when the data set was last saved.")
+            .tips(&["nondeterministic_output"]),
+        lastsave,
+    ),
+    Command::new(
+        Spec::new("save", Group::Server, 1, "")
+            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, NO_MULTI])
+            .since("1.0.0")
+            .complexity("O(N), N: keys in all databases.")
+            .summary("Saves the data set to disk and keeps everyone waiting."),
+        save,
+    ),
+    Command::new(
+        Spec::new("shutdown", Group::Server, -1, "[NOSAVE | SAVE] [NOW^7.0.0] [FORCE^7.0.0] [ABORT^7.0.0]")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY])
+            .since("1.0.0")
+            .complexity("O(N) when saving, N: keys in all databases; else O(1).")
+            .summary("Saves if asked to, and stops the server.")
+            .history(&[("7.0.0", "`NOW`, `FORCE`, `ABORT`.")]),
+        shutdown,
+    ),
+    Command::new(
+        Spec::new("time", Group::Server, 1, "")
+            .flags(&[LOADING, STALE, FAST])
+            .since("2.6.0")
+            .summary("Tells the time of the server.")
+            .tips(&["nondeterministic_output"]),
+        time,
+    ),
+];
+
+const SAVE_IN_PROGRESS: CommandError = CommandError::fixed("ERR Background save already in progress");
+
+fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    if ctx.server.persistence.running.is_some() {
+        return Err(SAVE_IN_PROGRESS);
+    }
+    ctx.begin_save(SaveReason::Command(ctx.session.id));
+    ctx.block_on_task();
+    Ok(())
+}
+
+fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    // SCHEDULE only matters while an AOF rewrite runs: a save by walk never has to wait for one.
+    args.keyword("SCHEDULE");
+    args.finish()?;
+    if ctx.server.persistence.running.is_some() {
+        return Err(SAVE_IN_PROGRESS);
+    }
+    ctx.begin_save(SaveReason::Background);
+    log::info!("Background saving started");
+    ctx.reply.simple("Background saving started");
+    Ok(())
+}
+
+fn lastsave(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.integer(ctx.server.persistence.last_save.secs());
+    Ok(())
+}
+
+fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    let us = ctx.server.clock.wall_us();
+    ctx.reply.array(2);
+    ctx.reply.bulk_integer(us.div_euclid(1_000_000));
+    ctx.reply.bulk_integer(us.rem_euclid(1_000_000));
+    Ok(())
+}
+
+fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let mut request = Shutdown { client: Some(ctx.session.id), ..Shutdown::default() };
+    let (mut now, mut abort) = (false, false);
+    while !args.is_done() {
+        if args.keyword("NOSAVE") && request.save == ShutdownSave::Default {
+            request.save = ShutdownSave::NoSave;
+        } else if args.keyword("SAVE") && request.save == ShutdownSave::Default {
+            request.save = ShutdownSave::Save;
+        } else if args.keyword("NOW") {
+            now = true;
+        } else if args.keyword("FORCE") {
+            request.force = true;
+        } else if args.keyword("ABORT") {
+            abort = true;
+        } else {
+            return Err(CommandError::Syntax);
+        }
+    }
+    let with_options = now || request.force || request.save != ShutdownSave::Default;
+    if abort && with_options {
+        return Err(CommandError::Syntax);
+    }
+    if abort {
+        if ctx.server.shutdown.is_none() {
+            return Err(CommandError::fixed("ERR No shutdown in progress."));
+        }
+        ctx.server.shutdown_aborted = true;
+        ctx.reply.ok();
+        return Ok(());
+    }
+    ctx.server.shutdown = Some(request);
+    ctx.block_on_task();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+    use crate::server::{SaveReason, SaveReport, Task};
+
+    fn saved(server: &mut TestServer, result: Result<(), String>) {
+        let tasks = server.server.take_tasks();
+        let [Task::Save(job)] = &tasks[..] else { panic!("one save is asked for: {tasks:?}") };
+        server.server.saved(&SaveReport { reason: job.reason, result });
+        server.advance(0);
+    }
+
+    #[test]
+    fn save_answers_when_the_file_is_written() {
+        let mut server = TestServer::new();
+        server.run("SETNX k v");
+        assert_eq!(server.run("SAVE"), "", "it waits");
+        assert_eq!(server.run("PING"), "", "in order");
+        server.connect(2);
+        assert_eq!(server.run_as(2, "BGSAVE"), "(error) ERR Background save already in progress");
+        assert_eq!(server.run_as(2, "GET k"), "\"v\"", "others go on");
+        saved(&mut server, Ok(()));
+        assert_eq!(server.output_of(1), "OK\nPONG");
+        assert_eq!(server.run("LASTSAVE"), "(integer) 1700000000");
+        assert_eq!(server.server.parts.persistence.dirty, 0);
+    }
+
+    #[test]
+    fn a_failed_background_save_stops_writes_until_one_succeeds() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("BGSAVE SCHEDULE"), "Background saving started");
+        assert_eq!(server.run("BGSAVE now"), "(error) ERR syntax error");
+        saved(&mut server, Err("disk full".into()));
+        assert!(
+            server.run("SETNX k v").starts_with("(error) MISCONF Redis is configured to save RDB snapshots")
+        );
+        assert_eq!(server.run("GET k"), "(nil)");
+        server.run("BGSAVE");
+        saved(&mut server, Ok(()));
+        assert_eq!(server.run("SETNX k v"), "(integer) 1");
+    }
+
+    #[test]
+    fn save_points_save_by_themselves() {
+        let mut server = TestServer::new();
+        server.run("CONFIG SET save \"10 2\"");
+        server.run("SETNX a 1");
+        server.advance(11_000);
+        assert!(server.server.take_tasks().is_empty(), "one change is too few");
+        server.run("SETNX b 1");
+        server.advance(200);
+        saved(&mut server, Ok(()));
+        server.advance(11_000);
+        assert!(server.server.take_tasks().is_empty(), "nothing changed since");
+    }
+
+    #[test]
+    fn shutdown_saves_where_save_points_are_set_and_stops() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("SHUTDOWN"), "");
+        server.advance(0);
+        let tasks = server.server.take_tasks();
+        assert!(matches!(&tasks[..], [Task::Save(job)] if job.reason == SaveReason::Shutdown), "{tasks:?}");
+        server.server.saved(&SaveReport { reason: SaveReason::Shutdown, result: Err("full".into()) });
+        server.advance(0);
+        assert_eq!(server.output_of(1), "(error) ERR Errors trying to SHUTDOWN. Check logs.");
+        assert_eq!(server.run("SHUTDOWN SAVE NOSAVE"), "(error) ERR syntax error");
+        assert_eq!(server.run("SHUTDOWN ABORT"), "(error) ERR No shutdown in progress.");
+        server.run("SHUTDOWN NOSAVE");
+        server.advance(0);
+        assert!(matches!(server.server.take_tasks()[..], [Task::Stop { exit_code: 0 }]));
+    }
+
+    #[test]
+    fn time_is_seconds_and_microseconds() {
+        assert_eq!(TestServer::new().run("TIME"), "1) \"1700000000\"\n2) \"0\"");
+    }
+}

@@ -1,0 +1,171 @@
+//! CONFIG: the parameters of the `config` room, to be read and changed while the server runs.
+
+use crate::commands::help;
+use crate::config::{self, ConfigSetError, SetContext};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
+use crate::spec::*;
+
+/// CONFIG.
+pub const COMMANDS: &[Command] = &[Command::container(
+    Spec::container("config", Group::Server).since("2.0.0").summary("Settings of the server."),
+    SUBCOMMANDS,
+)];
+
+const SUBCOMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("config|get", Group::Server, -3, "(parameter) [parameter ...]")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("2.0.0")
+            .complexity("O(N), N: patterns given.")
+            .summary("Reads settings.")
+            .history(&[("7.0.0", "Takes several patterns.")]),
+        config_get,
+    ),
+    Command::new(
+        Spec::new("config|help", Group::Server, 2, "")
+            .flags(&[LOADING, STALE])
+            .since("5.0.0")
+            .summary("Describes the subcommands."),
+        config_help,
+    ),
+    Command::new(
+        Spec::new("config|resetstat", Group::Server, 2, "")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("2.0.0")
+            .summary("Sets the counters of INFO back to zero."),
+        config_resetstat,
+    ),
+    Command::new(
+        Spec::new("config|rewrite", Group::Server, 2, "")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("2.8.0")
+            .summary("Writes the current settings into the configuration file."),
+        config_rewrite,
+    ),
+    Command::new(
+        Spec::new("config|set", Group::Server, -4, "parameter value [parameter value ...]")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("2.0.0")
+            .complexity("O(N), N: settings given.")
+            .summary("Changes settings.")
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
+            .history(&[("7.0.0", "Takes several settings.")]),
+        config_set,
+    ),
+];
+
+fn config_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    let patterns: Vec<_> = args.rest().collect();
+    let found = config::config_get(&ctx.server.config, &patterns);
+    ctx.reply.map(found.len());
+    for (name, value) in found {
+        ctx.reply.bulk(&name);
+        ctx.reply.bulk(&value);
+    }
+    Ok(())
+}
+
+fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    let pairs: Vec<_> = args.rest().collect();
+    let context = SetContext { loading: ctx.server.loading, local_client: ctx.session.connection.is_local() };
+    let old = ctx.server.config.clone();
+    let result = config::config_set(&mut ctx.server.config, &pairs, context)
+        .and_then(|changed| changed.iter().try_for_each(|parameter| apply(ctx, parameter.name)));
+    if let Err(error) = result {
+        ctx.server.config = old;
+        return Err(CommandError::line(error.to_string()));
+    }
+    ctx.apply_config();
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Lets the process act on a parameter that has changed, or says why it cannot.
+fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
+    let server = &mut *ctx.server;
+    match name {
+        "dir" => {
+            let refused =
+                |reason: String| ConfigSetError::refused(name, &format!("Changing directory: {reason}"));
+            let path = server.host.change_dir(server.config.dir.as_bytes()).map_err(refused)?;
+            server.config.dir = path.into();
+        }
+        "loglevel" => server.host.set_log_level(server.config.loglevel),
+        "port" | "bind" => {
+            return Err(ConfigSetError::refused(
+                name,
+                "pyredis binds its addresses at start; set it in the file",
+            ));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.server.stats.reset();
+    for db in ctx.db.iter_mut() {
+        (db.facts.hits, db.facts.misses) = (0, 0);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    let server = &ctx.server;
+    if server.config_file.is_empty() {
+        return Err(CommandError::fixed("ERR The server is running without a config file"));
+    }
+    let result = server.host.rewrite_config(&server.config_file, &server.config);
+    result.map_err(|reason| CommandError::line(format!("ERR Rewriting config file: {reason}")))?;
+    log::info!("CONFIG REWRITE executed with success.");
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn config_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    help(ctx, "CONFIG", SUBCOMMANDS);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+
+    #[test]
+    fn a_setting_is_read_back_and_acts_at_once() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("CONFIG SET maxmemory 100mb timeout 5"), "OK");
+        assert_eq!(server.run("CONFIG GET maxmemory"), "1) \"maxmemory\"\n2) \"104857600\"");
+        assert_eq!(
+            server.run("CONFIG SET timeout 7 maxmemory x"),
+            "(error) ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value"
+        );
+        assert_eq!(server.run("CONFIG GET timeout"), "1) \"timeout\"\n2) \"5\"", "all or nothing");
+        let line = "(error) ERR CONFIG SET failed (possibly related to argument 'dir') - Changing directory: No such file or directory";
+        server.server.parts.config.enable_protected_configs = crate::config::Protected::Yes;
+        assert_eq!(server.run("CONFIG SET dir /nowhere"), line);
+        assert_eq!(server.run("CONFIG REWRITE"), "(error) ERR The server is running without a config file");
+        assert!(server.raw("CONFIG GET save*").starts_with("*2\r\n"));
+    }
+
+    #[test]
+    fn a_parameter_under_two_names_has_one_value() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run("CONFIG SET spawn-limit 77"), "OK");
+        assert_eq!(server.run("CONFIG GET maxclients"), "1) \"maxclients\"\n2) \"77\"");
+        let limit = server.server.parts.limits.max_clients.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(limit, 77);
+    }
+
+    #[test]
+    fn resetstat_forgets_what_was_counted() {
+        let mut server = TestServer::new();
+        server.run("GET missing");
+        server.run("NOSUCH");
+        assert_eq!(server.run("CONFIG RESETSTAT"), "OK");
+        assert_eq!(server.server.parts.stats.errors, 0);
+        assert_eq!(server.server.keyspace.facts.misses, 0);
+        assert_eq!(server.server.parts.stats.commands, 1, "only RESETSTAT itself");
+    }
+}

@@ -1,0 +1,5 @@
+//! The group *server*: settings, descriptions, saving, stopping, debugging. One file per subject.
+
+pub mod admin;
+pub mod command;
+pub mod config;
