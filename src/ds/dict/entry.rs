@@ -7,8 +7,8 @@
 //! The low four bits of `flags` say which optional fields are there and whether key or payload live out of
 //! line (then the field holds a 4-byte index into the page's long values). The high four bits are the length
 //! of the payload field when it is below 15, so a set member costs two bytes of header and a hash field
-//! with a short value no more. The deadline stands right behind the flags: adding or dropping it moves
-//! nothing but the flags byte, and looking for due entries reads nine bytes of each.
+//! with a short value no more. The deadline stands right behind the flags: looking
+//! for due entries reads nine bytes of each.
 
 use std::ops::Range;
 
@@ -17,8 +17,11 @@ pub(super) const OBJECT: u8 = 2;
 pub(super) const LONG_KEY: u8 = 4;
 pub(super) const LONG_PAYLOAD: u8 = 8;
 
-/// Keys and payloads up to this many bytes live in the page, longer ones in an allocation of their own.
-pub(super) const MAX_INLINE_BYTES: usize = 512;
+/// Keys up to this many bytes live in the page, longer ones in an allocation of their own.
+pub(super) const MAX_INLINE_KEY: usize = 128;
+/// A payload that would make its entry larger than this has an allocation of its own as well. Two entries
+/// always fit into a block, so no block is left half empty by them.
+pub(super) const MAX_ENTRY: usize = 248;
 /// The nibble value which says that the payload's length has bytes of its own.
 const LENGTH_FOLLOWS: usize = 15;
 /// Bytes of a deadline.
@@ -29,12 +32,12 @@ const INDEX_BYTES: usize = 4;
 /// Where the fields of an encoded entry lie, as positions in the page's bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
-    pub(super) at: usize,
-    pub(super) flags: u8,
+    at: usize,
+    flags: u8,
     object_at: usize,
     key_at: usize,
     payload_at: usize,
-    pub(super) end: usize,
+    end: usize,
 }
 
 impl Shape {
@@ -57,6 +60,27 @@ impl Shape {
         }
         let payload_at = next + key_len;
         Shape { at, flags, object_at, key_at: next, payload_at, end: payload_at + payload_len }
+    }
+
+    /// Bytes of the entry.
+    pub(super) fn size(&self) -> usize {
+        self.end - self.at
+    }
+
+    pub(super) fn range(&self) -> Range<usize> {
+        self.at..self.end
+    }
+
+    /// Copies the entry to `target`, which has room for just that, with another deadline or none.
+    pub(super) fn copy_with_deadline(&self, bytes: &[u8], deadline: Option<i64>, target: &mut [u8]) {
+        let skip = |has_deadline: bool| 1 + if has_deadline { DEADLINE_BYTES } else { 0 };
+        target[0] = self.flags & !DEADLINE;
+        if let Some(deadline) = deadline {
+            target[0] |= DEADLINE;
+            set_deadline_at(target, 0, deadline);
+        }
+        let rest = &bytes[self.at + skip(self.has(DEADLINE))..self.end];
+        target[skip(deadline.is_some())..].copy_from_slice(rest);
     }
 
     pub(super) fn has(&self, flag: u8) -> bool {
@@ -131,28 +155,28 @@ impl Draft {
             flags |= DEADLINE;
             size += DEADLINE_BYTES;
         }
-        let key_field = if key_len > MAX_INLINE_BYTES {
+        let key_field = if key_len > MAX_INLINE_KEY {
             flags |= LONG_KEY;
             INDEX_BYTES
         } else {
             key_len
         };
-        let payload_field = if payload_len > MAX_INLINE_BYTES {
+        size += length_bytes(key_field) + key_field;
+        if has_object {
+            flags |= OBJECT;
+            size += INDEX_BYTES;
+        }
+        let payload_field = if size + length_bytes(payload_len) + payload_len > MAX_ENTRY {
             flags |= LONG_PAYLOAD;
             INDEX_BYTES
         } else {
             payload_len
         };
         flags |= (payload_field.min(LENGTH_FOLLOWS) as u8) << 4;
-        size += length_bytes(key_field);
         if payload_field >= LENGTH_FOLLOWS {
             size += length_bytes(payload_field);
         }
-        if has_object {
-            flags |= OBJECT;
-            size += INDEX_BYTES;
-        }
-        size += key_field + payload_field;
+        size += payload_field;
         Draft { flags, key_len: key_field, payload_len: payload_field, size }
     }
 
@@ -189,7 +213,7 @@ fn write_index(bytes: &mut [u8], at: usize, index: usize) {
     bytes[at..at + INDEX_BYTES].copy_from_slice(&index.to_le_bytes());
 }
 
-/// Lengths below 128 take one byte, the others (at most `MAX_INLINE_BYTES`) two.
+/// Lengths below 128 take one byte, the others two.
 fn length_bytes(length: usize) -> usize {
     if length < 0x80 { 1 } else { 2 }
 }
@@ -223,8 +247,8 @@ mod tests {
 
     #[test]
     fn a_draft_reads_back_as_the_shape_it_promised() {
-        for key_len in [0, 1, 127, 128, 512, 513, 70_000] {
-            for payload_len in [0, 14, 15, 127, 128, 512, 513, 70_000] {
+        for key_len in [0, 1, 127, 128, 129, 70_000] {
+            for payload_len in [0, 14, 15, 80, 127, 128, 512, 70_000] {
                 for (deadline, object) in
                     [(None, false), (Some(-5), false), (None, true), (Some(i64::MAX), true)]
                 {
@@ -234,11 +258,14 @@ mod tests {
                     assert_eq!(shape.end, bytes.len());
                     assert_eq!(shape.deadline(&bytes), deadline);
                     assert_eq!(shape.has(OBJECT), object);
-                    let inline = |len: usize| if len > MAX_INLINE_BYTES { INDEX_BYTES } else { len };
-                    assert_eq!(shape.key().len(), inline(key_len));
-                    assert_eq!(shape.payload().len(), inline(payload_len));
-                    assert_eq!(shape.has(LONG_KEY), key_len > MAX_INLINE_BYTES);
-                    assert_eq!(shape.has(LONG_PAYLOAD), payload_len > MAX_INLINE_BYTES);
+                    assert!(draft.size <= MAX_ENTRY);
+                    assert_eq!(shape.has(LONG_KEY), key_len > MAX_INLINE_KEY);
+                    if !shape.has(LONG_KEY) {
+                        assert_eq!(shape.key().len(), key_len);
+                    }
+                    if !shape.has(LONG_PAYLOAD) {
+                        assert_eq!(shape.payload().len(), payload_len);
+                    }
                 }
             }
         }
@@ -249,5 +276,12 @@ mod tests {
         assert_eq!(Draft::new(17, 0, false, false).size, 2 + 17);
         assert_eq!(Draft::new(17, 8, false, false).size, 2 + 25);
         assert_eq!(Draft::new(16, 20, false, false).size, 3 + 36);
+    }
+
+    #[test]
+    fn payloads_go_out_of_line_when_two_entries_would_not_fit_a_block() {
+        for (payload_len, size) in [(227, 16 + 227 + 4), (228, 16 + 228 + 4), (229, 16 + INDEX_BYTES + 2)] {
+            assert_eq!(Draft::new(16, payload_len, false, false).size, size);
+        }
     }
 }

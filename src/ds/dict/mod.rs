@@ -141,7 +141,7 @@ impl<O: Clone> Dict<O> {
         let place = self.view.directory.place_mut(hash);
         let before = place.page.heap_bytes();
         let replaced = match slot {
-            Some(slot) => Some(place.page.replace(slot, &draft, key, new)),
+            Some(slot) => Some(place.page.replace(slot, hash, &draft, key, new)),
             None => {
                 place.page.insert(hash, &draft, key, new);
                 self.view.len += 1;
@@ -188,7 +188,7 @@ impl<O: Clone> Dict<O> {
         };
         let place = self.view.directory.place_mut(hash);
         let before = place.page.heap_bytes();
-        let old = place.page.set_deadline(slot, deadline);
+        let old = place.page.set_deadline(slot, hash, deadline);
         self.page_bytes = self.page_bytes + place.page.heap_bytes() - before;
         self.count_deadline(hash, old, deadline);
         true
@@ -222,9 +222,8 @@ impl<O: Clone> Dict<O> {
             };
             from = (bound, first_hash + 1);
             let page = self.view.directory.page(first_hash);
-            let due = page.deadlines().filter(|&(_, deadline)| deadline <= now).take(max - keys.len());
             let found = keys.len();
-            keys.extend(due.map(|(slot, _)| Box::from(page.entry(slot).key)));
+            keys.extend(page.due(now).take(max - found).map(Box::from));
             if keys.len() == found {
                 idle_pages += 1;
                 let earliest = page.earliest_deadline();
@@ -240,7 +239,7 @@ impl<O: Clone> Dict<O> {
         loop {
             let page = self.view.directory.page(hash);
             let slot = page.find(hash, key);
-            if page.required(slot, size) <= page::max_len::<O>() || !self.may_split(page) {
+            if page.has_room(slot, size) || !self.may_split(page) {
                 return slot;
             }
             self.split_page(hash);
@@ -281,13 +280,13 @@ impl<O: Clone> Dict<O> {
         }
         for _ in 0..MERGES_PER_REMOVAL {
             let page = self.view.directory.page(hash);
-            if !self.merging || page.used() >= MERGE_BELOW {
+            if !self.merging || page.load() >= MERGE_BELOW {
                 return;
             }
             let Some(buddy) = self.view.directory.buddy(hash) else {
                 return;
             };
-            if page.used() + buddy.used() > MERGE_INTO {
+            if page.load() + buddy.load() > MERGE_INTO {
                 return;
             }
             let Dict { view, deadlines, page_bytes, moved, .. } = self;

@@ -81,6 +81,11 @@ impl<O> View<O> {
         self.directory.page(hash).touch();
     }
 
+    /// The second step for a batch, after [`View::prefetch`] of all its hashes: fetches the likely entry.
+    pub fn prefetch_entry(&self, hash: u64) {
+        self.directory.page(hash).touch_entry(hash);
+    }
+
     /// Shows every entry at or behind position `cursor` until `count` were shown, in the order of positions.
     /// Returns the cursor to go on with, 0 at the end. Entries of one position are never parted.
     ///
@@ -95,14 +100,15 @@ impl<O> View<O> {
                 page.iter().for_each(&mut show);
                 left -= page.len();
             } else {
-                let slots = self.slots_from(page, position);
-                let mut shown = left.min(slots.len());
-                while shown > 0 && shown < slots.len() && slots[shown].0 == slots[shown - 1].0 {
+                let entries = self.entries_from(page, position);
+                let mut shown = left.min(entries.len());
+                while shown > 0 && shown < entries.len() && entries[shown].0 == entries[shown - 1].0 {
                     shown += 1;
                 }
-                slots[..shown].iter().for_each(|&(_, slot)| show(page.entry(slot)));
-                if shown < slots.len() {
-                    return slots[shown].0;
+                let next = entries.get(shown).map(|&(position, _)| position);
+                entries.into_iter().take(shown).for_each(|(_, entry)| show(entry));
+                if let Some(next) = next {
+                    return next;
                 }
                 left = left.saturating_sub(shown);
             }
@@ -163,24 +169,24 @@ impl<O> View<O> {
                 / u128::from(page.range().end - page.range().start);
             // The average density is the number of entries; twice that is seldom exceeded.
             if u128::from(below(self.len as u64 * 2)) < density {
-                return Some(page.entry(below(page.len() as u64) as usize));
+                return page.entry_at(below(page.len() as u64) as usize);
             }
         }
         let from = below(POSITIONS);
         let (mut behind, mut before) = (self.pages_from(from), self.pages());
         let page = behind.find(|page| !page.is_empty()).or_else(|| before.find(|page| !page.is_empty()))?;
-        Some(page.entry(below(page.len() as u64) as usize))
+        page.entry_at(below(page.len() as u64) as usize)
     }
 
     fn page(&self, position: u64) -> &Page<O> {
         self.directory.page(position << 16)
     }
 
-    /// The slots of a page at or behind `position`, sorted by position.
-    fn slots_from(&self, page: &Page<O>, position: u64) -> Vec<(u64, usize)> {
-        let positions = page.iter().enumerate().map(|(slot, entry)| (self.hash(entry.key) >> 16, slot));
-        let mut slots: Vec<_> = positions.filter(|&(found, _)| found >= position).collect();
-        slots.sort_unstable();
-        slots
+    /// The entries of a page at or behind `position`, sorted by position.
+    fn entries_from<'a>(&self, page: &'a Page<O>, position: u64) -> Vec<(u64, EntryRef<'a, O>)> {
+        let positions = page.iter().map(|entry| (self.hash(entry.key) >> 16, entry));
+        let mut entries: Vec<_> = positions.filter(|&(found, _)| found >= position).collect();
+        entries.sort_unstable_by_key(|&(position, _)| position);
+        entries
     }
 }
