@@ -8,6 +8,7 @@
 //! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |
 //! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
 //! | [`crc16`], [`crc64`] | checksums |
+//! | [`lcs`] | the longest common subsequence of two strings |
 //! | [`lzf`] | the LZF compression of RDB strings |
 //! | [`hash`] | keyed hashing of untrusted bytes |
 //! | [`random`] | seeded chance |
@@ -19,6 +20,7 @@ pub mod crc16;
 pub mod crc64;
 pub mod glob;
 pub mod hash;
+pub mod lcs;
 pub mod long_double;
 pub mod lzf;
 pub mod number;
