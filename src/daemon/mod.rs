@@ -1,8 +1,13 @@
 //! Processes, signals, PID file and log.
 
+pub mod cli;
+pub mod crash;
+pub mod detach;
 pub mod limits;
 pub mod log;
 pub mod pid_file;
+pub mod probe;
+pub mod signals;
 pub(crate) mod sys;
 
 use std::io;

@@ -172,14 +172,17 @@ impl Running {
     ) -> Result<(), PidFileError> {
         let (sender, receiver) = mpsc::channel();
         let file = self.file;
-        thread::spawn(move || sender.send(fs2::FileExt::lock_shared(&file)));
-        loop {
+        let waiter = thread::spawn(move || sender.send(fs2::FileExt::lock_shared(&file)));
+        let result = loop {
             match receiver.recv_timeout(tick) {
-                Ok(result) => return result.map_err(|error| failed("lock", &self.path, error)),
+                Ok(result) => break result,
                 Err(RecvTimeoutError::Timeout) => still_waiting(),
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => break Ok(()),
             }
-        }
+        };
+        // Joined, because `restart` forks afterwards, which only a process of one thread can.
+        let _ = waiter.join();
+        result.map_err(|error| failed("lock", &self.path, error))
     }
 }
 

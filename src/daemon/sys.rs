@@ -10,6 +10,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::thread;
+use std::time::Duration;
 
 /// Which side of a fork the caller finds itself on.
 pub(crate) enum Side {
@@ -21,8 +23,14 @@ pub(crate) enum Side {
 
 /// Splits this process in two. Errors unless it has exactly one thread.
 pub(crate) fn fork() -> io::Result<Side> {
-    if fs::read_dir("/proc/self/task")?.count() != 1 {
-        return Err(io::Error::other("can't fork a process that has several threads"));
+    // A thread that was joined may be listed for another moment.
+    let mut patience = 200;
+    while fs::read_dir("/proc/self/task")?.count() != 1 {
+        if patience == 0 {
+            return Err(io::Error::other("can't fork a process that has several threads"));
+        }
+        patience -= 1;
+        thread::sleep(Duration::from_millis(5));
     }
     // SAFETY: this process has one thread (checked above, and a single thread cannot start another
     // behind its own back), so the child inherits no lock held by a thread it does not have.
