@@ -13,8 +13,9 @@
 //!
 //! Every line is one write to a file opened for appending, so lines of several processes do not tear.
 //! A line that cannot be written is lost: a full disk must not stop the server. Control characters are
-//! escaped, so that nobody can forge a line. Two targets stand apart: [`RAW`] is printed as it is (the
-//! logo, the crash report) and [`SIGNAL`] has the short head Redis gives to lines of its signal handler.
+//! escaped, so that nobody can forge a line. Three targets stand apart: [`RAW`] is printed as it is (the
+//! logo), a room named `crash` may write reports of many lines, and [`SIGNAL`] has the short head Redis
+//! gives to lines of its signal handler.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -161,7 +162,10 @@ impl Log for Logger {
             let line = match record.target() {
                 RAW => text,
                 SIGNAL => signal_line(std::process::id(), SystemTime::now(), &text),
-                _ => line(std::process::id(), self.role_letter(), SystemTime::now(), record.level(), &text),
+                target => {
+                    let text = if target.ends_with("::crash") { text } else { escape(&text) };
+                    line(std::process::id(), self.role_letter(), SystemTime::now(), record.level(), &text)
+                }
             };
             self.write(line.as_bytes());
         }
@@ -198,7 +202,7 @@ fn line(pid: u32, role: char, now: SystemTime, level: Level, text: &str) -> Stri
         time.second,
         since_1970.subsec_millis(),
         mark(level),
-        escape(text)
+        text
     )
 }
 
