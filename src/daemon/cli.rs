@@ -137,9 +137,11 @@ fn start_place(mut args: Vec<OsString>, foreground: bool) -> (Vec<OsString>, Pla
 /// and the environment's file where none is named.
 fn with_environment(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) -> Vec<OsString> {
     let environment = |name: &str| environment(name).filter(|value| !value.is_empty());
-    let names_a_file = args.first().is_some_and(|first| !first.as_bytes().starts_with(b"--"));
-    let reads_stdin = args.last().is_some_and(|last| last == "-");
-    let (file, directives) = args.split_at(usize::from(names_a_file));
+    let names_a_file = args.first().is_some_and(|first| !first.as_bytes().starts_with(b"-"));
+    let reads_stdin = [args.first(), args.last()].into_iter().flatten().any(|arg| arg == "-");
+    // The file, or the `-` that stands for stdin, keeps its place.
+    let keeps_first = names_a_file || args.first().is_some_and(|first| first == "-");
+    let (file, directives) = args.split_at(usize::from(keeps_first));
 
     let mut result = file.to_vec();
     if !names_a_file && !reads_stdin {

@@ -185,7 +185,8 @@ fn write_stdout(line: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a log file for appending, making it if need be.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NOCTTY).open(path)
 }
 

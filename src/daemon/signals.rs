@@ -3,7 +3,8 @@
 //! SIGTERM and SIGINT ask the server to stop in order; a SIGINT while it stops ends the process at
 //! once with code 1, and either of them while data is loading ends it at once with code 0: nothing
 //! has changed yet. SIGHUP reopens the log file. SIGABRT writes a crash report first. SIGPIPE is
-//! ignored by Rust's runtime before `main`. The texts are Redis's.
+//! ignored by Rust's runtime before `main`. The texts are Redis's; what is asked of the engine, the
+//! engine's server logs.
 
 use std::io;
 use std::sync::Arc;
@@ -65,15 +66,14 @@ pub enum Action {
     Crash(i32),
 }
 
-/// What to do about a signal, and the line for the log.
-pub fn decide(signal: i32, phase: Phase) -> (Action, &'static str) {
+/// What to do about a signal, and the line for the log where nobody else writes one.
+pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
     match (signal, phase) {
-        (SIGHUP, _) => (Action::ReopenLog, "Received SIGHUP, reopening the log file."),
-        (SIGABRT, _) => (Action::Crash(signal), "Received SIGABRT."),
-        (_, Phase::Loading) => (Action::Exit(0), "Received shutdown signal during loading, exiting now."),
-        (SIGINT, Phase::Stopping) => (Action::Exit(1), "You insist... exiting now."),
-        (SIGINT, _) => (Action::Stop(signal), "Received SIGINT scheduling shutdown..."),
-        _ => (Action::Stop(signal), "Received SIGTERM scheduling shutdown..."),
+        (SIGHUP, _) => (Action::ReopenLog, Some("Received SIGHUP, reopening the log file.")),
+        (SIGABRT, _) => (Action::Crash(signal), None),
+        (_, Phase::Loading) => (Action::Exit(0), Some("Received shutdown signal during loading, exiting now.")),
+        (SIGINT, Phase::Stopping) => (Action::Exit(1), Some("You insist... exiting now.")),
+        _ => (Action::Stop(signal), None),
     }
 }
 
@@ -86,7 +86,9 @@ pub fn watch(phase: SharedPhase, act: impl Fn(Action) + Send + 'static) -> io::R
             if matches!(action, Action::Stop(_)) {
                 phase.set(Phase::Stopping);
             }
-            log::warn!(target: SIGNAL, "{text}");
+            if let Some(text) = text {
+                log::warn!(target: SIGNAL, "{text}");
+            }
             act(action);
         }
     })?;
