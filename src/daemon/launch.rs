@@ -21,6 +21,8 @@ pub struct Launch {
     pub config: Config,
     /// The configuration file, absolute; None without one.
     pub config_file: Option<PathBuf>,
+    /// Whether anything was configured at all.
+    pub configured: bool,
 }
 
 /// Why there is nothing to start.
@@ -46,7 +48,7 @@ impl Launch {
             Some((path, reason)) => LaunchError::Folder { path, reason, error },
             None => LaunchError::Config(error),
         })?;
-        Ok(Self { config, config_file })
+        Ok(Self { config, config_file, configured: !args.is_empty() })
     }
 
     /// The PID file, absolute.

@@ -128,6 +128,11 @@ impl Server {
         self.child.wait().unwrap()
     }
 
+    /// Whether the process is gone.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
