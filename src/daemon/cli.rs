@@ -28,19 +28,22 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("PYREDIS_LOGFILE", "--logfile"),
 ];
 
-/// What the user wants. `args` are what [`crate::config`] shall read: file and directives.
+/// What [`crate::config`] shall read: file and directives.
+pub type ConfigArgs = Vec<OsString>;
+
+/// What the user wants.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Serve as redis-server does.
-    Serve { args: Vec<OsString> },
-    /// Start a server in the background, or stay in front of it.
-    Start { args: Vec<OsString>, place: Place },
+    Serve(ConfigArgs),
+    /// Start a server, there.
+    Start(ConfigArgs, Place),
     /// Stop the server of this PID file.
-    Stop { args: Vec<OsString> },
+    Stop(ConfigArgs),
     /// Stop it if it runs, and start it.
-    Restart { args: Vec<OsString> },
+    Restart(ConfigArgs),
     /// Say whether it runs.
-    Status { args: Vec<OsString> },
+    Status(ConfigArgs),
     /// Print this text and end well.
     Print(String),
     /// Print this text on stderr and end with this code.
@@ -68,7 +71,7 @@ pub fn parse(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) 
             "pyredis: there is no memory test in this server; memtester or memtest86+ do it better\n".into(),
             1,
         ),
-        _ => Wish::Serve { args: with_environment(args, environment) },
+        _ => Wish::Serve(with_environment(args, environment)),
     }
 }
 
@@ -99,10 +102,10 @@ fn control(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) ->
     }
     let args = with_environment(&args, environment);
     match word {
-        "start" => Wish::Start { args, place },
-        "stop" => Wish::Stop { args },
-        "restart" => Wish::Restart { args },
-        _ => Wish::Status { args },
+        "start" => Wish::Start(args, place),
+        "stop" => Wish::Stop(args),
+        "restart" => Wish::Restart(args),
+        _ => Wish::Status(args),
     }
 }
 
@@ -254,26 +257,20 @@ mod tests {
     #[test]
     fn control_words_keep_their_directives_in_order() {
         for (line, expected) in [
-            ("start", Wish::Start { args: vec![], place: Place::Background }),
+            ("start", Wish::Start(vec![], Place::Background)),
             (
                 "start my.conf --port 7000 --save 60 1",
-                Wish::Start { args: words("my.conf --port 7000 --save 60 1"), place: Place::Background },
+                Wish::Start(words("my.conf --port 7000 --save 60 1"), Place::Background),
             ),
-            ("start --port 7000", Wish::Start { args: words("--port 7000"), place: Place::Background }),
-            ("start --foreground my.conf", Wish::Start { args: words("my.conf"), place: Place::Foreground }),
-            (
-                "start --port 7 --foreground",
-                Wish::Start { args: words("--port 7"), place: Place::Foreground },
-            ),
-            ("start debug", Wish::Start { args: vec![], place: Place::Debug }),
-            (
-                "start debug a.conf --port 7",
-                Wish::Start { args: words("a.conf --port 7"), place: Place::Debug },
-            ),
-            ("stop a.conf", Wish::Stop { args: words("a.conf") }),
-            ("stop --pidfile /run/a.pid", Wish::Stop { args: words("--pidfile /run/a.pid") }),
-            ("restart - --port 0", Wish::Restart { args: words("- --port 0") }),
-            ("status", Wish::Status { args: vec![] }),
+            ("start --port 7000", Wish::Start(words("--port 7000"), Place::Background)),
+            ("start --foreground my.conf", Wish::Start(words("my.conf"), Place::Foreground)),
+            ("start --port 7 --foreground", Wish::Start(words("--port 7"), Place::Foreground)),
+            ("start debug", Wish::Start(vec![], Place::Debug)),
+            ("start debug a.conf --port 7", Wish::Start(words("a.conf --port 7"), Place::Debug)),
+            ("stop a.conf", Wish::Stop(words("a.conf"))),
+            ("stop --pidfile /run/a.pid", Wish::Stop(words("--pidfile /run/a.pid"))),
+            ("restart - --port 0", Wish::Restart(words("- --port 0"))),
+            ("status", Wish::Status(vec![])),
         ] {
             assert_eq!(parse_words(line, &[]), expected, "{line}");
         }
@@ -282,7 +279,7 @@ mod tests {
     #[test]
     fn anything_else_is_read_as_redis_server_reads_it() {
         for line in ["", "my.conf", "--port 7000", "- --port 1", "my.conf port 7000", "./start", "--start"] {
-            assert_eq!(parse_words(line, &[]), Wish::Serve { args: words(line) }, "{line}");
+            assert_eq!(parse_words(line, &[]), Wish::Serve(words(line)), "{line}");
         }
     }
 
@@ -299,13 +296,9 @@ mod tests {
             ("--save 1 1 -", "--port 7001 --save 1 1 -"),
             ("my.conf -", "my.conf --port 7001 -"),
         ] {
-            assert_eq!(parse_words(line, &environment), Wish::Serve { args: words(expected) }, "{line}");
+            assert_eq!(parse_words(line, &environment), Wish::Serve(words(expected)), "{line}");
             let control = format!("stop {line}");
-            assert_eq!(
-                parse_words(&control, &environment),
-                Wish::Stop { args: words(expected) },
-                "{control}"
-            );
+            assert_eq!(parse_words(&control, &environment), Wish::Stop(words(expected)), "{control}");
         }
     }
 
@@ -313,7 +306,7 @@ mod tests {
     fn every_variable_of_the_help_is_honoured() {
         for (name, directive) in ENVIRONMENT {
             let expected = words(&format!("{directive} x"));
-            assert_eq!(parse_words("", &[(name, "x")]), Wish::Serve { args: expected });
+            assert_eq!(parse_words("", &[(name, "x")]), Wish::Serve(expected));
             assert!(AFTER_HELP.contains(name), "{name} is not in the help");
         }
     }

@@ -142,7 +142,9 @@ fn check_writable(dir: &Path) -> Result<(), Failure> {
 
 fn stop_running(running: Running) -> Result<(), Failure> {
     let pid = running.pid;
-    running.terminate().map_err(|error| Failure(format!("pyredis: can't stop PID {pid}: {}", reason(&error))))?;
+    running
+        .terminate()
+        .map_err(|error| Failure(format!("pyredis: can't stop PID {pid}: {}", reason(&error))))?;
     running.wait_until_gone(TICK, || {
         eprintln!("pyredis: still waiting for PID {pid} to stop (it saves its data first; see its log)");
     })?;
@@ -154,7 +156,9 @@ fn stop_running(running: Running) -> Result<(), Failure> {
 fn in_background(launch: Launch) -> Done {
     let addresses = run::addresses(&launch.config);
     match detach().map_err(|error| Failure(format!("pyredis: can't detach: {}", reason(&error))))? {
-        Detached::Server(report) => Ok(run::serve(Run { launch, front: Front::Detached(report), must_lock: true })),
+        Detached::Server(report) => {
+            Ok(run::serve(Run { launch, front: Front::Detached(report), must_lock: true }))
+        }
         Detached::Parent(child) => follow(child, &addresses),
     }
 }

@@ -120,7 +120,8 @@ impl Surroundings for World {
     fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>> {
         let pattern = Path::new(OsStr::from_bytes(pattern));
         let (Some(name), Some(folder)) = (pattern.file_name(), pattern.parent()) else { return Vec::new() };
-        let Ok(entries) = fs::read_dir(self.resolve(if folder == Path::new("") { Path::new(".") } else { folder }))
+        let Ok(entries) =
+            fs::read_dir(self.resolve(if folder == Path::new("") { Path::new(".") } else { folder }))
         else {
             return Vec::new();
         };

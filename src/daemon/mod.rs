@@ -32,11 +32,11 @@ use crate::config::LoadError;
 /// exit code of the process.
 pub fn main(args: &[OsString]) -> u8 {
     match cli::parse(args, |name| std::env::var_os(name)) {
-        Wish::Serve { args } => serve(&args),
-        Wish::Start { args, place } => control::start(&args, place),
-        Wish::Stop { args } => control::stop(&args),
-        Wish::Restart { args } => control::restart(&args),
-        Wish::Status { args } => control::status(&args),
+        Wish::Serve(args) => serve(&args),
+        Wish::Start(args, place) => control::start(&args, place),
+        Wish::Stop(args) => control::stop(&args),
+        Wish::Restart(args) => control::restart(&args),
+        Wish::Status(args) => control::status(&args),
         Wish::Print(text) => {
             // Whoever closed the pipe (`pyredis --help | head`) has read enough.
             let _ = io::stdout().write_all(text.as_bytes());

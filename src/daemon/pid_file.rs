@@ -76,7 +76,8 @@ pub enum PidFileError {
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
-    file: File,
+    /// None once the lock is left to the process.
+    file: Option<File>,
 }
 
 impl PidFile {
@@ -108,16 +109,27 @@ impl PidFile {
             .and_then(|()| file.write_all_at(text.as_bytes(), 0))
             .and_then(|()| file.set_len(text.len() as u64))
             .map_err(|error| failed("write", path, error))?;
-        Ok(Self { path: path.into(), file })
+        Ok(Self { path: path.into(), file: Some(file) })
+    }
+
+    /// Removes the file, but keeps the lock for as long as this process lives: whoever waits for the
+    /// lock waits for the end of the process.
+    pub fn remove_before_exit(mut self) {
+        self.remove();
+        std::mem::forget(self.file.take());
+    }
+
+    fn remove(&self) {
+        if self.file.as_ref().is_some_and(|file| is_still_at(&self.path, file)) {
+            // A file that cannot be removed is stale the moment the lock goes: nothing to repair.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if is_still_at(&self.path, &self.file) {
-            // A file that cannot be removed is stale the moment the lock goes: nothing to repair.
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove();
     }
 }
 

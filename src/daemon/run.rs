@@ -124,9 +124,9 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
     }
     if !config.logfile.is_empty() {
         let path = path_of(&config.logfile);
-        logger
-            .write_to_file(path)
-            .map_err(|error| Fatal::Line(format!("can't open the log file {}: {}", path.display(), reason(&error))))?;
+        logger.write_to_file(path).map_err(|error| {
+            Fatal::Line(format!("can't open the log file {}: {}", path.display(), reason(&error)))
+        })?;
     }
     Ok(logger)
 }
@@ -265,7 +265,9 @@ impl Starting {
     ) -> Result<Serving, Fatal> {
         let config = &self.launch.config;
         let settings = Arc::new(Settings::default());
-        settings.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
+        settings
+            .keepalive_secs
+            .store(config.tcp_keepalive.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
         let net = Net::serve(listeners, handle, wire_limits, settings)
             .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
         self.phase.set(Phase::Serving);
@@ -301,7 +303,8 @@ struct Prepared {
 
 impl Prepared {
     fn new(launch: &Launch, limits: Arc<WireLimits>) -> io::Result<Self> {
-        let path = |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        let path =
+            |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
         getrandom::fill(&mut random_seed).map_err(io::Error::other)?;
         getrandom::fill(&mut hash_seed).map_err(io::Error::other)?;
@@ -369,8 +372,9 @@ fn take_pid_file(launch: &Launch, must_lock: bool) -> Result<Option<PidFile>, Fa
 
 fn remove(pid_file: &SharedPidFile) {
     let mut held = pid_file.lock().unwrap_or_else(PoisonError::into_inner);
-    if held.take().is_some() {
+    if let Some(pid_file) = held.take() {
         log::info!("Removing the pid file.");
+        pid_file.remove_before_exit();
     }
 }
 

@@ -71,7 +71,9 @@ pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
     match (signal, phase) {
         (SIGHUP, _) => (Action::ReopenLog, Some("Received SIGHUP, reopening the log file.")),
         (SIGABRT, _) => (Action::Crash(signal), None),
-        (_, Phase::Loading) => (Action::Exit(0), Some("Received shutdown signal during loading, exiting now.")),
+        (_, Phase::Loading) => {
+            (Action::Exit(0), Some("Received shutdown signal during loading, exiting now."))
+        }
         (SIGINT, Phase::Stopping) => (Action::Exit(1), Some("You insist... exiting now.")),
         _ => (Action::Stop(signal), None),
     }

