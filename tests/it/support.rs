@@ -14,22 +14,22 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 /// No step of a test takes longer on a machine that works at all.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The program under test.
-pub const PYREDIS: &str = env!("CARGO_BIN_EXE_pyredis");
+pub(crate) const PYREDIS: &str = env!("CARGO_BIN_EXE_pyredis");
 
 /// A port of the loopback address that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A command that knows nothing of the environment's PYREDIS_ variables.
-pub fn pyredis(folder: &Path) -> Command {
+pub(crate) fn pyredis(folder: &Path) -> Command {
     clean(Command::new(PYREDIS), folder)
 }
 
 /// Takes the PYREDIS_ variables away from a command and sets its folder.
-pub fn clean(mut command: Command, folder: &Path) -> Command {
+pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
     for name in ["PYREDIS_CONF", "PYREDIS_PORT", "PYREDIS_DIR", "PYREDIS_PIDFILE", "PYREDIS_LOGFILE"] {
         command.env_remove(name);
     }
@@ -38,56 +38,56 @@ pub fn clean(mut command: Command, folder: &Path) -> Command {
 }
 
 /// Sends a signal by name to a process.
-pub fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
 }
 
 /// Runs a command to its end, within the limit.
-pub fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     within_limit(move || child.wait_with_output().unwrap())
 }
 
 /// Runs something that could hang, on a thread that may be left behind if it does.
-pub fn within_limit<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within_limit<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(action()));
     receiver.recv_timeout(LIMIT).expect("not done within the limit")
 }
 
 /// What a process printed, as text.
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A server in the foreground, child of this test.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Its port on 127.0.0.1.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Its working folder.
-    pub folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     lines: Receiver<String>,
     /// Log lines read so far.
-    pub log: Vec<String>,
+    pub(crate) log: Vec<String>,
 }
 
 impl Server {
     /// Starts a server in a new folder and waits until it serves.
-    pub fn start(directives: &[&str]) -> Self {
+    pub(crate) fn start(directives: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), directives)
     }
 
     /// Starts a server in this folder and waits until it serves.
-    pub fn start_in(folder: tempfile::TempDir, directives: &[&str]) -> Self {
+    pub(crate) fn start_in(folder: tempfile::TempDir, directives: &[&str]) -> Self {
         let mut server = Self::spawn(folder, directives);
         server.wait_for("Ready to accept connections");
         server
     }
 
     /// Starts a server and waits for nothing.
-    pub fn spawn(folder: tempfile::TempDir, directives: &[&str]) -> Self {
+    pub(crate) fn spawn(folder: tempfile::TempDir, directives: &[&str]) -> Self {
         let port = free_port();
         let mut child = pyredis(folder.path())
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
@@ -108,7 +108,7 @@ impl Server {
     }
 
     /// Reads the log up to a line that contains `wanted`, and returns that line.
-    pub fn wait_for(&mut self, wanted: &str) -> String {
+    pub(crate) fn wait_for(&mut self, wanted: &str) -> String {
         loop {
             let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|error| {
                 panic!("no line with {wanted:?} in the log ({error}); it has\n{}", self.log.join("\n"))
@@ -121,7 +121,7 @@ impl Server {
     }
 
     /// Reads the rest of the log and says how the process ended.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         while let Ok(line) = self.lines.recv_timeout(LIMIT) {
             self.log.push(line);
         }
@@ -129,22 +129,22 @@ impl Server {
     }
 
     /// Whether the process is gone.
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// The process.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// A new connection.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.port)
     }
 
     /// Sends SIGTERM, waits for the end and hands the folder back.
-    pub fn stop(mut self) -> tempfile::TempDir {
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
         signal(self.pid(), "TERM");
         assert_eq!(self.wait().code(), Some(0), "log:\n{}", self.log.join("\n"));
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
@@ -159,13 +159,13 @@ impl Drop for Server {
 }
 
 /// A connection that speaks RESP2.
-pub struct Client {
+pub(crate) struct Client {
     reader: BufReader<TcpStream>,
 }
 
 impl Client {
     /// Connects to a port of 127.0.0.1.
-    pub fn connect(port: u16) -> Self {
+    pub(crate) fn connect(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         stream.set_write_timeout(Some(LIMIT)).unwrap();
@@ -174,13 +174,13 @@ impl Client {
 
     /// Sends a command, words separated by spaces, and returns its reply in one line: `OK`, `(int) 1`,
     /// `"text"`, `(nil)`, `[a, b]`, or the error with its minus.
-    pub fn run(&mut self, line: &str) -> String {
+    pub(crate) fn run(&mut self, line: &str) -> String {
         self.send(line);
         self.reply()
     }
 
     /// Sends a command without waiting for its reply.
-    pub fn send(&mut self, line: &str) {
+    pub(crate) fn send(&mut self, line: &str) {
         let words: Vec<&str> = line.split(' ').collect();
         let mut request = format!("*{}\r\n", words.len());
         for word in words {
@@ -190,12 +190,12 @@ impl Client {
     }
 
     /// Sends bytes as they are.
-    pub fn send_raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.reader.get_mut().write_all(bytes).unwrap();
     }
 
     /// Reads one reply.
-    pub fn reply(&mut self) -> String {
+    pub(crate) fn reply(&mut self) -> String {
         let line = self.line();
         let (kind, rest) = line.split_at(1);
         match kind {
@@ -220,7 +220,7 @@ impl Client {
     }
 
     /// Whether the server has closed the connection, after whatever it still sends.
-    pub fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         std::io::copy(&mut self.reader, &mut std::io::sink()).is_ok()
     }
 
@@ -235,16 +235,16 @@ impl Client {
 
 /// An installation controlled by `pyredis start|stop|…`: a folder, a port, a PID file. Whatever runs
 /// there is stopped at the end of the test.
-pub struct Installation {
+pub(crate) struct Installation {
     /// Holds everything.
-    pub folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     /// Port on 127.0.0.1.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Installation {
     /// A new one with a configuration file `redis.conf`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
         let installation = Self { folder, port };
         let config = format!(
@@ -257,42 +257,42 @@ impl Installation {
     }
 
     /// A path inside.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Where the PID file is.
-    pub fn pid_file(&self) -> PathBuf {
+    pub(crate) fn pid_file(&self) -> PathBuf {
         self.path("pyredis.pid")
     }
 
     /// `pyredis WORD redis.conf …`, to be run.
-    pub fn command(&self, word: &str, directives: &[&str]) -> Command {
+    pub(crate) fn command(&self, word: &str, directives: &[&str]) -> Command {
         let mut command = pyredis(self.folder.path());
         command.arg(word).arg("redis.conf").args(directives.iter().map(OsStr::new));
         command
     }
 
     /// Runs `pyredis WORD redis.conf …`; returns the exit code, stdout and stderr.
-    pub fn run(&self, word: &str, directives: &[&str]) -> (i32, String, String) {
+    pub(crate) fn run(&self, word: &str, directives: &[&str]) -> (i32, String, String) {
         let output = run(&mut self.command(word, directives));
         (output.status.code().expect("an exit code"), text(&output.stdout), text(&output.stderr))
     }
 
     /// Runs it and expects exit code 0.
-    pub fn expect(&self, word: &str, directives: &[&str]) -> String {
+    pub(crate) fn expect(&self, word: &str, directives: &[&str]) -> String {
         let (code, stdout, stderr) = self.run(word, directives);
         assert_eq!(code, 0, "{word} {directives:?}: {stdout}{stderr}");
         stdout
     }
 
     /// The PID in the PID file.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         std::fs::read_to_string(self.pid_file()).unwrap().trim().parse().unwrap()
     }
 
     /// A new connection.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.port)
     }
 }
