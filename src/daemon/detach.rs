@@ -145,6 +145,8 @@ mod tests {
     /// A child that is not forked: the pipe and a process that has ended with code 0.
     fn child_and_report() -> (Child, Report) {
         let (reader, writer) = io::pipe().unwrap();
+        // Waited for by `Child::wait`, as the real one.
+        #[expect(clippy::zombie_processes)]
         let process = std::process::Command::new("true").spawn().unwrap();
         (Child { pid: process.id(), lines: read_lines(reader), last_lines: vec![] }, Report(writer))
     }

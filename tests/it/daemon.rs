@@ -352,9 +352,11 @@ fn second_sigint_ends_it_at_once() {
         folder,
         &["--enable-debug-command", "yes", "--save", "1000 1", "--pidfile", pid_file.to_str().unwrap()],
     );
-    // The owner sleeps, so the first SIGINT cannot end the process in order. Signals of one kind that
-    // wait together are one, hence the loop.
-    server.client().send("DEBUG SLEEP 3600");
+    // Once PONG is here the owner sleeps, so the first SIGINT cannot end the process in order. Signals
+    // of one kind that wait together are one, hence the loop.
+    let mut client = server.client();
+    client.send_raw(b"PING\r\nDEBUG SLEEP 3600\r\n");
+    assert_eq!(client.reply(), "PONG");
     let mut patience = 10_000;
     while !server.has_ended() {
         assert_ne!(patience, 0, "SIGINT again and again does not end it");
