@@ -8,16 +8,19 @@
 //! The process title is left alone: changing it means writing over the memory of `argv`, which cannot
 //! be done safely.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
 
 use simplelog::{ConfigBuilder, LevelFilter, SimpleLogger};
 
 use super::cli::{PYREDIS_VERSION, REDIS_VERSION};
 use super::detach::Report;
+use super::host::Process;
 use super::launch::{Launch, path_of};
 use super::log::{self as server_log, Logger, RAW, Role};
 use super::pid_file::{PidFile, PidFileError};
@@ -25,10 +28,13 @@ use super::probe::Address;
 use super::signals::{self, Action, Phase, SharedPhase};
 use super::{crash, limits, listen, reason};
 use crate::commands;
-use crate::config::Config;
+use crate::config::{Config, LogLevel, Text};
 use crate::engine::{self, Event, Handle, SystemClock};
 use crate::net::{Listener, Net, Settings};
-use crate::server::{Server, Setup, Signal, WireLimits};
+use crate::server::{Clock, Server, Setup, Signal, WireLimits};
+
+/// What is read of the snapshot file at once, bytes.
+const LOAD_BUFFER_BYTES: usize = 256 << 10;
 
 /// Who sees the server.
 pub enum Front {
@@ -118,7 +124,7 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
         let _ = SimpleLogger::init(LevelFilter::Trace, format);
     }
     let logger = server_log::install();
-    server_log::set_level(if matches!(front, Front::Debug) { "debug" } else { level_name(config) });
+    server_log::set_level(if matches!(front, Front::Debug) { LogLevel::Debug } else { config.loglevel });
     if matches!(front, Front::Detached(_) | Front::Alone) {
         logger.detach_from_stdout();
     }
@@ -129,16 +135,6 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
         })?;
     }
     Ok(logger)
-}
-
-fn level_name(config: &Config) -> &'static str {
-    use crate::config::LogLevel;
-    match config.loglevel {
-        LogLevel::Debug => "debug",
-        LogLevel::Verbose => "verbose",
-        LogLevel::Notice => "notice",
-        LogLevel::Warning => "warning",
-    }
 }
 
 /// A server on its way up.
@@ -153,7 +149,7 @@ struct Starting {
 struct Serving {
     logger: &'static Logger,
     net: Net,
-    owner: std::thread::JoinHandle<i32>,
+    owner: JoinHandle<i32>,
     pid_file: SharedPidFile,
 }
 
@@ -210,9 +206,9 @@ impl Starting {
     }
 
     /// Starts signals and owner; returns when the data is loaded.
-    fn start_owner(&self) -> Result<(Handle, std::thread::JoinHandle<i32>, Arc<WireLimits>), Fatal> {
+    fn start_owner(&self) -> Result<(Handle, JoinHandle<i32>, Arc<WireLimits>), Fatal> {
         let wire_limits = Arc::new(WireLimits::default());
-        let setup = Prepared::new(&self.launch, Arc::clone(&wire_limits)).map_err(|error| {
+        let setup = Prepared::new(&self.launch, Arc::clone(&wire_limits), self.logger).map_err(|error| {
             Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
         })?;
         let (loaded, outcome) = mpsc::channel();
@@ -260,14 +256,12 @@ impl Starting {
         self,
         listeners: Vec<Listener>,
         handle: Handle,
-        owner: std::thread::JoinHandle<i32>,
+        owner: JoinHandle<i32>,
         wire_limits: Arc<WireLimits>,
     ) -> Result<Serving, Fatal> {
         let config = &self.launch.config;
         let settings = Arc::new(Settings::default());
-        settings
-            .keepalive_secs
-            .store(config.tcp_keepalive.unsigned_abs(), std::sync::atomic::Ordering::Relaxed);
+        settings.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
         let net = Net::serve(listeners, handle, wire_limits, settings)
             .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
         self.phase.set(Phase::Serving);
@@ -299,10 +293,11 @@ struct Prepared {
     random_seed: u64,
     hash_seed: [u8; 16],
     limits: Arc<WireLimits>,
+    logger: &'static Logger,
 }
 
 impl Prepared {
-    fn new(launch: &Launch, limits: Arc<WireLimits>) -> io::Result<Self> {
+    fn new(launch: &Launch, limits: Arc<WireLimits>, logger: &'static Logger) -> io::Result<Self> {
         let path =
             |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
@@ -315,6 +310,7 @@ impl Prepared {
             random_seed: u64::from_ne_bytes(random_seed),
             hash_seed,
             limits,
+            logger,
         })
     }
 
@@ -325,6 +321,7 @@ impl Prepared {
             executable: self.executable,
             pid: std::process::id(),
             clock: Box::new(clock),
+            host: Box::new(Process { logger: self.logger }),
             random_seed: self.random_seed,
             hash_seed: crate::base::hash::HashSeed(self.hash_seed),
             limits: self.limits,
@@ -334,20 +331,43 @@ impl Prepared {
 
 /// Runs on the owner's thread: a server never changes threads. Says how it went, and never returns
 /// when it went badly: the main thread ends the process then.
-fn make_server(prepared: Prepared, clock: SystemClock, loaded: &Sender<Result<(), String>>) -> Server {
-    let made = Server::new(prepared.setup(clock), commands::table());
-    let (server, outcome) = match made {
-        Ok(server) => (Some(server), Ok(())),
-        Err(line) => (None, Err(line)),
-    };
-    // The main thread waits for this and nothing else.
-    let _ = loaded.send(outcome);
-    match server {
-        Some(server) => server,
-        None => loop {
-            std::thread::park_timeout(Duration::MAX);
-        },
+fn make_server(prepared: Prepared, clock: SystemClock, outcome: &Sender<Result<(), String>>) -> Server {
+    let made = Server::new(prepared.setup(clock), commands::table()).and_then(load);
+    // Whoever waits for the outcome waits for nothing else, so there is somebody.
+    match made {
+        Ok(server) => {
+            let _ = outcome.send(Ok(()));
+            server
+        }
+        Err(line) => {
+            let _ = outcome.send(Err(line));
+            loop {
+                thread::park();
+            }
+        }
     }
+}
+
+/// Reads the snapshot file, if there is one. A damaged one is an error: starting empty would overwrite
+/// it with the next save.
+fn load(mut server: Server) -> Result<Server, String> {
+    let path = server.parts.config.dbfilename.clone();
+    let file = match File::open(path_of(&path)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(server),
+        Err(error) => return Err(refuse(&path, &reason(&error))),
+    };
+    let clock = SystemClock::new();
+    server
+        .load(BufReader::with_capacity(LOAD_BUFFER_BYTES, file))
+        .map_err(|error| refuse(&path, &error.to_string()))?;
+    log::info!("DB loaded from disk: {:.3} seconds", clock.monotonic_ns() as f64 / 1e9);
+    Ok(server)
+}
+
+fn refuse(path: &Text, why: &str) -> String {
+    log::warn!("Fatal error loading the DB: {why}. Exiting.");
+    format!("can't load {path}: {why}")
 }
 
 /// Takes the PID file. A server that need not have one does without, and says so.
