@@ -1,5 +1,13 @@
-//! The `pyredis` program.
+//! The `pyredis` program: hands the command line to [`pyredis::daemon`].
 
-fn main() {
-    println!("pyredis");
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Small allocations from many threads, freed by others: what mimalloc is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    ExitCode::from(pyredis::daemon::main(&args))
 }

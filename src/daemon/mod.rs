@@ -1,1 +1,89 @@
-//! Processes, signals, PID file and log.
+//! Processes, signals, PID file and log: the roof, which alone knows what a process is.
+//!
+//! [`main`] reads the command line ([`cli`]) and does what it says: `start`, `stop`, `restart` and
+//! `status` ([`control`]), or a server in the foreground as redis-server is one. Either way a server
+//! comes up in [`run`], which holds the order of start and stop. What holds the rest together is the
+//! lock of the PID file ([`pid_file`]): it, and nothing else, says whether a server runs.
+
+pub mod cli;
+pub mod control;
+pub mod crash;
+pub mod detach;
+pub mod host;
+pub mod launch;
+pub mod limits;
+pub mod listen;
+pub mod log;
+pub mod pid_file;
+pub mod probe;
+pub mod run;
+pub mod signals;
+pub(crate) mod sys;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use cli::Wish;
+use launch::{Launch, LaunchError};
+use run::{Front, Run};
+
+use crate::config::LoadError;
+
+/// Does what the command line (without the program's name) and the environment ask for. Returns the
+/// exit code of the process.
+pub fn main(args: &[OsString]) -> u8 {
+    match cli::parse(args, |name| std::env::var_os(name)) {
+        Wish::Serve(args) => serve(&args),
+        Wish::Start(args, place) => control::start(&args, place),
+        Wish::Stop(args) => control::stop(&args),
+        Wish::Restart(args) => control::restart(&args),
+        Wish::Status(args) => control::status(&args),
+        Wish::Print(text) => {
+            // Whoever closed the pipe (`pyredis --help | head`) has read enough.
+            let _ = io::stdout().write_all(text.as_bytes());
+            0
+        }
+        Wish::Refuse(text, code) => {
+            eprint!("{text}");
+            code
+        }
+    }
+}
+
+/// As redis-server: in the foreground, or detached with `daemonize yes`.
+fn serve(args: &[OsString]) -> u8 {
+    let launch = match Launch::read(args) {
+        Ok(launch) => launch,
+        Err(LaunchError::Config(error @ LoadError::Unreadable { .. })) => {
+            log::install();
+            ::log::warn!("{error}");
+            eprintln!("pyredis: {error}");
+            return 1;
+        }
+        Err(LaunchError::Config(error) | LaunchError::Folder { error, .. }) => {
+            eprintln!("{error}");
+            return 1;
+        }
+    };
+    if !launch.config.daemonize {
+        return run::serve(Run { launch, front: Front::Terminal, must_lock: false });
+    }
+    match detach::detach() {
+        // As redis-server: the terminal is free at once, and the log tells the rest.
+        Ok(detach::Detached::Parent(_)) => 0,
+        Ok(detach::Detached::Server(_)) => run::serve(Run { launch, front: Front::Alone, must_lock: false }),
+        Err(error) => {
+            eprintln!("pyredis: can't detach: {}", reason(&error));
+            1
+        }
+    }
+}
+
+/// What the system said, without Rust's `(os error 2)`.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}

@@ -1,1 +1,4 @@
 //! Whole-process tests: real processes, real sockets.
+
+mod daemon;
+mod support;

@@ -1,0 +1,34 @@
+//! The report a process leaves in its log when it is told to die by SIGABRT, and panics of odd threads.
+//!
+//! Panics of the owner thread and of the workers are the engine's business ([`crate::engine`]); here
+//! are the threads of the roof itself, and the signal. SIGSEGV is left to Rust's runtime, which tells a
+//! stack overflow from the rest; a report from inside the handler of a real fault could not be made
+//! safely.
+
+use std::backtrace::Backtrace;
+
+use super::cli::{PYREDIS_VERSION, REDIS_VERSION};
+use super::log::RAW;
+
+/// Sends the panics of threads nobody else looks after to the log, beside the terminal.
+pub fn install() {
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        log::error!("{info}");
+        previous(info);
+    }));
+}
+
+/// Writes the report: the reason, the stack of this thread, the versions and the command line.
+pub fn report(signal: i32) {
+    let command_line: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    log::error!(target: RAW, "\n\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n");
+    log::error!("Redis {REDIS_VERSION} crashed by signal: {signal} (pyredis {PYREDIS_VERSION})");
+    log::error!(
+        target: RAW,
+        "\n------ STACK TRACE ------\n{}\n------ COMMAND LINE ------\n{}\n\n\
+         === REDIS BUG REPORT END. Make sure to include from START to END. ===\n",
+        Backtrace::force_capture(),
+        command_line.join(" ")
+    );
+}

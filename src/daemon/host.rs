@@ -1,0 +1,117 @@
+//! What the process does for the server: the little things [`Host`] names.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::time::Duration;
+use std::{env, ffi::OsStr, thread};
+
+use super::log::{self as server_log, Logger};
+use super::reason;
+use crate::config::{Config, LogLevel, rewrite};
+use crate::engine::saver;
+use crate::server::{Host, SaveJob};
+
+/// What is read of a data file at once, bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// This process.
+pub struct Process {
+    /// Its log.
+    pub logger: &'static Logger,
+}
+
+impl Host for Process {
+    fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String> {
+        let entered = env::set_current_dir(OsStr::from_bytes(path)).and_then(|()| env::current_dir());
+        entered.map(|folder| folder.into_os_string().into_vec()).map_err(|error| reason(&error))
+    }
+
+    fn set_log_level(&self, level: LogLevel) {
+        server_log::set_level(level);
+    }
+
+    fn reopen_log(&self) {
+        if let Err(error) = self.logger.reopen() {
+            log::warn!("Can't reopen the log file: {}", reason(&error));
+        }
+    }
+
+    fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String> {
+        let file = Path::new(file);
+        let old = match fs::read(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            other => other.map_err(|error| reason(&error))?,
+        };
+        replace(file, &rewrite(&old, config, &Config::default())).map_err(|error| reason(&error))
+    }
+
+    fn sleep_us(&self, us: u64) {
+        thread::sleep(Duration::from_micros(us));
+    }
+
+    fn write_snapshot(&self, job: &SaveJob) -> Result<(), String> {
+        saver::write(job).map_err(|error| error.to_string())
+    }
+
+    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String> {
+        let file = File::open(path).map_err(|error| reason(&error))?;
+        Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file)))
+    }
+}
+
+/// Puts a whole new file in the place of an old one: readers see one or the other, a crash leaves one.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!("-{}.tmp", std::process::id()));
+    let temporary = Path::new(&name);
+    let result = write_synced(temporary, path, text).and_then(|()| fs::rename(temporary, path));
+    if result.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(temporary);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    result.and_then(|()| File::open(folder)?.sync_all())
+}
+
+fn write_synced(temporary: &Path, model: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
+    if let Ok(metadata) = fs::metadata(model) {
+        file.set_permissions(metadata.permissions())?;
+    }
+    file.write_all(text)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn process() -> Process {
+        Process { logger: server_log::install() }
+    }
+
+    #[test]
+    fn rewritten_file_keeps_comments_and_permissions_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("redis.conf");
+        fs::write(&file, "# ours\nport 1\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = Config { port: 7000, ..Config::default() };
+        process().rewrite_config(file.to_str().unwrap(), &config).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with("# ours\nport 7000\n"), "{text}");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_told_in_the_words_of_the_system() {
+        let missing = "No such file or directory";
+        assert_eq!(process().change_dir(b"/no/such/folder").unwrap_err(), missing);
+        assert_eq!(process().read_file("/no/such/file").err().unwrap(), missing);
+        assert_eq!(process().rewrite_config("/no/such/file", &Config::default()).unwrap_err(), missing);
+    }
+}

@@ -1,0 +1,166 @@
+//! From the command line to a [`Config`]: the world as the config room sees it.
+//!
+//! [`Launch::read`] does what a server does while it reads its configuration: it enters `dir` and
+//! tries the log file. [`find_pid_file`] reads the same configuration to know which server `stop` and
+//! `status` mean, and touches nothing: a data folder that has gone is no reason not to stop.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use super::reason;
+use crate::base::glob::{Case, glob_match};
+use crate::commands;
+use crate::config::{self, Config, LoadError, Surroundings, Text};
+
+/// Everything a start needs to know.
+pub struct Launch {
+    /// The parameters.
+    pub config: Config,
+    /// The configuration file, absolute; None without one.
+    pub config_file: Option<PathBuf>,
+    /// Whether anything was configured at all.
+    pub configured: bool,
+}
+
+/// Why there is nothing to start.
+pub enum LaunchError {
+    /// `dir` cannot be entered.
+    Folder {
+        /// As configured.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+        /// The same in the words and lines of Redis.
+        error: LoadError,
+    },
+    /// Anything else, in the words and lines of Redis.
+    Config(LoadError),
+}
+
+impl Launch {
+    /// Reads file, stdin and directives. The working folder is `dir` afterwards.
+    pub fn read(args: &[OsString]) -> Result<Self, LaunchError> {
+        let mut world = World { folder: None, refused: None };
+        let (config, config_file) = load(args, &mut world).map_err(|error| match world.refused.take() {
+            Some((path, reason)) => LaunchError::Folder { path, reason, error },
+            None => LaunchError::Config(error),
+        })?;
+        Ok(Self { config, config_file, configured: !args.is_empty() })
+    }
+
+    /// The PID file, absolute.
+    pub fn pid_file(&self) -> PathBuf {
+        absolute(path_of(&self.config.pidfile))
+    }
+
+    /// Whether the configuration names a PID file of its own.
+    pub fn names_pid_file(&self) -> bool {
+        self.config.pidfile != Config::default().pidfile && !self.config.pidfile.is_empty()
+    }
+}
+
+/// The PID file of this configuration, absolute. Changes nothing and creates nothing.
+pub fn find_pid_file(args: &[OsString]) -> Result<PathBuf, LoadError> {
+    let mut world = World { folder: Some(env::current_dir().unwrap_or_default()), refused: None };
+    let (config, _) = load(args, &mut world)?;
+    let pid_file = if config.pidfile.is_empty() { Config::default().pidfile } else { config.pidfile };
+    Ok(world.resolve(path_of(&pid_file)))
+}
+
+fn load(args: &[OsString], world: &mut World) -> Result<(Config, Option<PathBuf>), LoadError> {
+    let words: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
+    let line = config::parse_args(&words);
+    // Before `dir` is entered.
+    let config_file = line.config_file.as_ref().map(|path| absolute(path_of(path)));
+    let mut config = Config::default();
+    config::load(&line, &mut config, world)?;
+    Ok((config, config_file))
+}
+
+/// A text parameter as a path.
+pub fn path_of(text: &Text) -> &Path {
+    Path::new(OsStr::from_bytes(text.as_bytes()))
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+struct World {
+    /// Where relative paths start when only looking; None when the working folder does move.
+    folder: Option<PathBuf>,
+    /// The folder that could not be entered, and why.
+    refused: Option<(PathBuf, String)>,
+}
+
+impl World {
+    fn resolve(&self, path: &Path) -> PathBuf {
+        match &self.folder {
+            Some(folder) => folder.join(path),
+            None => path.into(),
+        }
+    }
+}
+
+impl Surroundings for World {
+    fn read(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
+        fs::read(self.resolve(Path::new(OsStr::from_bytes(path))))
+    }
+
+    fn read_stdin(&mut self) -> io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text)?;
+        Ok(text)
+    }
+
+    /// Wildcards are understood in the last part of the path, as `include /etc/redis.d/*.conf` has them.
+    fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>> {
+        let pattern = Path::new(OsStr::from_bytes(pattern));
+        let (Some(name), Some(folder)) = (pattern.file_name(), pattern.parent()) else { return Vec::new() };
+        let Ok(entries) =
+            fs::read_dir(self.resolve(if folder == Path::new("") { Path::new(".") } else { folder }))
+        else {
+            return Vec::new();
+        };
+        let hidden_wanted = name.as_bytes().starts_with(b".");
+        let mut found: Vec<Vec<u8>> = entries
+            .flatten()
+            .map(|entry| entry.file_name())
+            .filter(|entry| hidden_wanted || !entry.as_bytes().starts_with(b"."))
+            .filter(|entry| glob_match(name.as_bytes(), entry.as_bytes(), Case::Sensitive))
+            .map(|entry| folder.join(entry).into_os_string().into_vec())
+            .collect();
+        found.sort();
+        found
+    }
+
+    fn change_dir(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
+        let path = Path::new(OsStr::from_bytes(path));
+        if self.folder.is_some() {
+            let folder = self.resolve(path);
+            self.folder = Some(folder.clone());
+            return Ok(folder.into_os_string().into_vec());
+        }
+        match env::set_current_dir(path).and_then(|()| env::current_dir()) {
+            Ok(folder) => Ok(folder.into_os_string().into_vec()),
+            Err(error) => {
+                self.refused = Some((path.into(), reason(&error)));
+                Err(error)
+            }
+        }
+    }
+
+    fn try_log_file(&mut self, path: &[u8]) -> io::Result<()> {
+        match self.folder {
+            Some(_) => Ok(()),
+            None => super::log::open(Path::new(OsStr::from_bytes(path))).map(drop),
+        }
+    }
+
+    fn knows_command(&self, name: &[u8]) -> bool {
+        commands::table().by_name(name).is_some()
+    }
+}

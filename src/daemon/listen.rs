@@ -1,0 +1,108 @@
+//! Binds what `bind`, `port` and `unixsocket` say, before anything else of the server exists.
+
+use std::io;
+use std::net::ToSocketAddrs;
+
+use super::launch::path_of;
+use super::reason;
+use crate::config::Config;
+use crate::net::Listener;
+
+/// Binds all addresses, or none. The error is one line for the user; the log has Redis's lines by then.
+pub fn bind(config: &Config) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
+    let bound = bind_tcp(config, &mut listeners).and_then(|()| bind_unix(config, &mut listeners));
+    match bound {
+        Err(line) => {
+            // The file of a unix socket would stay behind.
+            listeners.iter().for_each(Listener::shut_down);
+            Err(line)
+        }
+        Ok(()) if listeners.is_empty() => {
+            log::warn!("Configured to not listen anywhere, exiting.");
+            Err("configured to not listen anywhere: port is 0 and there is no unixsocket".into())
+        }
+        Ok(()) => Ok(listeners),
+    }
+}
+
+fn bind_tcp(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), String> {
+    if config.port == 0 {
+        return Ok(());
+    }
+    let unbound = Config::default().bind;
+    for bind in &config.bind {
+        // By default the server listens on both loopback addresses, on a machine that has both.
+        let optional = bind.starts_with('-') || (config.bind == unbound && bind.contains(':'));
+        let name = bind.trim_start_matches('-');
+        if let Err(error) = bind_address(name, config, listeners) {
+            let why = why(&error);
+            log::warn!("Warning: Could not create server TCP listening socket {name}:{}: {why}", config.port);
+            if is_unsupported(&error) || (optional && error.kind() == io::ErrorKind::AddrNotAvailable) {
+                continue;
+            }
+            log::warn!("Failed listening on port {} (TCP), aborting.", config.port);
+            return Err(format!("can't listen on {name}:{}: {why}", config.port));
+        }
+    }
+    Ok(())
+}
+
+fn bind_address(name: &str, config: &Config, listeners: &mut Vec<Listener>) -> io::Result<()> {
+    let host = match name {
+        "*" => "0.0.0.0",
+        "::*" => "::",
+        other => other,
+    };
+    let mut last = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
+    for address in (host, config.port).to_socket_addrs()? {
+        match Listener::tcp(address, backlog(config)) {
+            Ok(listener) => {
+                listeners.push(listener);
+                return Ok(());
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// What went wrong, with the name of the step as Redis has it: binding, or finding the address.
+fn why(error: &io::Error) -> String {
+    let text = reason(error);
+    match error.raw_os_error() {
+        Some(_) => format!("bind: {text}"),
+        None => text.trim_start_matches("failed to lookup address information: ").to_owned(),
+    }
+}
+
+/// The machine does not speak this protocol at all; Redis then goes on with the other addresses.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EPFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT)
+    )
+}
+
+fn bind_unix(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), String> {
+    if config.unixsocket.is_empty() {
+        return Ok(());
+    }
+    let path = path_of(&config.unixsocket);
+    let mode = (config.unixsocketperm != 0).then_some(config.unixsocketperm);
+    match Listener::unix(path, mode, backlog(config)) {
+        Ok(listener) => {
+            listeners.push(listener);
+            Ok(())
+        }
+        Err(error) => {
+            let why = reason(&error);
+            log::warn!("Failed opening Unix socket: bind: {why}");
+            Err(format!("can't listen on the unix socket {}: {why}", path.display()))
+        }
+    }
+}
+
+fn backlog(config: &Config) -> i32 {
+    i32::try_from(config.tcp_backlog).unwrap_or(i32::MAX)
+}

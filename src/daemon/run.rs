@@ -1,0 +1,442 @@
+//! The life of a server, from configuration to exit code.
+//!
+//! Order of the start: log file → PID file → limits → listeners → owner thread (which loads the data)
+//! → accepting. So everything that can fail fails before a client is let in, and what costs nothing
+//! fails first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets,
+//! PID file → exit code. The lines in between are Redis's, since people and tools wait for them.
+//!
+//! The process title is left alone: changing it means writing over the memory of `argv`, which cannot
+//! be done safely.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use simplelog::{ConfigBuilder, LevelFilter, SimpleLogger};
+
+use super::cli::{PYREDIS_VERSION, REDIS_VERSION};
+use super::detach::Report;
+use super::host::Process;
+use super::launch::{Launch, path_of};
+use super::log::{self as server_log, Logger, RAW, Role};
+use super::pid_file::{PidFile, PidFileError};
+use super::probe::Address;
+use super::signals::{self, Action, Phase, SharedPhase};
+use super::{crash, limits, listen, reason};
+use crate::commands;
+use crate::config::{Config, LogLevel, Text};
+use crate::engine::{self, Event, Handle, SystemClock};
+use crate::net::{Listener, Net, Settings};
+use crate::server::{Clock, Server, Setup, Signal, WireLimits};
+
+/// What is read of the snapshot file at once, bytes.
+const LOAD_BUFFER_BYTES: usize = 256 << 10;
+
+/// Who sees the server.
+pub enum Front {
+    /// A terminal, or whoever started it in the foreground.
+    Terminal,
+    /// A terminal that wants every log line.
+    Debug,
+    /// Nobody; somebody waits for this report.
+    Detached(Report),
+    /// Nobody at all: `daemonize yes`.
+    Alone,
+}
+
+/// What to run.
+pub struct Run {
+    /// What was configured.
+    pub launch: Launch,
+    /// Who sees it.
+    pub front: Front,
+    /// Whether the PID file must be ours. If not, a server does without one where it can't have it.
+    pub must_lock: bool,
+}
+
+/// Why the server did not get to serve.
+enum Fatal {
+    /// One line says it all.
+    Line(String),
+    /// The log says it; this is only the last word.
+    SeeLog(String),
+}
+
+/// The PID file, shared with the thread that may have to end the process.
+type SharedPidFile = Arc<Mutex<Option<PidFile>>>;
+
+/// Runs a server until it is stopped. Returns the exit code of the process.
+pub fn serve(run: Run) -> u8 {
+    let Run { launch, front, must_lock } = run;
+    let logger = open_log(&launch.config, &front);
+    let report = match front {
+        Front::Detached(report) => Some(report),
+        _ => None,
+    };
+    let outcome = logger.and_then(|logger| {
+        if let Some(report) = &report {
+            logger.copy_to(report.log_copy().ok());
+        }
+        Starting::new(launch, must_lock, logger)?.start()
+    });
+    match outcome {
+        Ok(serving) => {
+            if let Some(report) = report {
+                serving.logger.copy_to(None);
+                report.ready();
+            }
+            serving.wait()
+        }
+        Err(fatal) => {
+            tell(fatal, report);
+            1
+        }
+    }
+}
+
+/// Where the server can be asked whether it answers.
+pub fn addresses(config: &Config) -> Vec<Address> {
+    let mut addresses: Vec<Address> =
+        config.bind.iter().filter_map(|bind| Address::of_bind(bind, config.port)).collect();
+    if !config.unixsocket.is_empty() {
+        addresses.push(Address::Unix(path_of(&config.unixsocket).into()));
+    }
+    addresses
+}
+
+fn tell(fatal: Fatal, report: Option<Report>) {
+    match (fatal, report) {
+        (Fatal::Line(line), Some(report)) => report.failed(&line),
+        // The end of the report without a word makes the other side show the log.
+        (Fatal::SeeLog(_), Some(report)) => drop(report),
+        (Fatal::Line(line) | Fatal::SeeLog(line), None) => eprintln!("pyredis: {line}"),
+    }
+}
+
+fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
+    if matches!(front, Front::Debug) {
+        let format = ConfigBuilder::new().set_time_level(LevelFilter::Off).build();
+        // Errors when a logger is installed already, which then serves as well.
+        let _ = SimpleLogger::init(LevelFilter::Trace, format);
+    }
+    let logger = server_log::install();
+    server_log::set_level(if matches!(front, Front::Debug) { LogLevel::Debug } else { config.loglevel });
+    if matches!(front, Front::Detached(_) | Front::Alone) {
+        logger.detach_from_stdout();
+    }
+    if !config.logfile.is_empty() {
+        let path = path_of(&config.logfile);
+        logger.write_to_file(path).map_err(|error| {
+            Fatal::Line(format!("can't open the log file {}: {}", path.display(), reason(&error)))
+        })?;
+    }
+    Ok(logger)
+}
+
+/// A server on its way up.
+struct Starting {
+    launch: Launch,
+    logger: &'static Logger,
+    pid_file: SharedPidFile,
+    phase: SharedPhase,
+}
+
+/// A server that serves.
+struct Serving {
+    logger: &'static Logger,
+    net: Net,
+    owner: JoinHandle<i32>,
+    pid_file: SharedPidFile,
+}
+
+impl Starting {
+    fn new(launch: Launch, must_lock: bool, logger: &'static Logger) -> Result<Self, Fatal> {
+        crash::install();
+        log::warn!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+        log::warn!(
+            "Redis version={REDIS_VERSION}, bits={}, commit=00000000, modified=0, pid={}, just started",
+            usize::BITS,
+            std::process::id()
+        );
+        log::warn!("pyredis version={PYREDIS_VERSION}");
+        if launch.configured {
+            log::warn!("Configuration loaded");
+        } else {
+            log::warn!(
+                "Warning: no config file specified, using the default config. In order to specify a config file use \
+                 pyredis /path/to/redis.conf"
+            );
+        }
+        if let Some(module) = launch.config.modules.first() {
+            let path = module.first().map(ToString::to_string).unwrap_or_default();
+            log::warn!("Can't load module from {path}: server aborting");
+            return Err(Fatal::Line(format!("can't load the module {path}: pyredis has no module API")));
+        }
+        let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
+        logger.set_role(Role::Primary);
+        Ok(Self { launch, logger, pid_file, phase: SharedPhase::default() })
+    }
+
+    fn start(mut self) -> Result<Serving, Fatal> {
+        self.fit_limits()?;
+        let listeners = listen::bind(&self.launch.config).map_err(Fatal::Line)?;
+        announce(&self.launch.config);
+        match self.start_owner() {
+            Ok((handle, owner, wire_limits)) => self.accept(listeners, handle, owner, wire_limits),
+            Err(fatal) => {
+                listeners.iter().for_each(Listener::shut_down);
+                Err(fatal)
+            }
+        }
+    }
+
+    fn fit_limits(&mut self) -> Result<(), Fatal> {
+        let config = &mut self.launch.config;
+        let plan = limits::apply(config.maxclients).map_err(|error| {
+            log::warn!("{error}");
+            Fatal::Line(error.to_string())
+        })?;
+        plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
+        config.maxclients = plan.max_clients;
+        Ok(())
+    }
+
+    /// Starts signals and owner; returns when the data is loaded.
+    fn start_owner(&self) -> Result<(Handle, JoinHandle<i32>, Arc<WireLimits>), Fatal> {
+        let wire_limits = Arc::new(WireLimits::default());
+        let setup = Prepared::new(&self.launch, Arc::clone(&wire_limits), self.logger).map_err(|error| {
+            Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
+        })?;
+        let (loaded, outcome) = mpsc::channel();
+        let (handle, owner) = engine::spawn(move |_, clock| make_server(setup, clock, &loaded))
+            .map_err(|error| Fatal::Line(format!("can't start the owner thread: {}", reason(&error))))?;
+        self.watch_signals(handle.clone())?;
+        match outcome.recv() {
+            Ok(Ok(())) => Ok((handle, owner, wire_limits)),
+            Ok(Err(line)) => Err(Fatal::SeeLog(line)),
+            Err(_) => Err(Fatal::SeeLog("the owner thread ended while it loaded the data".into())),
+        }
+    }
+
+    fn watch_signals(&self, handle: Handle) -> Result<(), Fatal> {
+        let (logger, pid_file) = (self.logger, Arc::clone(&self.pid_file));
+        let act = move |action| match action {
+            Action::Stop(signal) => {
+                let signal = match signal {
+                    signal_hook::consts::SIGINT => Signal::Interrupt,
+                    _ => Signal::Terminate,
+                };
+                // An owner that has ended needs no signal.
+                let _ = handle.send(Event::Signal(signal));
+            }
+            Action::Exit(code) => {
+                remove(&pid_file);
+                std::process::exit(code);
+            }
+            Action::ReopenLog => {
+                if let Err(error) = logger.reopen() {
+                    log::warn!("Can't reopen the log file: {}", reason(&error));
+                }
+            }
+            Action::Crash(signal) => {
+                crash::report(signal);
+                remove(&pid_file);
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        };
+        signals::watch(self.phase.clone(), act)
+            .map_err(|error| Fatal::Line(format!("can't watch for signals: {}", reason(&error))))
+    }
+
+    fn accept(
+        self,
+        listeners: Vec<Listener>,
+        handle: Handle,
+        owner: JoinHandle<i32>,
+        wire_limits: Arc<WireLimits>,
+    ) -> Result<Serving, Fatal> {
+        let config = &self.launch.config;
+        let settings = Arc::new(Settings::default());
+        settings.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
+        let net = Net::serve(listeners, handle, wire_limits, settings)
+            .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
+        self.phase.set(Phase::Serving);
+        if config.port != 0 {
+            log::info!("Ready to accept connections");
+        }
+        if !config.unixsocket.is_empty() {
+            log::info!("The server is now ready to accept connections at {}", config.unixsocket);
+        }
+        Ok(Serving { logger: self.logger, net, owner, pid_file: self.pid_file })
+    }
+}
+
+impl Serving {
+    /// Waits for the owner to end and cleans up.
+    fn wait(self) -> u8 {
+        let exit_code = self.owner.join().unwrap_or(1);
+        self.net.stop();
+        remove(&self.pid_file);
+        u8::try_from(exit_code).unwrap_or(1)
+    }
+}
+
+/// What makes a server, as far as it may travel to the owner's thread.
+struct Prepared {
+    config: Config,
+    config_file: String,
+    executable: String,
+    random_seed: u64,
+    hash_seed: [u8; 16],
+    limits: Arc<WireLimits>,
+    logger: &'static Logger,
+}
+
+impl Prepared {
+    fn new(launch: &Launch, limits: Arc<WireLimits>, logger: &'static Logger) -> io::Result<Self> {
+        let path =
+            |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+        let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
+        getrandom::fill(&mut random_seed).map_err(io::Error::other)?;
+        getrandom::fill(&mut hash_seed).map_err(io::Error::other)?;
+        Ok(Self {
+            config: launch.config.clone(),
+            config_file: path(launch.config_file.clone()),
+            executable: path(std::env::current_exe().ok()),
+            random_seed: u64::from_ne_bytes(random_seed),
+            hash_seed,
+            limits,
+            logger,
+        })
+    }
+
+    fn setup(self, clock: SystemClock) -> Setup {
+        Setup {
+            config: self.config,
+            config_file: self.config_file,
+            executable: self.executable,
+            pid: std::process::id(),
+            clock: Box::new(clock),
+            host: Box::new(Process { logger: self.logger }),
+            random_seed: self.random_seed,
+            hash_seed: crate::base::hash::HashSeed(self.hash_seed),
+            limits: self.limits,
+        }
+    }
+}
+
+/// Runs on the owner's thread: a server never changes threads. Says how it went, and never returns
+/// when it went badly: the main thread ends the process then.
+fn make_server(prepared: Prepared, clock: SystemClock, outcome: &Sender<Result<(), String>>) -> Server {
+    let made = Server::new(prepared.setup(clock), commands::table()).and_then(load);
+    // Whoever waits for the outcome waits for nothing else, so there is somebody.
+    match made {
+        Ok(server) => {
+            let _ = outcome.send(Ok(()));
+            server
+        }
+        Err(line) => {
+            let _ = outcome.send(Err(line));
+            loop {
+                thread::park();
+            }
+        }
+    }
+}
+
+/// Reads the snapshot file, if there is one. A damaged one is an error: starting empty would overwrite
+/// it with the next save.
+fn load(mut server: Server) -> Result<Server, String> {
+    let path = server.parts.config.dbfilename.clone();
+    let file = match File::open(path_of(&path)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(server),
+        Err(error) => return Err(refuse(&path, &reason(&error))),
+    };
+    let clock = SystemClock::new();
+    server
+        .load(BufReader::with_capacity(LOAD_BUFFER_BYTES, file))
+        .map_err(|error| refuse(&path, &error.to_string()))?;
+    log::info!("DB loaded from disk: {:.3} seconds", clock.monotonic_ns() as f64 / 1e9);
+    Ok(server)
+}
+
+fn refuse(path: &Text, why: &str) -> String {
+    log::warn!("Fatal error loading the DB: {why}. Exiting.");
+    format!("can't load {path}: {why}")
+}
+
+/// Takes the PID file. A server that need not have one does without, and says so.
+fn take_pid_file(launch: &Launch, must_lock: bool) -> Result<Option<PidFile>, Fatal> {
+    let wanted = must_lock || launch.names_pid_file() || launch.config.daemonize;
+    if !wanted || launch.config.pidfile.is_empty() {
+        return Ok(None);
+    }
+    match PidFile::acquire(&launch.pid_file()) {
+        Ok(pid_file) => Ok(Some(pid_file)),
+        Err(error) if must_lock => Err(Fatal::Line(error.to_string())),
+        Err(error @ (PidFileError::Held { .. } | PidFileError::HeldUnseen { .. })) => {
+            log::warn!("Going on without a PID file: {error}");
+            Ok(None)
+        }
+        Err(error) => {
+            log::warn!("Failed to write PID file: {error}");
+            Ok(None)
+        }
+    }
+}
+
+fn remove(pid_file: &SharedPidFile) {
+    let mut held = pid_file.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pid_file) = held.take() {
+        log::info!("Removing the pid file.");
+        pid_file.remove_before_exit();
+    }
+}
+
+/// The lines a start is recognised by: port, PID and "Server initialized".
+fn announce(config: &Config) {
+    let pid = std::process::id();
+    if config.always_show_logo {
+        log::info!(target: RAW, "{}", logo(config.port, pid));
+    } else {
+        log::info!("Running mode=standalone, port={}, PID: {pid}", config.port);
+    }
+    log::warn!("Server initialized");
+}
+
+fn logo(port: u16, pid: u32) -> String {
+    format!(
+        "\n   .--------------.\n   |  p y         |    pyredis {PYREDIS_VERSION}, answers as Redis {REDIS_VERSION}, {bits} bit\n   \
+         |   >_ r e d i s |\n   |              |    Running in standalone mode\n   '--------------'    Port: {port}\n   \
+         \x20                    PID: {pid}\n\n",
+        bits = usize::BITS
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logo_has_the_pid_as_harnesses_look_for_it() {
+        let logo = logo(7000, 4711);
+        assert!(logo.contains(" PID: 4711\n") && logo.contains("Port: 7000\n"), "{logo}");
+    }
+
+    #[test]
+    fn addresses_to_ask_are_those_of_this_machine() {
+        let config = Config {
+            bind: ["*", "-::1", "example.invalid"].map(String::from).to_vec(),
+            port: 7000,
+            unixsocket: "/tmp/s".into(),
+            ..Config::default()
+        };
+        let addresses: Vec<String> = addresses(&config).iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["127.0.0.1:7000", "[::1]:7000", "/tmp/s"]);
+    }
+}

@@ -1,0 +1,130 @@
+//! Signals as ordinary events, on a thread of their own (signal-hook).
+//!
+//! SIGTERM and SIGINT ask the server to stop in order; a SIGINT while it stops ends the process at
+//! once with code 1, and either of them while data is loading ends it at once with code 0: nothing
+//! has changed yet. SIGHUP reopens the log file. SIGABRT writes a crash report first. SIGPIPE is
+//! ignored by Rust's runtime before `main`. The texts are Redis's; what is asked of the engine, the
+//! engine's server logs.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+
+use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::log::SIGNAL;
+
+/// How far the server's life has come, as far as signals mean different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not serving yet: a signal ends the process.
+    Loading,
+    /// A signal asks the engine to stop.
+    Serving,
+    /// The engine has been asked.
+    Stopping,
+}
+
+/// A phase that two threads share.
+#[derive(Clone)]
+pub struct SharedPhase(Arc<AtomicU8>);
+
+impl Default for SharedPhase {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(Phase::Loading as u8)))
+    }
+}
+
+impl SharedPhase {
+    /// Moves on.
+    pub fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::SeqCst);
+    }
+
+    /// Where we are.
+    pub fn get(&self) -> Phase {
+        match self.0.load(Ordering::SeqCst) {
+            phase if phase == Phase::Loading as u8 => Phase::Loading,
+            phase if phase == Phase::Serving as u8 => Phase::Serving,
+            _ => Phase::Stopping,
+        }
+    }
+}
+
+/// What a signal leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the engine to stop, naming the signal.
+    Stop(i32),
+    /// End the process now, with this code.
+    Exit(i32),
+    /// Open the log file anew.
+    ReopenLog,
+    /// Write a crash report and die of the signal.
+    Crash(i32),
+}
+
+/// What to do about a signal, and the line for the log where nobody else writes one.
+pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
+    match (signal, phase) {
+        (SIGHUP, _) => (Action::ReopenLog, Some("Received SIGHUP, reopening the log file.")),
+        (SIGABRT, _) => (Action::Crash(signal), None),
+        (_, Phase::Loading) => {
+            (Action::Exit(0), Some("Received shutdown signal during loading, exiting now."))
+        }
+        (SIGINT, Phase::Stopping) => (Action::Exit(1), Some("You insist... exiting now.")),
+        _ => (Action::Stop(signal), None),
+    }
+}
+
+/// Starts the thread. `act` carries out what [`decide`] says, in that thread.
+pub fn watch(phase: SharedPhase, act: impl Fn(Action) + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGABRT])?;
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            let (action, text) = decide(signal, phase.get());
+            if matches!(action, Action::Stop(_)) {
+                phase.set(Phase::Stopping);
+            }
+            if let Some(text) = text {
+                log::warn!(target: SIGNAL, "{text}");
+            }
+            act(action);
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_signal_stops_in_order_and_second_sigint_at_once() {
+        for (signal, phase, expected) in [
+            (SIGTERM, Phase::Serving, Action::Stop(SIGTERM)),
+            (SIGINT, Phase::Serving, Action::Stop(SIGINT)),
+            (SIGINT, Phase::Stopping, Action::Exit(1)),
+            (SIGTERM, Phase::Stopping, Action::Stop(SIGTERM)),
+            (SIGTERM, Phase::Loading, Action::Exit(0)),
+            (SIGINT, Phase::Loading, Action::Exit(0)),
+            (SIGHUP, Phase::Loading, Action::ReopenLog),
+            (SIGHUP, Phase::Stopping, Action::ReopenLog),
+            (SIGABRT, Phase::Serving, Action::Crash(SIGABRT)),
+        ] {
+            assert_eq!(decide(signal, phase).0, expected, "{signal} {phase:?}");
+        }
+    }
+
+    #[test]
+    fn phases_are_shared() {
+        let phase = SharedPhase::default();
+        let other = phase.clone();
+        for next in [Phase::Serving, Phase::Stopping, Phase::Loading] {
+            phase.set(next);
+            assert_eq!(other.get(), next);
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! Start, stop, restart, signals and the PID file, seen from outside.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::{
+    Client, Installation, Server, clean, free_port, pyredis, run, signal, text, within_limit,
+};
+
+/// A process that has nothing to do with us, and must live on.
+struct Bystander(Child);
+
+impl Bystander {
+    fn new() -> Self {
+        Self(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    fn expect_alive(&mut self) {
+        assert_eq!(self.0.try_wait().unwrap(), None, "the bystander was killed");
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lines(text: &str) -> usize {
+    text.lines().count()
+}
+
+#[test]
+fn start_answers_and_stop_leaves_nothing() {
+    let here = Installation::new();
+    let said = here.expect("start", &[]);
+    assert_eq!(said, format!("pyredis has started with PID {}, 127.0.0.1:{}\n", here.pid(), here.port));
+    assert_eq!(here.client().run("PING"), "PONG");
+    assert!(here.expect("status", &[]).starts_with(&format!("pyredis is running with PID {} ", here.pid())));
+
+    let pid = here.pid();
+    let (code, _, stderr) = here.run("start", &[]);
+    let pid_file = here.pid_file();
+    assert_eq!(
+        stderr,
+        format!("pyredis: already running with PID {pid} (PID file {})\n", pid_file.display())
+    );
+    assert_eq!(code, 1);
+    assert_eq!(here.client().run("PING"), "PONG");
+
+    assert_eq!(here.expect("stop", &[]), format!("pyredis has stopped (PID {pid})\n"));
+    assert!(!here.pid_file().exists());
+    assert!(std::net::TcpStream::connect(("127.0.0.1", here.port)).is_err(), "somebody listens still");
+    assert!(here.expect("stop", &[]).starts_with("pyredis is not running"));
+    let (code, stdout, _) = here.run("status", &[]);
+    assert_eq!((code, stdout.starts_with("pyredis is not running")), (3, true), "{stdout}");
+}
+
+#[test]
+fn restart_keeps_the_data_and_starts_what_does_not_run() {
+    let here = Installation::new();
+    here.expect("restart", &[]);
+    let first = here.pid();
+    assert_eq!(here.client().run("SET k value"), "OK");
+    here.expect("restart", &[]);
+    assert_ne!(here.pid(), first);
+    assert_eq!(here.client().run("GET k"), "\"value\"");
+}
+
+#[test]
+fn restart_with_a_bad_configuration_stops_nothing() {
+    let here = Installation::new();
+    here.expect("start", &[]);
+    let pid = here.pid();
+    let (code, _, stderr) = here.run("restart", &["--maxmemory-policy", "sometimes"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***"), "{stderr}");
+    assert_eq!((here.pid(), here.client().run("PING").as_str()), (pid, "PONG"));
+}
+
+#[test]
+fn of_six_starts_at_once_one_wins() {
+    let here = Installation::new();
+    let starts: Vec<_> = (0..6)
+        .map(|_| here.command("start", &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    let mut winners = 0;
+    for start in starts {
+        let output = within_limit(move || start.wait_with_output().unwrap());
+        let stderr = text(&output.stderr);
+        match output.status.code() {
+            Some(0) => winners += 1,
+            Some(1) => assert!(
+                stderr.starts_with("pyredis: already running with PID ") && lines(&stderr) == 1,
+                "{stderr}"
+            ),
+            other => panic!("{other:?}: {stderr}"),
+        }
+    }
+    assert_eq!(winners, 1);
+    assert_eq!(here.client().run("PING"), "PONG");
+}
+
+#[test]
+fn stale_pid_files_are_never_obeyed() {
+    let mut bystander = Bystander::new();
+    let mut dead = Bystander::new();
+    dead.0.kill().unwrap();
+    dead.0.wait().unwrap();
+    let here = Installation::new();
+    for content in [
+        format!("{}\n", bystander.pid()),
+        format!("{}\n", dead.pid()),
+        "garbage\n".to_owned(),
+        format!("-{}\n", bystander.pid()),
+        "-1\n".to_owned(),
+        "0\n".to_owned(),
+        "1\n".to_owned(),
+        String::new(),
+    ] {
+        fs::write(here.pid_file(), &content).unwrap();
+        assert!(here.expect("stop", &[]).starts_with("pyredis is not running"), "{content:?}");
+        assert_eq!(here.run("status", &[]).0, 3, "{content:?}");
+        fs::write(here.pid_file(), &content).unwrap();
+        here.expect("start", &[]);
+        assert_eq!(here.client().run("PING"), "PONG");
+        here.expect("stop", &[]);
+        assert!(!here.pid_file().exists(), "{content:?}");
+    }
+    bystander.expect_alive();
+}
+
+#[test]
+fn forged_pid_file_of_a_running_server_misleads_nobody() {
+    let mut bystander = Bystander::new();
+    let here = Installation::new();
+    here.expect("start", &[]);
+    let pid = here.pid();
+    fs::write(here.pid_file(), format!("{}\n", bystander.pid())).unwrap();
+    assert!(here.expect("status", &[]).contains(&format!(" PID {pid} ")));
+    assert_eq!(here.run("start", &[]).0, 1);
+    assert_eq!(here.expect("stop", &[]), format!("pyredis has stopped (PID {pid})\n"));
+    bystander.expect_alive();
+}
+
+#[test]
+fn linked_pid_file_is_refused_and_its_target_untouched() {
+    let here = Installation::new();
+    fs::write(here.path("precious"), "precious").unwrap();
+    std::os::unix::fs::symlink(here.path("precious"), here.pid_file()).unwrap();
+    let (code, _, stderr) = here.run("start", &[]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("is a symbolic link; refusing to use it") && lines(&stderr) == 1, "{stderr}");
+    assert_eq!(fs::read_to_string(here.path("precious")).unwrap(), "precious");
+    fs::remove_file(here.pid_file()).unwrap();
+}
+
+#[test]
+fn pid_file_is_readable_by_all_whatever_the_umask() {
+    let here = Installation::new();
+    let start = format!("umask 077; exec {} start redis.conf", env!("CARGO_BIN_EXE_pyredis"));
+    let mut shell = clean(Command::new("sh"), here.folder.path());
+    assert!(run(shell.args(["-c", &start])).status.success());
+    assert_eq!(fs::metadata(here.pid_file()).unwrap().permissions().mode() & 0o7777, 0o644);
+    let content = fs::read_to_string(here.pid_file()).unwrap();
+    assert_eq!(content, format!("{}\n", content.trim().parse::<u32>().unwrap()));
+}
+
+#[test]
+fn port_in_use_is_one_line_and_leaves_nothing() {
+    let here = Installation::new();
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", here.port)).unwrap();
+    let (code, stdout, stderr) = here.run("start", &[]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert_eq!(
+        stderr,
+        format!("pyredis: can't listen on 127.0.0.1:{}: bind: Address already in use\n", here.port)
+    );
+    assert!(!here.pid_file().exists());
+    let (code, _, again) = here.run("start", &["--foreground"]);
+    assert_eq!((code, again.as_str()), (1, stderr.as_str()));
+    assert!(!here.pid_file().exists());
+}
+
+#[test]
+fn bad_folders_are_one_line() {
+    let here = Installation::new();
+    fs::write(here.path("file"), "").unwrap();
+    for (dir, expected) in [
+        ("missing", "can't use the folder missing: No such file or directory"),
+        ("file", "can't use the folder file: Not a directory"),
+        ("/proc/self", "can't write in the folder /proc/"),
+    ] {
+        let (code, stdout, stderr) = here.run("start", &["--dir", dir]);
+        assert_eq!((code, stdout.as_str(), lines(&stderr)), (1, "", 1), "{dir}: {stderr}");
+        assert!(stderr.starts_with(&format!("pyredis: {expected}")), "{stderr}");
+        assert!(!here.pid_file().exists());
+    }
+}
+
+#[test]
+fn bad_configuration_is_told_in_the_words_of_redis() {
+    let here = Installation::new();
+    let (code, stdout, stderr) = here.run("start", &["--nonsense", "1"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains(
+        "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line "
+    ));
+    assert!(
+        stderr.ends_with(">>> 'nonsense \"1\"'\nBad directive or wrong number of arguments\n"),
+        "{stderr}"
+    );
+    assert!(!here.pid_file().exists());
+
+    let output = run(pyredis(here.folder.path()).args(["start", "nowhere.conf"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        "pyredis: Fatal error, can't open config file 'nowhere.conf': No such file or directory\n"
+    );
+}
+
+#[test]
+fn damaged_dump_is_refused_and_the_log_shown() {
+    let here = Installation::new();
+    fs::write(here.path("dump.rdb"), "REDIS0010 but not really").unwrap();
+    let (code, _, stderr) = here.run("start", &[]);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.starts_with("pyredis: the server did not start (exit status: 1); its log ends with\n"),
+        "{stderr}"
+    );
+    assert!(lines(&stderr) > 2, "{stderr}");
+    assert!(!here.pid_file().exists());
+    assert_eq!(fs::read_to_string(here.path("dump.rdb")).unwrap(), "REDIS0010 but not really");
+}
+
+#[test]
+fn password_does_not_keep_start_from_knowing_that_it_answers() {
+    let here = Installation::new();
+    here.expect("start", &["--requirepass", "secret"]);
+    let mut client = here.client();
+    assert!(client.run("PING").starts_with("-NOAUTH"));
+    assert_eq!(client.run("AUTH secret"), "OK");
+    assert_eq!(client.run("PING"), "PONG");
+}
+
+#[test]
+fn installations_run_side_by_side() {
+    let (one, other) = (Installation::new(), Installation::new());
+    one.expect("start", &[]);
+    other.expect("start", &[]);
+    assert_eq!(one.client().run("SET k one"), "OK");
+    assert_eq!(other.client().run("GET k"), "(nil)");
+    one.expect("stop", &[]);
+    assert_eq!(other.client().run("PING"), "PONG");
+}
+
+#[test]
+fn environment_counts_more_than_the_file_and_less_than_the_command_line() {
+    let here = Installation::new();
+    let port = free_port();
+    let environment = |command: &mut Command| {
+        command
+            .env("PYREDIS_CONF", here.path("redis.conf"))
+            .env("PYREDIS_PORT", port.to_string())
+            .env("PYREDIS_PIDFILE", here.path("other.pid"))
+            .env("PYREDIS_LOGFILE", here.path("other.log"));
+    };
+    let mut start = pyredis(here.folder.path());
+    environment(start.arg("start"));
+    assert!(run(&mut start).status.success());
+    assert_eq!(Client::connect(port).run("PING"), "PONG");
+    assert!(here.path("other.pid").exists() && !here.pid_file().exists());
+    assert!(fs::read_to_string(here.path("other.log")).unwrap().contains("Ready to accept connections"));
+
+    let mut status = pyredis(here.folder.path());
+    environment(status.args(["status", "--pidfile"]).arg(here.pid_file()));
+    assert_eq!(run(&mut status).status.code(), Some(3));
+    let mut stop = pyredis(here.folder.path());
+    environment(stop.arg("stop"));
+    assert!(text(&run(&mut stop).stdout).starts_with("pyredis has stopped"));
+}
+
+#[test]
+fn foreground_start_holds_the_pid_file_and_stops_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("own.pid");
+    let mut server = Server::start_in(folder, &["--pidfile", pid_file.to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{}\n", server.pid()));
+    let _idle = server.client();
+    signal(server.pid(), "TERM");
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(!pid_file.exists());
+    let log = server.log.join("\n");
+    let mut rest = log.as_str();
+    for expected in [
+        " # oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo",
+        " # Redis version=7.0.15, bits=64,",
+        " # Configuration loaded",
+        &format!(" PID: {}", server.pid()),
+        "Server initialized",
+        &format!("{}:M ", server.pid()),
+        " * Ready to accept connections",
+        "Received SIGTERM scheduling shutdown...",
+        "User requested shutdown...",
+        "Redis is now ready to exit, bye bye...",
+    ] {
+        let found = rest.find(expected).unwrap_or_else(|| panic!("no {expected:?} in the rest of\n{log}"));
+        rest = &rest[found + expected.len()..];
+    }
+}
+
+#[test]
+fn redis_style_servers_share_a_pid_file_path_without_harm() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("shared.pid").display().to_string();
+    let one = Server::start(&["--pidfile", &pid_file]);
+    let mut other = Server::start(&["--pidfile", &pid_file]);
+    assert!(other.log.iter().any(|line| line.contains("Going on without a PID file: already running")));
+    let unwritable = Server::start(&["--pidfile", "/proc/no/such.pid"]);
+    assert_eq!(unwritable.client().run("PING"), "PONG");
+    signal(other.pid(), "TERM");
+    assert_eq!(other.wait().code(), Some(0));
+    assert_eq!(fs::read_to_string(&pid_file).unwrap(), format!("{}\n", one.pid()));
+}
+
+#[test]
+fn sigterm_saves_where_save_points_are_set() {
+    for (save, expected) in [("3600 1", "\"kept\""), ("", "(nil)")] {
+        let server = Server::start(&["--save", save]);
+        assert_eq!(server.client().run("SET k kept"), "OK");
+        let folder = server.stop();
+        assert_eq!(folder.path().join("dump.rdb").exists(), !save.is_empty());
+        let server = Server::start_in(folder, &[]);
+        assert_eq!(server.client().run("GET k"), expected, "save {save:?}");
+    }
+}
+
+#[test]
+fn second_sigint_ends_it_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("own.pid");
+    let mut server = Server::start_in(
+        folder,
+        &["--enable-debug-command", "yes", "--save", "1000 1", "--pidfile", pid_file.to_str().unwrap()],
+    );
+    // Once PONG is here the owner sleeps, so the first SIGINT cannot end the process in order. Signals
+    // of one kind that wait together are one, hence the loop.
+    let mut client = server.client();
+    client.send_raw(b"PING\r\nDEBUG SLEEP 3600\r\n");
+    assert_eq!(client.reply(), "PONG");
+    let mut patience = 10_000;
+    while !server.has_ended() {
+        assert_ne!(patience, 0, "SIGINT again and again does not end it");
+        patience -= 1;
+        signal(server.pid(), "INT");
+    }
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(!pid_file.exists());
+    assert!(!server.folder.path().join("dump.rdb").exists());
+}
+
+#[test]
+fn sighup_reopens_the_log_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, moved) = (folder.path().join("log"), folder.path().join("log.1"));
+    let pid_file = folder.path().join("own.pid");
+    let here = Installation::new();
+    let directives = ["--logfile", log.to_str().unwrap(), "--pidfile", pid_file.to_str().unwrap()];
+    here.expect("start", &directives);
+    let pid: u32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    fs::rename(&log, &moved).unwrap();
+    signal(pid, "HUP");
+    // Signals that wait together are taken in the order of their numbers, and HUP is the first.
+    here.expect("stop", &directives);
+    let (log, moved) = (fs::read_to_string(&log).unwrap(), fs::read_to_string(&moved).unwrap());
+    assert!(moved.contains("Ready to accept connections") && !moved.contains("bye bye"), "{moved}");
+    assert!(log.contains("Redis is now ready to exit, bye bye..."), "{log}");
+}
+
+#[test]
+fn sigabrt_leaves_a_report() {
+    let mut server = Server::start(&[]);
+    signal(server.pid(), "ABRT");
+    assert_eq!(server.wait().code(), None, "it must die of the signal");
+    let log = server.log.join("\n");
+    for expected in
+        ["=== REDIS BUG REPORT START", "crashed by signal: 6", "STACK TRACE", "=== REDIS BUG REPORT END"]
+    {
+        assert!(log.contains(expected), "no {expected:?} in\n{log}");
+    }
+}
+
+#[test]
+fn daemonize_detaches_as_redis_does() {
+    let here = Installation::new();
+    let directives = ["redis.conf", "--daemonize", "yes", "--logfile", "log"];
+    let output = run(pyredis(here.folder.path()).args(directives));
+    assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(0), 0, 0));
+    // The parent has ended; its child holds the PID file some time later.
+    let mut patience = 10_000;
+    while here.run("status", &[]).0 != 0 {
+        assert_ne!(patience, 0, "no server holds the PID file");
+        patience -= 1;
+    }
+    here.expect("restart", &[]);
+    assert_eq!(here.client().run("PING"), "PONG");
+    let log = fs::read_to_string(here.path("log")).unwrap();
+    assert!(log.contains("Redis is starting"), "{log}");
+}
+
+#[test]
+fn version_and_help_are_told_and_nothing_started() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, code, expected) in [
+        (&["-v"][..], 0, "Redis server v=7.0.15 sha="),
+        (&["--version"], 0, " pyredis="),
+        (&["--help"], 0, "PYREDIS_PIDFILE"),
+        (&["start", "--help"], 0, "--foreground"),
+    ] {
+        let output = run(pyredis(folder.path()).args(args));
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        assert!(text(&output.stdout).contains(expected), "{args:?}: {}", text(&output.stdout));
+    }
+    let output = run(pyredis(folder.path()).args(["--test-memory", "100"]));
+    assert_eq!((output.status.code(), lines(&text(&output.stderr))), (Some(1), 1));
+}
+
+#[test]
+fn script_hands_over_from_any_folder_and_through_a_link() {
+    let here = Installation::new();
+    // A target folder whose release binary is the one under test, newer than every source.
+    let release = here.path("target/release");
+    fs::create_dir_all(&release).unwrap();
+    fs::copy(env!("CARGO_BIN_EXE_pyredis"), release.join("pyredis")).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/pyredis.sh");
+    std::os::unix::fs::symlink(&script, here.path("link.sh")).unwrap();
+    for (word, expected) in [
+        ("start", "pyredis has started with PID "),
+        ("restart", "pyredis has stopped (PID "),
+        ("status", "pyredis is running with PID "),
+        ("stop", "pyredis has stopped (PID "),
+    ] {
+        let mut command = clean(Command::new("./link.sh"), here.folder.path());
+        let output = run(command.args([word, "redis.conf"]).env("CARGO_TARGET_DIR", here.path("target")));
+        assert!(output.status.success(), "{word}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with(expected), "{word}: {}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn script_says_that_cargo_is_missing() {
+    let here = Installation::new();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/pyredis.sh");
+    let mut command = clean(Command::new(script), here.folder.path());
+    command.args(["start", "redis.conf"]).env("CARGO_TARGET_DIR", here.path("target"));
+    command.env("PATH", "/usr/bin:/bin").env("HOME", here.folder.path()).env_remove("CARGO_HOME");
+    let output = run(&mut command);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cargo is missing"), "{}", text(&output.stderr));
+}

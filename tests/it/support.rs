@@ -1,0 +1,304 @@
+//! Starts real servers in folders of their own, speaks RESP to them and cleans up after them.
+//!
+//! Nothing here waits by the clock: readiness is a line of the log, an end is the end of a process.
+//! Every wait has a limit after which the test fails, so that a hang is an error and not a hang.
+
+#![allow(dead_code, reason = "every module of the binary uses its own part of this")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+/// No step of a test takes longer on a machine that works at all.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// The program under test.
+pub(crate) const PYREDIS: &str = env!("CARGO_BIN_EXE_pyredis");
+
+/// A port of the loopback address that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A command that knows nothing of the environment's PYREDIS_ variables.
+pub(crate) fn pyredis(folder: &Path) -> Command {
+    clean(Command::new(PYREDIS), folder)
+}
+
+/// Takes the PYREDIS_ variables away from a command and sets its folder.
+pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
+    for name in ["PYREDIS_CONF", "PYREDIS_PORT", "PYREDIS_DIR", "PYREDIS_PIDFILE", "PYREDIS_LOGFILE"] {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// Sends a signal by name to a process.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// Runs a command to its end, within the limit.
+pub(crate) fn run(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    within_limit(move || child.wait_with_output().unwrap())
+}
+
+/// Runs something that could hang, on a thread that may be left behind if it does.
+pub(crate) fn within_limit<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(action()));
+    receiver.recv_timeout(LIMIT).expect("not done within the limit")
+}
+
+/// What a process printed, as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A server in the foreground, child of this test.
+pub(crate) struct Server {
+    child: Child,
+    /// Its port on 127.0.0.1.
+    pub(crate) port: u16,
+    /// Its working folder.
+    pub(crate) folder: tempfile::TempDir,
+    lines: Receiver<String>,
+    /// Log lines read so far.
+    pub(crate) log: Vec<String>,
+}
+
+impl Server {
+    /// Starts a server in a new folder and waits until it serves.
+    pub(crate) fn start(directives: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), directives)
+    }
+
+    /// Starts a server in this folder and waits until it serves.
+    pub(crate) fn start_in(folder: tempfile::TempDir, directives: &[&str]) -> Self {
+        let mut server = Self::spawn(folder, directives);
+        server.wait_for("Ready to accept connections");
+        server
+    }
+
+    /// Starts a server and waits for nothing.
+    pub(crate) fn spawn(folder: tempfile::TempDir, directives: &[&str]) -> Self {
+        let port = free_port();
+        let mut child = pyredis(folder.path())
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+            .args(directives)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, port, folder, lines, log: Vec::new() }
+    }
+
+    /// Reads the log up to a line that contains `wanted`, and returns that line.
+    pub(crate) fn wait_for(&mut self, wanted: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|error| {
+                panic!("no line with {wanted:?} in the log ({error}); it has\n{}", self.log.join("\n"))
+            });
+            self.log.push(line.clone());
+            if line.contains(wanted) {
+                return line;
+            }
+        }
+    }
+
+    /// Reads the rest of the log and says how the process ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
+            self.log.push(line);
+        }
+        self.child.wait().unwrap()
+    }
+
+    /// Whether the process is gone.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A new connection.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    /// Sends SIGTERM, waits for the end and hands the folder back.
+    pub(crate) fn stop(mut self) -> tempfile::TempDir {
+        signal(self.pid(), "TERM");
+        assert_eq!(self.wait().code(), Some(0), "log:\n{}", self.log.join("\n"));
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A connection that speaks RESP2.
+pub(crate) struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Connects to a port of 127.0.0.1.
+    pub(crate) fn connect(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// Sends a command, words separated by spaces, and returns its reply in one line: `OK`, `(int) 1`,
+    /// `"text"`, `(nil)`, `[a, b]`, or the error with its minus.
+    pub(crate) fn run(&mut self, line: &str) -> String {
+        self.send(line);
+        self.reply()
+    }
+
+    /// Sends a command without waiting for its reply.
+    pub(crate) fn send(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        self.send_raw(request.as_bytes());
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        self.reader.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Reads one reply.
+    pub(crate) fn reply(&mut self) -> String {
+        let line = self.line();
+        let (kind, rest) = line.split_at(1);
+        match kind {
+            "+" => rest.to_owned(),
+            "-" => line,
+            ":" => format!("(int) {rest}"),
+            "$" if rest == "-1" => "(nil)".to_owned(),
+            "$" => {
+                let mut bytes = vec![0; rest.parse::<usize>().unwrap() + 2];
+                self.reader.read_exact(&mut bytes).unwrap();
+                bytes.truncate(bytes.len() - 2);
+                format!("{:?}", text(&bytes))
+            }
+            "*" if rest == "-1" => "(nil)".to_owned(),
+            "*" => {
+                let elements: Vec<String> =
+                    (0..rest.parse::<usize>().unwrap()).map(|_| self.reply()).collect();
+                format!("[{}]", elements.join(", "))
+            }
+            _ => panic!("not RESP2: {line:?}"),
+        }
+    }
+
+    /// Whether the server has closed the connection, after whatever it still sends.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        std::io::copy(&mut self.reader, &mut std::io::sink()).is_ok()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        assert!(line.ends_with("\r\n"), "the connection ended after {line:?}");
+        line.truncate(line.len() - 2);
+        line
+    }
+}
+
+/// An installation controlled by `pyredis start|stop|…`: a folder, a port, a PID file. Whatever runs
+/// there is stopped at the end of the test.
+pub(crate) struct Installation {
+    /// Holds everything.
+    pub(crate) folder: tempfile::TempDir,
+    /// Port on 127.0.0.1.
+    pub(crate) port: u16,
+}
+
+impl Installation {
+    /// A new one with a configuration file `redis.conf`.
+    pub(crate) fn new() -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+        let installation = Self { folder, port };
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\npidfile {}\ndir {}\n",
+            installation.pid_file().display(),
+            installation.folder.path().display()
+        );
+        std::fs::write(installation.path("redis.conf"), config).unwrap();
+        installation
+    }
+
+    /// A path inside.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where the PID file is.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.path("pyredis.pid")
+    }
+
+    /// `pyredis WORD redis.conf …`, to be run.
+    pub(crate) fn command(&self, word: &str, directives: &[&str]) -> Command {
+        let mut command = pyredis(self.folder.path());
+        command.arg(word).arg("redis.conf").args(directives.iter().map(OsStr::new));
+        command
+    }
+
+    /// Runs `pyredis WORD redis.conf …`; returns the exit code, stdout and stderr.
+    pub(crate) fn run(&self, word: &str, directives: &[&str]) -> (i32, String, String) {
+        let output = run(&mut self.command(word, directives));
+        (output.status.code().expect("an exit code"), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Runs it and expects exit code 0.
+    pub(crate) fn expect(&self, word: &str, directives: &[&str]) -> String {
+        let (code, stdout, stderr) = self.run(word, directives);
+        assert_eq!(code, 0, "{word} {directives:?}: {stdout}{stderr}");
+        stdout
+    }
+
+    /// The PID in the PID file.
+    pub(crate) fn pid(&self) -> u32 {
+        std::fs::read_to_string(self.pid_file()).unwrap().trim().parse().unwrap()
+    }
+
+    /// A new connection.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let _ = run(&mut self.command("stop", &[]));
+    }
+}
