@@ -16,6 +16,7 @@
 mod bignum;
 mod float_text;
 
+pub mod alloc;
 pub mod crc16;
 pub mod crc64;
 pub mod glob;

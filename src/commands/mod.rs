@@ -19,6 +19,7 @@ const GROUPS: &[&[Command]] = &[
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,
+    server::info::COMMANDS,
     string::COMMANDS,
 ];
 

@@ -8,7 +8,7 @@ use crate::base::text::{quote, split_args};
 use crate::config::{Config, LogLevel};
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{ClientId, Clock, Close, Connection, Host, SaveJob, Server, Setup};
+use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, SaveJob, Server, Setup};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -50,6 +50,10 @@ impl Host for TestHost {
 
     fn write_snapshot(&self, _job: &SaveJob) -> Result<(), String> {
         Err("no disk in this test".to_owned())
+    }
+
+    fn process_facts(&self) -> ProcessFacts {
+        ProcessFacts::default()
     }
 
     fn read_file(&self, _path: &str) -> Result<Box<dyn Read>, String> {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use std::{env, ffi::OsStr, thread};
 
 use super::log::{self as server_log, Logger};
-use super::reason;
+use super::{reason, sys};
 use crate::config::{Config, LogLevel, rewrite};
 use crate::engine::saver;
-use crate::server::{Host, SaveJob};
+use crate::server::{Host, ProcessFacts, SaveJob};
 
 /// What is read of a data file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -55,10 +55,26 @@ impl Host for Process {
         saver::write(job).map_err(|error| error.to_string())
     }
 
+    fn process_facts(&self) -> ProcessFacts {
+        let (cpu_user_us, cpu_system_us) = sys::cpu_times_us();
+        ProcessFacts {
+            resident_bytes: pages_of("/proc/self/statm", 1) * sys::page_bytes(),
+            total_memory_bytes: sys::memory_bytes(),
+            cpu_system_us,
+            cpu_user_us,
+        }
+    }
+
     fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String> {
         let file = File::open(path).map_err(|error| reason(&error))?;
         Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file)))
     }
+}
+
+/// A number of a file of numbers, 0 when it cannot be read.
+fn pages_of(path: &str, column: usize) -> u64 {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_ascii_whitespace().nth(column).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 /// Puts a whole new file in the place of an old one: readers see one or the other, a crash leaves one.

@@ -203,3 +203,26 @@ pub(crate) fn local_time(unix_secs: i64) -> LocalTime {
         second: parts.tm_sec,
     }
 }
+/// CPU time of the process, microseconds: outside the kernel, inside it.
+pub(crate) fn cpu_times_us() -> (u64, u64) {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills the struct it is given, which all zeroes are valid for too.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let us = |time: libc::timeval| (time.tv_sec as u64) * 1_000_000 + time.tv_usec as u64;
+    (us(usage.ru_utime), us(usage.ru_stime))
+}
+
+/// Bytes of a page of memory.
+pub(crate) fn page_bytes() -> u64 {
+    // SAFETY: reads a number.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Memory of the machine, bytes.
+pub(crate) fn memory_bytes() -> u64 {
+    // SAFETY: reads a number.
+    u64::try_from(unsafe { libc::sysconf(libc::_SC_PHYS_PAGES) }).unwrap_or(0) * page_bytes()
+}

@@ -98,6 +98,17 @@ pub enum Garbage {
     Dict(Box<View<Value>>),
 }
 
+impl Garbage {
+    /// How many values it is.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        match self {
+            Garbage::Value(_) => 1,
+            Garbage::Dict(view) => view.len() as u64,
+        }
+    }
+}
+
 /// Counters and facts an accessor leaves behind; `server/` reads and empties them.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -234,6 +245,21 @@ impl Db {
     #[must_use]
     pub fn deadlines_len(&self) -> usize {
         self.dict.deadlines_len()
+    }
+
+    /// The average time to live of some keys that have one, milliseconds.
+    #[must_use]
+    pub fn average_ttl_ms(&self) -> i64 {
+        /// Enough for an estimate that costs nothing.
+        const SAMPLE: usize = 64;
+        if self.deadlines_len() == 0 {
+            return 0;
+        }
+        let sample = self.dict.iter().take(SAMPLE * 4).filter_map(|entry| entry.deadline).take(SAMPLE);
+        let (sum, count) = sample.fold((0i64, 0), |(sum, count), deadline| {
+            (sum.saturating_add(deadline.saturating_sub(self.now.0).max(0)), count + 1)
+        });
+        sum.checked_div(count).unwrap_or(0)
     }
 
     /// The thresholds of compact collections.

@@ -69,6 +69,12 @@ impl Waiters {
         self.clients == 0
     }
 
+    /// How many of them wait for a limited time.
+    #[must_use]
+    pub fn deadlines_len(&self) -> usize {
+        self.deadlines.len()
+    }
+
     /// Adds a client behind all who wait for the same keys.
     pub(super) fn park(&mut self, client: ClientId, parked: &Parked) {
         self.clients += 1;

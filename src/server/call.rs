@@ -22,6 +22,7 @@ impl Server {
     /// the client waits with it.
     pub fn requests(&mut self, id: ClientId, batch: Requests) {
         let Some(mut session) = self.parts.clients.take(id) else { return };
+        self.parts.stats.reads += 1;
         if session.close == Close::No {
             session.last_interaction = self.parts.now;
             if session.parked.is_some() || !session.pending.is_empty() {

@@ -2,8 +2,9 @@
 
 use super::task::{SaveJob, SaveReason, SaveReport, Task};
 use super::{Parts, Server, changed};
+use crate::base::alloc;
 use crate::base::time::UnixMillis;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Garbage, Keyspace};
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -34,6 +35,7 @@ impl Server {
         self.continue_shutdown();
         let garbage = self.keyspace.take_garbage();
         if !garbage.is_empty() {
+            self.parts.stats.lazyfreed_objects += garbage.iter().map(Garbage::objects).sum::<u64>();
             self.parts.tasks.push(Task::Free(garbage));
         }
     }
@@ -54,6 +56,9 @@ impl Server {
         if !self.parts.active_expire || self.parts.loading {
             return;
         }
+        if self.keyspace.next_deadline().is_none_or(|next| next > self.parts.now) {
+            return;
+        }
         let mut left = MAX_EXPIRED_PER_TURN;
         for db in self.keyspace.iter_mut() {
             left -= db.expire_due(left);
@@ -65,12 +70,12 @@ impl Server {
         if self.parts.propagation.is_wanted() && left < MAX_EXPIRED_PER_TURN {
             self.parts.propagation.end_unit();
         }
+        self.parts.stats.expire_ns += self.parts.lap_ns();
     }
 
     fn cron(&mut self) {
         let now = self.parts.now;
-        let commands = self.parts.stats.commands;
-        self.parts.stats.rate.sample(commands, now.0);
+        self.sample();
         if self.parts.persistence.is_due(&self.parts.config, now) && !self.parts.persistence.shutting_down {
             log::info!("{} changes since the last save. Saving...", self.parts.persistence.dirty);
             self.save(SaveReason::Background);
@@ -99,6 +104,16 @@ impl Server {
             }
             SaveReason::Shutdown => self.shutdown_saved(report.result.is_ok()),
         }
+    }
+
+    fn sample(&mut self) {
+        let now_ms = self.parts.now.0;
+        let (read, written) = self.parts.clients.traffic();
+        let stats = &mut self.parts.stats;
+        stats.rate.sample(stats.commands, now_ms);
+        stats.input_rate.sample(stats.read_bytes + read, now_ms);
+        stats.output_rate.sample(stats.written_bytes + written, now_ms);
+        stats.peak_bytes = stats.peak_bytes.max(alloc::used_bytes() as u64);
     }
 
     fn close_idle_clients(&mut self) {

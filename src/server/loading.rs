@@ -10,7 +10,7 @@ use std::io::Read;
 impl Server {
     /// Adds every key of a snapshot to the keyspace. Keys whose time has come are left out.
     pub fn load(&mut self, input: impl Read) -> Result<LoadSummary, RdbError> {
-        load(&mut self.keyspace, &self.parts, input)
+        load(&mut self.keyspace, &mut self.parts, input)
     }
 }
 
@@ -38,7 +38,7 @@ pub struct ReloadSteps {
     pub flush: bool,
 }
 
-fn load(keyspace: &mut Keyspace, parts: &Parts, input: impl Read) -> Result<LoadSummary, RdbError> {
+fn load(keyspace: &mut Keyspace, parts: &mut Parts, input: impl Read) -> Result<LoadSummary, RdbError> {
     let limits = keyspace.limits();
     let now = parts.now;
     let mut expired = 0;
@@ -58,6 +58,8 @@ fn load(keyspace: &mut Keyspace, parts: &Parts, input: impl Read) -> Result<Load
     });
     keyspace.select(home);
     if let Ok(summary) = &result {
+        parts.persistence.last_load_keys = summary.keys - expired;
+        parts.persistence.last_load_expired = expired;
         log::info!("Done loading RDB, keys loaded: {}, keys expired: {expired}.", summary.keys - expired);
     }
     result

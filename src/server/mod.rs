@@ -17,6 +17,7 @@ mod cron;
 pub mod ctx;
 pub mod error;
 mod gate;
+pub mod info;
 mod loading;
 pub mod persistence;
 pub mod propagate;
@@ -30,6 +31,7 @@ pub use blocking::{BlockOn, TimeoutReply, Waiters};
 pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
+pub use info::ProcessFacts;
 pub use loading::ReloadSteps;
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
@@ -38,6 +40,7 @@ pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use stats::Stats;
 pub use task::{SaveJob, SaveReason, SaveReport, Task};
 
+use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
@@ -76,6 +79,8 @@ pub trait Host {
     fn sleep_us(&self, us: u64);
     /// Writes a snapshot while everybody waits: DEBUG RELOAD.
     fn write_snapshot(&self, job: &SaveJob) -> Result<(), String>;
+    /// What the operating system says of the process now.
+    fn process_facts(&self) -> ProcessFacts;
     /// Opens a file of the data folder.
     fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
 }
@@ -137,6 +142,8 @@ pub struct Parts {
     pub unblock_requests: Vec<(ClientId, bool)>,
     /// Chance.
     pub random: Random,
+    /// Memory in use when the server was made, bytes.
+    pub startup_bytes: u64,
     /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
     /// Whether the data set is being loaded.
@@ -214,6 +221,7 @@ impl Server {
                 tasks: Vec::new(),
                 unblock_requests: Vec::new(),
                 random,
+                startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,
                 loading: false,
                 now,

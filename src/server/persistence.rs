@@ -28,6 +28,10 @@ pub struct Persistence {
     pub last_duration_secs: Option<i64>,
     /// Saves done since the start.
     pub saves: u64,
+    /// Keys the last load took in.
+    pub last_load_keys: u64,
+    /// Keys the last load left out because their time had come.
+    pub last_load_expired: u64,
     /// A shutdown is under way; it waits for its save.
     pub shutting_down: bool,
 }

@@ -178,6 +178,17 @@ impl Session {
         self.outbox.len() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
     }
 
+    /// Memory the client costs, bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        let gauges = &self.connection.gauges;
+        let query_buffer =
+            gauges.query_buffer.load(Ordering::Relaxed) + gauges.query_buffer_free.load(Ordering::Relaxed);
+        let parked = self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
+        let output = self.outbox.capacity() + gauges.pending_output.load(Ordering::Relaxed);
+        size_of::<Session>() + self.name.capacity() + query_buffer + self.pending_bytes() + parked + output
+    }
+
     /// Bytes of requests that wait behind a parked command.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
@@ -213,6 +224,18 @@ impl Clients {
     /// All but the one taken out, by number, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
         self.by_id.values_mut().filter_map(Option::as_deref_mut)
+    }
+
+    /// Bytes read from and written to all clients but the one taken out.
+    #[must_use]
+    pub fn traffic(&self) -> (u64, u64) {
+        let gauges = self.iter().map(|session| &session.connection.gauges);
+        gauges.fold((0, 0), |(read, written), gauges| {
+            (
+                read + gauges.read_bytes.load(Ordering::Relaxed),
+                written + gauges.written_bytes.load(Ordering::Relaxed),
+            )
+        })
     }
 
     /// A client that is not taken out.

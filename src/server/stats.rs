@@ -46,8 +46,22 @@ pub struct Stats {
     pub errors_by_code: BTreeMap<String, u64>,
     /// Commands by [`CommandIndex`].
     pub by_command: Vec<CommandStat>,
-    /// Snapshots loaded or saved are not reset; see `persistence`.
+    /// Batches of requests taken.
+    pub reads: u64,
+    /// Batches of answers handed over.
+    pub writes: u64,
+    /// Values freed on another thread.
+    pub lazyfreed_objects: u64,
+    /// Time spent on keys that were due, nanoseconds.
+    pub expire_ns: u64,
+    /// Most memory seen in use, bytes.
+    pub peak_bytes: u64,
+    /// Commands a second.
     pub rate: Rate,
+    /// Bytes read a second.
+    pub input_rate: Rate,
+    /// Bytes written a second.
+    pub output_rate: Rate,
 }
 
 impl Stats {

@@ -223,13 +223,7 @@ fn info_line(session: &Session, now_ms: i64) -> String {
     let query_buffer_free = gauges.query_buffer_free.load(Ordering::Relaxed);
     let pending_output = gauges.pending_output.load(Ordering::Relaxed);
     let argv_bytes = session.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
-    let total = size_of::<Session>()
-        + session.outbox.capacity()
-        + session.name.capacity()
-        + query_buffer
-        + query_buffer_free
-        + pending_output
-        + argv_bytes;
+    let total = session.heap_bytes();
     let flags = flags(session);
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \

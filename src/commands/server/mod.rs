@@ -3,3 +3,4 @@
 pub mod admin;
 pub mod command;
 pub mod config;
+pub mod info;

@@ -1,0 +1,95 @@
+//! How much memory is in use: an allocator that counts what it hands out.
+//!
+//! `used_memory` must follow every allocation of every thread and be cheap to read. Each thread
+//! adds to one of a few counters, each on a cache line of its own, and a reader sums them up. The
+//! sizes are those asked for; what the allocator rounds up shows in the resident size.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+
+/// Counters; threads share them round-robin.
+const SHARDS: usize = 16;
+
+#[repr(align(64))]
+struct Shard(AtomicI64);
+
+static USED: [Shard; SHARDS] = [const { Shard(AtomicI64::new(0)) }; SHARDS];
+static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// This thread's counter; `SHARDS` until it has one.
+    static OWN_SHARD: Cell<usize> = const { Cell::new(SHARDS) };
+}
+
+/// Bytes handed out and not yet given back. 0 unless [`Counting`] is the global allocator.
+#[must_use]
+pub fn used_bytes() -> usize {
+    let sum: i64 = USED.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
+    usize::try_from(sum).unwrap_or(0)
+}
+
+#[inline]
+fn count(bytes: i64) {
+    let shard = OWN_SHARD.with(|own| {
+        if own.get() == SHARDS {
+            own.set(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        }
+        own.get()
+    });
+    USED[shard].0.fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// Counts what `A` hands out.
+#[derive(Debug)]
+pub struct Counting<A>(pub A);
+
+// SAFETY: every call goes to `A` unchanged, with the same layout, and its answer is returned; only
+// a number is kept beside it.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as i64);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count(-(layout.size() as i64));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        count(new_size as i64 - layout.size() as i64);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.0.realloc(block, layout, new_size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::alloc::System;
+
+    #[test]
+    fn what_is_given_back_is_no_longer_counted() {
+        let allocator = Counting(System);
+        let sum = || OWN_SHARD.with(|own| USED[own.get() % SHARDS].0.load(Ordering::Relaxed));
+        let layout = Layout::from_size_align(1000, 8).expect("a valid layout");
+        // SAFETY: a fresh block is grown once and freed with its last layout.
+        unsafe {
+            let block = allocator.alloc(layout);
+            let before = sum();
+            let block = allocator.realloc(block, layout, 5000);
+            assert!(sum() >= before + 4000 - 1000, "other threads may share the counter");
+            allocator.dealloc(block, Layout::from_size_align(5000, 8).expect("a valid layout"));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! INFO: what `server::info` declares, by section.
+
+use crate::server::info::{ALL_SECTIONS, DEFAULT_SECTIONS, View, write_section};
+use crate::server::{Args, Command, CommandResult, Ctx};
+use crate::spec::*;
+
+/// INFO.
+pub const COMMANDS: &[Command] = &[Command::new(
+    Spec::new("info", Group::Server, -1, "[section [section ...]]")
+        .flags(&[LOADING, STALE])
+        .categories(&[Category::Dangerous])
+        .since("1.0.0")
+        .summary("Describes the server and counts what it does.")
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+        .history(&[("7.0.0", "Takes several sections.")]),
+    info,
+)];
+
+fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    let mut sections: Vec<&str> = Vec::new();
+    if args.is_done() {
+        sections.extend(DEFAULT_SECTIONS);
+    }
+    for word in args.rest() {
+        match word.to_ascii_lowercase().as_slice() {
+            b"default" => sections.extend(DEFAULT_SECTIONS),
+            b"all" | b"everything" => sections.extend(ALL_SECTIONS),
+            b"modules" => sections.push("module_list"),
+            word => sections.extend(ALL_SECTIONS.iter().find(|section| section.as_bytes() == word)),
+        }
+    }
+    let view = View { keyspace: ctx.db, parts: ctx.server, process: ctx.server.host.process_facts() };
+    let mut text = String::new();
+    // In their own order and once, however often they are named.
+    for section in ALL_SECTIONS.iter().filter(|section| sections.contains(section)) {
+        write_section(&view, section, &mut text);
+    }
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+    use crate::resp::value::Value;
+
+    fn info(server: &mut TestServer, line: &str) -> String {
+        let raw = server.raw(line);
+        match Value::parse(raw.as_bytes()) {
+            Ok(Some((Value::Bulk(text), _))) => String::from_utf8(text).expect("INFO is text"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sections_come_in_order_and_once() {
+        let mut server = TestServer::new();
+        let text = info(&mut server, "INFO keyspace SERVER server nosuch");
+        assert!(text.starts_with("# Server\r\nredis_version:7.0.15\r\n"), "{text}");
+        assert!(text.ends_with("\r\n\r\n# Keyspace\r\n"), "{text}");
+        assert_eq!(text.matches("# Server").count(), 1);
+        assert!(!info(&mut server, "INFO").contains("# Commandstats"));
+        assert!(info(&mut server, "INFO everything").contains("cmdstat_info:calls=2,"));
+        assert_eq!(info(&mut server, "INFO nosuch"), "");
+    }
+
+    #[test]
+    fn fields_follow_what_happens() {
+        let mut server = TestServer::new();
+        server.run("SETNX k v");
+        server.run("GET k");
+        server.run("GET missing");
+        server.run("NOSUCH");
+        let text = info(&mut server, "INFO all");
+        for line in [
+            "connected_clients:1",
+            "keyspace_hits:1",
+            "keyspace_misses:1",
+            "errorstat_ERR:count=1",
+            "total_error_replies:1",
+            "db0:keys=1,expires=0,avg_ttl=0",
+            "rdb_changes_since_last_save:1",
+        ] {
+            assert!(text.contains(&format!("{line}\r\n")), "{line} in {text}");
+        }
+    }
+}

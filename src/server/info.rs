@@ -1,0 +1,445 @@
+//! INFO, and whatever else reports on the server: every line declared once in [`FIELDS`].
+//!
+//! A field has a section, a name, and a function that renders its value from the server's parts.
+//! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
+
+use super::{PYREDIS_VERSION, Parts, REDIS_VERSION};
+use crate::base::alloc;
+use crate::keyspace::{Db, Keyspace};
+use std::fmt::Write;
+
+/// What a field may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The data.
+    pub keyspace: &'a Keyspace,
+    /// All else.
+    pub parts: &'a Parts,
+    /// What the operating system says of the process.
+    pub process: ProcessFacts,
+}
+
+/// What the operating system says of the process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessFacts {
+    /// Resident memory, bytes.
+    pub resident_bytes: u64,
+    /// Memory of the machine, bytes.
+    pub total_memory_bytes: u64,
+    /// CPU time in the kernel, microseconds.
+    pub cpu_system_us: u64,
+    /// CPU time outside it, microseconds.
+    pub cpu_user_us: u64,
+}
+
+/// One line of INFO.
+pub struct Field {
+    /// Its section.
+    pub section: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its value, as text.
+    pub value: fn(&View<'_>) -> String,
+}
+
+/// The sections of a plain INFO, in order.
+pub const DEFAULT_SECTIONS: &[&str] = &[
+    "server",
+    "clients",
+    "memory",
+    "persistence",
+    "stats",
+    "replication",
+    "cpu",
+    "module_list",
+    "errorstats",
+    "cluster",
+    "keyspace",
+];
+
+/// All sections, in order.
+pub const ALL_SECTIONS: &[&str] = &[
+    "server",
+    "clients",
+    "memory",
+    "persistence",
+    "stats",
+    "replication",
+    "cpu",
+    "module_list",
+    "commandstats",
+    "errorstats",
+    "latencystats",
+    "cluster",
+    "keyspace",
+];
+
+macro_rules! fields {
+    ($($section:literal { $($name:literal => |$view:ident| $value:expr;)* })*) => {
+        &[$($(Field { section: $section, name: $name, value: |$view| $value.to_string() }),*),*]
+    };
+}
+
+/// Every line of the sections that are not lists.
+pub const FIELDS: &[Field] = fields! {
+    "server" {
+        "redis_version" => |_view| REDIS_VERSION;
+        "pyredis_version" => |_view| PYREDIS_VERSION;
+        "redis_git_sha1" => |_view| "00000000";
+        "redis_git_dirty" => |_view| 0;
+        "redis_build_id" => |_view| PYREDIS_VERSION;
+        "redis_mode" => |_view| "standalone";
+        "os" => |_view| std::env::consts::OS;
+        "arch_bits" => |_view| usize::BITS;
+        "monotonic_clock" => |_view| "POSIX clock_gettime";
+        "multiplexing_api" => |_view| "threads";
+        "atomicvar_api" => |_view| "rust-std";
+        "process_id" => |view| view.parts.pid;
+        "process_supervised" => |_view| "no";
+        "run_id" => |view| view.parts.run_id;
+        "tcp_port" => |view| view.parts.config.port;
+        "server_time_usec" => |view| view.parts.clock.wall_us();
+        "uptime_in_seconds" => |view| uptime_secs(view);
+        "uptime_in_days" => |view| uptime_secs(view) / 86_400;
+        "hz" => |view| view.parts.config.hz;
+        "configured_hz" => |view| view.parts.config.hz;
+        "lru_clock" => |view| view.parts.now.secs() & 0xff_ffff;
+        "executable" => |view| view.parts.executable;
+        "config_file" => |view| view.parts.config_file;
+        "io_threads_active" => |_view| 0;
+    }
+    "clients" {
+        "connected_clients" => |view| view.parts.clients.len();
+        "cluster_connections" => |_view| 0;
+        "maxclients" => |view| view.parts.config.maxclients;
+        "client_recent_max_input_buffer" => |view| largest_client(view, |session| session.pending_bytes());
+        "client_recent_max_output_buffer" => |view| largest_client(view, |session| session.output_bytes());
+        "blocked_clients" => |view| view.parts.waiters.len();
+        "tracking_clients" => |_view| 0;
+        "clients_in_timeout_table" => |view| view.parts.waiters.deadlines_len();
+    }
+    "memory" {
+        "used_memory" => |_view| alloc::used_bytes();
+        "used_memory_human" => |_view| human(alloc::used_bytes() as u64);
+        "used_memory_rss" => |view| view.process.resident_bytes;
+        "used_memory_rss_human" => |view| human(view.process.resident_bytes);
+        "used_memory_peak" => |view| peak(view);
+        "used_memory_peak_human" => |view| human(peak(view));
+        "used_memory_peak_perc" => |view| percent(alloc::used_bytes() as u64, peak(view));
+        "used_memory_overhead" => |view| overhead(view);
+        "used_memory_startup" => |view| view.parts.startup_bytes;
+        "used_memory_dataset" => |view| dataset(view);
+        "used_memory_dataset_perc" => |view| percent(dataset(view), since_startup(view));
+        "allocator_allocated" => |_view| alloc::used_bytes();
+        "allocator_active" => |view| view.process.resident_bytes;
+        "allocator_resident" => |view| view.process.resident_bytes;
+        "total_system_memory" => |view| view.process.total_memory_bytes;
+        "total_system_memory_human" => |view| human(view.process.total_memory_bytes);
+        "used_memory_lua" => |_view| 0;
+        "used_memory_lua_human" => |_view| human(0);
+        "used_memory_scripts" => |_view| 0;
+        "used_memory_scripts_human" => |_view| human(0);
+        "number_of_cached_scripts" => |_view| 0;
+        "number_of_functions" => |_view| 0;
+        "number_of_libraries" => |_view| 0;
+        "maxmemory" => |view| view.parts.config.maxmemory;
+        "maxmemory_human" => |view| human(view.parts.config.maxmemory);
+        "maxmemory_policy" => |view| text_of(view, "maxmemory-policy");
+        "allocator_frag_ratio" => |_view| "1.00";
+        "allocator_frag_bytes" => |_view| 0;
+        "allocator_rss_ratio" => |view| ratio(view.process.resident_bytes, alloc::used_bytes() as u64);
+        "allocator_rss_bytes" => |view| resident_beyond_used(view);
+        "rss_overhead_ratio" => |_view| "1.00";
+        "rss_overhead_bytes" => |_view| 0;
+        "mem_fragmentation_ratio" => |view| ratio(view.process.resident_bytes, alloc::used_bytes() as u64);
+        "mem_fragmentation_bytes" => |view| resident_beyond_used(view);
+        "mem_not_counted_for_evict" => |_view| 0;
+        "mem_replication_backlog" => |_view| 0;
+        "mem_total_replication_buffers" => |_view| 0;
+        "mem_clients_slaves" => |_view| 0;
+        "mem_clients_normal" => |view| view.parts.clients.iter().map(|session| session.heap_bytes()).sum::<usize>();
+        "mem_cluster_links" => |_view| 0;
+        "mem_aof_buffer" => |_view| 0;
+        "mem_allocator" => |_view| "mimalloc";
+        "active_defrag_running" => |_view| 0;
+        "lazyfree_pending_objects" => |_view| 0;
+        "lazyfreed_objects" => |view| view.parts.stats.lazyfreed_objects;
+    }
+    "persistence" {
+        "loading" => |view| u8::from(view.parts.loading);
+        "async_loading" => |_view| 0;
+        "current_cow_peak" => |_view| 0;
+        "current_cow_size" => |_view| 0;
+        "current_cow_size_age" => |_view| 0;
+        "current_fork_perc" => |_view| "0.00";
+        "current_save_keys_processed" => |_view| 0;
+        "current_save_keys_total" => |_view| 0;
+        "rdb_changes_since_last_save" => |view| view.parts.persistence.dirty;
+        "rdb_bgsave_in_progress" => |view| u8::from(view.parts.persistence.running.is_some());
+        "rdb_last_save_time" => |view| view.parts.persistence.last_save.secs();
+        "rdb_last_bgsave_status" => |view| if view.parts.persistence.last_failed { "err" } else { "ok" };
+        "rdb_last_bgsave_time_sec" => |view| view.parts.persistence.last_duration_secs.unwrap_or(-1);
+        "rdb_current_bgsave_time_sec" => |view| current_save_secs(view);
+        "rdb_saves" => |view| view.parts.persistence.saves;
+        "rdb_last_cow_size" => |_view| 0;
+        "rdb_last_load_keys_expired" => |view| view.parts.persistence.last_load_expired;
+        "rdb_last_load_keys_loaded" => |view| view.parts.persistence.last_load_keys;
+        "aof_enabled" => |_view| 0;
+        "aof_rewrite_in_progress" => |_view| 0;
+        "aof_rewrite_scheduled" => |_view| 0;
+        "aof_last_rewrite_time_sec" => |_view| -1;
+        "aof_current_rewrite_time_sec" => |_view| -1;
+        "aof_last_bgrewrite_status" => |_view| "ok";
+        "aof_rewrites" => |_view| 0;
+        "aof_rewrites_consecutive_failures" => |_view| 0;
+        "aof_last_write_status" => |_view| "ok";
+        "aof_last_cow_size" => |_view| 0;
+        "module_fork_in_progress" => |_view| 0;
+        "module_fork_last_cow_size" => |_view| 0;
+    }
+    "stats" {
+        "total_connections_received" => |view| view.parts.stats.connections;
+        "total_commands_processed" => |view| view.parts.stats.commands;
+        "instantaneous_ops_per_sec" => |view| view.parts.stats.rate.per_second();
+        "total_net_input_bytes" => |view| view.parts.stats.read_bytes + connected_bytes(view).0;
+        "total_net_output_bytes" => |view| view.parts.stats.written_bytes + connected_bytes(view).1;
+        "total_net_repl_input_bytes" => |_view| 0;
+        "total_net_repl_output_bytes" => |_view| 0;
+        "instantaneous_input_kbps" => |view| kilobytes(view.parts.stats.input_rate.per_second());
+        "instantaneous_output_kbps" => |view| kilobytes(view.parts.stats.output_rate.per_second());
+        "instantaneous_input_repl_kbps" => |_view| "0.00";
+        "instantaneous_output_repl_kbps" => |_view| "0.00";
+        "rejected_connections" => |view| view.parts.stats.rejected_connections;
+        "sync_full" => |_view| 0;
+        "sync_partial_ok" => |_view| 0;
+        "sync_partial_err" => |_view| 0;
+        "expired_keys" => |view| view.parts.stats.expired_keys;
+        "expired_stale_perc" => |_view| "0.00";
+        "expired_time_cap_reached_count" => |_view| 0;
+        "expire_cycle_cpu_milliseconds" => |view| view.parts.stats.expire_ns / 1_000_000;
+        "evicted_keys" => |view| view.parts.stats.evicted_keys;
+        "evicted_clients" => |_view| 0;
+        "total_eviction_exceeded_time" => |_view| 0;
+        "current_eviction_exceeded_time" => |_view| 0;
+        "keyspace_hits" => |view| view.keyspace.iter().map(|db| db.facts.hits).sum::<u64>();
+        "keyspace_misses" => |view| view.keyspace.iter().map(|db| db.facts.misses).sum::<u64>();
+        "pubsub_channels" => |_view| 0;
+        "pubsub_patterns" => |_view| 0;
+        "pubsubshard_channels" => |_view| 0;
+        "latest_fork_usec" => |_view| 0;
+        "total_forks" => |_view| 0;
+        "migrate_cached_sockets" => |_view| 0;
+        "slave_expires_tracked_keys" => |_view| 0;
+        "active_defrag_hits" => |_view| 0;
+        "active_defrag_misses" => |_view| 0;
+        "active_defrag_key_hits" => |_view| 0;
+        "active_defrag_key_misses" => |_view| 0;
+        "total_active_defrag_time" => |_view| 0;
+        "current_active_defrag_time" => |_view| 0;
+        "tracking_total_keys" => |_view| 0;
+        "tracking_total_items" => |_view| 0;
+        "tracking_total_prefixes" => |_view| 0;
+        "unexpected_error_replies" => |_view| 0;
+        "total_error_replies" => |view| view.parts.stats.errors;
+        "dump_payload_sanitizations" => |_view| 0;
+        "total_reads_processed" => |view| view.parts.stats.reads;
+        "total_writes_processed" => |view| view.parts.stats.writes;
+        "io_threaded_reads_processed" => |view| view.parts.stats.reads;
+        "io_threaded_writes_processed" => |_view| 0;
+        "reply_buffer_shrinks" => |_view| 0;
+        "reply_buffer_expands" => |_view| 0;
+    }
+    "replication" {
+        "role" => |_view| "master";
+        "connected_slaves" => |_view| 0;
+        "master_failover_state" => |_view| "no-failover";
+        "master_replid" => |view| view.parts.run_id;
+        "master_replid2" => |_view| "0".repeat(40);
+        "master_repl_offset" => |_view| 0;
+        "second_repl_offset" => |_view| -1;
+        "repl_backlog_active" => |_view| 0;
+        "repl_backlog_size" => |view| view.parts.config.repl_backlog_size;
+        "repl_backlog_first_byte_offset" => |_view| 0;
+        "repl_backlog_histlen" => |_view| 0;
+    }
+    "cpu" {
+        "used_cpu_sys" => |view| seconds(view.process.cpu_system_us);
+        "used_cpu_user" => |view| seconds(view.process.cpu_user_us);
+        "used_cpu_sys_children" => |_view| seconds(0);
+        "used_cpu_user_children" => |_view| seconds(0);
+        "used_cpu_sys_main_thread" => |view| seconds(view.process.cpu_system_us);
+        "used_cpu_user_main_thread" => |view| seconds(view.process.cpu_user_us);
+    }
+    "cluster" {
+        "cluster_enabled" => |_view| 0;
+    }
+};
+
+/// The headings INFO prints.
+fn title(section: &str) -> &str {
+    match section {
+        "server" => "Server",
+        "clients" => "Clients",
+        "memory" => "Memory",
+        "persistence" => "Persistence",
+        "stats" => "Stats",
+        "replication" => "Replication",
+        "cpu" => "CPU",
+        "module_list" => "Modules",
+        "commandstats" => "Commandstats",
+        "errorstats" => "Errorstats",
+        "latencystats" => "Latencystats",
+        "cluster" => "Cluster",
+        _ => "Keyspace",
+    }
+}
+
+/// Appends a section with its heading. Unknown sections have nothing to say.
+pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
+    if !ALL_SECTIONS.contains(&section) {
+        return;
+    }
+    if !out.is_empty() {
+        out.push_str("\r\n");
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(out, "# {}\r\n", title(section));
+    for field in FIELDS.iter().filter(|field| field.section == section) {
+        let _ = write!(out, "{}:{}\r\n", field.name, (field.value)(view));
+    }
+    match section {
+        "commandstats" => write_commands(view.parts, out),
+        "errorstats" => {
+            for (code, count) in &view.parts.stats.errors_by_code {
+                let _ = write!(out, "errorstat_{code}:count={count}\r\n");
+            }
+        }
+        "keyspace" => view.keyspace.iter().filter(|db| !db.is_empty()).for_each(|db| write_db(db, out)),
+        _ => {}
+    }
+}
+
+fn write_commands(parts: &Parts, out: &mut String) {
+    for (command, stat) in parts.commands.all().iter().zip(&parts.stats.by_command) {
+        if stat.calls == 0 && stat.rejected == 0 {
+            continue;
+        }
+        let us = stat.ns / 1000;
+        let per_call = if stat.calls == 0 { 0.0 } else { us as f64 / stat.calls as f64 };
+        let _ = write!(
+            out,
+            "cmdstat_{}:calls={},usec={us},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}\r\n",
+            command.spec.name, stat.calls, stat.rejected, stat.failed
+        );
+    }
+}
+
+fn write_db(db: &Db, out: &mut String) {
+    let _ = write!(
+        out,
+        "db{}:keys={},expires={},avg_ttl={}\r\n",
+        db.index().0,
+        db.len(),
+        db.deadlines_len(),
+        db.average_ttl_ms()
+    );
+}
+
+fn uptime_secs(view: &View<'_>) -> i64 {
+    view.parts.now.secs() - view.parts.started.secs()
+}
+
+fn largest_client(view: &View<'_>, bytes: impl Fn(&super::Session) -> usize) -> usize {
+    view.parts.clients.iter().map(bytes).max().unwrap_or(0)
+}
+
+fn peak(view: &View<'_>) -> u64 {
+    view.parts.stats.peak_bytes.max(alloc::used_bytes() as u64)
+}
+
+/// Memory that is not the data: tables, buffers, what the process began with.
+fn overhead(view: &View<'_>) -> u64 {
+    let clients: usize = view.parts.clients.iter().map(super::Session::heap_bytes).sum();
+    view.parts.startup_bytes + clients as u64
+}
+
+fn dataset(view: &View<'_>) -> u64 {
+    (alloc::used_bytes() as u64).saturating_sub(overhead(view))
+}
+
+fn since_startup(view: &View<'_>) -> u64 {
+    (alloc::used_bytes() as u64).saturating_sub(view.parts.startup_bytes)
+}
+
+fn resident_beyond_used(view: &View<'_>) -> i64 {
+    let resident = i64::try_from(view.process.resident_bytes).unwrap_or(i64::MAX);
+    resident - i64::try_from(alloc::used_bytes()).unwrap_or(i64::MAX)
+}
+
+fn current_save_secs(view: &View<'_>) -> i64 {
+    let persistence = &view.parts.persistence;
+    if persistence.running.is_some() { view.parts.now.secs() - persistence.started.secs() } else { -1 }
+}
+
+/// Bytes read from and written to the clients that are connected.
+fn connected_bytes(view: &View<'_>) -> (u64, u64) {
+    view.parts.clients.traffic()
+}
+
+fn text_of(view: &View<'_>, parameter: &str) -> String {
+    String::from_utf8_lossy(&view.parts.config.get(parameter).unwrap_or_default()).into_owned()
+}
+
+fn seconds(us: u64) -> String {
+    format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
+}
+
+fn kilobytes(bytes: u64) -> String {
+    format!("{:.2}", bytes as f64 / 1024.0)
+}
+
+fn ratio(a: u64, b: u64) -> String {
+    format!("{:.2}", if b == 0 { 0.0 } else { a as f64 / b as f64 })
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.2}%", if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 })
+}
+
+/// Bytes for people: `1.09M`.
+#[must_use]
+pub fn human(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let mut value = bytes as f64;
+    let mut unit = ' ';
+    for next in ['K', 'M', 'G', 'T', 'P'] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.2}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_for_people() {
+        let rows =
+            [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1_138_480, "1.09M"), (25_276_502_016, "23.54G")];
+        rows.iter().for_each(|&(bytes, text)| assert_eq!(human(bytes), text));
+    }
+
+    #[test]
+    fn every_field_is_of_a_known_section_and_named_once() {
+        for (index, field) in FIELDS.iter().enumerate() {
+            assert!(ALL_SECTIONS.contains(&field.section), "{}", field.name);
+            assert!(FIELDS[..index].iter().all(|other| other.name != field.name), "{}", field.name);
+        }
+    }
+}
