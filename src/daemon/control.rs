@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::cli::{EXIT_NOT_RUNNING, Place};
 use super::detach::{Child, Detached, Outcome, detach};
 use super::launch::{Launch, LaunchError, find_pid_file};
-use super::pid_file::Running;
+use super::pid_file::{PidFileError, Running};
 use super::probe::Address;
 use super::run::{self, Front, Run};
 use super::sys::{self, ProcessHandle};
@@ -98,12 +98,17 @@ fn try_stop(args: &[OsString]) -> Done {
 
 fn try_status(args: &[OsString]) -> Done {
     let pid_file = find_pid_file(args).map_err(|error| Failure(error.to_string()))?;
-    match Running::find(&pid_file)? {
-        Some(running) => {
+    match Running::find(&pid_file) {
+        Err(unseen @ PidFileError::HeldUnseen { .. }) => {
+            println!("pyredis is running: {unseen}");
+            Ok(0)
+        }
+        Err(error) => Err(error.into()),
+        Ok(Some(running)) => {
             println!("pyredis is running with PID {} (PID file {})", running.pid, pid_file.display());
             Ok(0)
         }
-        None => {
+        Ok(None) => {
             println!("pyredis is not running (no server holds the PID file {})", pid_file.display());
             Ok(EXIT_NOT_RUNNING)
         }

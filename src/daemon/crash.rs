@@ -1,9 +1,8 @@
-//! The report a process leaves in its log when it is told to die by SIGABRT, and panics of odd threads.
+//! The report a process leaves in its log when a signal ends it as a crash, and panics of odd threads.
 //!
 //! Panics of the owner thread and of the workers are the engine's business ([`crate::engine`]); here
-//! are the threads of the roof itself, and the signal. SIGSEGV is left to Rust's runtime, which tells a
-//! stack overflow from the rest; a report from inside the handler of a real fault could not be made
-//! safely.
+//! are the threads of the roof itself, and the signals. The report is written by an ordinary thread,
+//! never inside a signal handler, where next to nothing may safely be done.
 
 use std::backtrace::Backtrace;
 

@@ -6,6 +6,7 @@
 //! is needed: a start that loads for ten minutes is a start that takes ten minutes.
 
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
+use std::os::fd::AsFd;
 use std::process::ExitStatus;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -65,6 +66,7 @@ pub fn detach() -> io::Result<Detached> {
             drop(reader);
             sys::new_session()?;
             sys::close_standard_streams()?;
+            sys::close_inherited(writer.as_fd());
             Ok(Detached::Server(Report(writer)))
         }
     }

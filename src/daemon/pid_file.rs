@@ -47,7 +47,7 @@ pub enum PidFileError {
         pid: u32,
     },
     /// Someone holds the lock, but `/proc` does not show who: another user or container.
-    #[error("the PID file {} is locked by a process that can't be seen from here", path.display())]
+    #[error("the PID file {} is locked by a process that can't be seen from here (another user's?)", path.display())]
     HeldUnseen {
         /// The PID file.
         path: PathBuf,

@@ -181,7 +181,16 @@ impl Starting {
         Ok(Self { launch, logger, pid_file, phase: SharedPhase::default() })
     }
 
-    fn start(mut self) -> Result<Serving, Fatal> {
+    fn start(self) -> Result<Serving, Fatal> {
+        let pid_file = Arc::clone(&self.pid_file);
+        let result = self.bind_and_load();
+        if result.is_err() {
+            remove(&pid_file);
+        }
+        result
+    }
+
+    fn bind_and_load(mut self) -> Result<Serving, Fatal> {
         self.fit_limits()?;
         let listeners = listen::bind(&self.launch.config).map_err(Fatal::Line)?;
         announce(&self.launch.config);
@@ -246,6 +255,7 @@ impl Starting {
                 crash::report(signal);
                 remove(&pid_file);
                 let _ = signal_hook::low_level::emulate_default_handler(signal);
+                std::process::abort();
             }
         };
         signals::watch(self.phase.clone(), act)
@@ -393,7 +403,6 @@ fn take_pid_file(launch: &Launch, must_lock: bool) -> Result<Option<PidFile>, Fa
 fn remove(pid_file: &SharedPidFile) {
     let mut held = pid_file.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(pid_file) = held.take() {
-        log::info!("Removing the pid file.");
         pid_file.remove_before_exit();
     }
 }

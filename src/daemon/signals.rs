@@ -2,19 +2,21 @@
 //!
 //! SIGTERM and SIGINT ask the server to stop in order; a SIGINT while it stops ends the process at
 //! once with code 1, and either of them while data is loading ends it at once with code 0: nothing
-//! has changed yet. SIGHUP reopens the log file. SIGABRT writes a crash report first. SIGPIPE is
+//! has changed yet. SIGHUP reopens the log file. SIGABRT, SIGSEGV and SIGBUS have a crash report
+//! written first, as far as the process lives long enough: one that is sent does, a real fault may not. SIGPIPE is
 //! ignored by Rust's runtime before `main`. The texts are Redis's; what is asked of the engine, the
 //! engine's server logs.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGABRT, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGBUS, SIGHUP, SIGINT, SIGSEGV, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::log::SIGNAL;
+use super::sys;
 
 /// How far the server's life has come, as far as signals mean different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +82,10 @@ pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
 }
 
 /// Starts the thread. `act` carries out what [`decide`] says, in that thread.
-pub fn watch(phase: SharedPhase, act: impl Fn(Action) + Send + 'static) -> io::Result<()> {
+pub fn watch(phase: SharedPhase, act: impl Fn(Action) + Send + Sync + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGABRT])?;
+    let act = Arc::new(act);
+    watch_faults(Arc::clone(&act))?;
     thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {
             let (action, text) = decide(signal, phase.get());
@@ -92,6 +96,21 @@ pub fn watch(phase: SharedPhase, act: impl Fn(Action) + Send + 'static) -> io::R
                 log::warn!(target: SIGNAL, "{text}");
             }
             act(action);
+        }
+    })?;
+    Ok(())
+}
+
+/// A thread that waits for a fault signal in a read, so that nothing has to be done in the handler.
+fn watch_faults(act: Arc<impl Fn(Action) + Send + Sync + 'static>) -> io::Result<()> {
+    let (mut told, note) = io::pipe()?;
+    for signal in [SIGSEGV, SIGBUS] {
+        sys::note_fault(u8::try_from(signal).map_err(io::Error::other)?, note.try_clone()?)?;
+    }
+    thread::Builder::new().name("faults".into()).spawn(move || {
+        let mut signal = [0];
+        if told.read_exact(&mut signal).is_ok() {
+            act(Action::Crash(signal[0].into()));
         }
     })?;
     Ok(())

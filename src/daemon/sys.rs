@@ -5,9 +5,9 @@
 #![allow(unsafe_code)]
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, PipeWriter, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::thread;
@@ -60,6 +60,21 @@ pub(crate) fn close_standard_streams() -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor above the standard streams but one. Descriptors without the close-on-exec
+/// flag come from whoever started us (the lock file of a script, say) and must not live on in a daemon.
+///
+/// To be called right after [`fork`], when nothing in this process owns a descriptor but `kept`.
+pub(crate) fn close_inherited(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd().cast_unsigned();
+    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY: takes integers. By the rule above no owner of a closed descriptor is left. Kernels
+            // before 5.9 refuse, and the descriptors stay: untidy, not unsafe.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
+}
+
 /// Waits for a child of this process and says how it ended.
 pub(crate) fn wait_for_child(pid: u32) -> io::Result<ExitStatus> {
     let mut status = 0;
@@ -73,6 +88,20 @@ pub(crate) fn wait_for_child(pid: u32) -> io::Result<ExitStatus> {
             return Err(error);
         }
     }
+}
+
+/// Has the number of a fault signal written to `note`, as one byte, after whatever handler was there before.
+///
+/// Rust's own handler was: it aborts on a stack overflow, and for any other fault restores the default
+/// action, so that a real fault still ends the process where it happens.
+pub(crate) fn note_fault(signal: u8, note: PipeWriter) -> io::Result<()> {
+    let action = move || {
+        // A full pipe or an interrupted write: somebody has been told already, or never will be.
+        let _ = (&note).write(&[signal]);
+    };
+    // SAFETY: the action may run in the middle of anything, so it does what is allowed there: one
+    // write(2). Returning from it is right, see above.
+    unsafe { signal_hook_registry::register_signal_unchecked(signal.into(), action) }.map(drop)
 }
 
 /// A process held by a descriptor, so that a signal cannot reach another one that got its number.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -387,14 +388,18 @@ fn sighup_reopens_the_log_file() {
 }
 
 #[test]
-fn sigabrt_leaves_a_report() {
-    let mut server = Server::start(&[]);
-    signal(server.pid(), "ABRT");
-    assert_eq!(server.wait().code(), None, "it must die of the signal");
-    let log = server.log.join("\n");
-    for expected in
-        ["=== REDIS BUG REPORT START", "crashed by signal: 6", "STACK TRACE", "=== REDIS BUG REPORT END"]
-    {
+fn crash_signals_leave_a_report() {
+    for (name, number) in [("ABRT", 6), ("SEGV", 11), ("BUS", 7)] {
+        let mut server = Server::start(&[]);
+        signal(server.pid(), name);
+        assert_eq!(server.wait().signal(), Some(number), "it must die of the signal");
+        expect_report(&server.log.join("\n"), number);
+    }
+}
+
+fn expect_report(log: &str, signal: i32) {
+    let crashed = format!("crashed by signal: {signal}");
+    for expected in ["=== REDIS BUG REPORT START", &crashed, "STACK TRACE", "=== REDIS BUG REPORT END"] {
         assert!(log.contains(expected), "no {expected:?} in\n{log}");
     }
 }
