@@ -1,0 +1,3 @@
+//! The group *server*: one file for each thing that is administered.
+
+pub mod keyspace;
