@@ -379,19 +379,22 @@ impl Db {
         self.peek(key).map(|view| view.deadline)
     }
 
-    /// A key chosen at random, never an expired one unless only such are left after many tries.
+    /// A key chosen at random. Expired ones met on the way are removed; on a replica, where they
+    /// stay, one is given only when many tries found no other.
     pub fn random_key(&mut self) -> Option<Vec<u8>> {
         /// Redis gives up avoiding expired keys after as many tries when it may not delete them.
         const MAX_TRIES: usize = 100;
-        for attempt in 0..=MAX_TRIES {
+        let mut tries = 0;
+        // Bounded: every try finds a living key, removes one, or counts.
+        loop {
             let random = &mut self.random;
             let key = self.dict.random(&mut |bound| random.below(bound))?.key.to_vec();
             let hash = self.dict.hash(&key);
-            if self.alive(hash, &key) || (self.keeps_expired && attempt == MAX_TRIES) {
+            tries += usize::from(self.keeps_expired);
+            if self.alive(hash, &key) || tries > MAX_TRIES {
                 return Some(key);
             }
         }
-        None
     }
 
     /// Visits about `count` keys from `cursor` on and returns the next cursor, 0 at the end.
@@ -531,6 +534,11 @@ impl Db {
         let entry = self.dict.get_hashed(hash, key)?;
         let deadline = entry.deadline.map(UnixMillis);
         Some(Stored { payload: entry.payload.to_vec(), object: entry.object.cloned(), deadline })
+    }
+
+    /// Makes `stored` as if it had just been written: a copy has no history of accesses.
+    pub fn refresh_access(&self, stored: &mut Stored) {
+        stored.payload[1..HEADER].copy_from_slice(&self.access.fresh().to_le_bytes()[..3]);
     }
 
     /// Puts what [`Db::take`] gave under `key`, whatever it held.

@@ -5,10 +5,15 @@ use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex, Keyspace};
 use crate::resp::OwnedArgv;
 
-/// Keeps the books for one changed key of the current database.
+/// Keeps the books for one changed key of `db`.
 pub(super) fn key_changed(db: &mut Db, server: &mut Parts, class: NotifyClasses, event: &str, key: &[u8]) {
-    settle(db, server);
     server.persistence.dirty += 1;
+    key_touched(db, server, class, event, key);
+}
+
+/// The same for a key whose change is counted already.
+pub(super) fn key_touched(db: &mut Db, server: &mut Parts, class: NotifyClasses, event: &str, key: &[u8]) {
+    settle(db, server);
     server.waiters.signal(db.index(), key);
     notify(server, db.index(), class, event, key);
 }

@@ -30,9 +30,14 @@ impl Server {
         }
     }
 
-    /// Ends a turn: what is to be freed leaves for another thread.
+    /// Ends a turn: a scheduled save begins, what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
         self.continue_shutdown();
+        let persistence = &mut self.parts.persistence;
+        if persistence.scheduled && persistence.running.is_none() && !persistence.shutting_down {
+            persistence.scheduled = false;
+            self.save(SaveReason::Background);
+        }
         let garbage = self.keyspace.take_garbage();
         if !garbage.is_empty() {
             self.parts.stats.lazyfreed_objects += garbage.iter().map(Garbage::objects).sum::<u64>();

@@ -15,7 +15,7 @@ use super::task::SaveReason;
 use super::{changed, cron, loading};
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
-use crate::keyspace::Keyspace;
+use crate::keyspace::{DbIndex, Keyspace};
 use crate::resp::{Argv, OwnedArgv, Reply};
 
 /// Where a command comes from.
@@ -74,6 +74,29 @@ impl Ctx<'_> {
             self.server.persistence.dirty += count - 1;
             self.changed(class, event, key);
         }
+    }
+
+    /// As [`Ctx::changed`], for a key of another database.
+    pub fn changed_in(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
+        let Some(db) = self.db.db(db) else { return };
+        self.changes += 1;
+        changed::key_changed(db, self.server, class, event, key);
+    }
+
+    /// Says that a second key, of any database, took part in a change that is counted already:
+    /// the new name of RENAME.
+    pub fn also_changed(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
+        let Some(db) = self.db.db(db) else { return };
+        changed::key_touched(db, self.server, class, event, key);
+    }
+
+    /// Says that a whole database changed, which counts as `count` changes: it was emptied or
+    /// exchanged. Whoever waits for one of its keys looks again.
+    pub fn changed_db(&mut self, db: DbIndex, count: u64) {
+        changed::settle_all(self.db, self.server);
+        self.changes += count;
+        self.server.persistence.dirty += count;
+        self.server.waiters.signal_all(db);
     }
 
     /// As [`Ctx::changed`], for a command that took elements out of a collection: an emptied key

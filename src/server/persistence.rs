@@ -16,6 +16,8 @@ pub struct Persistence {
     pub dirty_at_save: u64,
     /// Why a save runs, if one does.
     pub running: Option<SaveReason>,
+    /// A background save is to begin at the end of the turn, or as soon as the running save ends.
+    pub scheduled: bool,
     /// When the running save began.
     pub started: UnixMillis,
     /// When the last successful save ended.

@@ -99,10 +99,7 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let index = args.int()?;
-    if i32::try_from(index).is_err() {
-        return Err(CommandError::NotInteger);
-    }
+    let index = super::int_of_32_bits(&mut args)?;
     ctx.session.db = super::db_index(ctx, index)?;
     ctx.reply.ok();
     Ok(())

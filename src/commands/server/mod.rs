@@ -4,3 +4,4 @@ pub mod admin;
 pub mod command;
 pub mod config;
 pub mod info;
+pub mod keyspace;

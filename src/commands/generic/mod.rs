@@ -1,0 +1,227 @@
+//! The group *generic*: what can be done with a key whatever it holds.
+//!
+//! The table is here; the handlers are in [`keys`] (removing, naming, copying) and [`expire`] (times to live).
+
+mod expire;
+mod keys;
+
+use crate::server::Command;
+use crate::spec::*;
+
+/// The commands of the group.
+pub const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("copy", Group::Generic, -3, "source destination [DB destination-db] [REPLACE]")
+            .flags(&[WRITE, DENYOOM])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO, ACCESS]), KeySpec::one(2, &[OW, UPDATE])])
+            .since("6.2.0")
+            .complexity("O(N), N: elements of the value; O(1) for strings.")
+            .summary("Copies a value to another key."),
+        keys::copy,
+    ),
+    Command::new(
+        Spec::new("del", Group::Generic, -2, "key [key ...]")
+            .flags(&[WRITE])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::range(1, -1, 1, &[RM, DELETE])])
+            .since("1.0.0")
+            .complexity("O(N), N: keys; for each that is not a string O(M), M: its elements.")
+            .summary("Deletes keys.")
+            .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+        keys::del,
+    ),
+    Command::new(
+        Spec::new("exists", Group::Generic, -2, "key [key ...]")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::range(1, -1, 1, &[RO])])
+            .since("1.0.0")
+            .complexity("O(N), N: keys.")
+            .summary("Counts which of the keys exist.")
+            .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
+            .history(&[("3.0.3", "Takes several keys.")]),
+        keys::exists,
+    ),
+    Command::new(
+        Spec::new("expire", Group::Generic, -3, "key seconds [NX | XX | GT | LT]@condition^7.0.0")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+            .since("1.0.0")
+            .summary("Sets how many seconds a key still lives.")
+            .history(&[("7.0.0", "`NX`, `XX`, `GT`, `LT`.")]),
+        expire::expire,
+    ),
+    Command::new(
+        Spec::new(
+            "expireat",
+            Group::Generic,
+            -3,
+            "key unix-time-seconds [NX | XX | GT | LT]@condition^7.0.0",
+        )
+        .flags(&[WRITE, FAST])
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+        .since("1.2.0")
+        .summary("Sets the second at which a key dies.")
+        .history(&[("7.0.0", "`NX`, `XX`, `GT`, `LT`.")]),
+        expire::expireat,
+    ),
+    Command::new(
+        Spec::new("expiretime", Group::Generic, 2, "key")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO, ACCESS])])
+            .since("7.0.0")
+            .summary("Tells the second at which a key dies."),
+        expire::expiretime,
+    ),
+    Command::new(
+        Spec::new("keys", Group::Generic, 2, "pattern")
+            .flags(&[READONLY])
+            .categories(&[Category::Keyspace, Category::Dangerous])
+            .since("1.0.0")
+            .complexity("O(N), N: keys in the database.")
+            .summary("Lists the keys that match a pattern.")
+            .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
+        keys::keys,
+    ),
+    Command::new(
+        Spec::new("move", Group::Generic, 3, "key db:integer")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RW, ACCESS, UPDATE])])
+            .since("1.0.0")
+            .summary("Moves a key to another database."),
+        keys::move_,
+    ),
+    Command::new(
+        Spec::new("persist", Group::Generic, 2, "key")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+            .since("2.2.0")
+            .summary("Removes the time to live of a key."),
+        expire::persist,
+    ),
+    Command::new(
+        Spec::new("pexpire", Group::Generic, -3, "key milliseconds [NX | XX | GT | LT]@condition^7.0.0")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+            .since("2.6.0")
+            .summary("Sets how many milliseconds a key still lives.")
+            .history(&[("7.0.0", "`NX`, `XX`, `GT`, `LT`.")]),
+        expire::pexpire,
+    ),
+    Command::new(
+        Spec::new(
+            "pexpireat",
+            Group::Generic,
+            -3,
+            "key unix-time-milliseconds [NX | XX | GT | LT]@condition^7.0.0",
+        )
+        .flags(&[WRITE, FAST])
+        .categories(&[Category::Keyspace])
+        .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+        .since("2.6.0")
+        .summary("Sets the millisecond at which a key dies.")
+        .history(&[("7.0.0", "`NX`, `XX`, `GT`, `LT`.")]),
+        expire::pexpireat,
+    ),
+    Command::new(
+        Spec::new("pexpiretime", Group::Generic, 2, "key")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO, ACCESS])])
+            .since("7.0.0")
+            .summary("Tells the millisecond at which a key dies."),
+        expire::pexpiretime,
+    ),
+    Command::new(
+        Spec::new("pttl", Group::Generic, 2, "key")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO, ACCESS])])
+            .since("2.6.0")
+            .summary("Tells how many milliseconds a key still lives.")
+            .tips(&["nondeterministic_output"])
+            .history(&[("2.8.0", "-2 for a missing key.")]),
+        expire::pttl,
+    ),
+    Command::new(
+        Spec::new("randomkey", Group::Generic, 1, "")
+            .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS])
+            .categories(&[Category::Keyspace])
+            .since("1.0.0")
+            .summary("Picks a key at random.")
+            .tips(&["request_policy:all_shards", "nondeterministic_output"]),
+        keys::randomkey,
+    ),
+    Command::new(
+        Spec::new("rename", Group::Generic, 3, "key newkey")
+            .flags(&[WRITE])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[OW, UPDATE])])
+            .since("1.0.0")
+            .complexity("O(1), plus freeing the value that is replaced.")
+            .summary("Renames a key, over any key of the new name."),
+        keys::rename,
+    ),
+    Command::new(
+        Spec::new("renamenx", Group::Generic, 3, "key newkey")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[OW, INSERT])])
+            .since("1.0.0")
+            .summary("Renames a key if the new name is free.")
+            .history(&[("3.2.0", "Equal names are no error.")]),
+        keys::renamenx,
+    ),
+    Command::new(
+        Spec::new("touch", Group::Generic, -2, "key [key ...]")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::range(1, -1, 1, &[RO])])
+            .since("3.2.1")
+            .complexity("O(N), N: keys.")
+            .summary("Marks keys as used and counts those that exist.")
+            .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+        keys::touch,
+    ),
+    Command::new(
+        Spec::new("ttl", Group::Generic, 2, "key")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO, ACCESS])])
+            .since("1.0.0")
+            .summary("Tells how many seconds a key still lives.")
+            .tips(&["nondeterministic_output"])
+            .history(&[("2.8.0", "-2 for a missing key.")]),
+        expire::ttl,
+    ),
+    Command::new(
+        Spec::new("type", Group::Generic, 2, "key")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO])])
+            .since("1.0.0")
+            .summary("Tells the type of a value."),
+        keys::type_,
+    ),
+    Command::new(
+        Spec::new("unlink", Group::Generic, -2, "key [key ...]")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::range(1, -1, 1, &[RM, DELETE])])
+            .since("4.0.0")
+            .complexity(
+                "O(1) for each key; freeing is O(N), N: allocations of the value, on another \
+                thread.",
+            )
+            .summary("Deletes keys and frees their values in the background.")
+            .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
+        keys::unlink,
+    ),
+];

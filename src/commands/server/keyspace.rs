@@ -1,0 +1,201 @@
+//! Whole databases: counting, emptying, exchanging them.
+
+use crate::base::number::parse_i64;
+use crate::commands::db_index;
+use crate::keyspace::DbIndex;
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
+use crate::spec::*;
+
+/// The commands of this file.
+pub const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("dbsize", Group::Server, 1, "")
+            .flags(&[READONLY, FAST])
+            .categories(&[Category::Keyspace])
+            .since("1.0.0")
+            .summary("Counts the keys of the selected database.")
+            .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
+        dbsize,
+    ),
+    Command::new(
+        Spec::new("flush", Group::Server, -1, "[ASYNC | SYNC]@async")
+            .flags(&[WRITE])
+            .categories(&[Category::Keyspace, Category::Dangerous])
+            .since("1.0.0")
+            .complexity("O(N), N: keys in all databases.")
+            .summary("Deletes all keys of all databases: the first PyRedis's name of FLUSHALL."),
+        flush,
+    ),
+    Command::new(
+        Spec::new("flushall", Group::Server, -1, "[ASYNC^4.0.0 | SYNC^6.2.0]@async")
+            .flags(&[WRITE])
+            .categories(&[Category::Keyspace, Category::Dangerous])
+            .since("1.0.0")
+            .complexity("O(N), N: keys in all databases.")
+            .summary("Deletes all keys of all databases.")
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+            .history(&[("4.0.0", "`ASYNC`."), ("6.2.0", "`SYNC`.")]),
+        flushall,
+    ),
+    Command::new(
+        Spec::new("flushdb", Group::Server, -1, "[ASYNC^4.0.0 | SYNC^6.2.0]@async")
+            .flags(&[WRITE])
+            .categories(&[Category::Keyspace, Category::Dangerous])
+            .since("1.0.0")
+            .complexity("O(N), N: keys in the database.")
+            .summary("Deletes all keys of the selected database.")
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+            .history(&[("4.0.0", "`ASYNC`."), ("6.2.0", "`SYNC`.")]),
+        flushdb,
+    ),
+    Command::new(
+        Spec::new("swapdb", Group::Server, 3, "index1:integer index2:integer")
+            .flags(&[WRITE, FAST])
+            .categories(&[Category::Keyspace, Category::Dangerous])
+            .since("4.0.0")
+            .complexity("O(N), N: clients that watch or wait for keys of either.")
+            .summary("Swaps two databases."),
+        swapdb,
+    ),
+];
+
+fn dbsize(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    let keys = ctx.db.len();
+    ctx.reply.count(keys);
+    Ok(())
+}
+
+fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    check_flush_option(args)?;
+    let db = ctx.db.index();
+    empty(ctx, args.argv().at(0), args, [db])
+}
+
+fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    empty_all(ctx, args.argv().at(0), args)
+}
+
+/// Propagated as FLUSHALL, for a Redis that reads it does not know this name.
+fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    empty_all(ctx, b"FLUSHALL", args)
+}
+
+fn empty_all(ctx: &mut Ctx<'_>, verb: &[u8], args: Args<'_>) -> CommandResult {
+    check_flush_option(args)?;
+    let dbs: Vec<DbIndex> = ctx.db.iter().map(|db| db.index()).collect();
+    empty(ctx, verb, args, dbs)?;
+    // Redis: the file on disk must not bring back what was deleted.
+    ctx.server.persistence.scheduled |= !ctx.server.config.save.is_empty();
+    Ok(())
+}
+
+/// SYNC and ASYNC are the same here: what is emptied is freed on another thread in any case.
+fn check_flush_option(mut args: Args<'_>) -> CommandResult {
+    if !args.is_done() && !args.keyword("SYNC") && !args.keyword("ASYNC") {
+        return Err(CommandError::Syntax);
+    }
+    args.finish()
+}
+
+fn empty(
+    ctx: &mut Ctx<'_>,
+    verb: &[u8],
+    args: Args<'_>,
+    dbs: impl IntoIterator<Item = DbIndex>,
+) -> CommandResult {
+    // Redis: an empty database is flushed on replicas too; they may hold more than they should.
+    ctx.propagate_instead(std::iter::once(verb).chain(args.rest()));
+    for index in dbs {
+        let removed = ctx.db.db(index).map_or(0, |db| db.flush());
+        ctx.changed_db(index, removed as u64);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn swapdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let one = number(args.key(), "ERR invalid first DB index")?;
+    let two = number(args.key(), "ERR invalid second DB index")?;
+    let (one, two) = (db_index(ctx, one)?, db_index(ctx, two)?);
+    ctx.db.swap(one, two);
+    ctx.changed_db(one, 1);
+    ctx.changed_db(two, 0);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn number(text: &[u8], error: &'static str) -> Result<i64, CommandError> {
+    let number = parse_i64(text).and_then(|number| i32::try_from(number).ok());
+    number.map(i64::from).ok_or(CommandError::fixed(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+    use crate::server::{SaveReason, Task};
+
+    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
+        for (line, answer) in rows {
+            assert_eq!(server.run(line), *answer, "{line}");
+        }
+    }
+
+    #[test]
+    fn flushing_empties_one_database_or_all_and_is_propagated_in_any_case() {
+        let mut server = TestServer::with(|config| config.save.clear());
+        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("SELECT 3", "OK"), ("SETNX b 1", "(integer) 1")]);
+        server.effects();
+        check(
+            &mut server,
+            &[
+                ("FLUSHDB", "OK"),
+                ("DBSIZE", "(integer) 0"),
+                ("SELECT 0", "OK"),
+                ("DBSIZE", "(integer) 1"),
+                ("FLUSHDB nosuchoption", "(error) ERR syntax error"),
+                ("FLUSHALL SYNC ASYNC", "(error) ERR syntax error"),
+                ("FLUSHALL async", "OK"),
+                ("DBSIZE", "(integer) 0"),
+                ("FLUSHALL SYNC", "OK"),
+                ("FLUSH", "OK"),
+            ],
+        );
+        assert_eq!(server.effects(), "FLUSHDB | SELECT 0 | FLUSHALL async | FLUSHALL SYNC | FLUSHALL");
+        assert_eq!(server.server.parts.persistence.dirty, 4, "two keys made, two removed");
+        assert!(!server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_))));
+    }
+
+    #[test]
+    fn flushall_saves_when_there_are_save_points() {
+        let mut server = TestServer::new();
+        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("FLUSHALL", "OK")]);
+        let tasks = server.server.take_tasks();
+        let Some(Task::Save(job)) = tasks.iter().find(|task| matches!(task, Task::Save(_))) else {
+            panic!("{tasks:?}")
+        };
+        assert!(job.snapshot.is_empty() && job.reason == SaveReason::Background);
+    }
+
+    #[test]
+    fn swapdb_exchanges_two_databases_for_everybody() {
+        let mut server = TestServer::new();
+        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("EXPIRE a 100", "(integer) 1")]);
+        server.effects();
+        check(
+            &mut server,
+            &[
+                ("SWAPDB 0 9", "OK"),
+                ("DBSIZE", "(integer) 0"),
+                ("SELECT 9", "OK"),
+                ("TTL a", "(integer) 100"),
+                ("SWAPDB 9 9", "OK"),
+                ("DBSIZE", "(integer) 1"),
+                ("SWAPDB x 0", "(error) ERR invalid first DB index"),
+                ("SWAPDB 0 99999999999", "(error) ERR invalid second DB index"),
+                ("SWAPDB 0 16", "(error) ERR DB index is out of range"),
+                ("SWAPDB -1 0", "(error) ERR DB index is out of range"),
+            ],
+        );
+        assert_eq!(server.effects(), "SWAPDB 0 9 | SELECT 9 | SWAPDB 9 9");
+    }
+}
