@@ -44,7 +44,7 @@ def one_zset(count):
 def small_hashes(count):
     for i in range(count // 10):
         fields = (word for j in range(10) for word in (b"field:%02d" % j, value16(10 * i + j)))
-        yield encode("HSET", key16(i), *fields)
+        yield encode("HSET", b"h:%06d" % i, *fields)
 
 
 def one_list(count):
