@@ -74,7 +74,7 @@ binary_under_test() {
     binary=$(cd "$root" && realpath "${CARGO_TARGET_DIR:-target}")/release/pyredis
   fi
   [[ -f $binary && -x $binary ]] || die "not an executable file: $binary"
-  realpath "$binary"
+  realpath --no-symlinks "$binary"
 }
 
 # Dies unless the reference on this machine is the Redis we compare with.
