@@ -21,6 +21,7 @@ const GROUPS: &[&[Command]] = &[
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,
+    server::debug::COMMANDS,
     server::info::COMMANDS,
     server::keyspace::COMMANDS,
     string::COMMANDS,

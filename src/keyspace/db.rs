@@ -186,6 +186,17 @@ impl<'a> KeyView<'a> {
         coding_of(self.header[0])
     }
 
+    /// How the value is stored, as OBJECT ENCODING names it.
+    #[must_use]
+    pub fn encoding(&self) -> &'static str {
+        match (self.value, self.string_coding()) {
+            (ValueRef::Object(value), _) => value.encoding(),
+            (ValueRef::String(_), StringCoding::Int) => "int",
+            (ValueRef::String(_), StringCoding::Embstr) => "embstr",
+            (ValueRef::String(_), StringCoding::Raw) => "raw",
+        }
+    }
+
     /// The access history: 24 bits as Redis keeps them, see [`super::access`].
     #[must_use]
     pub fn access(&self) -> u32 {

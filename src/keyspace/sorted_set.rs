@@ -16,4 +16,10 @@ impl SortedSet {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// How it is stored, as OBJECT ENCODING names it.
+    #[must_use]
+    pub fn encoding(&self) -> &'static str {
+        "listpack"
+    }
 }

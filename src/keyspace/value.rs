@@ -101,6 +101,18 @@ impl Value {
         }
     }
 
+    /// How it is stored, as OBJECT ENCODING names it.
+    #[must_use]
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Value::String(_) => "raw",
+            Value::List(list) => list.encoding(),
+            Value::Set(set) => set.encoding(),
+            Value::SortedSet(set) => set.encoding(),
+            Value::Hash(hash) => hash.encoding(),
+        }
+    }
+
     /// Whether nothing is in it. Collections in the keyspace never are.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -19,7 +19,7 @@ mod writer;
 
 pub use error::RdbError;
 pub use reader::{Item, LoadSummary, load};
-pub use writer::{SaveOptions, SaveSummary, save};
+pub use writer::{SaveOptions, SaveSummary, save, serialized_len};
 
 /// The version written.
 pub const VERSION: u32 = 10;

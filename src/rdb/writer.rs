@@ -3,7 +3,7 @@
 use super::{RdbError, VERSION, opcode, values};
 use crate::base::crc64::Crc64;
 use crate::base::{lzf, number};
-use crate::keyspace::{DbSnapshot, KeyView};
+use crate::keyspace::{DbSnapshot, KeyView, ValueRef};
 use std::io::Write;
 
 /// Shorter strings are not worth compressing.
@@ -77,6 +77,17 @@ pub fn save(
     writer.raw(&sum.to_le_bytes())?;
     writer.out.flush()?;
     Ok(SaveSummary { keys, bytes: writer.bytes })
+}
+
+/// How many bytes a value takes in a snapshot, its type byte left out.
+#[must_use]
+pub fn serialized_len(value: ValueRef<'_>) -> u64 {
+    let options = SaveOptions { checksum: false, ..SaveOptions::default() };
+    let mut writer = Writer { out: std::io::sink(), crc: Crc64::new(), bytes: 0, options: &options };
+    match values::write(&mut writer, value) {
+        Ok(()) => writer.bytes,
+        Err(_) => unreachable!("a sink takes everything"),
+    }
 }
 
 /// The primitives of the format over any `Write`.

@@ -26,7 +26,9 @@ impl Server {
         self.continue_shutdown();
         if self.parts.next_cron <= now {
             self.parts.next_cron = now.saturating_add_ms(CRON_MS);
-            self.cron();
+            if !self.parts.cron_paused {
+                self.cron();
+            }
         }
     }
 

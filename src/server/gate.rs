@@ -4,7 +4,6 @@ use super::Parts;
 use super::command::{Command, Lookup};
 use super::error::CommandError;
 use super::session::Session;
-use crate::config::Protected;
 use crate::resp::Argv;
 use crate::spec::{ADMIN, LOADING, NO_AUTH, PROTECTED, WRITE};
 
@@ -80,7 +79,7 @@ fn protected(server: &Parts, session: &Session, name: &str) -> Result<(), Comman
         "debug" => (server.config.enable_debug_command, "enable-debug-command"),
         _ => (server.config.enable_module_command, "enable-module-command"),
     };
-    if setting == Protected::Yes || (setting == Protected::Local && session.connection.is_local()) {
+    if setting.admits(session.connection.is_local()) {
         return Ok(());
     }
     Err(CommandError::line(format!(

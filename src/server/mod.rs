@@ -146,6 +146,8 @@ pub struct Parts {
     pub startup_bytes: u64,
     /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
+    /// Whether the periodic work is stopped: DEBUG PAUSE-CRON.
+    pub cron_paused: bool,
     /// Whether the data set is being loaded.
     pub loading: bool,
     /// The time of this turn.
@@ -223,6 +225,7 @@ impl Server {
                 random,
                 startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,
+                cron_paused: false,
                 loading: false,
                 now,
                 started: now,

@@ -3,5 +3,7 @@
 pub mod admin;
 pub mod command;
 pub mod config;
+pub mod debug;
+mod digest;
 pub mod info;
 pub mod keyspace;

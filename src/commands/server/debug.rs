@@ -1,0 +1,328 @@
+//! DEBUG: what tests of the server need. Guarded by `enable-debug-command`.
+//!
+//! Its subcommands are no commands of their own in Redis, so they have a small table here:
+//! name, syntax, what it is for, how many words may follow, handler.
+
+use super::digest;
+use crate::base::number;
+use crate::keyspace::{Kind, StringCoding, Ttl};
+use crate::resp::Protocol;
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, ReloadSteps};
+use crate::spec::*;
+use std::ops::RangeInclusive;
+
+/// DEBUG.
+pub const COMMANDS: &[Command] = &[Command::new(
+    Spec::new("debug", Group::Server, -2, "")
+        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED])
+        .since("1.0.0")
+        .complexity("Depends on subcommand.")
+        .summary("Tools for testing the server.")
+        .system(),
+    debug,
+)];
+
+/// One subcommand.
+struct Sub {
+    name: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+    words: RangeInclusive<usize>,
+    handler: Handler,
+}
+
+const fn sub(
+    name: &'static str,
+    syntax: &'static str,
+    summary: &'static str,
+    words: RangeInclusive<usize>,
+    handler: Handler,
+) -> Sub {
+    Sub { name, syntax, summary, words, handler }
+}
+
+const MANY: usize = usize::MAX;
+
+const SUBCOMMANDS: &[Sub] = &[
+    sub("ASSERT", "", "Crashes the server by a failed assertion.", 0..=0, panic_now),
+    sub("DIGEST", "", "Answers a signature of the whole data set.", 0..=0, digest_all),
+    sub(
+        "DIGEST-VALUE",
+        "<key> [<key> ...]",
+        "Answers a signature of each key's value.",
+        0..=MANY,
+        digest_value,
+    ),
+    sub("ERROR", "<text>", "Answers the text as an error.", 1..=1, error),
+    sub("LOG", "<message>", "Writes the message to the log.", 1..=1, log_message),
+    sub("OBJECT", "<key>", "Describes how a value is stored.", 1..=2, object),
+    sub("PANIC", "", "Crashes the server by a panic.", 0..=0, panic_now),
+    sub("PAUSE-CRON", "<0|1>", "Stops or resumes the periodic work.", 1..=1, pause_cron),
+    sub("POPULATE", "<count> [<prefix>] [<size>]", "Creates <count> string keys.", 1..=3, populate),
+    sub("PROTOCOL", "<type>", "Answers a sample of a protocol type.", 1..=1, protocol),
+    sub("RELOAD", "[MERGE] [NOFLUSH] [NOSAVE]", "Saves the data set and loads it again.", 0..=3, reload),
+    sub("SEGFAULT", "", "Crashes the server.", 0..=0, panic_now),
+    sub("SET-ACTIVE-EXPIRE", "<0|1>", "Stops or resumes the removal of due keys.", 1..=1, set_active_expire),
+    sub("SLEEP", "<seconds>", "Stops the server for <seconds>, which may be a fraction.", 1..=1, sleep),
+];
+
+fn debug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let word = args.key();
+    if word.eq_ignore_ascii_case(b"HELP") && args.is_done() {
+        help(ctx);
+        return Ok(());
+    }
+    let sub = SUBCOMMANDS.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(word));
+    match sub.filter(|sub| sub.words.contains(&args.remaining())) {
+        Some(sub) => (sub.handler)(ctx, args),
+        None => Err(ctx.unknown_subcommand(word)),
+    }
+}
+
+fn help(ctx: &mut Ctx<'_>) {
+    ctx.reply.array(SUBCOMMANDS.len() * 2 + 3);
+    ctx.reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    for sub in SUBCOMMANDS {
+        ctx.reply.simple(format!("{} {}", sub.name, sub.syntax).trim_end());
+        ctx.reply.simple(&format!("    {}", sub.summary));
+    }
+    ctx.reply.simple("HELP");
+    ctx.reply.simple("    Prints this help.");
+}
+
+fn panic_now(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    panic!("DEBUG called for it");
+}
+
+fn digest_all(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.simple(&digest::of_keyspace(ctx.db));
+    Ok(())
+}
+
+fn digest_value(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    ctx.reply.array(args.remaining());
+    for key in args.rest() {
+        ctx.reply.simple(&digest::of_value(ctx.db, key));
+    }
+    Ok(())
+}
+
+fn error(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.reply.error(&String::from_utf8_lossy(args.key()));
+    Ok(())
+}
+
+fn log_message(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.key()));
+    ctx.reply.ok();
+    Ok(())
+}
+
+/// Redis prints an address and a reference count too; here they say nothing.
+fn object(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let key = args.key();
+    let access_now = ctx.now.secs() & 0xff_ffff;
+    let view = ctx.db.peek(key).ok_or(CommandError::NoSuchKey)?;
+    let access = i64::from(view.access());
+    let line = format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{access} lru_seconds_idle:{}",
+        view.encoding(),
+        crate::rdb::serialized_len(view.value),
+        (access_now - access) & 0xff_ffff
+    );
+    ctx.reply.simple(&line);
+    Ok(())
+}
+
+fn flag(args: &mut Args<'_>) -> bool {
+    number::parse_i64(args.key()).is_some_and(|value| value != 0)
+}
+
+fn pause_cron(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.server.cron_paused = flag(&mut args);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn set_active_expire(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.server.active_expire = flag(&mut args);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn sleep(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let seconds = number::strtod(args.key()).value;
+    // A sleep of more than a day is a mistake; the cast saturates.
+    ctx.server.host.sleep_us((seconds.clamp(0.0, 86_400.0) * 1e6) as u64);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let count = args.positive()?;
+    let prefix = if args.is_done() { &b"key"[..] } else { args.key() };
+    let size = if args.is_done() { None } else { Some(args.positive()?) };
+    let limit = i64::try_from(ctx.server.config.proto_max_bulk_len).unwrap_or(i64::MAX);
+    if size.is_some_and(|size| size > limit) {
+        return Err(CommandError::StringTooLong);
+    }
+    for index in 0..count {
+        let key = [prefix, b":", index.to_string().as_bytes()].concat();
+        if ctx.db.peek(&key).is_some() {
+            continue;
+        }
+        let mut value = format!("value:{index}").into_bytes();
+        if let Some(size) = size.and_then(|size| usize::try_from(size).ok()) {
+            value.resize(size, 0);
+        }
+        ctx.db.set_text_string(&key, &value, Ttl::Clear);
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let mut steps = ReloadSteps { save: true, flush: true };
+    while !args.is_done() {
+        if args.keyword("NOSAVE") {
+            steps.save = false;
+        } else if args.keyword("NOFLUSH") {
+            steps.flush = false;
+        } else if !args.keyword("MERGE") {
+            let line = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
+            return Err(CommandError::fixed(line));
+        }
+    }
+    if let Err(reason) = ctx.reload(steps) {
+        log::warn!("DEBUG RELOAD failed: {reason}");
+        return Err(CommandError::fixed("ERR Error trying to load the RDB dump, check server logs."));
+    }
+    log::warn!("DB reloaded by DEBUG RELOAD");
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn protocol(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let is_resp3 = ctx.reply.protocol() == Protocol::Resp3;
+    match args.key().to_ascii_lowercase().as_slice() {
+        b"string" => ctx.reply.bulk(b"Hello World"),
+        b"integer" => ctx.reply.integer(12345),
+        b"double" => ctx.reply.number_text(b"3.141"),
+        b"bignum" => ctx.reply.big_number(b"1234567999999999999999999999999999999"),
+        b"null" => ctx.reply.null(),
+        b"array" => {
+            ctx.reply.array(3);
+            (0..3).for_each(|value| ctx.reply.integer(value));
+        }
+        b"set" => {
+            ctx.reply.set(3);
+            (0..3).for_each(|value| ctx.reply.integer(value));
+        }
+        b"map" => {
+            ctx.reply.map(3);
+            for value in 0..3 {
+                ctx.reply.integer(value);
+                ctx.reply.boolean(value == 1);
+            }
+        }
+        b"attrib" => {
+            if is_resp3 {
+                ctx.reply.attribute(1);
+                ctx.reply.bulk(b"key-popularity");
+                ctx.reply.array(2);
+                ctx.reply.bulk(b"key:123");
+                ctx.reply.integer(90);
+            }
+            ctx.reply.bulk(b"Some real reply following the attribute");
+        }
+        b"push" if !is_resp3 => {
+            return Err(CommandError::fixed("ERR RESP2 is not supported by this command"));
+        }
+        b"push" => {
+            ctx.reply.push(2);
+            ctx.reply.bulk(b"server-cpu-usage");
+            ctx.reply.integer(42);
+            ctx.reply.bulk(b"Some real reply following the push reply");
+        }
+        b"verbatim" => ctx.reply.verbatim("txt", b"This is a verbatim\nstring"),
+        b"true" => ctx.reply.boolean(true),
+        b"false" => ctx.reply.boolean(false),
+        _ => {
+            return Err(CommandError::fixed(
+                "ERR Wrong protocol type name. Please use one of the following: \
+                 string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::TestServer;
+    use crate::config::Protected;
+
+    fn server() -> TestServer {
+        TestServer::with(|config| config.enable_debug_command = Protected::Yes)
+    }
+
+    #[test]
+    fn it_is_closed_unless_the_configuration_opens_it() {
+        let line = TestServer::new().run("DEBUG SLEEP 0");
+        assert!(
+            line.starts_with("(error) ERR DEBUG command not allowed. If the enable-debug-command option"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn populate_leaves_existing_keys_alone() {
+        let mut server = server();
+        server.run("SET k:1 mine");
+        assert_eq!(server.run("DEBUG POPULATE 3 k 10"), "OK");
+        assert_eq!(
+            server.run("MGET k:0 k:1 k:2"),
+            "1) \"value:0\\x00\\x00\\x00\"\n2) \"mine\"\n3) \"value:2\\x00\\x00\\x00\""
+        );
+        assert_eq!(server.run("DEBUG POPULATE x"), "(error) ERR value is out of range, must be positive");
+        assert!(server.run("DEBUG POPULATE 1 k 99999999999999").starts_with("(error) ERR string exceeds"));
+    }
+
+    #[test]
+    fn unknown_words_and_counts_are_refused_in_the_words_of_redis() {
+        let mut server = server();
+        let line = "(error) ERR unknown subcommand or wrong number of arguments for 'foo'. Try DEBUG HELP.";
+        assert_eq!(server.run("DEBUG foo"), line);
+        assert!(server.run("DEBUG SLEEP").contains("for 'SLEEP'"));
+        assert!(server.run("DEBUG HELP").contains("DIGEST-VALUE <key> [<key> ...]"));
+        assert_eq!(server.run("DEBUG ERROR \"MY thing\""), "(error) MY thing");
+        assert_eq!(server.run("DEBUG OBJECT nokey"), "(error) ERR no such key");
+    }
+
+    #[test]
+    fn due_keys_stay_while_active_expire_is_off() {
+        let mut server = server();
+        server.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        server.run("SET k v PX 10");
+        server.advance(20);
+        assert_eq!(server.run("DBSIZE"), "(integer) 1");
+        server.run("DEBUG SET-ACTIVE-EXPIRE 1");
+        server.advance(1);
+        assert_eq!(server.run("DBSIZE"), "(integer) 0");
+    }
+
+    #[test]
+    fn digests_are_those_of_redis() {
+        let mut server = server();
+        assert_eq!(server.run("DEBUG DIGEST"), "0".repeat(40));
+        server.run("SET a 1");
+        assert_eq!(
+            server.run("DEBUG DIGEST-VALUE a nokey"),
+            format!("1) b4fc66738120fba0b5aa500ab5c2bf89cea1c5da\n2) {}", "0".repeat(40))
+        );
+        server.run("DEL a");
+        server.run("DEBUG POPULATE 3 k 12");
+        server.run("SET a 1");
+        assert_eq!(server.run("DEBUG DIGEST"), "ea77e44d55ad389b85db868fb10f4f682dccfeb7");
+    }
+}

@@ -1,0 +1,83 @@
+//! Signatures of values and of the whole data set, equal to those of Redis for equal data:
+//! DEBUG DIGEST and DIGEST-VALUE.
+//!
+//! What has an order is *mixed* in (the digest so far is hashed again), what has none is *added*
+//! by XOR of its own hash.
+
+use crate::keyspace::{Db, KeyView, Keyspace, Kind, Value, ValueRef};
+use sha1::{Digest, Sha1};
+
+/// 20 bytes of SHA-1.
+#[derive(Clone, Copy, Default)]
+struct Sum([u8; 20]);
+
+impl Sum {
+    /// XORs the hash of `bytes` in: order does not matter.
+    fn add(&mut self, bytes: &[u8]) {
+        let hash: [u8; 20] = Sha1::digest(bytes).into();
+        self.0.iter_mut().zip(hash).for_each(|(sum, byte)| *sum ^= byte);
+    }
+
+    /// Makes `bytes` part of a sequence: order matters.
+    fn mix(&mut self, bytes: &[u8]) {
+        self.add(bytes);
+        self.0 = Sha1::digest(self.0).into();
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// The signature of all databases.
+pub(super) fn of_keyspace(keyspace: &Keyspace) -> String {
+    let mut sum = Sum::default();
+    for db in keyspace.iter().filter(|db| !db.is_empty()) {
+        sum.mix(&u32::from(db.index().0).to_be_bytes());
+        for view in db.iter() {
+            let mut own = Sum::default();
+            own.mix(view.key);
+            add_value(&mut own, &view);
+            sum.add(&own.0);
+        }
+    }
+    sum.hex()
+}
+
+/// The signature of one value; zeroes for a missing key.
+pub(super) fn of_value(db: &mut Db, key: &[u8]) -> String {
+    let mut sum = Sum::default();
+    if let Some(view) = db.peek(key) {
+        add_value(&mut sum, &view);
+    }
+    sum.hex()
+}
+
+fn add_value(sum: &mut Sum, view: &KeyView<'_>) {
+    sum.mix(&type_number(view.kind()).to_be_bytes());
+    match view.value {
+        ValueRef::String(bytes) => sum.mix(bytes),
+        ValueRef::Object(value) => add_object(sum, value),
+    }
+    if view.deadline.is_some() {
+        sum.add(b"!!expire!!");
+    }
+}
+
+fn add_object(_sum: &mut Sum, value: &Value) {
+    match value {
+        Value::String(_) => unreachable!("a view shows long strings as strings"),
+        Value::List(_) | Value::Set(_) | Value::SortedSet(_) | Value::Hash(_) => {}
+    }
+}
+
+/// The numbers of Redis's types.
+fn type_number(kind: Kind) -> u32 {
+    match kind {
+        Kind::String => 0,
+        Kind::List => 1,
+        Kind::Set => 2,
+        Kind::SortedSet => 3,
+        Kind::Hash => 4,
+    }
+}
