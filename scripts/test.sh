@@ -83,8 +83,8 @@ check_scripts() {
   else
     echo "shellcheck is not installed: syntax checked only"
   fi
-  local python_files=(scripts/*/*.py)
-  if [[ -e ${python_files[0]} ]] && command -v python3 >/dev/null 2>&1; then
+  local python_files=(scripts/*.py scripts/*/*.py)
+  if command -v python3 >/dev/null 2>&1; then
     python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' "${python_files[@]}" || status=1
   fi
   return "$status"
