@@ -20,8 +20,8 @@ pub(super) const LONG_PAYLOAD: u8 = 8;
 /// Keys up to this many bytes live in the page, longer ones in an allocation of their own.
 pub(super) const MAX_INLINE_KEY: usize = 128;
 /// A payload that would make its entry larger than this has an allocation of its own as well. Two entries
-/// always fit into a block, so no block is left half empty by them.
-pub(super) const MAX_ENTRY: usize = 248;
+/// always fit into a block, even if they are given deadlines later.
+pub(super) const MAX_ENTRY: usize = 244;
 /// The nibble value which says that the payload's length has bytes of its own.
 const LENGTH_FOLLOWS: usize = 15;
 /// Bytes of a deadline.
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn payloads_go_out_of_line_when_two_entries_would_not_fit_a_block() {
-        for (payload_len, size) in [(227, 16 + 227 + 4), (228, 16 + 228 + 4), (229, 16 + INDEX_BYTES + 2)] {
+        for (payload_len, size) in [(223, 16 + 223 + 4), (224, 16 + 224 + 4), (225, 16 + INDEX_BYTES + 2)] {
             assert_eq!(Draft::new(16, payload_len, false, false).size, size);
         }
     }

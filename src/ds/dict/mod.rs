@@ -1,12 +1,29 @@
 //! The paged dict: byte keys to small inline payloads and optional objects, with optional deadlines.
 //! Keyspace, big hashes, big sets and the members of sorted sets are all made of it.
 //!
-//! Extendible hashing over flat [pages](page) of at most 4 KiB. There is no allocation per key; a page is at
+//! Extendible hashing over flat [pages](Page) of about 4 KiB. There is no allocation per key; a page is at
 //! once the unit of growth, of sharing (snapshot, copy-on-write), of SCAN and of expiry. A full page is split
-//! in two by the next bit of the hash, two sparse halves become one again, and the [directory](directory)
+//! in two by the next bit of the hash, two sparse halves become one again, and the directory
 //! follows in small steps: no operation moves more than the entries of a few pages. An open-addressing table
 //! is faster to search, but must rehash all at once (or keep two tables), pays for empty slots, and has no
-//! parts that could be shared. The [deadlines](deadlines) are exact and cost the entries eight bytes each.
+//! parts that could be shared. Deadlines are exact and cost the entries eight bytes each.
+//!
+//! Measured with mimalloc, release build, 16-byte keys and 20 bytes of payload, on a busy machine, so in CPU
+//! time and beside std's `HashMap<Box<[u8]>, Box<[u8]>>` (itself with its keyed hash) in the same minutes:
+//!
+//! | | 1 M keys | std | 10 M keys | std |
+//! |---|---|---|---|---|
+//! | resident bytes per key (payload 36) | 54 | 119–154 | 53.5 | 104 |
+//! | the same with a deadline each | 65 | | | |
+//! | members without payload / with 8 bytes | 31.5 / 40 | | | |
+//! | random get, ns | 420–540 | 510–560 | 800 | 850 |
+//! | random overwrite, ns | 610–750 | 600–740 | 1000 | 1250 |
+//! | get in batches of 64 with prefetch, ns | 230–330 | | 430 | |
+//! | a view of everything, µs | 2 | | 6 | |
+//!
+//! While 10 M keys were inserted, a step that reached the directory came every 20 000 inserts and took 61 µs
+//! on average; none moves more than about 4000 entries and places. The smallest dict takes half a KiB
+//! when empty and one from the first entry on: smaller collections have flat encodings instead.
 //!
 //! It knows only bytes: what payload, object and deadline mean is its user's business. `O` is cloned when a
 //! shared page is copied, so it should be a counted reference. Read [`Dict`], then [`View`] (everything
@@ -15,6 +32,7 @@
 mod deadlines;
 mod directory;
 mod entry;
+mod head;
 mod page;
 mod view;
 
@@ -32,9 +50,9 @@ pub use page::{EntryMut, EntryRef, NewEntry, Page, Removed};
 pub use view::{HashSeed, POSITIONS, View};
 
 /// Two pages become one if one uses less than this, …
-const MERGE_BELOW: usize = page::PAGE_BYTES / 4;
+const MERGE_BELOW: usize = head::PAGE_BYTES / 4;
 /// … and both together no more than this, far from the next split.
-const MERGE_INTO: usize = page::PAGE_BYTES / 2;
+const MERGE_INTO: usize = head::PAGE_BYTES / 2;
 /// How many levels of pages one removal may merge.
 const MERGES_PER_REMOVAL: usize = 4;
 /// Hashes that agree in so many more bits than the number of pages suggests are no accident: their
@@ -200,9 +218,9 @@ impl<O: Clone> Dict<O> {
     }
 
     /// A time before which nothing is due; `None` if nothing ever is. It may be earlier than the earliest
-    /// deadline after deadlines were removed or postponed, and becomes exact by calling [`Dict::due`] then.
+    /// deadline after some were removed or postponed, and becomes exact by calling [`Dict::due`] then.
     pub fn next_deadline(&self) -> Option<i64> {
-        self.deadlines.first_bound()
+        self.deadlines.first_bound().filter(|_| self.deadlines.len > 0)
     }
 
     /// Keys whose deadline is at or before `now`, at most `max`, about in the order of their deadlines.
