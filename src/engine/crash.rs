@@ -11,7 +11,6 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process;
 use std::sync::Once;
-use std::thread;
 
 use crate::resp::Requests;
 use crate::server::ClientId;
@@ -21,8 +20,19 @@ const NAME_BYTES: usize = 32;
 
 thread_local! {
     static RUNNING: Cell<Note> = const { Cell::new(Note { client: 0, commands: 0, length: 0, name: [0; NAME_BYTES] }) };
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static CARE: Cell<Care> = const { Cell::new(Care::Default) };
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What a panic of this thread leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// What the hook before ours does.
+    Default,
+    /// One line in the log.
+    Line,
+    /// The report.
+    Report,
 }
 
 /// The batch of commands under way.
@@ -48,7 +58,7 @@ pub(super) fn note(client: ClientId, requests: &Requests) {
 /// Runs the owner thread; a panic in it ends the process.
 pub(super) fn guard(run: impl FnOnce() -> i32) -> i32 {
     install();
-    GUARDED.set(true);
+    CARE.set(Care::Report);
     match panic::catch_unwind(AssertUnwindSafe(run)) {
         Ok(exit_code) => exit_code,
         Err(payload) => {
@@ -74,24 +84,22 @@ fn report(panic: &str, note: &Note) -> String {
     )
 }
 
-/// Sends panics to the log. Threads that are not ours keep the hook they had.
-pub fn install() {
+/// From now on a panic of the calling thread is one line in the log, without a backtrace: a
+/// worker's stack is too small to make one.
+pub fn report_briefly() {
+    CARE.set(Care::Line);
+}
+
+fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let ours = matches!(thread::current().name(), Some("worker" | "accept"));
-            if GUARDED.get() {
-                PANIC.set(Some(format!(
-                    "{}\n------ BACKTRACE ------\n{}",
-                    describe(info),
-                    Backtrace::force_capture()
-                )));
-            } else if ours {
-                // No backtrace: a worker's stack is too small to make one.
-                log::error!("A thread panicked, its connection is closed: {}", describe(info));
-            } else {
-                previous(info);
+        panic::set_hook(Box::new(move |info| match CARE.get() {
+            Care::Default => previous(info),
+            Care::Line => log::error!("A thread panicked, its connection is closed: {}", describe(info)),
+            Care::Report => {
+                let backtrace = Backtrace::force_capture();
+                PANIC.set(Some(format!("{}\n------ BACKTRACE ------\n{backtrace}", describe(info))));
             }
         }));
     });

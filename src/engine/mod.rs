@@ -33,6 +33,12 @@ use owner::Owner;
 
 /// Events that may wait for the owner before their senders block.
 pub const EVENT_QUEUE: usize = 1024;
+/// Batches that have run whose memory is kept for the workers, and the largest such batch, bytes.
+const SPENT_BATCHES: usize = 128;
+const SPENT_BYTES: usize = 16 * 1024;
+/// What a batch that has not been used yet has room for.
+const NEW_BATCH_BYTES: usize = 256;
+const NEW_BATCH_ARGUMENTS: usize = 16;
 /// Stack of the owner thread, bytes: it runs every command, scripts and sorts included.
 const OWNER_STACK_BYTES: usize = 16 << 20;
 
@@ -88,7 +94,14 @@ impl std::error::Error for Stopped {}
 #[derive(Clone)]
 pub struct Handle {
     events: Sender<Event>,
+    spent: Receiver<Requests>,
     last_client: Arc<AtomicU64>,
+}
+
+/// The owner thread's side of the door.
+pub struct Queue {
+    pub(crate) events: Receiver<Event>,
+    spent: Sender<Requests>,
 }
 
 impl Handle {
@@ -104,6 +117,12 @@ impl Handle {
         answered.recv().map_err(|_| Stopped)
     }
 
+    /// The memory of a batch that has run, to carry another one.
+    #[must_use]
+    pub fn spent(&self) -> Option<Requests> {
+        self.spent.try_recv().ok()
+    }
+
     /// An id for a new client: 1, 2, …
     #[must_use]
     pub fn next_client(&self) -> ClientId {
@@ -111,11 +130,27 @@ impl Handle {
     }
 }
 
+impl Queue {
+    /// Gives the memory of a batch that has run back to the workers; a big one to the allocator.
+    fn give_back(&self, spent: Requests) {
+        if spent.heap_bytes() <= SPENT_BYTES {
+            // More than enough are waiting when this fails.
+            let _ = self.spent.try_send(spent);
+        }
+    }
+}
+
 /// A door and the queue behind it.
 #[must_use]
-pub fn channel() -> (Handle, Receiver<Event>) {
-    let (events, queue) = bounded(EVENT_QUEUE);
-    (Handle { events, last_client: Arc::new(AtomicU64::new(0)) }, queue)
+pub fn channel() -> (Handle, Queue) {
+    let (events, received) = bounded(EVENT_QUEUE);
+    let (given_back, spent) = bounded(SPENT_BATCHES);
+    for _ in 0..SPENT_BATCHES {
+        // There is room for all of them, and the other end is here.
+        let _ = given_back.try_send(Requests::with_capacity(NEW_BATCH_BYTES, NEW_BATCH_ARGUMENTS));
+    }
+    let handle = Handle { events, spent, last_client: Arc::new(AtomicU64::new(0)) };
+    (handle, Queue { events: received, spent: given_back })
 }
 
 /// Starts the owner thread. `make` builds the server on it, since a server never changes threads,

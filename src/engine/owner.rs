@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{RecvTimeoutError, Sender, TryRecvError};
 
 use super::tasks::{Outcome, carry_out};
-use super::{Event, Handle, Stream, SystemClock, crash};
+use super::{Event, Handle, Queue, Stream, SystemClock, crash};
 use crate::server::{ClientId, Clock, Close, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
@@ -24,7 +24,7 @@ const FAREWELL_NS: u64 = 500_000_000;
 pub struct Owner {
     server: Server,
     clock: SystemClock,
-    queue: Receiver<Event>,
+    queue: Queue,
     streams: Streams,
     /// The clients whose requests ran in this turn.
     spoke: Vec<ClientId>,
@@ -40,7 +40,7 @@ type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
 
 impl Owner {
     /// An owner of `server` that takes its events from `queue`.
-    pub fn new(server: Server, clock: SystemClock, handle: Handle, queue: Receiver<Event>) -> Self {
+    pub fn new(server: Server, clock: SystemClock, handle: Handle, queue: Queue) -> Self {
         Owner {
             server,
             clock,
@@ -69,13 +69,13 @@ impl Owner {
         if let Some(event) = self.put_off.take() {
             return Some(event);
         }
-        match self.queue.try_recv() {
+        match self.queue.events.try_recv() {
             Ok(event) => return Some(event),
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
         }
         let wait = Duration::from_millis(self.server.next_wake_ms());
-        match self.queue.recv_timeout(wait) {
+        match self.queue.events.recv_timeout(wait) {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
@@ -94,7 +94,7 @@ impl Owner {
             self.handle(event);
             room -= 1;
             if room > 0 {
-                next = self.queue.try_recv().ok();
+                next = self.queue.events.try_recv().ok();
             }
         }
         self.server.end_turn();
@@ -129,7 +129,9 @@ impl Owner {
             Event::Requests(id, requests) => {
                 crash::note(id, &requests);
                 self.spoke.push(id);
-                self.server.requests(id, requests);
+                if let Some(spent) = self.server.requests(id, requests) {
+                    self.queue.give_back(spent);
+                }
             }
             Event::Connect { id, connection, stream } => {
                 self.streams.insert(id, stream);

@@ -422,7 +422,7 @@ impl Db {
     /// Whether a view is of a key whose time has come.
     #[must_use]
     pub fn is_expired(&self, view: &KeyView<'_>) -> bool {
-        view.deadline.is_some_and(|deadline| deadline <= self.now)
+        view.deadline.is_some_and(|deadline| deadline < self.now)
     }
 
     // ── changing ─────────────────────────────────────────────────────────────────────────────
@@ -614,10 +614,10 @@ impl Db {
     /// Removes up to `max` keys whose time has come, in order of their pages' deadlines, and
     /// leaves them in [`Facts::expired`]. Returns how many.
     pub fn expire_due(&mut self, max: usize) -> usize {
-        if self.keeps_expired || self.dict.next_deadline().is_none_or(|next| next > self.now.0) {
+        if self.keeps_expired || self.dict.next_deadline().is_none_or(|next| next >= self.now.0) {
             return 0;
         }
-        let due = self.dict.due(self.now.0, max);
+        let due = self.dict.due(self.now.0 - 1, max);
         let count = due.len();
         for key in due {
             let hash = self.dict.hash(&key);
@@ -629,13 +629,15 @@ impl Db {
 
     // ── inside ───────────────────────────────────────────────────────────────────────────────
 
+    // Redis: a key is gone once its deadline has passed, not when it is reached.
+
     /// False when `key` is missing for being expired; removes it then, except on a replica.
     fn alive(&mut self, hash: u64, key: &[u8]) -> bool {
-        if self.dict.next_deadline().is_none_or(|next| next > self.now.0) {
+        if self.dict.next_deadline().is_none_or(|next| next >= self.now.0) {
             return true;
         }
         let deadline = self.dict.get_hashed(hash, key).and_then(|entry| entry.deadline);
-        if deadline.is_none_or(|deadline| deadline > self.now.0) {
+        if deadline.is_none_or(|deadline| deadline >= self.now.0) {
             return true;
         }
         if !self.keeps_expired {

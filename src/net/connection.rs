@@ -1,9 +1,11 @@
 //! A worker: reads one connection until it ends.
 //!
-//! An idle connection holds one small buffer and waits in a blocking read. What a read brings is
-//! parsed at once and leaves as ONE event, the buffer with it, so a pipeline pays for the channel
-//! once. A read that fills its buffer is continued without waiting into a bigger one; bigger
-//! buffers never wait, so they cost nothing while a client is idle.
+//! A worker waits in a blocking read into a small buffer on its stack, so an idle connection costs
+//! a few pages of stack and nothing of the heap. What a read brings is parsed at once and leaves
+//! as ONE event, the buffer with it, so a pipeline pays for the channel once. A read that fills
+//! the small buffer is continued without waiting. The memory a batch travels in comes back from
+//! the owner ([`Handle::spent`]): a worker that never allocates never gets a heap of its own from
+//! the allocator, which is tens of KiB a thread.
 //!
 //! While the owner is behind, the bounded channel blocks the worker, and TCP its client. When the
 //! owner has ended the channel is closed and so is the connection.
@@ -16,8 +18,8 @@ use crate::engine::{Event, Handle, Stopped};
 use crate::resp::{Limits, Login, Parser};
 use crate::server::{ClientGauges, ClientId, WireLimits};
 
-/// The buffer of an idle connection, bytes: at first, and at most.
-const IDLE_BYTES: std::ops::RangeInclusive<usize> = 1024..=4096;
+/// The buffer on the stack that waits for a client, bytes: enough for most pipelines.
+const IDLE_BYTES: usize = 4096;
 /// What a read is continued with while more waits, bytes.
 const MORE_BYTES: usize = 16 * 1024;
 /// Most bytes gathered for one event, but for a big argument.
@@ -31,7 +33,6 @@ pub struct Connection {
     gauges: Arc<ClientGauges>,
     limits: Arc<WireLimits>,
     parser: Parser,
-    idle_bytes: usize,
 }
 
 /// Tells the owner that the client is gone, however its worker ended: a panic is an end too.
@@ -57,14 +58,14 @@ impl Connection {
         gauges: Arc<ClientGauges>,
         limits: Arc<WireLimits>,
     ) -> Self {
-        let idle_bytes = *IDLE_BYTES.start();
-        Connection { id, socket, handle, gauges, limits, parser: Parser::new(), idle_bytes }
+        Connection { id, socket, handle, gauges, limits, parser: Parser::new() }
     }
 
     /// Reads until the connection ends.
     pub fn run(mut self) {
         let _presence = Presence { id: self.id, handle: self.handle.clone() };
-        while self.read() {
+        let mut idle = [0; IDLE_BYTES];
+        while self.read(&mut idle) {
             if self.parser.pending_bytes() > self.limits.query_buffer_bytes.load(Ordering::Relaxed) {
                 log::warn!("Closing client that reached max query buffer length: id={}", self.id.0);
                 return;
@@ -78,21 +79,32 @@ impl Connection {
     }
 
     /// Waits for bytes and takes what is there. `false` at the end of the connection.
-    fn read(&mut self) -> bool {
-        let space = self.parser.space(self.idle_bytes);
+    fn read(&mut self, idle: &mut [u8]) -> bool {
+        let inside_argument = self.parser.argument_bytes() > 0;
+        let space = if inside_argument { self.parser.space(IDLE_BYTES) } else { &mut *idle };
         let room = space.len();
         let count = match self.socket.receive(space) {
             Ok(count) if count > 0 => count,
             _ => return false,
         };
-        self.parser.advance(count);
-        let mut gathered = count;
-        if count == room {
-            gathered += self.read_more();
+        if inside_argument {
+            self.parser.advance(count);
+        } else {
+            self.take(&idle[..count]);
         }
+        let gathered = if count == room { count + self.read_more() } else { count };
         self.gauges.read_bytes.fetch_add(gathered as u64, Ordering::Relaxed);
-        self.adapt(gathered);
         true
+    }
+
+    /// Feeds the parser, in the memory of a spent batch if there is one.
+    fn take(&mut self, bytes: &[u8]) {
+        if self.parser.is_bare()
+            && let Some(spent) = self.handle.spent()
+        {
+            self.parser.reuse(spent);
+        }
+        self.parser.feed(bytes);
     }
 
     /// Takes what else has arrived, without waiting.
@@ -112,15 +124,6 @@ impl Connection {
         gathered
     }
 
-    /// Makes the next wait's buffer fit what came this time.
-    fn adapt(&mut self, gathered: usize) {
-        if gathered > self.idle_bytes / 2 {
-            self.idle_bytes = (self.idle_bytes * 2).min(*IDLE_BYTES.end());
-        } else if gathered < self.idle_bytes / 8 {
-            self.idle_bytes = (self.idle_bytes / 2).max(*IDLE_BYTES.start());
-        }
-    }
-
     /// Hands the completed commands to the owner. `false` after the request that ends the connection.
     fn ship(&mut self) -> Result<bool, Stopped> {
         let mut login = match self.gauges.authenticated.load(Ordering::Acquire) {
@@ -129,6 +132,7 @@ impl Connection {
         };
         loop {
             let max_bulk_bytes = self.limits.max_bulk_bytes.load(Ordering::Relaxed);
+            let max_bulk_bytes = i64::try_from(max_bulk_bytes).unwrap_or(i64::MAX);
             let parsed = self.parser.parse(&Limits { max_bulk_bytes, login });
             self.publish();
             let failed = parsed.requests.failure.is_some();
@@ -166,5 +170,173 @@ impl Connection {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Queue, channel};
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+    use std::thread::{self, JoinHandle};
+
+    /// A worker, its client's end and the queue it sends to.
+    struct Bench {
+        client: UnixStream,
+        socket: Arc<Socket>,
+        queue: Queue,
+        gauges: Arc<ClientGauges>,
+        worker: JoinHandle<()>,
+    }
+
+    fn bench(limits: WireLimits) -> Bench {
+        let (ours, client) = UnixStream::pair().unwrap();
+        let (socket, gauges) = (Arc::new(Socket::unix(ours)), Arc::new(ClientGauges::default()));
+        let (handle, queue) = channel();
+        let worker =
+            Connection::new(ClientId(1), Arc::clone(&socket), handle, Arc::clone(&gauges), Arc::new(limits));
+        let worker = thread::spawn(move || worker.run());
+        Bench { client, socket, queue, gauges, worker }
+    }
+
+    fn limits() -> WireLimits {
+        WireLimits::default()
+    }
+
+    impl Bench {
+        fn event(&self) -> Event {
+            self.queue.events.recv().unwrap()
+        }
+
+        fn requests(&self) -> crate::resp::Requests {
+            match self.event() {
+                Event::Requests(ClientId(1), requests) => requests,
+                _ => panic!("requests are due"),
+            }
+        }
+
+        fn log_in(&self) {
+            self.gauges.authenticated.store(true, Ordering::Release);
+        }
+
+        fn ends(self) {
+            assert!(matches!(self.event(), Event::Disconnect(ClientId(1))));
+            self.worker.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pipeline_of_one_write_is_one_event() {
+        let mut bench = bench(limits());
+        bench.client.write_all(&b"*1\r\n$4\r\nPING\r\n".repeat(50)).unwrap();
+        assert_eq!(bench.requests().len(), 50);
+        bench.client.write_all(b"*2\r\n$4\r\nECHO\r\n$100\r\n").unwrap();
+        bench.client.write_all(&[b'x'; 102]).unwrap();
+        assert_eq!(bench.requests().get(0).at(1), [b'x'; 100]);
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        bench.ends();
+    }
+
+    #[test]
+    fn a_long_pipeline_and_a_big_argument_arrive_whole() {
+        let bench = bench(limits());
+        bench.log_in();
+        let value = (0..3_000_000usize).map(|index| (index % 253) as u8).collect::<Vec<_>>();
+        let mut bytes = b"*2\r\n$4\r\nECHO\r\n$5\r\nhello\r\n".repeat(20_000);
+        bytes.extend(format!("*2\r\n$4\r\nECHO\r\n${}\r\n", value.len()).bytes());
+        bytes.extend(&value);
+        bytes.extend(b"\r\nPING\r\n");
+        let mut client = bench.client.try_clone().unwrap();
+        let writer = thread::spawn(move || client.write_all(&bytes).unwrap());
+        let mut commands = Vec::new();
+        while commands.len() < 20_002 {
+            let requests = bench.requests();
+            commands.extend((0..requests.len()).map(|index| requests.get(index).to_owned()));
+        }
+        writer.join().unwrap();
+        assert!(commands[..20_000].iter().all(|argv| argv.as_argv().at(1) == b"hello"));
+        assert!(commands[20_000].as_argv().at(1) == value);
+        assert_eq!(commands[20_001].as_argv().at(0), b"PING");
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        bench.ends();
+    }
+
+    #[test]
+    fn a_login_under_way_is_waited_for() {
+        let mut bench = bench(limits());
+        bench.client.write_all(b"AUTH x\r\n*11\r\n").unwrap();
+        assert_eq!(bench.requests().len(), 1);
+        let Event::Sync(answer) = bench.event() else { panic!("the worker asks for the outcome") };
+        bench.log_in();
+        answer.send(()).unwrap();
+        bench.client.write_all(&b"$1\r\nx\r\n".repeat(11)).unwrap();
+        assert_eq!(bench.requests().get(0).len(), 11);
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        bench.ends();
+    }
+
+    #[test]
+    fn after_a_failure_bytes_are_ignored_until_the_owner_closes() {
+        let mut bench = bench(limits());
+        bench.client.write_all(b"PING\r\n*11\r\n").unwrap();
+        assert_eq!(bench.requests().len(), 1);
+        let Event::Sync(answer) = bench.event() else { panic!("the worker asks for the outcome") };
+        answer.send(()).unwrap();
+        let failure = bench.requests().failure;
+        assert_eq!(failure.as_deref(), Some("ERR Protocol error: unauthenticated multibulk length"));
+        bench.client.write_all(b"PING\r\n").unwrap();
+        bench.socket.send(b"-ERR\r\n").unwrap();
+        bench.socket.shut_down();
+        let mut line = Vec::new();
+        bench.client.read_to_end(&mut line).unwrap();
+        assert_eq!(line, b"-ERR\r\n");
+        bench.ends();
+    }
+
+    #[test]
+    fn a_command_larger_than_the_query_buffer_ends_the_connection() {
+        let mut bench = bench(WireLimits { query_buffer_bytes: 100_000.into(), ..limits() });
+        bench.log_in();
+        bench.client.write_all(b"*1\r\n$50000\r\n").unwrap();
+        bench.client.write_all(&[b'x'; 50_002]).unwrap();
+        assert_eq!(bench.requests().get(0).at(0).len(), 50_000);
+        bench.client.write_all(b"*1\r\n$150000\r\n").unwrap();
+        // The worker may have hung up before the last byte.
+        let _ = bench.client.write_all(&[b'x'; 150_002]);
+        bench.ends();
+    }
+
+    #[test]
+    fn what_is_held_of_an_unfinished_command_shows_in_the_gauges() {
+        let mut bench = bench(limits());
+        bench.client.write_all(b"PING\r\n*2\r\n$4\r\nEC").unwrap();
+        assert_eq!(bench.requests().len(), 1);
+        assert_eq!(bench.gauges.query_buffer.load(Ordering::Relaxed), 10);
+        assert_eq!(bench.gauges.read_bytes.load(Ordering::Relaxed), 16);
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        bench.ends();
+    }
+
+    #[test]
+    fn a_stopped_owner_ends_the_worker() {
+        let Bench { mut client, queue, worker, .. } = bench(limits());
+        drop(queue);
+        client.write_all(b"PING\r\n").unwrap();
+        worker.join().unwrap();
+    }
+
+    #[test]
+    fn a_worker_blocked_by_a_full_queue_ends_with_the_owner() {
+        let Bench { mut client, queue, worker, .. } = bench(limits());
+        client.set_nonblocking(true).unwrap();
+        // Until both the queue and the socket are full.
+        let ping = b"PING\r\n".repeat(10_000);
+        while client.write(&ping).is_ok() || !queue.events.is_full() {
+            thread::yield_now();
+        }
+        drop(queue);
+        worker.join().unwrap();
     }
 }

@@ -146,6 +146,22 @@ impl Requests {
         Argv::new(&self.buffer, &self.ranges[start..self.ends[index] as usize])
     }
 
+    /// No command, but memory for some: `bytes` of buffer, `arguments` arguments.
+    #[must_use]
+    pub fn with_capacity(bytes: usize, arguments: usize) -> Self {
+        Requests {
+            buffer: Vec::with_capacity(bytes),
+            ranges: Vec::with_capacity(arguments),
+            ends: Vec::with_capacity(arguments),
+            failure: None,
+        }
+    }
+
+    /// Buffer, ranges and ends, so that a spent batch's memory can carry the next one.
+    pub(super) fn into_parts(self) -> (Vec<u8>, Vec<ArgRange>, Vec<u32>) {
+        (self.buffer, self.ranges, self.ends)
+    }
+
     /// Bytes held, for the accounting of commands that wait behind a parked one.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

@@ -23,7 +23,7 @@ use super::argv::{ArgRange, Requests};
 use crate::base::number::parse_i64;
 use crate::base::text::split_args;
 
-/// Longest line: an inline request, or a header's digits. Source: PROTO_INLINE_MAX_SIZE.
+/// Longest line without its end: an inline request, or a header. Source: PROTO_INLINE_MAX_SIZE.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Largest number of arguments. Source: INT_MAX in Redis 7.0's multibulk header check.
 pub const MAX_ARGUMENTS: i64 = i32::MAX as i64;
@@ -119,10 +119,17 @@ impl Parser {
         self.buffer.capacity() + self.ranges.capacity() * size_of::<ArgRange>()
     }
 
+    /// Bytes still to come of an argument whose length is known.
+    #[must_use]
+    pub fn argument_bytes(&self) -> usize {
+        self.bulk_bytes.map_or(0, |length| (self.position + length + 2).saturating_sub(self.filled))
+    }
+
     /// Where the next bytes go: `at_least` bytes, more inside a big argument.
     pub fn space(&mut self, at_least: usize) -> &mut [u8] {
         let wanted = match self.bulk_bytes {
-            Some(length) => self.bulk_space(length).max(1),
+            // Up to the argument's end: at first no more than a step, then as much again as arrived.
+            Some(_) => self.argument_bytes().min(self.filled.max(BULK_STEP_BYTES)).max(1),
             None => at_least,
         };
         let end = self.filled + wanted;
@@ -130,12 +137,6 @@ impl Parser {
             self.grow(end);
         }
         &mut self.buffer[self.filled..end]
-    }
-
-    /// Inside an argument: up to its end, at first no more than a step, then as much again as arrived.
-    fn bulk_space(&self, length: usize) -> usize {
-        let missing = (self.position + length + 2).saturating_sub(self.filled);
-        missing.min(self.filled.max(BULK_STEP_BYTES))
     }
 
     /// Makes the buffer `end` bytes long; the allocation at least doubles unless that is more than
@@ -153,6 +154,21 @@ impl Parser {
     pub fn advance(&mut self, count: usize) {
         self.filled += count;
         assert!(self.filled <= self.buffer.len(), "a read fills no more than its space");
+    }
+
+    /// Whether a batch's memory would be of use: nothing is held at the moment.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.buffer.capacity() == 0 && self.ranges.capacity() == 0
+    }
+
+    /// Carries the next batch in the memory of a spent one, which spares the allocator, and its
+    /// per-thread heap, on the thread that reads. Only for a bare parser.
+    pub fn reuse(&mut self, spent: Requests) {
+        debug_assert!(self.is_bare(), "an unfinished command would be lost");
+        (self.buffer, self.ranges, self.ends) = spent.into_parts();
+        self.ranges.clear();
+        self.ends.clear();
     }
 
     /// Takes `bytes` as if they were read.
@@ -308,7 +324,7 @@ impl Parser {
     /// Where the line at `position` ends. Redis searches with `strchr`, so a NUL hides what follows.
     fn line_end(&mut self, mark: u8) -> Option<usize> {
         let from = self.searched.max(self.position);
-        let to = self.filled.min(self.position + MAX_LINE_BYTES + 1);
+        let to = self.filled.min(self.position + MAX_LINE_BYTES + 2);
         match memchr::memchr2(mark, 0, &self.buffer[from.min(to)..to]) {
             Some(offset) if self.buffer[from + offset] == mark => Some(from + offset),
             // The search stays at the NUL.
@@ -524,7 +540,7 @@ mod tests {
 
     #[test]
     fn the_largest_allowed_requests_are_not_refused() {
-        let line = format!("{}\n", "P".repeat(MAX_LINE_BYTES)).into_bytes();
+        let line = format!("{}\r\n", "P".repeat(MAX_LINE_BYTES)).into_bytes();
         assert_eq!(parse_whole(&line, &OPEN).0.len(), 1);
         for bytes in [&b"*2147483647\r\n"[..], b"*1\r\n$536870912\r\n"] {
             assert_eq!(parse_whole(bytes, &OPEN), (Commands::new(), None));
@@ -598,6 +614,21 @@ mod tests {
             parser.advance(room);
         }
         assert_eq!(parser.pending_bytes(), 0);
+    }
+
+    #[test]
+    fn a_spent_batch_carries_the_next_one() {
+        let mut parser = Parser::new();
+        parser.feed(b"SET key value\r\n");
+        let spent = parser.parse(&OPEN).requests;
+        let held = spent.heap_bytes();
+        assert!(parser.is_bare());
+        parser.reuse(spent);
+        parser.feed(b"GET a\r\n");
+        let requests = parser.parse(&OPEN).requests;
+        assert_eq!(requests.heap_bytes(), held);
+        assert_eq!(requests.get(0).iter().collect::<Vec<_>>(), [&b"GET"[..], b"a"]);
+        assert_eq!(requests.len(), 1);
     }
 
     #[test]

@@ -19,25 +19,28 @@ use crate::resp::{Argv, Reply, Requests};
 
 impl Server {
     /// Runs what one read of a client brought, in order; what stands behind a command that parks
-    /// the client waits with it.
-    pub fn requests(&mut self, id: ClientId, batch: Requests) {
-        let Some(mut session) = self.parts.clients.take(id) else { return };
+    /// the client waits with it. Returns the batch when all of it ran, so that its memory can
+    /// carry another one.
+    pub fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
+        let mut session = self.parts.clients.take(id)?;
+        let mut spent = None;
         self.parts.stats.reads += 1;
         if session.close == Close::No {
             session.last_interaction = self.parts.now;
             if session.parked.is_some() || !session.pending.is_empty() {
                 self.queue_behind_parked(&mut session, batch, 0);
             } else {
-                self.run_batch(&mut session, batch, 0);
+                spent = self.run_batch(&mut session, batch, 0);
             }
         }
         self.parts.clients.put_back(session);
         self.serve_ready();
         self.unblock_requested();
+        spent
     }
 
     /// Runs one command for `session`: a unit of its own.
-    fn run_batch(&mut self, session: &mut Session, batch: Requests, first: usize) {
+    fn run_batch(&mut self, session: &mut Session, batch: Requests, first: usize) -> Option<Requests> {
         let mut out = std::mem::take(&mut session.outbox);
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
@@ -46,7 +49,8 @@ impl Server {
             }
             if session.parked.is_some() {
                 session.outbox = out;
-                return self.queue_behind_parked(session, batch, index + 1);
+                self.queue_behind_parked(session, batch, index + 1);
+                return None;
             }
         }
         if let Some(line) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
@@ -57,6 +61,7 @@ impl Server {
         // What the commands delivered to their own client goes behind their answers.
         out.append(&mut session.outbox);
         session.outbox = out;
+        Some(batch)
     }
 
     fn queue_behind_parked(&mut self, session: &mut Session, batch: Requests, first: usize) {

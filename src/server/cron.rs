@@ -52,7 +52,10 @@ impl Server {
     pub fn next_wake_ms(&self) -> u64 {
         let mut next = self.parts.next_cron;
         if self.parts.active_expire {
-            next = self.keyspace.next_deadline().map_or(next, |deadline| next.min(deadline));
+            next = self
+                .keyspace
+                .next_deadline()
+                .map_or(next, |deadline| next.min(deadline.saturating_add_ms(1)));
         }
         next = self.parts.waiters.next_deadline().map_or(next, |deadline| next.min(deadline));
         let now = UnixMillis(self.parts.clock.wall_us() / 1000);
@@ -63,7 +66,7 @@ impl Server {
         if !self.parts.active_expire || self.parts.loading {
             return;
         }
-        if self.keyspace.next_deadline().is_none_or(|next| next > self.parts.now) {
+        if self.keyspace.next_deadline().is_none_or(|next| next >= self.parts.now) {
             return;
         }
         let mut left = MAX_EXPIRED_PER_TURN;

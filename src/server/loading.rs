@@ -50,7 +50,7 @@ fn load(keyspace: &mut Keyspace, parts: &mut Parts, input: impl Read) -> Result<
                 Ok(index) if usize::from(index) < keyspace.databases() => keyspace.select(DbIndex(index)),
                 _ => return Err(RdbError::Refused(too_many_databases(keyspace.databases()))),
             },
-            Item::Key { deadline: Some(deadline), .. } if deadline <= now => expired += 1,
+            Item::Key { deadline: Some(deadline), .. } if deadline < now => expired += 1,
             Item::Key { key, value, deadline, .. } => keyspace.insert(&key, value, deadline),
             Item::Aux { .. } | Item::ResizeDb { .. } => {}
         }

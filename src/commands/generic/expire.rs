@@ -317,7 +317,7 @@ mod tests {
     fn a_key_goes_when_its_time_has_come() {
         let mut server = TestServer::new();
         check(&mut server, &[("SETNX k v", "(integer) 1"), ("PEXPIRE k 10", "(integer) 1")]);
-        server.advance(9);
+        server.advance(10);
         assert_eq!(server.run("GET k"), "\"v\"");
         server.effects();
         server.advance(1);

@@ -129,7 +129,7 @@ mod tests {
         server.run("APPEND k 2");
         server.run("SETRANGE k 1 34");
         assert_eq!(server.run("GET k"), "\"134\"");
-        server.advance(100);
+        server.advance(101);
         assert_eq!(server.run("GET k"), "(nil)");
     }
 

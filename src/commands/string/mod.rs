@@ -325,7 +325,7 @@ mod tests {
         server.run("SET k v PX 100");
         server.effects();
         assert_eq!(server.run("GETSET k w"), "\"v\"");
-        server.advance(200);
+        server.advance(201);
         assert_eq!(server.run("GET k"), "\"w\"");
         assert_eq!(server.effects(), "SET k w");
     }

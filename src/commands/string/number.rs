@@ -135,7 +135,7 @@ mod tests {
         server.run("INCR n");
         server.run("INCRBYFLOAT f 1");
         assert_eq!(server.run("MGET n f"), "1) \"2\"\n2) \"2\"");
-        server.advance(100);
+        server.advance(101);
         assert_eq!(server.run("MGET n f"), "1) (nil)\n2) (nil)");
     }
 }

@@ -387,7 +387,7 @@ mod tests {
         server.run("SET b 1 PX 100");
         server.run("SET a 2 KEEPTTL");
         server.run("SET b 2");
-        server.advance(100);
+        server.advance(101);
         assert_eq!(server.run("MGET a b"), "1) (nil)\n2) \"2\"");
     }
 }
