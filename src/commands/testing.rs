@@ -73,6 +73,7 @@ pub struct TestServer {
 
 impl TestServer {
     /// A server with the default configuration and one client, number 1. Its effects are recorded.
+    #[expect(clippy::new_without_default, reason = "tests only say new")]
     pub fn new() -> Self {
         Self::with(|_| {})
     }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Sender, TryRecvError};
 
 use super::tasks::{Outcome, carry_out};
 use super::{Event, Handle, Queue, Stream, SystemClock, crash};
@@ -75,10 +75,7 @@ impl Owner {
             Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
         }
         let wait = Duration::from_millis(self.server.next_wake_ms());
-        match self.queue.events.recv_timeout(wait) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.queue.events.recv_timeout(wait).ok()
     }
 
     /// One turn, beginning with `first`. Returns the exit code when it was the last.

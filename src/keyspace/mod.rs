@@ -30,6 +30,8 @@ pub struct Keyspace {
     current: Box<Db>,
     /// The others; the place of the current one is empty.
     others: Vec<Option<Box<Db>>>,
+    /// Whether another database than the current one was lent out, and may have left facts.
+    lent_others: bool,
 }
 
 impl Keyspace {
@@ -41,7 +43,7 @@ impl Keyspace {
         };
         let mut others: Vec<_> = (0..databases.max(1)).map(|index| Some(make(index))).collect();
         let current = others[0].take().expect("there is at least one database");
-        Keyspace { current, others }
+        Keyspace { current, others, lent_others: false }
     }
 
     /// How many databases there are.
@@ -55,6 +57,7 @@ impl Keyspace {
         if self.current.index() == index {
             return;
         }
+        self.lent_others = true;
         let next =
             self.others[usize::from(index.0)].take().expect("only the current database's place is empty");
         let previous = std::mem::replace(&mut self.current, next);
@@ -67,11 +70,13 @@ impl Keyspace {
         if self.current.index() == index {
             return Some(&mut self.current);
         }
+        self.lent_others = true;
         self.others.get_mut(usize::from(index.0))?.as_deref_mut()
     }
 
     /// The current database and another one; `None` if they are the same or it does not exist.
     pub fn pair(&mut self, other: DbIndex) -> Option<(&mut Db, &mut Db)> {
+        self.lent_others = true;
         let other = self.others.get_mut(usize::from(other.0))?.as_deref_mut()?;
         Some((&mut self.current, other))
     }
@@ -83,6 +88,7 @@ impl Keyspace {
 
     /// All databases in order, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Db> {
+        self.lent_others = true;
         let mut current = Some(&mut self.current);
         self.others.iter_mut().map(move |db| match db {
             Some(db) => &mut **db,
@@ -130,6 +136,12 @@ impl Keyspace {
     #[must_use]
     pub fn snapshot(&self) -> Vec<DbSnapshot> {
         self.iter().filter(|db| !db.is_empty()).map(Db::snapshot).collect()
+    }
+
+    /// The databases that may have left facts since the last call: mostly the current one alone.
+    pub fn lent(&mut self) -> impl Iterator<Item = &mut Db> {
+        let others = if std::mem::take(&mut self.lent_others) { &mut self.others[..] } else { &mut [] };
+        std::iter::once(&mut *self.current).chain(others.iter_mut().filter_map(Option::as_deref_mut))
     }
 
     /// What is to be freed on another thread, of all databases.

@@ -484,7 +484,8 @@ mod tests {
 
     #[test]
     fn both_forms_and_their_quirks_parse_as_redis_parses_them() {
-        let cases: &[(&[u8], &[&[&[u8]]])] = &[
+        type Case<'c> = (&'c [u8], &'c [&'c [&'c [u8]]]);
+        let cases: &[Case<'_>] = &[
             (b"", &[]),
             (b"*1\r\n$4\r\nPING\r\n", &[&[b"PING"]]),
             (b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n*1\r\n$4\r\nPI", &[&[b"GET", b""]]),

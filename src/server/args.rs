@@ -53,6 +53,7 @@ impl<'a> Args<'a> {
     }
 
     /// The next argument, or a syntax error when there is none.
+    #[expect(clippy::should_implement_trait, reason = "an iterator has no errors")]
     pub fn next(&mut self) -> Result<&'a [u8], CommandError> {
         let arg = self.argv.get(self.position).ok_or(CommandError::Syntax)?;
         self.position += 1;

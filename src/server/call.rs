@@ -16,6 +16,7 @@ use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
 use super::{Parts, Server};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
+use crate::spec::FAST;
 
 impl Server {
     /// Runs what one read of a client brought, in order; what stands behind a command that parks
@@ -58,6 +59,7 @@ impl Server {
             Reply::new(&mut out, session.protocol).error(line);
             session.close = Close::AfterFlush;
         }
+        self.parts.end_run();
         // What the commands delivered to their own client goes behind their answers.
         out.append(&mut session.outbox);
         session.outbox = out;
@@ -272,6 +274,9 @@ pub(super) fn call(
     origin: Origin,
 ) {
     let handler = command.handler.expect("the gate refuses containers");
+    if server.run.is_some_and(|running| running != index) {
+        server.end_run();
+    }
     db.select(session.db);
     let mark = out.len();
     let now = server.now;
@@ -302,12 +307,14 @@ pub(super) fn call(
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
         server.propagation.push_effect(db.index(), argv, effect);
     }
-    let ns = server.lap_ns();
     server.stats.commands += 1;
     let stat = server.stats.command(index);
     stat.calls += 1;
-    stat.ns += ns;
     stat.failed += u64::from(failed);
+    server.run = Some(index);
+    if !command.spec.flags.contains(FAST) {
+        server.end_run();
+    }
 }
 
 impl Parked {

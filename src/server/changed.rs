@@ -18,12 +18,12 @@ pub(super) fn key_touched(db: &mut Db, server: &mut Parts, class: NotifyClasses,
     notify(server, db.index(), class, event, key);
 }
 
-/// Publishes a keyspace event, if the configuration wants its class.
-pub(super) fn notify(server: &mut Parts, _db: DbIndex, class: NotifyClasses, _event: &str, _key: &[u8]) {
-    if !server.config.notify_keyspace_events.intersects(class) {
-        return;
+/// Announces a keyspace event, if the configuration wants its class. Nobody can subscribe to the
+/// channels `__keyspace@N__` and `__keyevent@N__` before there is pub/sub; the log can be read.
+pub(super) fn notify(server: &mut Parts, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
+    if server.config.notify_keyspace_events.intersects(class) {
+        log::trace!("keyevent@{}: {event} {}", db.0, String::from_utf8_lossy(key));
     }
-    // The channels `__keyspace@N__` and `__keyevent@N__` have no subscribers before pub/sub exists.
 }
 
 /// Acts on what the accessors of one database found out: expired keys are counted, announced and
@@ -44,7 +44,7 @@ pub(super) fn settle(db: &mut Db, server: &mut Parts) {
     }
 }
 
-/// [`settle`] for every database, at the end of a unit.
+/// [`settle`] for every database that a unit has had in hand.
 pub(super) fn settle_all(keyspace: &mut Keyspace, server: &mut Parts) {
-    keyspace.iter_mut().for_each(|db| settle(db, server));
+    keyspace.lent().for_each(|db| settle(db, server));
 }

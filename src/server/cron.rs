@@ -16,6 +16,7 @@ impl Server {
     /// work when it is time for it.
     pub fn begin_turn(&mut self) {
         let now = UnixMillis(self.parts.clock.wall_us() / 1000);
+        self.parts.end_run();
         self.parts.lap_ns();
         if now != self.parts.now {
             self.parts.now = now;

@@ -162,6 +162,8 @@ pub struct Parts {
     pub limits: Arc<WireLimits>,
     next_cron: UnixMillis,
     last_lap_ns: u64,
+    /// The fast command that has run since, once or several times.
+    run: Option<CommandIndex>,
 }
 
 impl Parts {
@@ -172,6 +174,15 @@ impl Parts {
         let lap = now.saturating_sub(self.last_lap_ns);
         self.last_lap_ns = now;
         lap
+    }
+
+    /// Ends a run of fast commands: they share its time equally. Fast commands of one batch are
+    /// timed together, because reading the clock would cost a tenth of what they do.
+    pub(crate) fn end_run(&mut self) {
+        if let Some(index) = self.run.take() {
+            let ns = self.lap_ns();
+            self.stats.command(index).ns += ns;
+        }
     }
 }
 
@@ -230,6 +241,7 @@ impl Server {
                 now,
                 started: now,
                 last_lap_ns: setup.clock.monotonic_ns(),
+                run: None,
                 clock: setup.clock,
                 host: setup.host,
                 limits: setup.limits,

@@ -5,7 +5,7 @@
 
 use super::digest;
 use crate::base::number;
-use crate::keyspace::{Kind, StringCoding, Ttl};
+use crate::keyspace::Ttl;
 use crate::resp::Protocol;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, ReloadSteps};
 use crate::spec::*;
