@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod generic;
+pub mod list;
 pub mod server;
 pub mod string;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 const GROUPS: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
+    list::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,

@@ -1,25 +1,63 @@
-//! The list type.
+//! The list type: a sequence of byte strings, long or short in one form.
+//!
+//! Redis 7.0 keeps every list as a quicklist, so there is one encoding and nothing to convert. The
+//! work is done by [`ChunkList`]; this file only says how a list is made and how it is named.
+
+use super::Limits;
+use crate::ds::chunk_list::{ChunkList, Fill};
 
 /// A list.
 #[derive(Clone, Debug)]
-pub struct List {}
+pub struct List {
+    /// The elements, first to last.
+    pub elements: ChunkList,
+}
 
 impl List {
+    /// An empty list whose chunks are as large as `list-max-listpack-size` says.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        List { elements: ChunkList::new(Fill::new(limits.list_max_listpack_size)) }
+    }
+
     /// The number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
-        0
+        usize::try_from(self.elements.len()).unwrap_or(usize::MAX)
     }
 
     /// Whether it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.elements.is_empty()
     }
 
     /// How it is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         "quicklist"
+    }
+
+    /// Bytes allocated for the elements, extrapolated for very long lists.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.elements.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_is_a_quicklist_of_chunks_as_configured() {
+        for (size, chunks) in [(-2, 1), (10, 10)] {
+            let mut list = List::new(&Limits { list_max_listpack_size: size, ..Limits::default() });
+            assert!(list.is_empty());
+            (0..100).for_each(|_| list.elements.push_back(b"element"));
+            assert_eq!((list.len(), list.elements.chunk_count()), (100, chunks), "{size}");
+            assert_eq!(list.encoding(), "quicklist");
+            assert!(list.heap_bytes() >= 700);
+        }
     }
 }
