@@ -105,10 +105,16 @@ impl Ctx<'_> {
         self.changed(class, event, key);
         let emptied = self.db.is_empty_collection(key);
         if emptied {
-            self.db.remove(key);
-            changed::notify(self.server, self.db.index(), NotifyClasses::GENERIC, "del", key);
+            self.remove_emptied(key);
         }
         emptied
+    }
+
+    /// Removes a collection that the running command has emptied, with its `del` event, after the
+    /// change was reported. A handler that holds the collection knows when; others use [`Ctx::shrunk`].
+    pub fn remove_emptied(&mut self, key: &[u8]) {
+        self.db.remove(key);
+        changed::notify(self.server, self.db.index(), NotifyClasses::GENERIC, "del", key);
     }
 
     /// An event for subscribers of notifications, when no key changed or a second event belongs
