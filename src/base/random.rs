@@ -42,6 +42,30 @@ impl Random {
     }
 }
 
+/// Picks `wanted` out of a sequence of known length while it passes by once: every set of picks is
+/// equally likely, and nothing is remembered but two numbers (Knuth's algorithm S).
+#[derive(Clone, Debug)]
+pub struct Selection {
+    wanted: usize,
+    left: usize,
+}
+
+impl Selection {
+    /// A selection of `wanted` out of `len`; of all, if `wanted` is more.
+    #[must_use]
+    pub fn new(wanted: usize, len: usize) -> Self {
+        Selection { wanted: wanted.min(len), left: len }
+    }
+
+    /// Whether the next of the sequence is picked.
+    pub fn picks_next(&mut self, random: &mut Random) -> bool {
+        let picked = random.below(self.left as u64) < self.wanted as u64;
+        self.left = self.left.saturating_sub(1);
+        self.wanted -= usize::from(picked);
+        picked
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +90,22 @@ mod tests {
         assert!(seen.iter().all(|&count| count > 100), "{seen:?}");
         assert_eq!(random.below(1), 0);
         assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn a_selection_picks_exactly_as_many_and_everybody_equally_often() {
+        let mut random = Random::new(5);
+        let mut picks = [0u32; 10];
+        for _ in 0..10_000 {
+            let mut selection = Selection::new(3, picks.len());
+            let before: u32 = picks.iter().sum();
+            picks.iter_mut().for_each(|count| *count += u32::from(selection.picks_next(&mut random)));
+            assert_eq!(picks.iter().sum::<u32>() - before, 3);
+            assert!(!selection.picks_next(&mut random), "nobody is left");
+        }
+        assert!(picks.iter().all(|&count| (2800..3200).contains(&count)), "{picks:?}");
+        let mut all = Selection::new(99, 4);
+        assert!((0..4).all(|_| all.picks_next(&mut random)));
     }
 
     #[test]

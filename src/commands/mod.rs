@@ -6,26 +6,40 @@
 
 pub mod connection;
 pub mod generic;
+<<<<<<< HEAD
 pub mod list;
+=======
+pub mod hash;
+mod scan;
+>>>>>>> sethash
 pub mod server;
+pub mod set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
 
+use crate::config::Config;
+use crate::ds::listpack::ListpackValue;
 use crate::keyspace::DbIndex;
+use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
 const GROUPS: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
+<<<<<<< HEAD
     list::COMMANDS,
+=======
+    hash::COMMANDS,
+>>>>>>> sethash
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,
     server::debug::COMMANDS,
     server::info::COMMANDS,
     server::keyspace::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
 ];
 
@@ -51,14 +65,35 @@ fn help(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
 
 /// The next argument as an integer that fits 32 bits, as Redis wants it for the numbers of databases.
 fn int_of_32_bits(args: &mut Args<'_>) -> Result<i64, CommandError> {
+    int_between(args, i32::MIN.into(), i32::MAX.into())
+}
+
+/// An element of a collection as a bulk string.
+fn reply_text(reply: &mut Reply<'_>, text: ListpackValue<'_>) {
+    match text {
+        ListpackValue::Int(int) => reply.bulk_integer(int),
+        ListpackValue::Bytes(bytes) => reply.bulk(bytes),
+    }
+}
+
+/// The next argument as an integer in `low..=high`, with the error that names the range.
+fn int_between(args: &mut Args<'_>, low: i64, high: i64) -> Result<i64, CommandError> {
     let value = args.int()?;
-    i32::try_from(value).map(i64::from).map_err(|_| {
-        CommandError::line(format!(
-            "ERR value is out of range, value must between {} and {}",
-            i32::MIN,
-            i32::MAX
-        ))
-    })
+    if (low..=high).contains(&value) {
+        return Ok(value);
+    }
+    Err(CommandError::line(format!("ERR value is out of range, value must between {low} and {high}")))
+}
+
+/// Answers whose length a client chooses without having that much data (SRANDMEMBER with a negative
+/// count) stop when this much waits for the client, which is then closed: its hard limit of
+/// `client-output-buffer-limit`, else a limit of our own.
+fn max_waiting_bytes(config: &Config) -> usize {
+    /// What no limit at all means.
+    const MAX_WAITING_BYTES: u64 = 512 << 20;
+    let hard = config.client_output_buffer_limit.normal.hard_bytes;
+    usize::try_from(if hard == 0 { MAX_WAITING_BYTES } else { hard.min(MAX_WAITING_BYTES) })
+        .unwrap_or(usize::MAX)
 }
 
 /// The database a client names by number; beyond `databases` it is an error.

@@ -368,6 +368,15 @@ impl Db {
         }
     }
 
+    /// As [`Db::read`], by reference: a command that reads several collections side by side.
+    pub fn read_shared<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Arc<T>>, WrongType> {
+        match self.view_for_read(key).map(|view| view.value) {
+            None => Ok(None),
+            Some(ValueRef::Object(value)) => T::of(value).map(|inner| Some(inner.clone())).ok_or(WrongType),
+            Some(ValueRef::String(_)) => Err(WrongType),
+        }
+    }
+
     /// Any value for reading. Counts and touches.
     pub fn view_for_read(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
         let hash = self.dict.hash(key);

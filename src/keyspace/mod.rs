@@ -15,9 +15,9 @@ pub use access::AccessClock;
 pub use db::{
     Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Stored, StringCoding, Ttl, ValueRef, WrongType,
 };
-pub use hash::Hash;
+pub use hash::{Hash, Text};
 pub use list::List;
-pub use set::Set;
+pub use set::{Member, Set};
 pub use sorted_set::SortedSet;
 pub use value::{Collection, Kind, Value};
 

@@ -248,10 +248,16 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(bytes);
     }
 
+    /// Puts what `write` answers before everything written since `mark`: a head whose parts are
+    /// known only at the end.
+    pub fn insert(&mut self, mark: usize, write: impl FnOnce(&mut Reply<'_>)) {
+        let mut bytes = Vec::with_capacity(64);
+        write(&mut Reply { out: &mut bytes, protocol: self.protocol });
+        self.out.splice(mark..mark, bytes);
+    }
+
     fn close(&mut self, place: Deferred, head: impl FnOnce(&mut Reply<'_>)) {
-        let mut bytes = Vec::with_capacity(24);
-        head(&mut Reply { out: &mut bytes, protocol: self.protocol });
-        self.out.splice(place.0..place.0, bytes);
+        self.insert(place.0, head);
     }
 
     fn header(&mut self, kind: u8, len: usize) {
