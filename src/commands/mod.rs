@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod generic;
+pub mod scanning;
 pub mod server;
 pub mod string;
 #[cfg(test)]

@@ -197,6 +197,16 @@ impl<'a> Reply<'a> {
         self.close(place, |reply| reply.set(len));
     }
 
+    /// Puts the head of one step of a walk at `place`: the cursor to go on with, and an array of
+    /// `len` elements, which were written behind it. Source: SCAN.
+    pub fn close_scan(&mut self, place: Deferred, cursor: u64, len: usize) {
+        self.close(place, |reply| {
+            reply.array(2);
+            reply.bulk(cursor.to_string().as_bytes());
+            reply.array(len);
+        });
+    }
+
     /// A double: `,3.5`; the same digits as a bulk string in RESP2. 7.0 prints `%.17g`.
     pub fn double(&mut self, value: f64) {
         let mut text = Vec::with_capacity(32);
