@@ -89,17 +89,6 @@ impl Value {
         }
     }
 
-    /// How it is stored, as OBJECT ENCODING names it.
-    #[must_use]
-    pub fn encoding(&self) -> &'static str {
-        match self {
-            Value::String(_) => "raw",
-            Value::List(_) => "quicklist",
-            Value::Set(_) | Value::Hash(_) => "hashtable",
-            Value::SortedSet(_) => "skiplist",
-        }
-    }
-
     /// The number of elements; the number of bytes of a string.
     #[must_use]
     pub fn len(&self) -> usize {

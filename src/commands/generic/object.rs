@@ -65,7 +65,7 @@ const SHARED_REFERENCES: i64 = i32::MAX as i64;
 const SHARED_INTEGERS: i64 = 10_000;
 
 fn encoding(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    match view(ctx, args.key()).map(|view| name_of_encoding(&view)) {
+    match view(ctx, args.key()).map(|view| view.encoding()) {
         Some(name) => ctx.reply.bulk(name.as_bytes()),
         None => ctx.reply.null(),
     }
@@ -125,15 +125,6 @@ fn view<'a>(ctx: &'a mut Ctx<'_>, key: &[u8]) -> Option<KeyView<'a>> {
     ctx.db.facts.hits += u64::from(found);
     ctx.db.facts.misses += u64::from(!found);
     ctx.db.peek(key)
-}
-
-fn name_of_encoding(view: &KeyView<'_>) -> &'static str {
-    match (view.value, view.string_coding()) {
-        (ValueRef::Object(object), _) => object.encoding(),
-        (ValueRef::String(_), StringCoding::Int) => "int",
-        (ValueRef::String(_), StringCoding::Embstr) => "embstr",
-        (ValueRef::String(_), StringCoding::Raw) => "raw",
-    }
 }
 
 fn is_shared_integer(view: &KeyView<'_>) -> bool {
