@@ -6,12 +6,9 @@
 
 pub mod connection;
 pub mod generic;
-<<<<<<< HEAD
-pub mod list;
-=======
 pub mod hash;
+pub mod list;
 mod scan;
->>>>>>> sethash
 pub mod server;
 pub mod set;
 pub mod string;
@@ -28,11 +25,8 @@ use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 const GROUPS: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
-<<<<<<< HEAD
-    list::COMMANDS,
-=======
     hash::COMMANDS,
->>>>>>> sethash
+    list::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,

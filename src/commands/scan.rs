@@ -17,10 +17,16 @@ pub(super) struct ScanOptions<'a> {
     pub pattern: Option<&'a [u8]>,
 }
 
+impl Default for ScanOptions<'_> {
+    fn default() -> Self {
+        ScanOptions { count: DEFAULT_COUNT, pattern: None }
+    }
+}
+
 impl<'a> ScanOptions<'a> {
     /// Reads `[MATCH pattern] [COUNT count]` up to the end.
     pub(super) fn parse(args: &mut Args<'a>) -> Result<Self, CommandError> {
-        let mut options = ScanOptions { count: DEFAULT_COUNT, pattern: None };
+        let mut options = ScanOptions::default();
         while !args.is_done() {
             if !options.parse_one(args)? {
                 return Err(CommandError::Syntax);

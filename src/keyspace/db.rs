@@ -291,6 +291,12 @@ impl Db {
         self.now
     }
 
+    /// What the access history of a key means.
+    #[must_use]
+    pub fn access_clock(&self) -> AccessClock {
+        self.access
+    }
+
     pub(super) fn freeze(&mut self, now: UnixMillis) {
         self.now = now;
         self.access.freeze(now);

@@ -27,6 +27,8 @@ pub enum TimeoutReply {
     NullArray,
     /// A null: BLMOVE.
     Null,
+    /// An integer: WAIT.
+    Integer(i64),
 }
 
 /// A command that waits.

@@ -195,6 +195,7 @@ impl Server {
         let reply = parked.map(|parked| parked.timeout_reply);
         self.complete(id, |_, out| match reply {
             Some(TimeoutReply::Null) => out.null(),
+            Some(TimeoutReply::Integer(value)) => out.integer(value),
             Some(TimeoutReply::NullArray) | None => out.null_array(),
         });
     }

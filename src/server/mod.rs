@@ -44,7 +44,7 @@ use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel, MaxmemoryPolicy};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use std::fmt;
 use std::io::Read;
@@ -288,7 +288,13 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &Parts) {
         zset_max_listpack_value: config.zset_max_listpack_value,
         seed: keyspace.limits().seed,
     });
-    keyspace.set_access(AccessClock::default());
+    let policy = config.maxmemory_policy;
+    let whole = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    let mut access = AccessClock::default();
+    access.lfu = matches!(policy, MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu);
+    access.lfu_log_factor = whole(config.lfu_log_factor);
+    access.lfu_decay_minutes = whole(config.lfu_decay_time);
+    keyspace.set_access(access);
     let limits = &parts.limits;
     limits
         .max_bulk_bytes

@@ -1,9 +1,13 @@
 //! The group *generic*: what can be done with a key whatever it holds.
 //!
-//! The table is here; the handlers are in [`keys`] (removing, naming, copying) and [`expire`] (times to live).
+//! The table is here; the handlers are in [`keys`] (removing, naming, copying), [`expire`] (times to
+//! live), [`scan`], [`object`] and [`wait`].
 
 mod expire;
 mod keys;
+mod object;
+mod scan;
+mod wait;
 
 use crate::server::Command;
 use crate::spec::*;
@@ -96,6 +100,10 @@ pub const COMMANDS: &[Command] = &[
             .summary("Moves a key to another database."),
         keys::move_,
     ),
+    Command::container(
+        Spec::container("object", Group::Generic).since("2.2.3").summary("How a value is kept inside."),
+        object::COMMANDS,
+    ),
     Command::new(
         Spec::new("persist", Group::Generic, 2, "key")
             .flags(&[WRITE, FAST])
@@ -180,6 +188,17 @@ pub const COMMANDS: &[Command] = &[
         keys::renamenx,
     ),
     Command::new(
+        Spec::new("scan", Group::Generic, -2, "cursor [MATCH pattern] [COUNT count] [TYPE type^6.0.0]")
+            .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS])
+            .categories(&[Category::Keyspace])
+            .since("2.8.0")
+            .complexity("O(1) for each call, O(N) for the whole walk, N: keys in the database.")
+            .summary("Walks through the keys, a few for each call.")
+            .tips(&["nondeterministic_output", "request_policy:special"])
+            .history(&[("6.0.0", "`TYPE`.")]),
+        scan::scan,
+    ),
+    Command::new(
         Spec::new("touch", Group::Generic, -2, "key [key ...]")
             .flags(&[READONLY, FAST])
             .categories(&[Category::Keyspace])
@@ -223,5 +242,14 @@ pub const COMMANDS: &[Command] = &[
             .summary("Deletes keys and frees their values in the background.")
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
         keys::unlink,
+    ),
+    Command::new(
+        Spec::new("wait", Group::Generic, 3, "numreplicas:integer timeout:integer")
+            .flags(&[NOSCRIPT])
+            .categories(&[Category::Connection])
+            .since("3.0.0")
+            .summary("Waits until replicas have all writes of this connection.")
+            .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+        wait::wait,
     ),
 ];
