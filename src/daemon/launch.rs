@@ -53,7 +53,7 @@ impl Launch {
 
     /// The PID file, absolute.
     pub fn pid_file(&self) -> PathBuf {
-        absolute(path_of(&self.config.pidfile))
+        absolute(path_of(&pid_file_text(&self.config)))
     }
 
     /// Whether the configuration names a PID file of its own.
@@ -66,8 +66,12 @@ impl Launch {
 pub fn find_pid_file(args: &[OsString]) -> Result<PathBuf, LoadError> {
     let mut world = World { folder: Some(env::current_dir().unwrap_or_default()), refused: None };
     let (config, _) = load(args, &mut world)?;
-    let pid_file = if config.pidfile.is_empty() { Config::default().pidfile } else { config.pidfile };
-    Ok(world.resolve(path_of(&pid_file)))
+    Ok(world.resolve(path_of(&pid_file_text(&config))))
+}
+
+/// `pidfile ""` means none to redis-server; `start` and `stop` cannot do without, and take the usual one.
+fn pid_file_text(config: &Config) -> Text {
+    if config.pidfile.is_empty() { Config::default().pidfile } else { config.pidfile.clone() }
 }
 
 fn load(args: &[OsString], world: &mut World) -> Result<(Config, Option<PathBuf>), LoadError> {
@@ -162,5 +166,43 @@ impl Surroundings for World {
 
     fn knows_command(&self, name: &[u8]) -> bool {
         commands::table().by_name(name).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Vec<OsString> {
+        line.split(' ').filter(|word| !word.is_empty()).map(|word| word.replace("''", "").into()).collect()
+    }
+
+    #[test]
+    fn pid_file_is_found_without_entering_a_folder() {
+        let here = env::current_dir().unwrap();
+        for (line, expected) in [
+            ("", PathBuf::from("/tmp/pyredis.pid")),
+            ("--pidfile ''", "/tmp/pyredis.pid".into()),
+            ("--pidfile a.pid", here.join("a.pid")),
+            ("--dir /no/such/folder --pidfile a.pid", "/no/such/folder/a.pid".into()),
+            ("--dir /no/such --dir folder --pidfile a.pid", "/no/such/folder/a.pid".into()),
+            ("--logfile /no/such/log --pidfile /run/a.pid", "/run/a.pid".into()),
+        ] {
+            assert_eq!(find_pid_file(&args(line)).unwrap(), expected, "{line}");
+        }
+        assert_eq!(env::current_dir().unwrap(), here);
+        assert!(find_pid_file(&args("--nonsense 1")).is_err());
+    }
+
+    #[test]
+    fn include_patterns_match_the_last_part_of_a_path() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.conf", "a.conf", ".hidden.conf", "a.txt"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let mut world = World { folder: Some(folder.path().into()), refused: None };
+        assert_eq!(world.glob(b"*.conf"), [b"a.conf".to_vec(), b"b.conf".to_vec()]);
+        assert_eq!(world.glob(b"./.*.conf"), [b"./.hidden.conf".to_vec()]);
+        assert!(world.glob(b"missing/*.conf").is_empty());
     }
 }

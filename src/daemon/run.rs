@@ -382,8 +382,8 @@ fn refuse(path: &Text, why: &str) -> String {
 
 /// Takes the PID file. A server that need not have one does without, and says so.
 fn take_pid_file(launch: &Launch, must_lock: bool) -> Result<Option<PidFile>, Fatal> {
-    let wanted = must_lock || launch.names_pid_file() || launch.config.daemonize;
-    if !wanted || launch.config.pidfile.is_empty() {
+    let daemonized = launch.config.daemonize && !launch.config.pidfile.is_empty();
+    if !(must_lock || daemonized || launch.names_pid_file()) {
         return Ok(None);
     }
     match PidFile::acquire(&launch.pid_file()) {
