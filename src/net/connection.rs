@@ -132,7 +132,6 @@ impl Connection {
         };
         loop {
             let max_bulk_bytes = self.limits.max_bulk_bytes.load(Ordering::Relaxed);
-            let max_bulk_bytes = i64::try_from(max_bulk_bytes).unwrap_or(i64::MAX);
             let parsed = self.parser.parse(&Limits { max_bulk_bytes, login });
             self.publish();
             let failed = parsed.requests.failure.is_some();
