@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TryRecvError};
 
-use super::tasks::{Outcome, carry_out};
+use super::tasks::{Outcome, Tasks};
 use super::{Event, Handle, Queue, Stream, SystemClock, crash};
 use crate::server::{ClientId, Clock, Close, Server};
 
@@ -32,8 +32,7 @@ pub struct Owner {
     syncs: Vec<Sender<()>>,
     /// The event the next turn begins with.
     put_off: Option<Event>,
-    /// Keeps the queue open while nobody is connected, and goes to threads that report back.
-    handle: Handle,
+    tasks: Tasks,
 }
 
 type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
@@ -49,7 +48,7 @@ impl Owner {
             spoke: Vec::with_capacity(TURN_EVENTS),
             syncs: Vec::new(),
             put_off: None,
-            handle,
+            tasks: Tasks::new(handle),
         }
     }
 
@@ -107,7 +106,7 @@ impl Owner {
                 return None;
             }
             for task in tasks {
-                if let Outcome::Stop(exit_code) = carry_out(task, &self.handle) {
+                if let Outcome::Stop(exit_code) = self.tasks.carry_out(task, &mut self.server) {
                     return Some(exit_code);
                 }
             }

@@ -167,3 +167,90 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Queue, channel};
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    /// A served listener whose events the test takes itself.
+    fn served(max_clients: usize) -> (Net, TcpStream, std::net::SocketAddr, Queue, Arc<WireLimits>) {
+        let listener = Listener::tcp(([127, 0, 0, 1], 0).into(), 16).unwrap();
+        let address = listener.address().unwrap();
+        let (handle, queue) = channel();
+        let limits = Arc::new(WireLimits { max_clients: max_clients.into(), ..WireLimits::default() });
+        let net = Net::serve(vec![listener], handle, Arc::clone(&limits), Arc::default()).unwrap();
+        (net, TcpStream::connect(address).unwrap(), address, queue, limits)
+    }
+
+    fn text(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn clients_are_announced_in_order_and_their_requests_follow() {
+        let (net, mut first, address, queue, _) = served(10);
+        let second = TcpStream::connect(address).unwrap();
+        first.write_all(b"PING\r\n").unwrap();
+        let mut connected = Vec::new();
+        let mut streams = Vec::new();
+        let mut ran = 0;
+        while connected.len() < 2 || ran == 0 {
+            match queue.events.recv().unwrap() {
+                Event::Connect { id, connection, stream } => {
+                    connected.push((id.0, connection.addr));
+                    streams.push(stream);
+                }
+                Event::Requests(id, requests) => {
+                    assert_eq!((id.0, connected[0].0, requests.len()), (1, 1, 1));
+                    ran += 1;
+                }
+                _ => panic!("nobody has left"),
+            }
+        }
+        let peers = [(1, first.local_addr().unwrap()), (2, second.local_addr().unwrap())];
+        assert_eq!(connected, peers.map(|(id, addr)| (id, addr.to_string())));
+        streams[0].send(&mut b"+PONG\r\n".to_vec());
+        drop(streams);
+        assert_eq!(text(first), "+PONG\r\n");
+        net.stop();
+    }
+
+    #[test]
+    fn one_too_many_is_told_so_and_counted_and_a_higher_limit_counts_at_once() {
+        let (net, _first, address, queue, limits) = served(1);
+        let announced = queue.events.recv().unwrap();
+        assert!(matches!(announced, Event::Connect { .. }));
+        assert_eq!(text(TcpStream::connect(address).unwrap()), "-ERR max number of clients reached\r\n");
+        assert!(matches!(queue.events.recv().unwrap(), Event::Rejected));
+        assert_eq!(net.open(), 1);
+        limits.max_clients.store(2, Ordering::Relaxed);
+        let _second = TcpStream::connect(address).unwrap();
+        assert!(matches!(queue.events.recv().unwrap(), Event::Connect { .. }));
+        net.stop();
+    }
+
+    #[test]
+    fn a_slot_is_free_again_when_its_client_has_left() {
+        let (net, first, address, queue, _) = served(1);
+        drop(first);
+        while !matches!(queue.events.recv().unwrap(), Event::Disconnect(_)) {}
+        while net.open() > 0 {
+            thread::yield_now();
+        }
+        let _second = TcpStream::connect(address).unwrap();
+        assert!(matches!(queue.events.recv().unwrap(), Event::Connect { .. }));
+        net.stop();
+    }
+
+    #[test]
+    fn after_the_stop_nobody_is_accepted() {
+        let (net, _first, address, _queue, _) = served(10);
+        net.stop();
+        assert!(TcpStream::connect(address).is_err());
+    }
+}

@@ -21,8 +21,6 @@ use crate::engine::{crash, os};
 const STACK_BYTES: usize = 128 * 1024;
 /// How long a free thread waits for another job.
 pub const IDLE: Duration = Duration::from_secs(10);
-/// Time slice of a worker: short, so that a burst of requests reaches the owner soon.
-const SLICE: Duration = Duration::from_millis(1);
 
 /// What a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -88,7 +86,7 @@ impl Threads {
     fn spawn(self: &Arc<Self>, job: Job) -> io::Result<()> {
         let (threads, seat) = (Arc::clone(self), Arc::new(Seat::default()));
         let body = move || {
-            os::schedule_as_batch(SLICE);
+            os::schedule_as_batch(os::SLICE);
             os::name_thread(c"worker");
             crash::report_briefly();
             threads.work(job, &seat);

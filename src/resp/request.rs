@@ -453,6 +453,7 @@ mod tests {
     const OPEN: Limits = Limits { max_bulk_bytes: 512 * 1024 * 1024, login: Login::Done };
     const ANONYMOUS: Limits = Limits { login: Login::Missing, ..OPEN };
 
+    type Words = &'static [&'static [u8]];
     type Commands = Vec<Vec<Vec<u8>>>;
 
     fn collect(requests: &Requests, commands: &mut Commands) {
@@ -484,8 +485,7 @@ mod tests {
 
     #[test]
     fn both_forms_and_their_quirks_parse_as_redis_parses_them() {
-        type Case<'c> = (&'c [u8], &'c [&'c [&'c [u8]]]);
-        let cases: &[Case<'_>] = &[
+        let cases: &[(&[u8], &[Words])] = &[
             (b"", &[]),
             (b"*1\r\n$4\r\nPING\r\n", &[&[b"PING"]]),
             (b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n*1\r\n$4\r\nPI", &[&[b"GET", b""]]),

@@ -303,7 +303,7 @@ fn hscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Ok(());
     };
     let options = scan::ScanOptions::parse(&mut args)?;
-    let answer = scan::Answer::begin(&mut ctx.reply);
+    let answer = scan::Answer::begin(&ctx.reply);
     let mut shown = 0;
     let next = hash.scan(cursor, options.count, |field, value| {
         if options.matches_text(field) {

@@ -283,7 +283,7 @@ fn sscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Ok(());
     };
     let options = scan::ScanOptions::parse(&mut args)?;
-    let answer = scan::Answer::begin(&mut ctx.reply);
+    let answer = scan::Answer::begin(&ctx.reply);
     let mut shown = 0;
     let next = set.scan(cursor, options.count, |member| {
         if options.matches_text(member) {
