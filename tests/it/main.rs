@@ -1,4 +1,5 @@
 //! Whole-process tests: real processes, real sockets.
 
 mod daemon;
+mod sessions;
 mod support;

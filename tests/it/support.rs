@@ -13,6 +13,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use pyredis::resp::value::Value;
+use pyredis::resp::{OwnedArgv, reply};
+
 /// No step of a test takes longer on a machine that works at all.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The program under test.
@@ -138,6 +141,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Its port on 127.0.0.1.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// A new connection.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.port)
@@ -153,6 +161,51 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A real redis-server to compare with, in a folder of its own.
+pub(crate) struct RealServer {
+    child: Child,
+    /// Its port on 127.0.0.1.
+    pub(crate) port: u16,
+    /// Holds its files.
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl RealServer {
+    /// Starts one and waits until it answers; None where none is installed (`scripts/test.sh` does).
+    pub(crate) fn start(directives: &[&str]) -> Option<Self> {
+        Self::start_in(tempfile::tempdir().unwrap(), directives)
+    }
+
+    /// The same in a folder that may hold data.
+    pub(crate) fn start_in(folder: tempfile::TempDir, directives: &[&str]) -> Option<Self> {
+        let port = free_port();
+        let mut child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--enable-debug-command", "yes"])
+            .args(directives)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("Ready to accept") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "redis-server ended before it was ready");
+        }
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Some(Self { child, port, folder })
+    }
+}
+
+impl Drop for RealServer {
+    fn drop(&mut self) {
+        // It may be gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -216,6 +269,32 @@ impl Client {
                 format!("[{}]", elements.join(", "))
             }
             _ => panic!("not RESP2: {line:?}"),
+        }
+    }
+
+    /// Sends words of any bytes and returns the answer as redis-cli shows it.
+    pub(crate) fn show(&mut self, words: &[&[u8]]) -> String {
+        let mut request = Vec::new();
+        reply::write_command(OwnedArgv::from_parts(words.iter().copied()).as_argv(), &mut request);
+        self.send_raw(&request);
+        self.value().to_string()
+    }
+
+    /// Reads one answer of either protocol.
+    pub(crate) fn value(&mut self) -> Value {
+        let mut bytes = Vec::new();
+        loop {
+            let arrived = self.reader.fill_buf().unwrap();
+            assert!(!arrived.is_empty(), "the connection ended after {:?}", text(&bytes));
+            let (before, more) = (bytes.len(), arrived.len());
+            bytes.extend_from_slice(arrived);
+            match Value::parse(&bytes).expect("a server speaks RESP") {
+                Some((value, used)) => {
+                    self.reader.consume(used - before);
+                    return value;
+                }
+                None => self.reader.consume(more),
+            }
         }
     }
 

@@ -1,1 +1,1 @@
-
+//! What clients see of the hash commands.

@@ -1,3 +1,5 @@
+//! What clients see of the set commands.
+
 use crate::commands::testing::TestServer;
 
 /// The answer of a set or array, its lines without numbers, in order of the alphabet.

@@ -1,0 +1,166 @@
+//! The rules of the house as a test: who may import whom, and what no file may hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path from the package's folder, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The room it belongs to: the folder below `src`.
+    fn room(&self) -> Option<&str> {
+        self.path.strip_prefix("src/")?.split_once('/').map(|(room, _)| room)
+    }
+
+    /// Lines with their numbers, comments left out.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
+        lines.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn sources(folder: &str) -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder can be listed").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("sources are text");
+                let path = path.strip_prefix(root).expect("it is below the root").display().to_string();
+                found.push(Source { path, text });
+            }
+        }
+    }
+    assert!(found.len() > 3, "{folder} has sources");
+    found
+}
+
+/// The rooms in the order of the floors, as `lib.rs` declares them.
+fn rooms() -> Vec<String> {
+    let map = sources("src").into_iter().find(|source| source.path == "src/lib.rs").expect("the map");
+    let lines = map.text.lines().filter_map(|line| line.strip_prefix("pub mod "));
+    lines.map(|line| line.trim_end_matches(';').to_string()).collect()
+}
+
+/// Everything in `lines` that breaks a rule, or nothing.
+fn report(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn a_room_imports_only_rooms_declared_above_it() {
+    let rooms = rooms();
+    assert!(rooms.len() >= 10, "{rooms:?}");
+    let floor = |room: &str| rooms.iter().position(|known| known == room);
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        let Some(own) = source.room().and_then(floor) else { continue };
+        for (number, line) in source.code() {
+            for path in line.split("crate::").skip(1) {
+                let other: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if floor(&other).is_some_and(|other| other > own) {
+                    broken.push(format!("{}:{number}: {}", source.path, line.trim()));
+                }
+            }
+        }
+    }
+    report("these look up the stairs", &broken);
+}
+
+#[test]
+fn command_families_do_not_import_each_other() {
+    /// What belongs to all of them.
+    const SHARED: &[&str] = &["help", "scan", "testing"];
+    let mut broken = Vec::new();
+    for source in sources("src/commands") {
+        let family =
+            source.path.trim_start_matches("src/commands/").split(['/', '.']).next().unwrap_or_default();
+        for (number, line) in source.code() {
+            let Some(path) = line.trim().strip_prefix("use crate::commands::") else { continue };
+            let other: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let is_family = other.chars().next().is_some_and(char::is_lowercase)
+                && Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands").join(&other).exists();
+            if is_family && other != family && !SHARED.contains(&other.as_str()) {
+                broken.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("what two families share is a type in keyspace/ or a helper in commands/mod.rs", &broken);
+}
+
+#[test]
+fn floors_below_the_engine_touch_nothing() {
+    const TOUCHING: &[&str] = &["std::net", "std::thread", "std::fs", "SystemTime", "Instant::now"];
+    let rooms = rooms();
+    let engine = rooms.iter().position(|room| room == "engine").expect("there is an engine");
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        let below = source.room().is_some_and(|room| rooms[..engine].iter().any(|known| known == room));
+        if !below {
+            continue;
+        }
+        for (number, line) in source.code() {
+            if TOUCHING.iter().any(|word| line.contains(word)) {
+                broken.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("sockets, threads, files and clocks live on the floors above", &broken);
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let files = sources("src").into_iter().chain(sources("tests"));
+    let broken: Vec<_> =
+        files.filter(|source| !source.text.starts_with("//!")).map(|source| source.path).collect();
+    report("these begin without a //! line", &broken);
+}
+
+#[test]
+fn unsafe_code_stays_where_it_is_explained() {
+    const ALLOWED: &[&str] = &["src/base/alloc.rs", "src/daemon/sys.rs", "src/engine/os.rs"];
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        let uses = |line: &str| {
+            line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl")
+        };
+        let has_unsafe = source.code().any(|(_, line)| uses(line));
+        if has_unsafe && !ALLOWED.contains(&source.path.as_str()) {
+            broken.push(source.path.clone());
+        }
+        if has_unsafe && !source.text.contains("// SAFETY:") {
+            broken.push(format!("{} has no SAFETY comment", source.path));
+        }
+    }
+    report("unsafe code", &broken);
+}
+
+#[test]
+fn the_lock_of_the_pid_file_is_the_only_use_of_fs2() {
+    let uses = |source: &Source| source.code().any(|(_, line)| line.contains("fs2::"));
+    let users: Vec<_> = sources("src").into_iter().filter(uses).map(|source| source.path).collect();
+    assert_eq!(users, ["src/daemon/pid_file.rs"]);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let words = ["todo!", "unimplemented!", "#[ignore", "should_panic", "dbg!"].map(|word| word.to_string());
+    let mut broken = Vec::new();
+    for source in
+        sources("src").into_iter().chain(sources("tests")).filter(|source| source.path != "tests/tidy.rs")
+    {
+        for (number, line) in source.code() {
+            if words.iter().any(|word| line.contains(word.as_str())) {
+                broken.push(format!("{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("unfinished", &broken);
+}
