@@ -7,6 +7,7 @@
 //! | [`long_double`] | 80-bit floating point in software, for exact float increments |
 //! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |
 //! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
+//! | [`bits`] | bits and bit fields of byte strings |
 //! | [`crc16`], [`crc64`] | checksums |
 //! | [`lcs`] | the longest common subsequence of two strings |
 //! | [`lzf`] | the LZF compression of RDB strings |
@@ -17,6 +18,7 @@ mod bignum;
 mod float_text;
 
 pub mod alloc;
+pub mod bits;
 pub mod crc16;
 pub mod crc64;
 pub mod glob;

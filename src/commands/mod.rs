@@ -4,6 +4,7 @@
 //! Command files do not import each other; what two families share is a type in `keyspace/` or a
 //! helper here.
 
+pub mod bitmap;
 pub mod connection;
 pub mod generic;
 pub mod hash;
@@ -23,6 +24,7 @@ use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
 const GROUPS: &[&[Command]] = &[
+    bitmap::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
     hash::COMMANDS,
