@@ -11,6 +11,7 @@
 //! | [`crc16`], [`crc64`] | checksums |
 //! | [`lcs`] | the longest common subsequence of two strings |
 //! | [`lzf`] | the LZF compression of RDB strings |
+//! | [`murmur`] | the hash of HyperLogLogs |
 //! | [`hash`] | keyed hashing of untrusted bytes |
 //! | [`random`] | seeded chance |
 
@@ -26,6 +27,7 @@ pub mod hash;
 pub mod lcs;
 pub mod long_double;
 pub mod lzf;
+pub mod murmur;
 pub mod number;
 pub mod random;
 pub mod text;

@@ -8,6 +8,7 @@ pub mod bitmap;
 pub mod connection;
 pub mod generic;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 mod scan;
 pub mod server;
@@ -28,6 +29,7 @@ const GROUPS: &[&[Command]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     list::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,

@@ -6,6 +6,7 @@
 pub mod access;
 mod db;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod set;
 pub mod sorted_set;
