@@ -7,9 +7,11 @@
 //! | [`long_double`] | 80-bit floating point in software, for exact float increments |
 //! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |
 //! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
+//! | [`bits`] | bits and bit fields of byte strings |
 //! | [`crc16`], [`crc64`] | checksums |
 //! | [`lcs`] | the longest common subsequence of two strings |
 //! | [`lzf`] | the LZF compression of RDB strings |
+//! | [`murmur`] | the hash of HyperLogLogs |
 //! | [`hash`] | keyed hashing of untrusted bytes |
 //! | [`random`] | seeded chance |
 
@@ -17,6 +19,7 @@ mod bignum;
 mod float_text;
 
 pub mod alloc;
+pub mod bits;
 pub mod crc16;
 pub mod crc64;
 pub mod glob;
@@ -24,6 +27,7 @@ pub mod hash;
 pub mod lcs;
 pub mod long_double;
 pub mod lzf;
+pub mod murmur;
 pub mod number;
 pub mod random;
 pub mod text;

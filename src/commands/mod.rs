@@ -4,9 +4,11 @@
 //! Command files do not import each other; what two families share is a type in `keyspace/` or a
 //! helper here.
 
+pub mod bitmap;
 pub mod connection;
 pub mod generic;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 mod scan;
 pub mod server;
@@ -23,9 +25,11 @@ use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
 const GROUPS: &[&[Command]] = &[
+    bitmap::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     list::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,

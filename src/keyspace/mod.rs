@@ -6,9 +6,11 @@
 pub mod access;
 mod db;
 pub mod hash;
+pub mod hyperloglog;
 pub mod list;
 pub mod set;
 pub mod sorted_set;
+pub mod string;
 mod value;
 
 pub use access::AccessClock;

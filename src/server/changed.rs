@@ -27,7 +27,8 @@ pub(super) fn notify(server: &mut Parts, db: DbIndex, class: NotifyClasses, even
 }
 
 /// Acts on what the accessors of one database found out: expired keys are counted, announced and
-/// propagated as deleted, before whatever the running command does.
+/// propagated as deleted, before whatever the running command does. Redis: they do not count as
+/// changes since the last save.
 pub(super) fn settle(db: &mut Db, server: &mut Parts) {
     if db.facts.expired.is_empty() {
         return;
@@ -35,7 +36,6 @@ pub(super) fn settle(db: &mut Db, server: &mut Parts) {
     let lazy = server.config.lazyfree_lazy_expire;
     for key in std::mem::take(&mut db.facts.expired) {
         server.stats.expired_keys += 1;
-        server.persistence.dirty += 1;
         if server.propagation.is_wanted() {
             let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
             server.propagation.push(db.index(), OwnedArgv::from_parts([verb, &key]));

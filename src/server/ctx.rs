@@ -151,6 +151,13 @@ impl Ctx<'_> {
         self.park(BlockOn::Task, OwnedArgv::default(), None, TimeoutReply::Null);
     }
 
+    /// Whether another server or an earlier run has already accepted the command: limits on what
+    /// a client may ask for do not apply.
+    #[must_use]
+    pub fn must_obey(&self) -> bool {
+        matches!(self.origin, Origin::Primary | Origin::AofLoad)
+    }
+
     /// Propagates this instead of the command itself.
     pub fn propagate_instead<'p>(&mut self, parts: impl IntoIterator<Item = &'p [u8]>) {
         if self.server.propagation.is_wanted() {

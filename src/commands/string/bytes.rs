@@ -3,8 +3,8 @@
 //! A string grows to `proto-max-bulk-len` and no further, whatever offset a client names.
 
 use crate::config::NotifyClasses;
-use crate::keyspace::Ttl;
-use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
+use crate::keyspace::{Ttl, string};
+use crate::server::{Args, CommandError, CommandResult, Ctx};
 use std::ops::Range;
 
 pub(super) fn append(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -17,10 +17,7 @@ pub(super) fn append(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         }
         Some(old_len) => {
             let len = checked_len(ctx, old_len, value.len())?;
-            ctx.db.edit_string(key, |bytes| {
-                reserve(bytes, value.len());
-                bytes.extend_from_slice(value);
-            })?;
+            ctx.db.edit_string(key, |bytes| string::append(bytes, value))?;
             len
         }
     };
@@ -42,10 +39,7 @@ pub(super) fn setrange(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let end = checked_len(ctx, offset, value.len())?;
     let len = ctx.db.edit_string(key, |bytes| {
-        if end > bytes.len() {
-            reserve(bytes, end - bytes.len());
-            bytes.resize(end, 0);
-        }
+        string::grow(bytes, end);
         bytes[offset..end].copy_from_slice(value);
         bytes.len()
     })?;
@@ -74,20 +68,10 @@ pub(super) fn strlen(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 /// The sum of two lengths, unless a string that long is not allowed. What the primary or the
 /// append-only file says was allowed once and is not asked again.
 fn checked_len(ctx: &Ctx<'_>, one: usize, two: usize) -> Result<usize, CommandError> {
-    let trusted = matches!(ctx.origin, Origin::Primary | Origin::AofLoad);
-    let limit = if trusted { u64::MAX } else { ctx.server.config.proto_max_bulk_len };
+    let limit = if ctx.must_obey() { u64::MAX } else { ctx.server.config.proto_max_bulk_len };
     match one.checked_add(two) {
         Some(len) if len as u64 <= limit => Ok(len),
         _ => Err(CommandError::StringTooLong),
-    }
-}
-
-/// Makes room as a string that will grow again wants it: double, but never much over a MiB more.
-fn reserve(bytes: &mut Vec<u8>, additional: usize) {
-    const MAX_SPARE_BYTES: usize = 1 << 20;
-    if bytes.capacity() - bytes.len() < additional {
-        let spare = (bytes.len() + additional).min(MAX_SPARE_BYTES);
-        bytes.reserve_exact(additional + spare);
     }
 }
 
