@@ -139,6 +139,28 @@ impl LongDouble {
         write_fraction(fraction, out);
     }
 
+    /// This number `factor` times, rounded once.
+    #[must_use]
+    pub fn times(self, factor: u32) -> Self {
+        let Magnitude::Finite { mantissa, exponent } = self.magnitude else { return self };
+        let product = u128::from(mantissa) * u128::from(factor);
+        LongDouble { negative: self.negative, ..from_parts(product, false, exponent.into()) }
+    }
+
+    /// The least integer not below this number; what no i64 holds is `i64::MIN`, as x87 stores it.
+    #[must_use]
+    pub fn ceil_to_i64(self) -> i64 {
+        let Magnitude::Finite { mantissa, exponent } = self.magnitude else { return i64::MIN };
+        if exponent > 0 && mantissa != 0 {
+            return i64::MIN;
+        }
+        let shift = exponent.unsigned_abs();
+        let whole = mantissa.checked_shr(shift).unwrap_or(0);
+        let exact = whole.checked_shl(shift) == Some(mantissa) || mantissa == 0;
+        let magnitude = i128::from(whole) + i128::from(!exact && !self.negative);
+        i64::try_from(if self.negative { -magnitude } else { magnitude }).unwrap_or(i64::MIN)
+    }
+
     fn write_sign(&self, out: &mut Vec<u8>) {
         if self.negative {
             out.push(b'-');
@@ -367,6 +389,31 @@ mod tests {
         ("0.1", "-0.1", "0"),
         ("-0.1", "-0.2", "-0.3"),
     ];
+
+    #[test]
+    fn times_and_ceil_give_milliseconds_of_seconds() {
+        for (seconds, milliseconds) in [
+            ("0", 0),
+            ("1", 1000),
+            ("0.1", 100),
+            ("0.0001", 1),
+            ("-0.0001", 0),
+            ("1.0005", 1001),
+            ("-1.0005", -1000),
+            ("-3", -3000),
+            ("0x10", 16_000),
+            ("1e-4000", 1),
+            ("-1e-4000", 0),
+            ("9223372036854775", 9_223_372_036_854_775_000),
+            ("9223372036854775.8", 9_223_372_036_854_775_800),
+            ("9223372036854776", i64::MIN),
+            ("-1e16", i64::MIN),
+            ("1e4000", i64::MIN),
+            ("inf", i64::MIN),
+        ] {
+            assert_eq!(number(seconds).times(1000).ceil_to_i64(), milliseconds, "{seconds}");
+        }
+    }
 
     #[test]
     fn increments_give_what_redis_gives() {

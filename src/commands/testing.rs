@@ -128,6 +128,21 @@ impl TestServer {
         self.output_of(id)
     }
 
+    /// Sends lines as client `id` in one read and shows the answers.
+    pub fn pipeline_as(&mut self, id: u64, lines: &[&str]) -> String {
+        let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for line in lines {
+            for word in split_args(line.as_bytes()).expect("quotes are balanced") {
+                let start = buffer.len() as u32;
+                buffer.extend_from_slice(&word);
+                ranges.push((start, buffer.len() as u32));
+            }
+            ends.push(ranges.len() as u32);
+        }
+        self.send_batch(id, Requests::new(buffer, ranges, ends, None));
+        self.output_of(id)
+    }
+
     /// Sends a command of any bytes as client 1 and shows the answers.
     pub fn run_args(&mut self, words: &[&[u8]]) -> String {
         self.send(1, &OwnedArgv::from_parts(words.iter().copied()));
@@ -187,8 +202,12 @@ impl TestServer {
     }
 
     fn send(&mut self, id: u64, argv: &OwnedArgv) {
+        self.send_batch(id, Requests::single(argv.clone()));
+    }
+
+    fn send_batch(&mut self, id: u64, batch: Requests) {
         self.server.begin_turn();
-        self.server.requests(ClientId(id), Requests::single(argv.clone()));
+        self.server.requests(ClientId(id), batch);
         self.server.end_turn();
         self.collect();
     }

@@ -11,7 +11,7 @@ use super::sorted_set::SortedSet;
 use triomphe::Arc;
 
 /// The type of a value, as TYPE names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
     /// Bytes; also numbers, bitmaps, HyperLogLogs.

@@ -5,7 +5,9 @@
 //! plain readers may be used up to the arity's minimum; past it use [`Args::next`].
 
 use super::error::CommandError;
+use crate::base::long_double::LongDouble;
 use crate::base::number;
+use crate::base::time::UnixMillis;
 use crate::resp::Argv;
 
 /// The arguments a handler has not read yet. Cheap to copy: a second pass starts from a copy.
@@ -90,6 +92,20 @@ impl<'a> Args<'a> {
         number::parse_f64(self.next()?).ok_or(CommandError::NotFloat)
     }
 
+    /// The next argument as a timeout in seconds with a fraction: when it is over, `None` for 0,
+    /// which is for ever. Source: BLPOP.
+    pub fn deadline_secs(&mut self, now: UnixMillis) -> Result<Option<UnixMillis>, CommandError> {
+        const NOT_FLOAT: CommandError = CommandError::fixed("ERR timeout is not a float or out of range");
+        const NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
+        let seconds = LongDouble::parse(self.next()?).ok_or(NOT_FLOAT)?;
+        // Redis: what is too long for 64 bits of milliseconds counts as negative.
+        match seconds.times(1000).ceil_to_i64() {
+            ..0 => Err(NEGATIVE),
+            0 => Ok(None),
+            milliseconds => Ok(Some(now.saturating_add_ms(milliseconds))),
+        }
+    }
+
     /// Reads the next argument if it is `word`, whatever its case.
     pub fn keyword(&mut self, word: &str) -> bool {
         let found = self.peek().is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
@@ -128,6 +144,29 @@ impl<'a> Args<'a> {
 mod tests {
     use super::*;
     use crate::resp::OwnedArgv;
+
+    #[test]
+    fn timeouts_are_seconds_and_zero_is_for_ever() {
+        let not_float = Err("ERR timeout is not a float or out of range".to_string());
+        let negative = Err("ERR timeout is negative".to_string());
+        for (text, deadline) in [
+            ("0", Ok(None)),
+            ("-0.0001", Ok(None)),
+            ("0.5", Ok(Some(UnixMillis(507)))),
+            ("0.0001", Ok(Some(UnixMillis(8)))),
+            ("9223372036854775.8", Ok(Some(UnixMillis(i64::MAX)))),
+            ("9223372036854775807", negative.clone()),
+            ("inf", negative.clone()),
+            ("-1", negative),
+            ("nan", not_float.clone()),
+            ("x", not_float.clone()),
+            ("", not_float),
+        ] {
+            let argv = OwnedArgv::from_parts([text.as_bytes()]);
+            let read = Args::new(argv.as_argv(), 0).deadline_secs(UnixMillis(7));
+            assert_eq!(read.map_err(|error| error.to_string()), deadline, "{text}");
+        }
+    }
 
     fn argv(line: &str) -> OwnedArgv {
         OwnedArgv::from_parts(line.split(' ').map(str::as_bytes))

@@ -1,15 +1,23 @@
 //! Parked commands: what a client waits for, until when, and who is served first.
 //!
-//! A handler that cannot answer yet calls [`Ctx::block`](super::Ctx::block). The client is parked
-//! with its command; when [`Ctx::changed`](super::Ctx::changed) reports one of its keys, the
-//! server runs the parked command again, oldest waiter first, and a command that still cannot be
-//! served keeps its place. [`Waiters`] only knows keys and clients.
+//! A handler that cannot answer yet calls [`Ctx::block_on_keys`](super::Ctx::block_on_keys). The
+//! client is parked with its command. When [`Ctx::changed`](super::Ctx::changed) reports one of its
+//! keys, the key becomes *ready*; after the unit the server takes the ready keys in the order they
+//! became so, and runs for each the parked commands that wait for a value of its type, oldest
+//! first, until the key is gone. A command that still cannot be served keeps its place. A retried
+//! command looks at the ready key alone ([`Ctx::may_serve`](super::Ctx::may_serve)).
+//!
+//! [`Waiters`] only knows keys and clients. For each key it keeps the waiters in order of arrival,
+//! apart for each type they want, so that serving one costs a search and not a walk, and a thousand
+//! BLPOPs cost nothing when the key becomes a sorted set. Ordered maps, not hashed ones: no order
+//! may depend on chance.
 
 use super::session::ClientId;
 use crate::base::time::UnixMillis;
-use crate::keyspace::DbIndex;
+use crate::keyspace::{DbIndex, Kind};
 use crate::resp::OwnedArgv;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use crate::spec::Group;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a client is parked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +28,46 @@ pub enum BlockOn {
     Task,
 }
 
-/// What a timeout answers.
+/// Which change of a key wakes a waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeOn {
+    /// It holds a value of this type.
+    Kind(Kind),
+    /// Any, also that it is gone.
+    AnyChange,
+}
+
+impl WakeOn {
+    /// What a waiting command of `group` needs: lists and sorted sets are popped, everything else
+    /// looks for itself.
+    #[must_use]
+    pub fn of(group: Group) -> Self {
+        match group {
+            Group::List => WakeOn::Kind(Kind::List),
+            Group::SortedSet => WakeOn::Kind(Kind::SortedSet),
+            _ => WakeOn::AnyChange,
+        }
+    }
+}
+
+/// What is answered when nothing came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutReply {
     /// A null array: BLPOP and the like.
     NullArray,
-    /// A null: BLMOVE.
+    /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array too.
     Null,
     /// An integer: WAIT.
     Integer(i64),
+}
+
+/// A waiter's place among all waiters, by arrival.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// Before every waiter.
+    pub(super) const FIRST: Ticket = Ticket(0);
 }
 
 /// A command that waits.
@@ -36,6 +75,8 @@ pub enum TimeoutReply {
 pub struct Parked {
     /// What for.
     pub on: BlockOn,
+    /// Which change of the keys wakes it.
+    pub wake_on: WakeOn,
     /// Until when; `None` is for ever.
     pub deadline: Option<UnixMillis>,
     /// What the client gets when the time is over.
@@ -44,97 +85,188 @@ pub struct Parked {
     pub argv: OwnedArgv,
     /// The database its keys are in.
     pub db: DbIndex,
+    /// Its place; given by [`Waiters`].
+    pub(super) ticket: Ticket,
 }
 
-/// A key of a database.
-type KeyOfDb = (DbIndex, Vec<u8>);
+impl Parked {
+    /// A command to be parked.
+    #[must_use]
+    pub fn new(on: BlockOn, wake_on: WakeOn, argv: OwnedArgv, db: DbIndex) -> Self {
+        Parked {
+            on,
+            wake_on,
+            deadline: None,
+            timeout_reply: TimeoutReply::NullArray,
+            argv,
+            db,
+            ticket: Ticket::FIRST,
+        }
+    }
+
+    /// Whether other commands can wake it.
+    #[must_use]
+    pub fn waits_for_keys(&self) -> bool {
+        matches!(self.on, BlockOn::Keys(_))
+    }
+
+    fn keys(&self) -> &[Vec<u8>] {
+        match &self.on {
+            BlockOn::Keys(keys) => keys,
+            BlockOn::Task => &[],
+        }
+    }
+}
+
+/// Who waits for one key.
+#[derive(Debug, Default)]
+struct KeyWaiters {
+    queue: BTreeMap<(WakeOn, Ticket), ClientId>,
+    /// Whether the key stands in [`Waiters::ready`].
+    is_ready: bool,
+}
 
 /// Who waits for which key, in order of arrival; and which keys have become ready.
 #[derive(Debug, Default)]
 pub struct Waiters {
-    by_key: HashMap<KeyOfDb, VecDeque<ClientId>>,
-    ready: VecDeque<KeyOfDb>,
+    by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, KeyWaiters>>,
+    ready: VecDeque<(DbIndex, Vec<u8>)>,
     deadlines: BTreeSet<(UnixMillis, ClientId)>,
+    last_ticket: Ticket,
     clients: usize,
+    /// The key whose waiters are being served.
+    serving: Option<Vec<u8>>,
+    /// Clients that are no longer parked and have more requests to run, oldest first.
+    released: VecDeque<ClientId>,
 }
 
 impl Waiters {
-    /// How many clients are parked.
+    /// How many clients wait for keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.clients
     }
 
-    /// Whether nobody is parked.
+    /// Whether nobody waits for a key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.clients == 0
     }
 
-    /// How many of them wait for a limited time.
+    /// How many of the parked clients have a deadline.
     #[must_use]
     pub fn deadlines_len(&self) -> usize {
         self.deadlines.len()
     }
 
     /// Adds a client behind all who wait for the same keys.
-    pub(super) fn park(&mut self, client: ClientId, parked: &Parked) {
-        self.clients += 1;
-        if let BlockOn::Keys(keys) = &parked.on {
-            for key in keys {
-                let queue = self.by_key.entry((parked.db, key.clone())).or_default();
-                if queue.back() != Some(&client) {
-                    queue.push_back(client);
-                }
-            }
-        }
+    pub(super) fn park(&mut self, client: ClientId, parked: &mut Parked) {
+        self.last_ticket.0 += 1;
+        parked.ticket = self.last_ticket;
+        self.clients += usize::from(parked.waits_for_keys());
         self.deadlines.extend(parked.deadline.map(|deadline| (deadline, client)));
+        if parked.keys().is_empty() {
+            return;
+        }
+        let keys = self.by_db.entry(parked.db).or_default();
+        for key in parked.keys() {
+            let waiters = match keys.get_mut(key) {
+                Some(waiters) => waiters,
+                None => keys.entry(key.clone()).or_default(),
+            };
+            waiters.queue.insert((parked.wake_on, parked.ticket), client);
+        }
     }
 
     /// Forgets a client: it was served, its time is over, or it is gone.
     pub(super) fn unpark(&mut self, client: ClientId, parked: &Parked) {
-        self.clients -= 1;
-        if let BlockOn::Keys(keys) = &parked.on {
-            for key in keys {
-                let place = (parked.db, key.clone());
-                if let Some(queue) = self.by_key.get_mut(&place) {
-                    queue.retain(|&waiter| waiter != client);
-                    if queue.is_empty() {
-                        self.by_key.remove(&place);
-                    }
-                }
-            }
-        }
+        self.clients -= usize::from(parked.waits_for_keys());
         if let Some(deadline) = parked.deadline {
             self.deadlines.remove(&(deadline, client));
+        }
+        let Some(keys) = self.by_db.get_mut(&parked.db) else { return };
+        for key in parked.keys() {
+            let Some(waiters) = keys.get_mut(key) else { continue };
+            waiters.queue.remove(&(parked.wake_on, parked.ticket));
+            if waiters.queue.is_empty() {
+                keys.remove(key);
+            }
+        }
+        if keys.is_empty() {
+            self.by_db.remove(&parked.db);
         }
     }
 
     /// Marks `key` as changed; nothing happens when nobody waits for it.
     pub(super) fn signal(&mut self, db: DbIndex, key: &[u8]) {
-        if self.by_key.is_empty() {
+        if self.by_db.is_empty() {
             return;
         }
-        let place = (db, key.to_vec());
-        if self.by_key.contains_key(&place) && !self.ready.contains(&place) {
-            self.ready.push_back(place);
+        if let Some(waiters) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key))
+            && !waiters.is_ready
+        {
+            waiters.is_ready = true;
+            self.ready.push_back((db, key.to_vec()));
         }
     }
 
     /// Marks every key of `db` that somebody waits for: after SWAPDB.
     pub(super) fn signal_all(&mut self, db: DbIndex) {
-        let keys: Vec<KeyOfDb> = self.by_key.keys().filter(|place| place.0 == db).cloned().collect();
-        for (db, key) in keys {
-            self.signal(db, &key);
+        for (key, waiters) in self.by_db.get_mut(&db).into_iter().flatten() {
+            if !waiters.is_ready {
+                waiters.is_ready = true;
+                self.ready.push_back((db, key.clone()));
+            }
         }
     }
 
-    /// The oldest key that became ready and those who wait for it, oldest first.
-    pub(super) fn next_ready(&mut self) -> Option<(KeyOfDb, Vec<ClientId>)> {
-        let place = self.ready.pop_front()?;
-        let clients =
-            self.by_key.get(&place).map(|queue| queue.iter().copied().collect()).unwrap_or_default();
-        Some((place, clients))
+    /// Whether a key is ready.
+    #[must_use]
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// The key that has been ready for longest; it may become ready again from now on.
+    pub(super) fn next_ready(&mut self) -> Option<(DbIndex, Vec<u8>)> {
+        let (db, key) = self.ready.pop_front()?;
+        if let Some(waiters) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(&key)) {
+            waiters.is_ready = false;
+        }
+        Some((db, key))
+    }
+
+    /// The oldest waiter behind `after` that waits for `key` in this way.
+    pub(super) fn next_waiter(
+        &self,
+        db: DbIndex,
+        key: &[u8],
+        wake_on: WakeOn,
+        after: Ticket,
+    ) -> Option<(Ticket, ClientId)> {
+        let queue = &self.by_db.get(&db)?.get(key)?.queue;
+        let next = queue.range((wake_on, Ticket(after.0 + 1))..=(wake_on, Ticket(u64::MAX))).next();
+        next.map(|(&(_, ticket), &client)| (ticket, client))
+    }
+
+    /// Says which key's waiters are run again from now on.
+    pub(super) fn serve(&mut self, key: Option<Vec<u8>>) {
+        self.serving = key;
+    }
+
+    /// The key whose waiters are run again.
+    #[must_use]
+    pub fn serving(&self) -> Option<&[u8]> {
+        self.serving.as_deref()
+    }
+
+    /// Notes a client whose further requests can run.
+    pub(super) fn release(&mut self, client: ClientId) {
+        self.released.push_back(client);
+    }
+
+    /// The next client whose further requests can run.
+    pub(super) fn next_released(&mut self) -> Option<ClientId> {
+        self.released.pop_front()
     }
 
     /// When the next waiter's time is over.
@@ -153,31 +285,64 @@ impl Waiters {
 mod tests {
     use super::*;
 
-    fn parked(keys: &[&str], deadline: Option<i64>) -> Parked {
-        Parked {
-            on: BlockOn::Keys(keys.iter().map(|key| key.as_bytes().to_vec()).collect()),
-            deadline: deadline.map(UnixMillis),
-            timeout_reply: TimeoutReply::NullArray,
-            argv: OwnedArgv::default(),
-            db: DbIndex(0),
-        }
+    const LIST: WakeOn = WakeOn::Kind(Kind::List);
+
+    fn parked(keys: &[&str], deadline: Option<i64>, wake_on: WakeOn) -> Parked {
+        let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
+        let mut parked = Parked::new(BlockOn::Keys(keys), wake_on, OwnedArgv::default(), DbIndex(0));
+        parked.deadline = deadline.map(UnixMillis);
+        parked
+    }
+
+    fn served(waiters: &Waiters, key: &str, wake_on: WakeOn) -> Vec<u64> {
+        let mut after = Ticket::FIRST;
+        std::iter::from_fn(|| {
+            let (ticket, client) = waiters.next_waiter(DbIndex(0), key.as_bytes(), wake_on, after)?;
+            after = ticket;
+            Some(client.0)
+        })
+        .collect()
     }
 
     #[test]
-    fn waiters_are_listed_oldest_first_and_only_while_parked() {
+    fn waiters_are_served_oldest_first_and_only_while_parked() {
         let mut waiters = Waiters::default();
-        let (one, two) = (parked(&["a", "b", "a"], Some(5)), parked(&["a"], Some(3)));
-        waiters.park(ClientId(1), &one);
-        waiters.park(ClientId(2), &two);
+        let mut one = parked(&["a", "b", "a"], Some(5), LIST);
+        let mut two = parked(&["a"], Some(3), LIST);
+        let mut three = parked(&["a"], None, WakeOn::AnyChange);
+        waiters.park(ClientId(9), &mut one);
+        waiters.park(ClientId(2), &mut two);
+        waiters.park(ClientId(3), &mut three);
+        assert_eq!((waiters.len(), waiters.deadlines_len()), (3, 2));
+        assert_eq!(waiters.timed_out(UnixMillis(2)), None);
         assert_eq!(waiters.timed_out(UnixMillis(4)), Some(ClientId(2)));
-        waiters.signal(DbIndex(1), b"a");
-        assert!(waiters.next_ready().is_none(), "another database");
-        waiters.signal(DbIndex(0), b"a");
-        waiters.signal(DbIndex(0), b"a");
-        assert_eq!(waiters.next_ready().expect("ready").1, [ClientId(1), ClientId(2)]);
-        assert!(waiters.next_ready().is_none(), "marked once");
-        waiters.unpark(ClientId(1), &one);
+        assert_eq!(served(&waiters, "a", LIST), [9, 2], "a key named twice counts once");
+        assert_eq!(served(&waiters, "a", WakeOn::AnyChange), [3]);
+        assert_eq!(served(&waiters, "a", WakeOn::Kind(Kind::SortedSet)), [0; 0]);
+        waiters.unpark(ClientId(9), &one);
+        assert_eq!(served(&waiters, "a", LIST), [2]);
         waiters.unpark(ClientId(2), &two);
-        assert!(waiters.is_empty() && waiters.by_key.is_empty() && waiters.next_deadline().is_none());
+        waiters.unpark(ClientId(3), &three);
+        assert!(waiters.is_empty() && waiters.by_db.is_empty() && waiters.next_deadline().is_none());
+    }
+
+    #[test]
+    fn keys_become_ready_once_and_in_order() {
+        let mut waiters = Waiters::default();
+        let mut one = parked(&["a", "b"], None, LIST);
+        waiters.park(ClientId(1), &mut one);
+        for (db, key) in [(1, "a"), (0, "b"), (0, "a"), (0, "b"), (0, "c")] {
+            waiters.signal(DbIndex(db), key.as_bytes());
+        }
+        assert!(waiters.has_ready());
+        assert_eq!(waiters.next_ready(), Some((DbIndex(0), b"b".to_vec())));
+        waiters.signal(DbIndex(0), b"b");
+        assert_eq!(waiters.next_ready(), Some((DbIndex(0), b"a".to_vec())));
+        assert_eq!(waiters.next_ready(), Some((DbIndex(0), b"b".to_vec())), "ready again");
+        assert_eq!(waiters.next_ready(), None);
+        waiters.signal_all(DbIndex(1));
+        assert!(!waiters.has_ready(), "nobody waits in that database");
+        waiters.signal_all(DbIndex(0));
+        assert_eq!(waiters.next_ready(), Some((DbIndex(0), b"a".to_vec())));
     }
 }

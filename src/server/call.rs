@@ -5,7 +5,6 @@
 //! served, so that they see the state right after the change they waited for.
 
 use super::args::Args;
-use super::blocking::{BlockOn, Parked, TimeoutReply};
 use super::changed;
 use super::command::{Command, CommandIndex, Lookup};
 use super::ctx::{Ctx, Origin};
@@ -29,19 +28,25 @@ impl Server {
         if session.close == Close::No {
             session.last_interaction = self.parts.now;
             if session.parked.is_some() || !session.pending.is_empty() {
-                self.queue_behind_parked(&mut session, batch, 0);
+                session.pending.push_back(batch);
+                self.limit_pending(&mut session);
             } else {
                 spent = self.run_batch(&mut session, batch, 0);
             }
         }
         self.parts.clients.put_back(session);
-        self.serve_ready();
-        self.unblock_requested();
+        self.run_released();
         spent
     }
 
-    /// Runs one command for `session`: a unit of its own.
-    fn run_batch(&mut self, session: &mut Session, batch: Requests, first: usize) -> Option<Requests> {
+    /// Runs the commands of `batch` from `first` on, each a unit of its own. Gives the batch back
+    /// unless the rest of it waits.
+    pub(super) fn run_batch(
+        &mut self,
+        session: &mut Session,
+        batch: Requests,
+        first: usize,
+    ) -> Option<Requests> {
         let mut out = std::mem::take(&mut session.outbox);
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
@@ -50,7 +55,11 @@ impl Server {
             }
             if session.parked.is_some() {
                 session.outbox = out;
-                self.queue_behind_parked(session, batch, index + 1);
+                if index + 1 == batch.len() && batch.failure.is_none() {
+                    return Some(batch);
+                }
+                session.pending.push_front(batch, index + 1);
+                self.limit_pending(session);
                 return None;
             }
         }
@@ -66,10 +75,7 @@ impl Server {
         Some(batch)
     }
 
-    fn queue_behind_parked(&mut self, session: &mut Session, batch: Requests, first: usize) {
-        if first < batch.len() || batch.failure.is_some() {
-            session.pending.push_back((batch, first));
-        }
+    fn limit_pending(&mut self, session: &mut Session) {
         let limit = usize::try_from(self.parts.config.client_query_buffer_limit).unwrap_or(usize::MAX);
         if session.pending_bytes() > limit {
             log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
@@ -88,21 +94,19 @@ impl Server {
                     session.last_command = Some(command);
                     let entry = (command, words, index);
                     call(&mut self.keyspace, &mut self.parts, session, out, entry, argv, Origin::Client);
-                    if let Some(parked) = &session.parked {
+                    if let Some(parked) = &mut session.parked {
                         self.parts.waiters.park(session.id, parked);
                     }
                 }
             },
         }
-        if matches!(session.reply_mode, ReplyMode::Off | ReplyMode::Skip) {
-            out.truncate(mark);
+        if session.parked.is_none() {
+            apply_reply_mode(session, out, mark);
         }
-        session.reply_mode = match session.reply_mode {
-            ReplyMode::SkipNext => ReplyMode::Skip,
-            ReplyMode::Skip => ReplyMode::On,
-            mode => mode,
-        };
         self.end_unit();
+        if self.parts.waiters.has_ready() {
+            self.serve_ready();
+        }
     }
 
     /// Settles what the unit left behind.
@@ -112,119 +116,24 @@ impl Server {
             self.parts.propagation.end_unit();
         }
     }
+}
 
-    /// Runs parked commands whose keys changed, oldest waiter first, until nothing more is ready.
-    pub(super) fn serve_ready(&mut self) {
-        while let Some(((db, key), clients)) = self.parts.waiters.next_ready() {
-            for id in clients {
-                if self.keyspace.db(db).is_none_or(|db| db.peek(&key).is_none()) {
-                    break;
-                }
-                self.retry(id);
-            }
-        }
+/// Takes back the answer from `mark` on if the client wants none, when its command is done.
+pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
+    if matches!(session.reply_mode, ReplyMode::Off | ReplyMode::Skip) {
+        out.truncate(mark);
     }
-
-    /// Runs a parked command again; the client keeps its place if it still cannot be served.
-    fn retry(&mut self, id: ClientId) {
-        let Some(mut session) = self.parts.clients.take(id) else { return };
-        if let Some(parked) = session.parked.take() {
-            let mut out = std::mem::take(&mut session.outbox);
-            let db = std::mem::replace(&mut session.db, parked.db);
-            let argv = parked.argv.as_argv();
-            if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
-                call(
-                    &mut self.keyspace,
-                    &mut self.parts,
-                    &mut session,
-                    &mut out,
-                    entry,
-                    argv,
-                    Origin::Unparked,
-                );
-            }
-            session.db = db;
-            out.append(&mut session.outbox);
-            session.outbox = out;
-            self.end_unit();
-            if session.parked.is_some() {
-                session.parked = Some(parked);
-            } else {
-                self.parts.waiters.unpark(id, &parked);
-                self.resume(&mut session);
-            }
-        }
-        self.parts.clients.put_back(session);
-    }
-
-    /// Runs what waited behind a command that is no longer parked.
-    fn resume(&mut self, session: &mut Session) {
-        while session.parked.is_none() && session.close == Close::No {
-            let Some((batch, first)) = session.pending.pop_front() else { break };
-            self.run_batch(session, batch, first);
-        }
-    }
-
-    /// Ends a client's wait with the answer `write` gives, and goes on with its requests.
-    pub fn complete(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
-        let Some(mut session) = self.parts.clients.take(id) else { return };
-        if let Some(parked) = session.parked.take() {
-            self.parts.waiters.unpark(id, &parked);
-            let mut out = std::mem::take(&mut session.outbox);
-            let mark = out.len();
-            write(&mut self.parts, &mut Reply::new(&mut out, session.protocol));
-            if session.reply_mode != ReplyMode::On {
-                out.truncate(mark);
-            }
-            session.outbox = out;
-            self.resume(&mut session);
-        }
-        self.parts.clients.put_back(session);
-        self.serve_ready();
-    }
-
-    /// Answers those whose time is over.
-    pub(super) fn time_out_parked(&mut self) {
-        while let Some(id) = self.parts.waiters.timed_out(self.parts.now) {
-            self.time_out(id);
-        }
-    }
-
-    fn time_out(&mut self, id: ClientId) {
-        let parked = self.parts.clients.get(id).and_then(|session| session.parked.as_ref());
-        let reply = parked.map(|parked| parked.timeout_reply);
-        self.complete(id, |_, out| match reply {
-            Some(TimeoutReply::Null) => out.null(),
-            Some(TimeoutReply::Integer(value)) => out.integer(value),
-            Some(TimeoutReply::NullArray) | None => out.null_array(),
-        });
-    }
-
-    /// Wakes whom CLIENT UNBLOCK named.
-    fn unblock_requested(&mut self) {
-        for (id, with_error) in std::mem::take(&mut self.parts.unblock_requests) {
-            if with_error {
-                self.complete(id, |_, out| out.error("UNBLOCKED client unblocked via CLIENT UNBLOCK"));
-            } else {
-                self.time_out(id);
-            }
-        }
-    }
-
-    /// Forgets a client that is gone; what it waited for is left for others.
-    pub fn disconnect(&mut self, id: ClientId) {
-        let Some(session) = self.parts.clients.remove(id) else { return };
-        if let Some(parked) = &session.parked {
-            self.parts.waiters.unpark(id, parked);
-        }
-        self.parts.stats.count_gone(&session);
-    }
+    session.reply_mode = match session.reply_mode {
+        ReplyMode::SkipNext => ReplyMode::Skip,
+        ReplyMode::Skip => ReplyMode::On,
+        mode => mode,
+    };
 }
 
 type Entry = (&'static Command, usize, CommandIndex);
 
 /// Finds the command `argv` names. A client that repeats itself pays for one comparison.
-fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
+pub(super) fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
     let name = argv.at(0);
     if let Some(cache) = &session.lookup_cache
         && cache.name.get(..usize::from(cache.len)) == Some(name)
@@ -308,20 +217,16 @@ pub(super) fn call(
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
         server.propagation.push_effect(db.index(), argv, effect);
     }
-    server.stats.commands += 1;
+    let ns = server.lap_ns();
+    // A command that is tried again was counted when it came.
+    let is_new = u64::from(origin != Origin::Unparked);
+    server.stats.commands += is_new;
     let stat = server.stats.command(index);
-    stat.calls += 1;
+    stat.calls += is_new;
+    stat.ns += ns;
     stat.failed += u64::from(failed);
     server.run = Some(index);
     if !command.spec.flags.contains(FAST) {
         server.end_run();
-    }
-}
-
-impl Parked {
-    /// Whether other commands can wake it.
-    #[must_use]
-    pub fn waits_for_keys(&self) -> bool {
-        matches!(self.on, BlockOn::Keys(_))
     }
 }

@@ -5,7 +5,7 @@
 //! [`Ctx::block`] parks the client, the `effect` methods say what is propagated.
 
 use super::Parts;
-use super::blocking::{BlockOn, Parked, TimeoutReply};
+use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
 use super::command::Command;
 use super::error::CommandError;
 use super::loading::ReloadSteps;
@@ -123,9 +123,22 @@ impl Ctx<'_> {
         changed::notify(self.server, self.db.index(), class, event, key);
     }
 
-    /// Parks the client with this command until one of `keys` changes or `deadline` passes.
-    /// The handler returns right after it, without an answer. In a transaction or a script
-    /// nothing can be waited for: the timeout's answer is given at once.
+    /// Adds to the dirty counter for a change that was reported by [`Ctx::also_changed`].
+    pub fn count_changes(&mut self, count: u64) {
+        self.changes += count;
+        self.server.persistence.dirty += count;
+    }
+
+    /// Whether a command that may wait looks at `key`: when it is tried again, only at the one that
+    /// became ready, however many it waits for.
+    #[must_use]
+    pub fn may_serve(&self, key: &[u8]) -> bool {
+        self.origin != Origin::Unparked || self.server.waiters.serving() == Some(key)
+    }
+
+    /// Parks the client with this command until one of `keys` holds what the command's group is
+    /// about, or `deadline` passes. The handler returns right after it, without an answer. In a
+    /// transaction or a script nothing can be waited for: `timeout_reply` is given at once.
     pub fn block_on_keys<'k>(
         &mut self,
         argv: Argv<'_>,
@@ -134,10 +147,14 @@ impl Ctx<'_> {
         timeout_reply: TimeoutReply,
     ) {
         match self.origin {
-            Origin::Client | Origin::Unparked => {
-                let keys = keys.into_iter().map(<[u8]>::to_vec).collect();
-                self.park(BlockOn::Keys(keys), argv.to_owned(), deadline, timeout_reply);
+            Origin::Client => {
+                let on = BlockOn::Keys(keys.into_iter().map(<[u8]>::to_vec).collect());
+                let wake_on = WakeOn::of(self.command.spec.group);
+                let parked = Parked::new(on, wake_on, argv.to_owned(), self.db.index());
+                self.session.parked = Some(Parked { deadline, timeout_reply, ..parked });
             }
+            // The server keeps what was parked at first; this only says "not yet".
+            Origin::Unparked => self.block_on_task(),
             Origin::Transaction | Origin::Script | Origin::AofLoad | Origin::Primary => match timeout_reply {
                 TimeoutReply::NullArray => self.reply.null_array(),
                 TimeoutReply::Null => self.reply.null(),
@@ -148,7 +165,8 @@ impl Ctx<'_> {
 
     /// Parks the client until the server completes a task for it.
     pub fn block_on_task(&mut self) {
-        self.park(BlockOn::Task, OwnedArgv::default(), None, TimeoutReply::Null);
+        let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), self.db.index());
+        self.session.parked = Some(parked);
     }
 
     /// Whether another server or an earlier run has already accepted the command: limits on what
@@ -193,16 +211,5 @@ impl Ctx<'_> {
         CommandError::line(format!(
             "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
         ))
-    }
-
-    fn park(
-        &mut self,
-        on: BlockOn,
-        argv: OwnedArgv,
-        deadline: Option<UnixMillis>,
-        timeout_reply: TimeoutReply,
-    ) {
-        let db = self.db.index();
-        self.session.parked = Some(Parked { on, deadline, timeout_reply, argv, db });
     }
 }

@@ -25,9 +25,10 @@ pub mod session;
 pub mod shutdown;
 pub mod stats;
 pub mod task;
+mod wake;
 
 pub use args::Args;
-pub use blocking::{BlockOn, TimeoutReply, Waiters};
+pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
 pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
@@ -137,9 +138,6 @@ pub struct Parts {
     pub shutdown_aborted: bool,
     /// What the engine is to do.
     pub tasks: Vec<Task>,
-    /// Parked clients that CLIENT UNBLOCK named, and whether they get an error; acted on at the
-    /// end of the unit.
-    pub unblock_requests: Vec<(ClientId, bool)>,
     /// Chance.
     pub random: Random,
     /// Memory in use when the server was made, bytes.
@@ -232,7 +230,6 @@ impl Server {
                 shutdown: None,
                 shutdown_aborted: false,
                 tasks: Vec::new(),
-                unblock_requests: Vec::new(),
                 random,
                 startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,

@@ -117,8 +117,8 @@ pub struct Session {
     pub close: Close,
     /// Set while the client waits for something; its further requests queue up.
     pub parked: Option<Parked>,
-    /// Requests behind a parked command: the batch and the next command in it.
-    pub pending: VecDeque<(Requests, usize)>,
+    /// Requests behind a parked command.
+    pub pending: Pending,
     /// When it connected.
     pub created: UnixMillis,
     /// When it last sent a command.
@@ -157,7 +157,7 @@ impl Session {
             outbox: Vec::new(),
             close: Close::No,
             parked: None,
-            pending: VecDeque::new(),
+            pending: Pending::default(),
             created: now,
             last_interaction: now,
             last_command: None,
@@ -192,7 +192,42 @@ impl Session {
     /// Bytes of requests that wait behind a parked command.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
-        self.pending.iter().map(|(batch, _)| batch.heap_bytes()).sum()
+        self.pending.bytes
+    }
+}
+
+/// Requests that wait behind a parked command, each batch with the next command in it. Their size
+/// is known without a walk, for it is asked after every read of a parked client.
+#[derive(Debug, Default)]
+pub struct Pending {
+    batches: VecDeque<(Requests, usize)>,
+    bytes: usize,
+}
+
+impl Pending {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Adds what just arrived.
+    pub(super) fn push_back(&mut self, batch: Requests) {
+        self.bytes += batch.heap_bytes();
+        self.batches.push_back((batch, 0));
+    }
+
+    /// Puts a batch back whose commands before `next` have run.
+    pub(super) fn push_front(&mut self, batch: Requests, next: usize) {
+        self.bytes += batch.heap_bytes();
+        self.batches.push_front((batch, next));
+    }
+
+    /// Takes the oldest batch, and the next command in it.
+    pub(super) fn pop_front(&mut self) -> Option<(Requests, usize)> {
+        let (batch, next) = self.batches.pop_front()?;
+        self.bytes -= batch.heap_bytes();
+        Some((batch, next))
     }
 }
 

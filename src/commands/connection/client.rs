@@ -326,7 +326,7 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         if id == own {
             ctx.session.close = Close::AfterFlush;
         } else {
-            ctx.server.clients.close(id, Close::Now);
+            ctx.server.close_client(id, Close::Now);
         }
     }
     match (old_form, ids.is_empty()) {
@@ -382,11 +382,7 @@ fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     };
     args.finish()?;
     let id = ClientId(u64::try_from(id).unwrap_or(0));
-    let parked = ctx.server.clients.get(id).and_then(|session| session.parked.as_ref());
-    let found = parked.is_some_and(|parked| parked.waits_for_keys());
-    if found {
-        ctx.server.unblock_requests.push((id, with_error));
-    }
+    let found = ctx.server.unblock(id, with_error);
     ctx.reply.integer(i64::from(found));
     Ok(())
 }

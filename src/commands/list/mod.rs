@@ -1,19 +1,80 @@
 //! Lists.
 //!
-//! The table is here; the handlers stand beside it: `push_pop` (both ends), `read`, `edit`
-//! (in the middle), `transfer` (from list to list, and the commands that wait).
+//! The table is here; the handlers stand beside it: `push_pop` (both ends), `read`, `edit` (in the
+//! middle), `transfer` (from list to list, several lists), `waiting` (the commands that block).
 
+mod edit;
 mod push_pop;
 mod read;
+mod transfer;
+mod waiting;
 
 use crate::ds::listpack::ListpackValue;
 use crate::keyspace::List;
 use crate::resp::Reply;
-use crate::server::Command;
+use crate::server::{Args, Command, CommandError};
 use crate::spec::*;
 
 /// The commands of the group.
 pub const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new(
+            "blmove",
+            Group::List,
+            6,
+            "source destination <LEFT | RIGHT>@wherefrom <LEFT | RIGHT>@whereto timeout",
+        )
+        .flags(&[WRITE, DENYOOM, NOSCRIPT, BLOCKING])
+        .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[RW, INSERT])])
+        .since("6.2.0")
+        .summary("Moves an element from list to list; waits for one if there is none."),
+        waiting::blmove,
+    ),
+    Command::new(
+        Spec::new(
+            "blmpop",
+            Group::List,
+            -5,
+            "timeout numkeys key [key ...] <LEFT | RIGHT>@where [COUNT count]",
+        )
+        .flags(&[WRITE, BLOCKING])
+        .keys(&[KeySpec::keynum(2, &[RW, ACCESS, DELETE])])
+        .keys_by(KeysBy::KeyNum(2))
+        .since("7.0.0")
+        .complexity("O(N+M), N: keys, M: elements popped.")
+        .summary("Pops elements from the first list that has any; waits if none has."),
+        waiting::blmpop,
+    ),
+    Command::new(
+        Spec::new("blpop", Group::List, -3, "key [key ...] timeout")
+            .flags(&[WRITE, NOSCRIPT, BLOCKING])
+            .keys(&[KeySpec::range(1, -2, 1, &[RW, ACCESS, DELETE])])
+            .since("2.0.0")
+            .complexity("O(N), N: keys.")
+            .summary("Pops the first element of the first list that has any; waits if none has.")
+            .history(&[("6.0.0", "`timeout` may have a fraction.")]),
+        waiting::blpop,
+    ),
+    Command::new(
+        Spec::new("brpop", Group::List, -3, "key [key ...] timeout")
+            .flags(&[WRITE, NOSCRIPT, BLOCKING])
+            .keys(&[KeySpec::range(1, -2, 1, &[RW, ACCESS, DELETE])])
+            .since("2.0.0")
+            .complexity("O(N), N: keys.")
+            .summary("Pops the last element of the first list that has any; waits if none has.")
+            .history(&[("6.0.0", "`timeout` may have a fraction.")]),
+        waiting::brpop,
+    ),
+    Command::new(
+        Spec::new("brpoplpush", Group::List, 4, "source destination timeout")
+            .flags(&[WRITE, DENYOOM, NOSCRIPT, BLOCKING])
+            .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[RW, INSERT])])
+            .since("2.2.0")
+            .summary("Moves the last element of a list to the front of another; waits for one.")
+            .deprecated("6.2.0", "`BLMOVE` with `RIGHT` and `LEFT`")
+            .history(&[("6.0.0", "`timeout` may have a fraction.")]),
+        waiting::brpoplpush,
+    ),
     Command::new(
         Spec::new("lindex", Group::List, 3, "key index")
             .flags(&[READONLY])
@@ -24,12 +85,44 @@ pub const COMMANDS: &[Command] = &[
         read::lindex,
     ),
     Command::new(
+        Spec::new("linsert", Group::List, 5, "key <BEFORE | AFTER>@where pivot element")
+            .flags(&[WRITE, DENYOOM])
+            .keys(&[KeySpec::one(1, &[RW, INSERT])])
+            .since("2.2.0")
+            .complexity("O(N), N: elements before the other one.")
+            .summary("Inserts an element beside another."),
+        edit::linsert,
+    ),
+    Command::new(
         Spec::new("llen", Group::List, 2, "key")
             .flags(&[READONLY, FAST])
             .keys(&[KeySpec::one(1, &[RO])])
             .since("1.0.0")
             .summary("Counts the elements."),
         read::llen,
+    ),
+    Command::new(
+        Spec::new(
+            "lmove",
+            Group::List,
+            5,
+            "source destination <LEFT | RIGHT>@wherefrom <LEFT | RIGHT>@whereto",
+        )
+        .flags(&[WRITE, DENYOOM])
+        .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[RW, INSERT])])
+        .since("6.2.0")
+        .summary("Moves an element from list to list."),
+        transfer::lmove,
+    ),
+    Command::new(
+        Spec::new("lmpop", Group::List, -4, "numkeys key [key ...] <LEFT | RIGHT>@where [COUNT count]")
+            .flags(&[WRITE])
+            .keys(&[KeySpec::keynum(1, &[RW, ACCESS, DELETE])])
+            .keys_by(KeysBy::KeyNum(1))
+            .since("7.0.0")
+            .complexity("O(N+M), N: keys, M: elements popped.")
+            .summary("Pops elements from the first list that has any."),
+        transfer::lmpop,
     ),
     Command::new(
         Spec::new("lpop", Group::List, -2, "key [count^6.2.0]")
@@ -40,6 +133,20 @@ pub const COMMANDS: &[Command] = &[
             .summary("Pops elements from the front.")
             .history(&[("6.2.0", "`count`.")]),
         push_pop::lpop,
+    ),
+    Command::new(
+        Spec::new(
+            "lpos",
+            Group::List,
+            -3,
+            "key element [RANK rank] [COUNT num-matches:integer] [MAXLEN len]",
+        )
+        .flags(&[READONLY])
+        .keys(&[KeySpec::one(1, &[RO, ACCESS])])
+        .since("6.0.6")
+        .complexity("O(N), N: elements of the list.")
+        .summary("Finds the index of an element."),
+        read::lpos,
     ),
     Command::new(
         Spec::new("lpush", Group::List, -3, "key element [element ...]")
@@ -71,6 +178,33 @@ pub const COMMANDS: &[Command] = &[
         read::lrange,
     ),
     Command::new(
+        Spec::new("lrem", Group::List, 4, "key count element")
+            .flags(&[WRITE])
+            .keys(&[KeySpec::one(1, &[RW, DELETE])])
+            .since("1.0.0")
+            .complexity("O(N+M), N: elements of the list, M: elements removed.")
+            .summary("Removes elements equal to a value."),
+        edit::lrem,
+    ),
+    Command::new(
+        Spec::new("lset", Group::List, 4, "key index element")
+            .flags(&[WRITE, DENYOOM])
+            .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+            .since("1.0.0")
+            .complexity("O(N), N: elements of the list; O(1) at both ends.")
+            .summary("Replaces the element at an index."),
+        edit::lset,
+    ),
+    Command::new(
+        Spec::new("ltrim", Group::List, 4, "key start stop")
+            .flags(&[WRITE])
+            .keys(&[KeySpec::one(1, &[RW, DELETE])])
+            .since("1.0.0")
+            .complexity("O(N), N: elements removed.")
+            .summary("Keeps a range of elements and removes the others."),
+        edit::ltrim,
+    ),
+    Command::new(
         Spec::new("rpop", Group::List, -2, "key [count^6.2.0]")
             .flags(&[WRITE, FAST])
             .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE])])
@@ -79,6 +213,15 @@ pub const COMMANDS: &[Command] = &[
             .summary("Pops elements from the end.")
             .history(&[("6.2.0", "`count`.")]),
         push_pop::rpop,
+    ),
+    Command::new(
+        Spec::new("rpoplpush", Group::List, 3, "source destination")
+            .flags(&[WRITE, DENYOOM])
+            .keys(&[KeySpec::one(1, &[RW, ACCESS, DELETE]), KeySpec::one(2, &[RW, INSERT])])
+            .since("1.2.0")
+            .summary("Moves the last element of a list to the front of another.")
+            .deprecated("6.2.0", "`LMOVE` with `RIGHT` and `LEFT`"),
+        transfer::rpoplpush,
     ),
     Command::new(
         Spec::new("rpush", Group::List, -3, "key element [element ...]")
@@ -110,6 +253,33 @@ enum Side {
 }
 
 impl Side {
+    /// The next argument: LEFT or RIGHT.
+    fn parse(args: &mut Args<'_>) -> Result<Side, CommandError> {
+        if args.keyword("LEFT") {
+            Ok(Side::Left)
+        } else if args.keyword("RIGHT") {
+            Ok(Side::Right)
+        } else {
+            Err(CommandError::Syntax)
+        }
+    }
+
+    /// The word for it in what is propagated.
+    fn word(self) -> &'static [u8] {
+        match self {
+            Side::Left => b"left",
+            Side::Right => b"right",
+        }
+    }
+
+    /// The command that takes elements from here, as it is propagated.
+    fn pop_command(self) -> &'static [u8] {
+        match self {
+            Side::Left => b"LPOP",
+            Side::Right => b"RPOP",
+        }
+    }
+
     /// The event of an element added here.
     fn push_event(self) -> &'static str {
         match self {
@@ -118,7 +288,7 @@ impl Side {
         }
     }
 
-    /// The event of elements taken from here; also the command that takes them.
+    /// The event of elements taken from here.
     fn pop_event(self) -> &'static str {
         match self {
             Side::Left => "lpop",

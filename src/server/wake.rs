@@ -1,0 +1,169 @@
+//! Ending waits: a key became ready, the time is over, CLIENT UNBLOCK, the client is gone.
+//!
+//! A served command is a unit of its own, right after the unit that made its key ready. What its
+//! client sent behind it runs later, when the batch that is being run is done: an element must not
+//! travel through a chain of pipelines in the middle of somebody else's.
+
+use super::blocking::{Ticket, TimeoutReply, WakeOn};
+use super::call::{apply_reply_mode, call, find};
+use super::command::Lookup;
+use super::ctx::Origin;
+use super::session::{ClientId, Close};
+use super::{Parts, Server};
+use crate::keyspace::DbIndex;
+use crate::resp::Reply;
+
+/// What CLIENT UNBLOCK ERROR answers to the client that waited.
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+impl Server {
+    /// Runs parked commands whose keys became ready, until none is. Their clients' further requests
+    /// wait for [`Server::run_released`].
+    pub(super) fn serve_ready(&mut self) {
+        while let Some((db, key)) = self.parts.waiters.next_ready() {
+            self.parts.waiters.serve(Some(key.clone()));
+            self.serve_key(db, &key);
+        }
+        self.parts.waiters.serve(None);
+        self.end_unit();
+    }
+
+    /// Serves those who wait for a value of the type `key` holds, while it does; then those who
+    /// wait for any change of it.
+    fn serve_key(&mut self, db: DbIndex, key: &[u8]) {
+        let mut after = Ticket::FIRST;
+        while let Some(kind) = self.keyspace.db(db).and_then(|db| db.kind(key))
+            && let Some((ticket, id)) = self.parts.waiters.next_waiter(db, key, WakeOn::Kind(kind), after)
+        {
+            after = ticket;
+            self.retry(id);
+        }
+        after = Ticket::FIRST;
+        while let Some((ticket, id)) = self.parts.waiters.next_waiter(db, key, WakeOn::AnyChange, after) {
+            after = ticket;
+            self.retry(id);
+        }
+    }
+
+    /// Runs a parked command again; the client keeps its place if it still cannot be served.
+    fn retry(&mut self, id: ClientId) {
+        let Some(mut session) = self.parts.clients.take(id) else { return };
+        if session.close == Close::No
+            && let Some(parked) = session.parked.take()
+        {
+            let mut out = std::mem::take(&mut session.outbox);
+            let mark = out.len();
+            let db = std::mem::replace(&mut session.db, parked.db);
+            let argv = parked.argv.as_argv();
+            if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
+                let (keyspace, parts) = (&mut self.keyspace, &mut self.parts);
+                call(keyspace, parts, &mut session, &mut out, entry, argv, Origin::Unparked);
+            }
+            session.db = db;
+            if session.parked.is_some() {
+                session.parked = Some(parked);
+            } else {
+                self.parts.waiters.unpark(id, &parked);
+                self.parts.waiters.release(id);
+                apply_reply_mode(&mut session, &mut out, mark);
+            }
+            // What the command delivered to its own client goes behind its answer.
+            out.append(&mut session.outbox);
+            session.outbox = out;
+            self.end_unit();
+        }
+        self.parts.clients.put_back(session);
+    }
+
+    /// Runs what waited behind commands that are no longer parked.
+    pub(super) fn run_released(&mut self) {
+        while let Some(id) = self.parts.waiters.next_released() {
+            let Some(mut session) = self.parts.clients.take(id) else { continue };
+            while session.parked.is_none()
+                && session.close == Close::No
+                && let Some((batch, first)) = session.pending.pop_front()
+            {
+                self.run_batch(&mut session, batch, first);
+            }
+            self.parts.clients.put_back(session);
+        }
+    }
+
+    /// Ends a client's wait with the answer `write` gives, and goes on with its requests.
+    pub fn complete(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
+        self.parts.unpark(id, write);
+        self.run_released();
+    }
+
+    /// Answers those whose time is over.
+    pub(super) fn time_out_parked(&mut self) {
+        while let Some(id) = self.parts.waiters.timed_out(self.parts.now) {
+            self.parts.time_out(id);
+        }
+        self.run_released();
+    }
+
+    /// Forgets a client that is gone; what it waited for is left for others.
+    pub fn disconnect(&mut self, id: ClientId) {
+        let Some(session) = self.parts.clients.remove(id) else { return };
+        if let Some(parked) = &session.parked {
+            self.parts.waiters.unpark(id, parked);
+        }
+        self.parts.stats.count_gone(&session);
+    }
+}
+
+impl Parts {
+    /// Ends a client's wait for keys as if its time were over, or with an error. Its requests go on
+    /// after the running batch. Source: CLIENT UNBLOCK.
+    pub fn unblock(&mut self, id: ClientId, with_error: bool) -> bool {
+        let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
+        let Some(parked) = parked.filter(|parked| parked.waits_for_keys()) else { return false };
+        // Redis: the command has failed, whichever answer it gets.
+        if let Lookup::Found(_, _, index) = self.commands.lookup(parked.argv.as_argv()) {
+            self.stats.command(index).failed += 1;
+        }
+        if with_error {
+            self.unpark(id, |parts, out| {
+                parts.stats.count_error(UNBLOCKED.as_bytes());
+                out.error(UNBLOCKED);
+            });
+        } else {
+            self.time_out(id);
+        }
+        true
+    }
+
+    /// Ends a client's connection, which is not the running command's; what it waited for is left
+    /// to others.
+    pub fn close_client(&mut self, id: ClientId, close: Close) {
+        if let Some(parked) = self.clients.get_mut(id).and_then(|session| session.parked.take()) {
+            self.waiters.unpark(id, &parked);
+        }
+        self.clients.close(id, close);
+    }
+
+    fn time_out(&mut self, id: ClientId) {
+        let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
+        let reply = parked.map(|parked| parked.timeout_reply);
+        self.unpark(id, |_, out| match reply {
+            Some(TimeoutReply::Integer(value)) => out.integer(value),
+            _ => out.null_array(),
+        });
+    }
+
+    /// Ends a client's wait with the answer `write` gives; its requests wait to be run.
+    fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
+        let Some(mut session) = self.clients.take(id) else { return };
+        if let Some(parked) = session.parked.take() {
+            self.waiters.unpark(id, &parked);
+            self.waiters.release(id);
+            let mut out = std::mem::take(&mut session.outbox);
+            let mark = out.len();
+            write(self, &mut Reply::new(&mut out, session.protocol));
+            apply_reply_mode(&mut session, &mut out, mark);
+            session.outbox = out;
+        }
+        self.clients.put_back(session);
+    }
+}
