@@ -61,11 +61,6 @@ fn help(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
     lines.iter().for_each(|line| ctx.reply.simple(line));
 }
 
-/// The next argument as an integer that fits 32 bits, as Redis wants it for the numbers of databases.
-fn int_of_32_bits(args: &mut Args<'_>) -> Result<i64, CommandError> {
-    int_between(args, i32::MIN.into(), i32::MAX.into())
-}
-
 /// An element of a collection as a bulk string.
 fn reply_text(reply: &mut Reply<'_>, text: ListpackValue<'_>) {
     match text {

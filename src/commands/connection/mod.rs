@@ -99,7 +99,7 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let index = super::int_of_32_bits(&mut args)?;
+    let index = super::int_between(&mut args, i32::MIN.into(), i32::MAX.into())?;
     ctx.session.db = super::db_index(ctx, index)?;
     ctx.reply.ok();
     Ok(())

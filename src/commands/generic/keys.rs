@@ -1,7 +1,7 @@
 //! Removing, naming, moving, copying and listing keys.
 
 use crate::base::glob::{Case, glob_match};
-use crate::commands::{db_index, int_of_32_bits};
+use crate::commands::{db_index, int_between};
 use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
@@ -161,7 +161,7 @@ fn copy_key(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], target: DbIndex, existing
 
 /// The next argument as a database's number. Errors like Redis for what is no 32-bit integer.
 fn database(ctx: &Ctx<'_>, args: &mut Args<'_>) -> Result<DbIndex, CommandError> {
-    let index = int_of_32_bits(args)?;
+    let index = int_between(args, i32::MIN.into(), i32::MAX.into())?;
     db_index(ctx, index)
 }
 

@@ -1,12 +1,13 @@
 //! The group *generic*: what can be done with a key whatever it holds.
 //!
 //! The table is here; the handlers are in [`keys`] (removing, naming, copying), [`expire`] (times to
-//! live), [`scan`], [`object`] and [`wait`].
+//! live), [`scan`], [`sort`], [`object`] and [`wait`].
 
 mod expire;
 mod keys;
 mod object;
 mod scan;
+mod sort;
 mod wait;
 
 use crate::server::Command;
@@ -197,6 +198,49 @@ pub const COMMANDS: &[Command] = &[
             .tips(&["nondeterministic_output", "request_policy:special"])
             .history(&[("6.0.0", "`TYPE`.")]),
         scan::scan,
+    ),
+    Command::new(
+        Spec::new(
+            "sort",
+            Group::Generic,
+            -2,
+            "key [BY pattern#1] [LIMIT (offset count)] [GET pattern#1 [GET pattern ...]] [ASC | \
+            DESC]@order [ALPHA@sorting] [STORE destination#2]",
+        )
+        .flags(&[WRITE, DENYOOM])
+        .categories(&[Category::Set, Category::SortedSet, Category::List, Category::Dangerous])
+        .keys(&[
+            KeySpec::one(1, &[RO, ACCESS]),
+            KeySpec::unknown(&[RO, ACCESS])
+                .notes("The keys that BY and GET patterns name are known only from the data."),
+            KeySpec::unknown(&[OW, UPDATE]).notes("STORE can stand anywhere among the options."),
+        ])
+        .keys_by(KeysBy::Sort)
+        .since("1.0.0")
+        .complexity("O(N+M*log(M)), N: elements, M: elements returned; O(N) without sorting.")
+        .summary("Sorts the elements of a list, set or sorted set; can store them."),
+        sort::sort,
+    ),
+    Command::new(
+        Spec::new(
+            "sort_ro",
+            Group::Generic,
+            -2,
+            "key [BY pattern#1] [LIMIT (offset count)] [GET pattern#1 [GET pattern ...]] [ASC | \
+            DESC]@order [ALPHA@sorting]",
+        )
+        .flags(&[READONLY])
+        .categories(&[Category::Set, Category::SortedSet, Category::List, Category::Dangerous])
+        .keys(&[
+            KeySpec::one(1, &[RO, ACCESS]),
+            KeySpec::unknown(&[RO, ACCESS])
+                .notes("The keys that BY and GET patterns name are known only from the data."),
+        ])
+        .keys_by(KeysBy::SortRo)
+        .since("7.0.0")
+        .complexity("O(N+M*log(M)), N: elements, M: elements returned; O(N) without sorting.")
+        .summary("Sorts the elements of a list, set or sorted set."),
+        sort::sort_ro,
     ),
     Command::new(
         Spec::new("touch", Group::Generic, -2, "key [key ...]")
