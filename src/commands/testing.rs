@@ -6,6 +6,7 @@ use super::table;
 use crate::base::hash::HashSeed;
 use crate::base::text::{quote, split_args};
 use crate::config::{Config, LogLevel};
+use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
 use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, SaveJob, Server, Setup};
@@ -167,6 +168,19 @@ impl TestServer {
             rest = &rest[used..];
         }
         shown.join("\n")
+    }
+
+    /// Sends a line as client 1 and drops what it answers, which need not be whole.
+    pub fn send_only(&mut self, line: &str) {
+        self.raw(line);
+    }
+
+    /// How the collection under `key` is stored, as OBJECT ENCODING names it; it is not touched.
+    pub fn encoding(&mut self, key: &str) -> Option<&'static str> {
+        match self.server.keyspace.peek(key.as_bytes())?.value {
+            ValueRef::Object(value) => Some(value.encoding()),
+            ValueRef::String(_) => None,
+        }
     }
 
     /// Moves the clock and lets the server do what is due.

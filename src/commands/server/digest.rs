@@ -64,10 +64,19 @@ fn add_value(sum: &mut Sum, view: &KeyView<'_>) {
     }
 }
 
-fn add_object(_sum: &mut Sum, value: &Value) {
+fn add_object(sum: &mut Sum, value: &Value) {
     match value {
         Value::String(_) => unreachable!("a view shows long strings as strings"),
-        Value::List(_) | Value::Set(_) | Value::SortedSet(_) | Value::Hash(_) => {}
+        Value::Set(set) => set.iter().for_each(|member| member.with_bytes(|member| sum.add(member))),
+        Value::Hash(hash) => {
+            for (field, value) in hash.iter() {
+                let mut pair = Sum::default();
+                field.with_bytes(|field| pair.mix(field));
+                value.with_bytes(|value| pair.mix(value));
+                sum.add(&pair.0);
+            }
+        }
+        Value::List(_) | Value::SortedSet(_) => {}
     }
 }
 
