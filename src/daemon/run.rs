@@ -29,7 +29,7 @@ use super::signals::{self, Action, Phase, SharedPhase};
 use super::{crash, limits, listen, reason};
 use crate::commands;
 use crate::config::{Config, LogLevel, Text};
-use crate::engine::{self, Event, Handle, SystemClock};
+use crate::engine::{self, Event, Handle, SystemClock, saver};
 use crate::net::{Listener, Net, Settings};
 use crate::server::{Clock, Server, Setup, Signal, WireLimits};
 
@@ -243,6 +243,7 @@ impl Starting {
                 let _ = handle.send(Event::Signal(signal));
             }
             Action::Exit(code) => {
+                saver::remove_temporary();
                 remove(&pid_file);
                 std::process::exit(code);
             }

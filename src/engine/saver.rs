@@ -14,7 +14,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Writes the job's snapshot so that its path holds either the old file or the whole new one.
 pub fn write(job: &SaveJob) -> Result<(), RdbError> {
     let path = Path::new(&job.path);
-    let temporary = format!("temp-{}.rdb", std::process::id());
+    let temporary = temporary_name();
     let result = write_file(job, Path::new(&temporary)).and_then(|()| {
         fs::rename(&temporary, path)?;
         sync_folder(path)?;
@@ -25,6 +25,17 @@ pub fn write(job: &SaveJob) -> Result<(), RdbError> {
         let _ = fs::remove_file(&temporary);
     }
     result
+}
+
+/// The file a snapshot is written to before it has its name, in the working folder.
+fn temporary_name() -> String {
+    format!("temp-{}.rdb", std::process::id())
+}
+
+/// Removes what an unfinished save has written. To be called by a process that ends at once.
+pub fn remove_temporary() {
+    // There is none, as a rule.
+    let _ = fs::remove_file(temporary_name());
 }
 
 fn write_file(job: &SaveJob, path: &Path) -> Result<(), RdbError> {
