@@ -37,6 +37,10 @@ impl Host for TestHost {
         Err("No such file or directory".to_owned())
     }
 
+    fn make_room_for(&self, clients: u32) -> u32 {
+        clients.min(1_000_000)
+    }
+
     fn set_log_level(&self, _level: LogLevel) {}
 
     fn reopen_log(&self) {}

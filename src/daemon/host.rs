@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{env, ffi::OsStr, thread};
 
 use super::log::{self as server_log, Logger};
-use super::{reason, sys};
+use super::{limits, reason, sys};
 use crate::config::{Config, LogLevel, rewrite};
 use crate::engine::saver;
 use crate::server::{Host, ProcessFacts, SaveJob};
@@ -26,6 +26,10 @@ impl Host for Process {
     fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String> {
         let entered = env::set_current_dir(OsStr::from_bytes(path)).and_then(|()| env::current_dir());
         entered.map(|folder| folder.into_os_string().into_vec()).map_err(|error| reason(&error))
+    }
+
+    fn make_room_for(&self, clients: u32) -> u32 {
+        limits::apply(clients).map_or(0, |plan| plan.max_clients)
     }
 
     fn set_log_level(&self, level: LogLevel) {

@@ -70,6 +70,8 @@ pub trait Clock {
 pub trait Host {
     /// Changes the working folder. Returns its absolute path, or why not.
     fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String>;
+    /// Makes room for this many clients. Returns how many there is room for.
+    fn make_room_for(&self, clients: u32) -> u32;
     /// Logs from this level on.
     fn set_log_level(&self, level: LogLevel);
     /// Opens the log file again, after it was moved away.

@@ -90,6 +90,15 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
             let path = server.host.change_dir(server.config.dir.as_bytes()).map_err(refused)?;
             server.config.dir = path.into();
         }
+        "maxclients" => {
+            let room = server.host.make_room_for(server.config.maxclients);
+            if room < server.config.maxclients {
+                let reason = format!(
+                    "The operating system is not able to handle the specified number of clients, try with {room}"
+                );
+                return Err(ConfigSetError::refused(name, &reason));
+            }
+        }
         "loglevel" => server.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
             return Err(ConfigSetError::refused(
@@ -152,6 +161,11 @@ mod tests {
     #[test]
     fn a_parameter_under_two_names_has_one_value() {
         let mut server = TestServer::new();
+        let refused = server.run("CONFIG SET maxclients 2000000");
+        assert!(
+            refused.ends_with("is not able to handle the specified number of clients, try with 1000000"),
+            "{refused}"
+        );
         assert_eq!(server.run("CONFIG SET spawn-limit 77"), "OK");
         assert_eq!(server.run("CONFIG GET maxclients"), "1) \"maxclients\"\n2) \"77\"");
         let limit = server.server.parts.limits.max_clients.load(std::sync::atomic::Ordering::Relaxed);
