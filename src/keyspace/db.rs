@@ -19,7 +19,7 @@ use crate::base::hash::HashSeed;
 use crate::base::number;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::ds::dict::{Dict, EntryRef, NewEntry, View};
+use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, View};
 use thiserror::Error;
 use triomphe::Arc;
 
@@ -200,7 +200,7 @@ impl<'a> KeyView<'a> {
     /// The access history: 24 bits as Redis keeps them, see [`super::access`].
     #[must_use]
     pub fn access(&self) -> u32 {
-        u32::from_le_bytes([self.header[1], self.header[2], self.header[3], 0])
+        access_of(&self.header)
     }
 }
 
@@ -328,7 +328,7 @@ impl Db {
     /// Marks `key` as used now. Returns whether it exists. Counts a hit or a miss.
     pub fn touch(&mut self, key: &[u8]) -> bool {
         let hash = self.dict.hash(key);
-        let found = self.alive(hash, key) && self.touch_hashed(hash, key);
+        let found = self.find_touched(hash, key).is_some();
         self.count(found, key);
         found
     }
@@ -386,18 +386,15 @@ impl Db {
     /// Any value for reading. Counts and touches.
     pub fn view_for_read(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
         let hash = self.dict.hash(key);
-        let found = self.alive(hash, key) && self.touch_hashed(hash, key);
-        self.count(found, key);
-        if found { self.dict.get_hashed(hash, key).map(KeyView::of) } else { None }
+        let found = self.find_touched(hash, key);
+        self.count(found.is_some(), key);
+        found.map(|found| KeyView::of(self.dict.at(found)))
     }
 
     /// Any value for a write that looks first. Touches, counts nothing.
     pub fn view_for_update(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
         let hash = self.dict.hash(key);
-        if !self.alive(hash, key) || !self.touch_hashed(hash, key) {
-            return None;
-        }
-        self.dict.get_hashed(hash, key).map(KeyView::of)
+        self.find_touched(hash, key).map(|found| KeyView::of(self.dict.at(found)))
     }
 
     /// When `key` expires: `None` for a missing key, `Some(None)` for one that stays.
@@ -458,6 +455,38 @@ impl Db {
         self.put_string(key, bytes, coding, ttl);
     }
 
+    /// Replaces the text of an integer by what `change` makes of it, `None` being a missing key; the
+    /// deadline stays. One search, and no more when the text keeps its length. Source: INCR.
+    pub fn change_integer<E: From<WrongType>>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(Option<&[u8]>) -> Result<i64, E>,
+    ) -> Result<i64, E> {
+        let hash = self.dict.hash(key);
+        let Some(found) = self.find_touched(hash, key) else {
+            let value = change(None)?;
+            let text = number::I64Text::new(value);
+            self.put_string_hashed(hash, key, text.as_bytes(), StringCoding::Int, None);
+            return Ok(value);
+        };
+        let EntryRef { payload, object, deadline, .. } = self.dict.at(found);
+        let old = match object {
+            None => &payload[HEADER..],
+            Some(Value::String(bytes)) => bytes,
+            Some(_) => return Err(WrongType.into()),
+        };
+        let (value, fits) = (change(Some(old))?, old.len());
+        let text = number::I64Text::new(value);
+        if object.is_none() && fits == text.as_bytes().len() {
+            let entry = self.dict.at_mut(found);
+            entry.payload[0] = header_byte(Kind::String, StringCoding::Int);
+            entry.payload[HEADER..].copy_from_slice(text.as_bytes());
+        } else {
+            self.put_string_hashed(hash, key, text.as_bytes(), StringCoding::Int, deadline);
+        }
+        Ok(value)
+    }
+
     /// Changes a string in place, a missing one from empty; the deadline stays. The edited string
     /// must not be empty. Errors with `WrongType`. Source: APPEND, SETRANGE, SETBIT.
     pub fn edit_string<R>(
@@ -493,17 +522,9 @@ impl Db {
     /// that may have emptied it calls `ctx.shrunk`.
     pub fn write<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         let hash = self.dict.hash(key);
-        if !self.alive(hash, key) {
-            return Ok(None);
-        }
-        self.touch_hashed(hash, key);
-        match self.dict.get_mut_hashed(hash, key) {
-            None => Ok(None),
-            Some(entry) => {
-                let inner = entry.object.and_then(T::of_mut).ok_or(WrongType)?;
-                Ok(Some(Arc::make_mut(inner)))
-            }
-        }
+        let Some(found) = self.find_touched(hash, key) else { return Ok(None) };
+        let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
+        Ok(Some(Arc::make_mut(inner)))
     }
 
     /// A collection to change; a missing key gets the one `create` makes. The caller fills it.
@@ -513,12 +534,15 @@ impl Db {
         create: impl FnOnce(&Limits) -> T,
     ) -> Result<&mut T, WrongType> {
         let hash = self.dict.hash(key);
-        if !self.alive(hash, key) || !self.touch_hashed(hash, key) {
-            let value = create(&self.limits).into_value();
-            self.insert(key, value, None);
-        }
-        let entry = self.dict.get_mut_hashed(hash, key).expect("the key exists or was just made");
-        let inner = entry.object.and_then(T::of_mut).ok_or(WrongType)?;
+        let found = match self.find_touched(hash, key) {
+            Some(found) => found,
+            None => {
+                let value = create(&self.limits).into_value();
+                self.insert(key, value, None);
+                self.dict.find_hashed(hash, key).expect("the key was just made")
+            }
+        };
+        let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
         Ok(Arc::make_mut(inner))
     }
 
@@ -652,27 +676,39 @@ impl Db {
             return true;
         }
         let deadline = self.dict.get_hashed(hash, key).and_then(|entry| entry.deadline);
-        if deadline.is_none_or(|deadline| deadline >= self.now.0) {
+        if !self.is_past(deadline) {
             return true;
         }
+        self.expire(hash, key);
+        false
+    }
+
+    /// Where `key` is, unless it is missing or its time has come. Renews its access history.
+    fn find_touched(&mut self, hash: u64, key: &[u8]) -> Option<Found> {
+        let found = self.dict.find_hashed(hash, key)?;
+        let entry = self.dict.at(found);
+        if self.is_past(entry.deadline) {
+            self.expire(hash, key);
+            return None;
+        }
+        let old = access_of(entry.payload);
+        let new = self.access.touched(old, &mut self.random);
+        if new != old {
+            self.dict.at_mut(found).payload[1..HEADER].copy_from_slice(&new.to_le_bytes()[..3]);
+        }
+        Some(found)
+    }
+
+    fn is_past(&self, deadline: Option<i64>) -> bool {
+        deadline.is_some_and(|deadline| deadline < self.now.0)
+    }
+
+    /// Removes a key whose time has come, except on a replica.
+    fn expire(&mut self, hash: u64, key: &[u8]) {
         if !self.keeps_expired {
             self.remove_hashed(hash, key);
             self.facts.expired.push(key.to_vec());
         }
-        false
-    }
-
-    /// Renews the access history if it would change. Returns whether the key is there.
-    fn touch_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
-        let Some(entry) = self.dict.get_hashed(hash, key) else { return false };
-        let old = u32::from_le_bytes([entry.payload[1], entry.payload[2], entry.payload[3], 0]);
-        let new = self.access.touched(old, &mut self.random);
-        if new != old
-            && let Some(entry) = self.dict.get_mut_hashed(hash, key)
-        {
-            entry.payload[1..HEADER].copy_from_slice(&new.to_le_bytes()[..3]);
-        }
-        true
     }
 
     fn count(&mut self, found: bool, key: &[u8]) {
@@ -688,18 +724,46 @@ impl Db {
 
     fn put_string(&mut self, key: &[u8], bytes: &[u8], coding: StringCoding, ttl: Ttl) {
         let hash = self.dict.hash(key);
+        if self.access.lfu {
+            // Redis: replacing a value is using its key.
+            self.find_touched(hash, key);
+        }
         let deadline = match ttl {
             Ttl::Clear => None,
-            Ttl::Keep => self.dict.get_hashed(hash, key).and_then(|entry| entry.deadline),
+            Ttl::Keep => {
+                let old = self.dict.get_hashed(hash, key).and_then(|entry| entry.deadline);
+                old.filter(|_| !self.is_past(old))
+            }
             Ttl::At(deadline) => Some(deadline.0),
         };
-        let header = self.header(Kind::String, coding);
+        self.put_string_hashed(hash, key, bytes, coding, deadline);
+    }
+
+    fn put_string_hashed(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        bytes: &[u8],
+        coding: StringCoding,
+        deadline: Option<i64>,
+    ) {
+        let mut header = self.header(Kind::String, coding);
+        if self.access.lfu
+            && let Some(entry) = self.dict.get_hashed(hash, key)
+        {
+            // Redis: a new value inherits how often the old one was used.
+            header[1..].copy_from_slice(&entry.payload[1..HEADER]);
+        }
         let long = bytes.len() > MAX_INLINE_STRING;
         let object = long.then(|| Value::String(Arc::new(bytes.to_vec())));
         let inline = if long { &[][..] } else { bytes };
-        let replaced =
-            self.dict.insert_hashed(hash, key, NewEntry { deadline, payload: &[&header, inline], object });
-        self.discard(replaced.and_then(|replaced| replaced.object));
+        let new = NewEntry { deadline, payload: &[&header, inline], object };
+        let Some(replaced) = self.dict.insert_hashed(hash, key, new) else { return };
+        if self.is_past(replaced.deadline) && !self.keeps_expired {
+            // What was replaced had ended before, and whoever follows the changes must know.
+            self.facts.expired.push(key.to_vec());
+        }
+        self.discard(replaced.object);
     }
 
     /// Leaves a big value to be freed elsewhere; a small one goes at once.
@@ -751,6 +815,11 @@ impl DbSnapshot {
     pub fn iter(&self) -> impl Iterator<Item = KeyView<'_>> {
         self.view.iter().map(KeyView::of)
     }
+}
+
+/// The access history in a payload's header.
+fn access_of(payload: &[u8]) -> u32 {
+    u32::from_le_bytes([payload[1], payload[2], payload[3], 0])
 }
 
 fn header_byte(kind: Kind, coding: StringCoding) -> u8 {

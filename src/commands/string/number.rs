@@ -1,7 +1,7 @@
 //! Numbers in strings: INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT.
 
 use crate::base::long_double::LongDouble;
-use crate::base::number::{self, I64Text};
+use crate::base::number;
 use crate::config::NotifyClasses;
 use crate::keyspace::Ttl;
 use crate::server::{Args, CommandError, CommandResult, Ctx};
@@ -46,12 +46,10 @@ pub(super) fn incrbyfloat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
 }
 
 fn add(ctx: &mut Ctx<'_>, key: &[u8], increment: i64) -> CommandResult {
-    let old = match ctx.db.string_for_update(key)? {
-        Some(text) => number::parse_i64(text).ok_or(CommandError::NotInteger)?,
-        None => 0,
-    };
-    let sum = old.checked_add(increment).ok_or(CommandError::Overflow)?;
-    ctx.db.set_string(key, I64Text::new(sum).as_bytes(), Ttl::Keep);
+    let sum = ctx.db.change_integer(key, |old| {
+        let old = old.map_or(Some(0), number::parse_i64).ok_or(CommandError::NotInteger)?;
+        old.checked_add(increment).ok_or(CommandError::Overflow)
+    })?;
     ctx.changed(NotifyClasses::STRING, "incrby", key);
     ctx.reply.integer(sum);
     Ok(())
@@ -60,6 +58,7 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], increment: i64) -> CommandResult {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::TestServer;
+    use crate::config::Protected;
 
     #[test]
     fn integers_add_up_and_do_not_wrap() {
@@ -88,6 +87,37 @@ mod tests {
             let effects = if answer.starts_with("(error)") { "" } else { line };
             assert_eq!(server.effects(), effects, "{value} {line}");
         }
+    }
+
+    #[test]
+    fn a_sum_is_stored_as_an_integer_whatever_its_length() {
+        let mut server = TestServer::new();
+        for (value, line, sum) in [
+            ("1", "INCR n", "2"),
+            ("9", "INCR n", "10"),
+            ("-1", "INCR n", "0"),
+            ("1000", "DECR n", "999"),
+            ("7", "INCRBY n -9", "-2"),
+        ] {
+            server.run("DEL n");
+            server.run(&format!("APPEND n {value}"));
+            server.run("APPEND n \"\"");
+            server.run(line);
+            assert_eq!(server.run("GET n"), format!("\"{sum}\""));
+            assert_eq!(server.run("OBJECT ENCODING n"), "\"int\"");
+        }
+    }
+
+    #[test]
+    fn an_expired_number_counts_from_zero_and_is_propagated_as_gone() {
+        let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+        server.run("DEBUG SET-ACTIVE-EXPIRE 0");
+        server.run("SET n 5 PX 10");
+        server.advance(11);
+        server.effects();
+        assert_eq!(server.run("INCR n"), "(integer) 1");
+        assert_eq!(server.effects(), "MULTI | DEL n | INCR n | EXEC");
+        assert_eq!(server.run("PTTL n"), "(integer) -1");
     }
 
     #[test]

@@ -266,6 +266,7 @@ fn delete_expired(ctx: &mut Ctx<'_>, key: &[u8]) {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::TestServer;
+    use crate::config::Protected;
 
     /// The wall clock of a fresh test server.
     const NOW_MS: i64 = 1_700_000_000_000;
@@ -378,6 +379,29 @@ mod tests {
         server.effects();
         server.run("GETEX k PXAT 1");
         assert_eq!(server.effects(), "UNLINK k");
+    }
+
+    #[test]
+    fn what_was_replaced_after_its_time_is_propagated_as_gone() {
+        for (line, effects) in [
+            ("SET k w", "MULTI | DEL k | SET k w | EXEC"),
+            ("SET k w KEEPTTL", "MULTI | DEL k | SET k w KEEPTTL | EXEC"),
+            ("SET k w XX", "DEL k"),
+            ("SETNX k w", "MULTI | DEL k | SETNX k w | EXEC"),
+            ("GETSET k w", "MULTI | DEL k | SET k w | EXEC"),
+            ("MSET k w", "MULTI | DEL k | MSET k w | EXEC"),
+        ] {
+            let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+            server.run("DEBUG SET-ACTIVE-EXPIRE 0");
+            server.run("SET k v PX 10");
+            server.advance(11);
+            server.effects();
+            server.run(line);
+            assert_eq!(server.effects(), effects, "{line}");
+            assert_eq!(server.server.parts.stats.expired_keys, 1, "{line}");
+            let ttl = if line.ends_with("XX") { "(integer) -2" } else { "(integer) -1" };
+            assert_eq!(server.run("PTTL k"), ttl, "{line}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ use deadlines::{Deadlines, NEVER};
 use directory::{Directory, Place};
 use entry::Draft;
 pub use page::{EntryMut, EntryRef, NewEntry, Page, Removed};
-pub use view::{HashSeed, POSITIONS, View};
+pub use view::{Found, HashSeed, POSITIONS, View};
 
 /// Two pages become one if one uses less than this, …
 const MERGE_BELOW: usize = head::PAGE_BYTES / 4;
@@ -136,13 +136,17 @@ impl<O: Clone> Dict<O> {
 
     /// The entry of `key`, whose hash the caller knows, to change in place.
     pub fn get_mut_hashed(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_, O>> {
-        let slot = self.view.directory.page(hash).find(hash, key)?;
+        self.view.find_hashed(hash, key).map(|found| self.at_mut(found))
+    }
+
+    /// The entry found before, to change in place.
+    pub fn at_mut(&mut self, Found { hash, slot }: Found) -> EntryMut<'_, O> {
         let page = &mut self.view.directory.place_mut(hash).page;
         let before = page.heap_bytes();
         page.make_unique();
         // A copy of a list is cut to its length.
         self.page_bytes = self.page_bytes + page.heap_bytes() - before;
-        Some(page.entry_mut(slot))
+        page.entry_mut(slot)
     }
 
     /// Stores an entry. Returns what it replaces.

@@ -31,6 +31,13 @@ pub struct View<O> {
     pub(super) len: usize,
 }
 
+/// Where an entry lies, good until the dict changes: found once, read and changed without another search.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    pub(super) hash: u64,
+    pub(super) slot: usize,
+}
+
 impl<O> Clone for View<O> {
     fn clone(&self) -> View<O> {
         View { directory: self.directory.clone(), ..*self }
@@ -64,6 +71,18 @@ impl<O> View<O> {
     pub fn get_hashed(&self, hash: u64, key: &[u8]) -> Option<EntryRef<'_, O>> {
         let page = self.directory.page(hash);
         page.find(hash, key).map(|slot| page.entry(slot))
+    }
+
+    /// Where the entry of `key` lies; the caller knows its hash.
+    #[inline]
+    pub fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<Found> {
+        self.directory.page(hash).find(hash, key).map(|slot| Found { hash, slot })
+    }
+
+    /// The entry found before.
+    #[inline]
+    pub fn at(&self, found: Found) -> EntryRef<'_, O> {
+        self.directory.page(found.hash).entry(found.slot)
     }
 
     /// Whether `key` is there.
