@@ -13,6 +13,7 @@ pub mod list;
 mod scan;
 pub mod server;
 pub mod set;
+pub mod sorted_set;
 pub mod string;
 #[cfg(test)]
 pub mod testing;
@@ -38,6 +39,7 @@ const GROUPS: &[&[Command]] = &[
     server::info::COMMANDS,
     server::keyspace::COMMANDS,
     set::COMMANDS,
+    sorted_set::COMMANDS,
     string::COMMANDS,
 ];
 
