@@ -4,6 +4,7 @@
 //! What has an order is *mixed* in (the digest so far is hashed again), what has none is *added*
 //! by XOR of its own hash.
 
+use crate::base::number;
 use crate::keyspace::{Db, KeyView, Keyspace, Kind, Value, ValueRef};
 use sha1::{Digest, Sha1};
 
@@ -64,10 +65,27 @@ fn add_value(sum: &mut Sum, view: &KeyView<'_>) {
     }
 }
 
-fn add_object(_sum: &mut Sum, value: &Value) {
+fn add_object(sum: &mut Sum, value: &Value) {
     match value {
         Value::String(_) => unreachable!("a view shows long strings as strings"),
-        Value::List(_) | Value::Set(_) | Value::SortedSet(_) | Value::Hash(_) => {}
+        Value::List(list) => {
+            list.elements.iter().for_each(|element| element.with_bytes(|text| sum.mix(text)))
+        }
+        Value::Set(set) => set.iter().for_each(|member| member.with_bytes(|text| sum.add(text))),
+        Value::SortedSet(set) => set.iter().for_each(|(member, score)| {
+            let mut text = Vec::new();
+            number::format_f64_17g(score, &mut text);
+            let mut own = Sum::default();
+            member.with_bytes(|member| own.mix(member));
+            own.mix(&text);
+            sum.add(&own.0);
+        }),
+        Value::Hash(hash) => hash.iter().for_each(|(field, value)| {
+            let mut own = Sum::default();
+            field.with_bytes(|field| own.mix(field));
+            value.with_bytes(|value| own.mix(value));
+            sum.add(&own.0);
+        }),
     }
 }
 
