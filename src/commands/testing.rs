@@ -156,9 +156,14 @@ impl TestServer {
 
     /// Sends a command as client 1 and gives the raw bytes of the answer.
     pub fn raw(&mut self, line: &str) -> String {
+        String::from_utf8_lossy(&self.raw_bytes(line)).into_owned()
+    }
+
+    /// Sends a command as client 1 and gives the bytes of the answer as they are.
+    pub fn raw_bytes(&mut self, line: &str) -> Vec<u8> {
         let words = split_args(line.as_bytes()).expect("quotes are balanced");
         self.send(1, &OwnedArgv::from_parts(words.iter().map(Vec::as_slice)));
-        String::from_utf8_lossy(&self.outputs.remove(&ClientId(1)).unwrap_or_default()).into_owned()
+        self.outputs.remove(&ClientId(1)).unwrap_or_default()
     }
 
     /// What arrived for client `id` since it was last asked, as redis-cli shows it.

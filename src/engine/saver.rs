@@ -5,8 +5,8 @@ use std::io::BufWriter;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::rdb::{self, RdbError, SaveOptions};
-use crate::server::{REDIS_VERSION, SaveJob};
+use crate::rdb::{self, RdbError};
+use crate::server::SaveJob;
 
 /// What is written at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -40,17 +40,7 @@ pub fn remove_temporary() {
 
 fn write_file(job: &SaveJob, path: &Path) -> Result<(), RdbError> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
-    let options = SaveOptions {
-        compress: job.compress,
-        checksum: job.checksum,
-        aux: vec![
-            ("redis-ver", REDIS_VERSION.to_owned()),
-            ("redis-bits", "64".to_owned()),
-            ("aof-base", "0".to_owned()),
-        ],
-        ..SaveOptions::default()
-    };
-    rdb::save(&job.snapshot, &options, BufWriter::with_capacity(BUFFER_BYTES, &file))?;
+    rdb::save(&job.snapshot, &job.options, BufWriter::with_capacity(BUFFER_BYTES, &file))?;
     file.sync_all()?;
     Ok(())
 }

@@ -68,6 +68,16 @@ impl AccessClock {
         }
     }
 
+    /// The bits of a key whose history was kept elsewhere; `None` if it was not the kind that this
+    /// policy keeps. Source: RESTORE, RDB.
+    #[must_use]
+    pub fn restored(&self, idle_secs: Option<u64>, frequency: Option<u8>) -> Option<u32> {
+        if self.lfu {
+            return frequency.map(|counter| self.minutes() << 8 | u32::from(counter));
+        }
+        idle_secs.map(|idle| self.seconds().wrapping_sub(idle as u32) & CLOCK_MASK)
+    }
+
     fn increased(&self, counter: u32, random: &mut Random) -> u32 {
         if counter == 255 {
             return 255;
@@ -100,6 +110,15 @@ mod tests {
     fn idle_time_survives_the_wrap_of_the_clock() {
         let old = at(0xff_ffff * 1000, false).fresh();
         assert_eq!(at((0x100_0000 + 4) * 1000, false).idle_ms(old), 5000);
+    }
+
+    #[test]
+    fn a_history_kept_elsewhere_goes_on_if_the_policy_keeps_its_kind() {
+        let (lru, lfu) = (at(5_000_000, false), at(60_000 * 10, true));
+        assert_eq!(lru.restored(Some(7000), Some(9)).map(|bits| lru.idle_ms(bits)), Some(7_000_000));
+        assert_eq!(lru.restored(None, Some(9)), None);
+        assert_eq!(lfu.restored(Some(7), Some(99)).map(|bits| lfu.frequency(bits)), Some(99));
+        assert_eq!(lfu.restored(Some(7), None), None);
     }
 
     #[test]

@@ -26,6 +26,15 @@ pub enum RdbError {
     /// A type this server does not have.
     #[error("Unknown RDB encoding type {0}")]
     UnknownType(u8),
+    /// Something Redis has and this server has not.
+    #[error("The RDB file contains {0}, which this server can't load yet")]
+    Unsupported(&'static str),
+    /// A value of a module, which only the module can read.
+    #[error("The RDB file contains module data I can't load: no matching module type '{0}'")]
+    ModuleValue(String),
+    /// Data of a module beside the keys.
+    #[error("The RDB file contains AUX module data I can't load: no matching module '{0}'")]
+    ModuleAux(String),
     /// Something that cannot be, in words.
     #[error("Internal error in RDB reading at offset {offset}: {reason}")]
     Corrupt {

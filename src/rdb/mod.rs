@@ -8,18 +8,22 @@
 //! ```
 //!
 //! [`save`] writes what a snapshot holds to any `Write`; [`load`] reads from any `Read` and hands
-//! every key to its caller. Files and the keyspace belong to others. What is read is taken for
+//! every key to its caller. [`dump`] and [`restore`] do the same for one value. Files and the keyspace belong to others. What is read is taken for
 //! hostile: every length is checked before memory is spent on it, and every structure before it
 //! becomes a value.
 
+mod collections;
 mod error;
+mod payload;
 mod reader;
 mod values;
 mod writer;
+mod ziplist;
 
 pub use error::RdbError;
+pub use payload::{RestoreError, dump, restore};
 pub use reader::{Item, LoadSummary, load};
-pub use writer::{SaveOptions, SaveSummary, save, serialized_len};
+pub use writer::{Access, SaveOptions, SaveSummary, save, serialized_len};
 
 /// The version written.
 pub const VERSION: u32 = 10;
@@ -27,7 +31,8 @@ pub const VERSION: u32 = 10;
 pub const MAX_VERSION: u32 = 12;
 
 pub(crate) mod opcode {
-    pub(crate) const FUNCTION2: u8 = 0xf5;
+    pub(crate) const FUNCTION: u8 = 0xf5;
+    pub(crate) const FUNCTION_PRE_GA: u8 = 0xf6;
     pub(crate) const MODULE_AUX: u8 = 0xf7;
     pub(crate) const IDLE: u8 = 0xf8;
     pub(crate) const FREQ: u8 = 0xf9;
@@ -72,7 +77,7 @@ mod tests {
                 Item::Key { key, value, deadline, .. } => {
                     rows.push((db, key, format!("{value:?}"), deadline.map(|deadline| deadline.0)));
                 }
-                Item::Aux { .. } | Item::ResizeDb { .. } => {}
+                Item::Aux { .. } | Item::ResizeDb { .. } | Item::EmptyKey(_) => {}
             }
             Ok(())
         })?;

@@ -45,6 +45,8 @@ pub enum Item {
         /// Its access counter, if the file tells.
         frequency: Option<u8>,
     },
+    /// A key with a collection of no elements, which is left out.
+    EmptyKey(Vec<u8>),
 }
 
 /// What was read.
@@ -62,7 +64,7 @@ pub fn load(
     limits: &Limits,
     mut take: impl FnMut(Item) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
-    let mut reader = Reader { input, crc: Crc64::new(), offset: 0 };
+    let mut reader = Reader::new(input);
     let version = reader.signature()?;
     let mut summary = LoadSummary::default();
     let mut pending = Pending::default();
@@ -84,16 +86,19 @@ pub fn load(
             opcode::RESIZE_DB => {
                 take(Item::ResizeDb { keys: reader.length()?, deadlines: reader.length()? })?
             }
-            opcode::MODULE_AUX => reader.skip_module_aux()?,
-            opcode::FUNCTION2 => return Err(reader.corrupt("functions, which this server does not have yet")),
+            opcode::MODULE_AUX => return Err(RdbError::ModuleAux(reader.module_name()?)),
+            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
             opcode::EOF => break,
             kind => {
                 let key = reader.string()?;
                 let value = values::read(&mut reader, kind, limits)?;
                 let Pending { deadline, idle_secs, frequency } = std::mem::take(&mut pending);
-                if let Some(value) = value {
-                    summary.keys += 1;
-                    take(Item::Key { key, value, deadline, idle_secs, frequency })?;
+                match value {
+                    Some(value) => {
+                        summary.keys += 1;
+                        take(Item::Key { key, value, deadline, idle_secs, frequency })?;
+                    }
+                    None => take(Item::EmptyKey(key))?,
                 }
             }
         }
@@ -125,6 +130,10 @@ enum Head {
 }
 
 impl<R: Read> Reader<R> {
+    pub(super) fn new(input: R) -> Self {
+        Reader { input, crc: Crc64::new(), offset: 0 }
+    }
+
     fn signature(&mut self) -> Result<u32, RdbError> {
         let bytes: [u8; 9] = self.array().map_err(|_| RdbError::Signature)?;
         let digits = bytes.strip_prefix(b"REDIS").ok_or(RdbError::Signature)?;
@@ -226,26 +235,12 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
-    /// A module's own data is skipped: id, when, then typed values up to an end mark.
-    fn skip_module_aux(&mut self) -> Result<(), RdbError> {
-        self.length()?;
-        self.length()?;
-        self.length()?;
-        self.skip_module_value()
-    }
-
-    /// Skips a module's typed values up to their end mark.
-    pub(super) fn skip_module_value(&mut self) -> Result<(), RdbError> {
-        loop {
-            match self.length()? {
-                0 => return Ok(()),
-                1 | 2 => drop(self.length()?),
-                3 => drop(self.array::<4>()?),
-                4 => drop(self.array::<8>()?),
-                5 => drop(self.string()?),
-                _ => return Err(self.corrupt("a module value of unknown form")),
-            }
-        }
+    /// The name in the number that stands before a module's data: nine characters of six bits.
+    pub(super) fn module_name(&mut self) -> Result<String, RdbError> {
+        const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let id = self.length()?;
+        let character = |place: u32| char::from(CHARACTERS[(id >> (10 + 6 * place)) as usize & 0x3f]);
+        Ok((0..9).rev().map(character).collect())
     }
 }
 

@@ -1,34 +1,108 @@
 //! Values as the format spells them: one type byte and a body.
+//!
+//! Written are the forms of Redis 7.0: what is small goes out as the flat bytes it is in memory.
 
 use super::RdbError;
+use super::collections::{Nodes, PACKED_NODE, PLAIN_NODE, Scores};
 use super::reader::Reader;
 use super::writer::Writer;
-use crate::keyspace::{Limits, Value, ValueRef};
+use crate::ds::chunk_list::ChunkRef;
+use crate::keyspace::sorted_set::Direction;
+use crate::keyspace::{Collection, Limits, Value, ValueRef};
 use std::io::{Read, Write};
 use triomphe::Arc;
 
 /// Type bytes.
-pub(super) mod kind {
-    pub(in super::super) const STRING: u8 = 0;
+mod kind {
+    pub(super) const STRING: u8 = 0;
+    pub(super) const LIST: u8 = 1;
+    pub(super) const SET: u8 = 2;
+    pub(super) const SORTED_SET: u8 = 3;
+    pub(super) const HASH: u8 = 4;
+    pub(super) const SORTED_SET_2: u8 = 5;
+    pub(super) const MODULE: u8 = 6;
+    pub(super) const MODULE_2: u8 = 7;
+    pub(super) const HASH_ZIPMAP: u8 = 9;
+    pub(super) const LIST_ZIPLIST: u8 = 10;
+    pub(super) const SET_INTSET: u8 = 11;
+    pub(super) const SORTED_SET_ZIPLIST: u8 = 12;
+    pub(super) const HASH_ZIPLIST: u8 = 13;
+    pub(super) const LIST_QUICKLIST: u8 = 14;
+    pub(super) const STREAM: u8 = 15;
+    pub(super) const HASH_LISTPACK: u8 = 16;
+    pub(super) const SORTED_SET_LISTPACK: u8 = 17;
+    pub(super) const LIST_QUICKLIST_2: u8 = 18;
+    pub(super) const STREAM_2: u8 = 19;
+    pub(super) const SET_LISTPACK: u8 = 20;
+    pub(super) const STREAM_3: u8 = 21;
 }
 
 /// The type byte of a value.
 pub(super) fn type_of(value: ValueRef<'_>) -> u8 {
     match value {
-        ValueRef::String(_) => kind::STRING,
-        ValueRef::Object(_) => todo_collections(),
+        ValueRef::String(_) | ValueRef::Object(Value::String(_)) => kind::STRING,
+        ValueRef::Object(Value::List(_)) => kind::LIST_QUICKLIST_2,
+        ValueRef::Object(Value::Set(set)) if set.as_intset().is_some() => kind::SET_INTSET,
+        ValueRef::Object(Value::Set(_)) => kind::SET,
+        ValueRef::Object(Value::SortedSet(set)) if set.as_listpack().is_some() => kind::SORTED_SET_LISTPACK,
+        ValueRef::Object(Value::SortedSet(_)) => kind::SORTED_SET_2,
+        ValueRef::Object(Value::Hash(hash)) if hash.as_listpack().is_some() => kind::HASH_LISTPACK,
+        ValueRef::Object(Value::Hash(_)) => kind::HASH,
     }
-}
-
-fn todo_collections() -> u8 {
-    kind::STRING
 }
 
 /// Writes a value's body.
 pub(super) fn write<W: Write>(writer: &mut Writer<'_, W>, value: ValueRef<'_>) -> Result<(), RdbError> {
     match value {
         ValueRef::String(bytes) => writer.string(bytes),
-        ValueRef::Object(_) => writer.string(b""),
+        ValueRef::Object(value) => write_object(writer, value),
+    }
+}
+
+fn write_object<W: Write>(writer: &mut Writer<'_, W>, value: &Value) -> Result<(), RdbError> {
+    match value {
+        Value::String(bytes) => writer.string(bytes),
+        Value::List(list) => {
+            writer.length(list.elements.chunk_count() as u64)?;
+            list.elements.chunks().try_for_each(|chunk| match chunk {
+                ChunkRef::Packed(listpack) => {
+                    writer.length(PACKED_NODE)?;
+                    writer.string(listpack.as_bytes())
+                }
+                ChunkRef::Plain(element) => {
+                    writer.length(PLAIN_NODE)?;
+                    writer.string(element)
+                }
+            })
+        }
+        Value::Set(set) => match set.as_intset() {
+            Some(ints) => writer.string(ints.as_bytes()),
+            None => {
+                writer.length(set.len() as u64)?;
+                set.iter().try_for_each(|member| member.with_bytes(|member| writer.string(member)))
+            }
+        },
+        Value::SortedSet(set) => match set.as_listpack() {
+            Some(pairs) => writer.string(pairs.as_bytes()),
+            None => {
+                writer.length(set.len() as u64)?;
+                // Redis: from the highest score down, which a skiplist takes in fastest.
+                set.walk(0..set.len(), Direction::Descending).try_for_each(|(member, score)| {
+                    member.with_bytes(|member| writer.string(member))?;
+                    writer.raw(&score.to_le_bytes())
+                })
+            }
+        },
+        Value::Hash(hash) => match hash.as_listpack() {
+            Some(pairs) => writer.string(pairs.as_bytes()),
+            None => {
+                writer.length(hash.len() as u64)?;
+                hash.iter().try_for_each(|(field, value)| {
+                    field.with_bytes(|field| writer.string(field))?;
+                    value.with_bytes(|value| writer.string(value))
+                })
+            }
+        },
     }
 }
 
@@ -36,10 +110,31 @@ pub(super) fn write<W: Write>(writer: &mut Writer<'_, W>, value: ValueRef<'_>) -
 pub(super) fn read<R: Read>(
     reader: &mut Reader<R>,
     kind: u8,
-    _limits: &Limits,
+    limits: &Limits,
 ) -> Result<Option<Value>, RdbError> {
-    match kind {
-        kind::STRING => Ok(Some(Value::String(Arc::new(reader.string()?)))),
-        unknown => Err(RdbError::UnknownType(unknown)),
-    }
+    let value = match kind {
+        kind::STRING => return Ok(Some(Value::String(Arc::new(reader.string()?)))),
+        kind::LIST => reader.list(limits)?.into_value(),
+        kind::LIST_ZIPLIST => reader.list_of_ziplist(limits)?.into_value(),
+        kind::LIST_QUICKLIST => reader.quicklist(Nodes::Ziplists, limits)?.into_value(),
+        kind::LIST_QUICKLIST_2 => reader.quicklist(Nodes::Marked, limits)?.into_value(),
+        kind::SET => reader.set(limits)?.into_value(),
+        kind::SET_INTSET => reader.set_of_intset(limits)?.into_value(),
+        kind::SET_LISTPACK => reader.set_of_listpack(limits)?.into_value(),
+        kind::SORTED_SET => reader.sorted_set(Scores::Text, limits)?.into_value(),
+        kind::SORTED_SET_2 => reader.sorted_set(Scores::Binary, limits)?.into_value(),
+        kind::SORTED_SET_ZIPLIST => reader.sorted_set_of_ziplist(limits)?.into_value(),
+        kind::SORTED_SET_LISTPACK => reader.sorted_set_of_listpack(limits)?.into_value(),
+        kind::HASH => reader.hash(limits)?.into_value(),
+        kind::HASH_ZIPMAP => reader.hash_of_zipmap(limits)?.into_value(),
+        kind::HASH_ZIPLIST => reader.hash_of_ziplist(limits)?.into_value(),
+        kind::HASH_LISTPACK => reader.hash_of_listpack(limits)?.into_value(),
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
+            return Err(RdbError::Unsupported("a stream"));
+        }
+        kind::MODULE => return Err(RdbError::Unsupported("a value of a module's first format")),
+        kind::MODULE_2 => return Err(RdbError::ModuleValue(reader.module_name()?)),
+        unknown => return Err(RdbError::UnknownType(unknown)),
+    };
+    Ok((!value.is_empty()).then_some(value))
 }

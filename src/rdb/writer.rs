@@ -3,7 +3,7 @@
 use super::{RdbError, VERSION, opcode, values};
 use crate::base::crc64::Crc64;
 use crate::base::{lzf, number};
-use crate::keyspace::{DbSnapshot, KeyView, ValueRef};
+use crate::keyspace::{AccessClock, DbSnapshot, KeyView, ValueRef};
 use std::io::Write;
 
 /// Shorter strings are not worth compressing.
@@ -25,11 +25,15 @@ pub struct SaveOptions {
 }
 
 /// Which access history is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Access {
     /// None.
     #[default]
     Nothing,
+    /// How long a key was not used: under LRU policies.
+    Idle(AccessClock),
+    /// How often it was used: under LFU policies.
+    Frequency(AccessClock),
 }
 
 impl Default for SaveOptions {
@@ -53,7 +57,7 @@ pub fn save(
     options: &SaveOptions,
     out: impl Write,
 ) -> Result<SaveSummary, RdbError> {
-    let mut writer = Writer { out, crc: Crc64::new(), bytes: 0, options };
+    let mut writer = Writer::new(out, options);
     let mut keys = 0;
     writer.raw(format!("REDIS{VERSION:04}").as_bytes())?;
     for (name, value) in &options.aux {
@@ -83,7 +87,7 @@ pub fn save(
 #[must_use]
 pub fn serialized_len(value: ValueRef<'_>) -> u64 {
     let options = SaveOptions { checksum: false, ..SaveOptions::default() };
-    let mut writer = Writer { out: std::io::sink(), crc: Crc64::new(), bytes: 0, options: &options };
+    let mut writer = Writer::new(std::io::sink(), &options);
     match values::write(&mut writer, value) {
         Ok(()) => writer.bytes,
         Err(_) => unreachable!("a sink takes everything"),
@@ -98,11 +102,25 @@ pub(super) struct Writer<'o, W> {
     options: &'o SaveOptions,
 }
 
-impl<W: Write> Writer<'_, W> {
+impl<'o, W: Write> Writer<'o, W> {
+    pub(super) fn new(out: W, options: &'o SaveOptions) -> Self {
+        Writer { out, crc: Crc64::new(), bytes: 0, options }
+    }
+
     fn key(&mut self, view: &KeyView<'_>) -> Result<(), RdbError> {
         if let Some(deadline) = view.deadline {
             self.byte(opcode::EXPIRE_MS)?;
             self.raw(&deadline.0.to_le_bytes())?;
+        }
+        match self.options.access {
+            Access::Nothing => {}
+            Access::Idle(clock) => {
+                self.byte(opcode::IDLE)?;
+                self.length(clock.idle_ms(view.access()).unsigned_abs() / 1000)?;
+            }
+            Access::Frequency(clock) => {
+                self.raw(&[opcode::FREQ, clock.frequency(view.access()) as u8])?;
+            }
         }
         self.byte(values::type_of(view.value))?;
         self.string(view.key)?;

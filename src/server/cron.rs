@@ -1,10 +1,12 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
 use super::task::{SaveJob, SaveReason, SaveReport, Task};
-use super::{Parts, Server, changed};
+use super::{Parts, REDIS_VERSION, Server, changed};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
+use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Garbage, Keyspace};
+use crate::rdb::{Access, SaveOptions};
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -156,11 +158,20 @@ pub(super) fn begin_save(keyspace: &Keyspace, parts: &mut Parts, reason: SaveRea
 
 /// A snapshot of this moment, to be written as configured.
 pub(super) fn save_job(keyspace: &Keyspace, parts: &Parts, reason: SaveReason) -> SaveJob {
-    SaveJob {
-        reason,
-        snapshot: keyspace.snapshot(),
-        path: parts.config.dbfilename.to_string(),
-        compress: parts.config.rdbcompression,
-        checksum: parts.config.rdbchecksum,
-    }
+    let config = &parts.config;
+    let clock = keyspace.access_clock();
+    let access = match config.maxmemory_policy {
+        MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => Access::Idle(clock),
+        MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => Access::Frequency(clock),
+        _ => Access::Nothing,
+    };
+    let aux = vec![
+        ("redis-ver", REDIS_VERSION.to_owned()),
+        ("redis-bits", usize::BITS.to_string()),
+        ("ctime", parts.now.secs().to_string()),
+        ("used-mem", alloc::used_bytes().to_string()),
+        ("aof-base", "0".to_owned()),
+    ];
+    let options = SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux };
+    SaveJob { reason, snapshot: keyspace.snapshot(), options, path: config.dbfilename.to_string() }
 }

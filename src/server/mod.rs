@@ -33,7 +33,7 @@ pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
 pub use info::ProcessFacts;
-pub use loading::ReloadSteps;
+pub use loading::{PresentKeys, ReloadSteps};
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
 pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};

@@ -63,6 +63,14 @@ impl Persistence {
         self.dirty_at_save = self.dirty;
     }
 
+    /// Notes a save that was made while everybody waited.
+    pub fn saved_at_once(&mut self, now: UnixMillis) {
+        self.dirty = 0;
+        self.last_failed = false;
+        self.last_save = now;
+        self.saves += 1;
+    }
+
     /// Notes how the running save ended.
     pub fn end(&mut self, report: &SaveReport, now: UnixMillis) {
         self.running = None;

@@ -2,6 +2,7 @@
 
 use super::session::ClientId;
 use crate::keyspace::{DbSnapshot, Garbage};
+use crate::rdb::SaveOptions;
 
 /// Why a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,12 +24,10 @@ pub struct SaveJob {
     pub reason: SaveReason,
     /// The data of all databases that are not empty.
     pub snapshot: Vec<DbSnapshot>,
+    /// How it is written.
+    pub options: SaveOptions,
     /// The file to replace: `dbfilename`, relative to `dir`, which is the working folder.
     pub path: String,
-    /// `rdbcompression`.
-    pub compress: bool,
-    /// `rdbchecksum`.
-    pub checksum: bool,
 }
 
 /// How a save ended.

@@ -1,8 +1,9 @@
 //! The group *generic*: what can be done with a key whatever it holds.
 //!
 //! The table is here; the handlers are in [`keys`] (removing, naming, copying), [`expire`] (times to
-//! live), [`scan`], [`sort`], [`object`] and [`wait`].
+//! live), [`scan`], [`sort`], [`object`], [`dump`] and [`wait`].
 
+mod dump;
 mod expire;
 mod keys;
 mod object;
@@ -35,6 +36,17 @@ pub const COMMANDS: &[Command] = &[
             .summary("Deletes keys.")
             .tips(&["request_policy:multi_shard", "response_policy:agg_sum"]),
         keys::del,
+    ),
+    Command::new(
+        Spec::new("dump", Group::Generic, 2, "key")
+            .flags(&[READONLY])
+            .categories(&[Category::Keyspace])
+            .keys(&[KeySpec::one(1, &[RO, ACCESS])])
+            .since("2.6.0")
+            .complexity("O(1) to find the key, O(N*M) to serialize N elements of size M.")
+            .summary("Serializes the value of a key.")
+            .tips(&["nondeterministic_output"]),
+        dump::dump,
     ),
     Command::new(
         Spec::new("exists", Group::Generic, -2, "key [key ...]")
@@ -187,6 +199,55 @@ pub const COMMANDS: &[Command] = &[
             .summary("Renames a key if the new name is free.")
             .history(&[("3.2.0", "Equal names are no error.")]),
         keys::renamenx,
+    ),
+    Command::new(
+        Spec::new(
+            "restore",
+            Group::Generic,
+            -4,
+            "key ttl serialized-value [REPLACE^3.0.0] [ABSTTL^5.0.0] [IDLETIME seconds^5.0.0] \
+            [FREQ frequency^5.0.0]",
+        )
+        .flags(&[WRITE, DENYOOM])
+        .categories(&[Category::Keyspace, Category::Dangerous])
+        .keys(&[KeySpec::one(1, &[OW, UPDATE])])
+        .since("2.6.0")
+        .complexity(
+            "O(1) to create the key, O(N*M) to rebuild N elements of size M; for sorted sets \
+            O(N*M*log(N)).",
+        )
+        .summary("Creates a key from what DUMP serialized.")
+        .history(&[
+            ("3.0.0", "`REPLACE`."),
+            ("5.0.0", "`ABSTTL`."),
+            ("5.0.0", "`IDLETIME` and `FREQ`."),
+        ]),
+        dump::restore,
+    ),
+    Command::new(
+        Spec::new(
+            "restore-asking",
+            Group::Server,
+            -4,
+            "key ttl serialized-value [REPLACE^3.0.0] [ABSTTL^5.0.0] [IDLETIME seconds^5.0.0] \
+            [FREQ frequency^5.0.0]",
+        )
+        .flags(&[WRITE, DENYOOM, ASKING])
+        .categories(&[Category::Keyspace, Category::Dangerous])
+        .keys(&[KeySpec::one(1, &[OW, UPDATE])])
+        .since("3.0.0")
+        .complexity(
+            "O(1) to create the key, O(N*M) to rebuild N elements of size M; for sorted sets \
+            O(N*M*log(N)).",
+        )
+        .summary("RESTORE for slots that are being imported.")
+        .system()
+        .history(&[
+            ("3.0.0", "`REPLACE`."),
+            ("5.0.0", "`ABSTTL`."),
+            ("5.0.0", "`IDLETIME` and `FREQ`."),
+        ]),
+        dump::restore,
     ),
     Command::new(
         Spec::new("scan", Group::Generic, -2, "cursor [MATCH pattern] [COUNT count] [TYPE type^6.0.0]")

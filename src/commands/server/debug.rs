@@ -7,7 +7,7 @@ use super::digest;
 use crate::base::number;
 use crate::keyspace::Ttl;
 use crate::resp::Protocol;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, ReloadSteps};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, PresentKeys, ReloadSteps};
 use crate::spec::*;
 use std::ops::RangeInclusive;
 
@@ -182,13 +182,15 @@ fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let mut steps = ReloadSteps { save: true, flush: true };
+    let mut steps = ReloadSteps { save: true, flush: true, present_keys: PresentKeys::Refused };
     while !args.is_done() {
         if args.keyword("NOSAVE") {
             steps.save = false;
         } else if args.keyword("NOFLUSH") {
             steps.flush = false;
-        } else if !args.keyword("MERGE") {
+        } else if args.keyword("MERGE") {
+            steps.present_keys = PresentKeys::Replaced;
+        } else {
             let line = "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.";
             return Err(CommandError::fixed(line));
         }

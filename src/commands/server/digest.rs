@@ -4,6 +4,7 @@
 //! What has an order is *mixed* in (the digest so far is hashed again), what has none is *added*
 //! by XOR of its own hash.
 
+use crate::base::number;
 use crate::keyspace::{Db, KeyView, Keyspace, Kind, Value, ValueRef};
 use sha1::{Digest, Sha1};
 
@@ -67,16 +68,24 @@ fn add_value(sum: &mut Sum, view: &KeyView<'_>) {
 fn add_object(sum: &mut Sum, value: &Value) {
     match value {
         Value::String(_) => unreachable!("a view shows long strings as strings"),
-        Value::Set(set) => set.iter().for_each(|member| member.with_bytes(|member| sum.add(member))),
-        Value::Hash(hash) => {
-            for (field, value) in hash.iter() {
-                let mut pair = Sum::default();
-                field.with_bytes(|field| pair.mix(field));
-                value.with_bytes(|value| pair.mix(value));
-                sum.add(&pair.0);
-            }
+        Value::List(list) => {
+            list.elements.iter().for_each(|element| element.with_bytes(|text| sum.mix(text)))
         }
-        Value::List(_) | Value::SortedSet(_) => {}
+        Value::Set(set) => set.iter().for_each(|member| member.with_bytes(|text| sum.add(text))),
+        Value::SortedSet(set) => set.iter().for_each(|(member, score)| {
+            let mut text = Vec::new();
+            number::format_f64_17g(score, &mut text);
+            let mut own = Sum::default();
+            member.with_bytes(|member| own.mix(member));
+            own.mix(&text);
+            sum.add(&own.0);
+        }),
+        Value::Hash(hash) => hash.iter().for_each(|(field, value)| {
+            let mut own = Sum::default();
+            field.with_bytes(|field| own.mix(field));
+            value.with_bytes(|value| own.mix(value));
+            sum.add(&own.0);
+        }),
     }
 }
 

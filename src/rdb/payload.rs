@@ -1,0 +1,54 @@
+//! One value by itself, as DUMP gives it and RESTORE takes it.
+//!
+//! ```text
+//! | type byte | body | version u16 | crc64 of everything before it, u64 |
+//! ```
+
+use super::reader::Reader;
+use super::writer::{SaveOptions, Writer};
+use super::{VERSION, values};
+use crate::base::crc64::crc64;
+use crate::keyspace::{Limits, Value, ValueRef};
+use thiserror::Error;
+
+const FOOTER_BYTES: usize = 10;
+const CRC_BYTES: usize = 8;
+
+/// Why a payload cannot become a value.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum RestoreError {
+    /// It was damaged, or a newer Redis made it.
+    #[error("DUMP payload version or checksum are wrong")]
+    Footer,
+    /// It is whole, but no value this server has.
+    #[error("Bad data format")]
+    Data,
+}
+
+/// A value as a payload. `compress` is `rdbcompression`.
+#[must_use]
+pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
+    let options = SaveOptions { compress, checksum: false, ..SaveOptions::default() };
+    let mut payload = vec![values::type_of(value)];
+    let written = values::write(&mut Writer::new(&mut payload, &options), value);
+    assert!(written.is_ok(), "a vector takes everything");
+    payload.extend((VERSION as u16).to_le_bytes());
+    payload.extend(crc64(&payload).to_le_bytes());
+    payload
+}
+
+/// The value of a payload; nothing in it is trusted.
+pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
+    let (content, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
+    let (signed, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(RestoreError::Footer)?;
+    let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
+    if version > VERSION || crc64(signed) != u64::from_le_bytes(*crc) {
+        return Err(RestoreError::Footer);
+    }
+    let (&kind, body) = content.split_first().ok_or(RestoreError::Data)?;
+    match values::read(&mut Reader::new(body), kind, limits) {
+        Ok(Some(value)) => Ok(value),
+        // Redis: an empty collection is bad data as well.
+        Ok(None) | Err(_) => Err(RestoreError::Data),
+    }
+}
