@@ -21,6 +21,8 @@ const DIRECT_BYTES: usize = 256 * 1024;
 const SEND_BYTES: usize = 64 * 1024;
 /// Queued replies smaller than this are joined.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// The largest buffer a client keeps for its next replies, bytes.
+const KEEP_BYTES: usize = 64 * 1024;
 
 /// The owner's end of a connection.
 pub struct Outlet {
@@ -40,13 +42,19 @@ struct Backlog {
 
 #[derive(Default)]
 struct State {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
     /// A writer thread is at work.
     draining: bool,
     /// Shut down when the queue is empty.
     closing: bool,
     /// The connection has ended; nothing is sent any more.
     closed: bool,
+}
+
+/// Queued bytes, from `start` on.
+struct Chunk {
+    bytes: Vec<u8>,
+    start: usize,
 }
 
 impl Outlet {
@@ -114,6 +122,9 @@ impl Stream for Outlet {
             self.queue(bytes, sent);
         }
         bytes.clear();
+        if bytes.capacity() > KEEP_BYTES {
+            *bytes = Vec::new();
+        }
     }
 
     fn close(&mut self, close: Close) {
@@ -147,18 +158,23 @@ impl Drop for Outlet {
 }
 
 impl State {
-    fn push(&mut self, bytes: &mut Vec<u8>, sent: usize) {
+    /// Queues `bytes` from `start` on: copied if it is little, else the buffer itself.
+    fn push(&mut self, bytes: &mut Vec<u8>, start: usize) {
+        let rest = &bytes[start..];
         match self.chunks.back_mut() {
-            Some(last) if last.len() + bytes.len() <= CHUNK_BYTES => last.extend_from_slice(&bytes[sent..]),
-            _ if sent == 0 => self.chunks.push_back(std::mem::take(bytes)),
-            _ => self.chunks.push_back(bytes[sent..].to_vec()),
+            Some(last) if last.bytes.len() + rest.len() <= CHUNK_BYTES => last.bytes.extend_from_slice(rest),
+            _ if rest.len() <= CHUNK_BYTES / 8 => {
+                self.chunks.push_back(Chunk { bytes: rest.to_vec(), start: 0 });
+            }
+            _ => self.chunks.push_back(Chunk { bytes: std::mem::take(bytes), start }),
         }
     }
 
     /// The connection has ended: what is queued goes nowhere.
     fn discard(&mut self, gauges: &ClientGauges) {
         self.closed = true;
-        let queued = std::mem::take(&mut self.chunks).iter().map(Vec::len).sum();
+        let queued =
+            std::mem::take(&mut self.chunks).iter().map(|chunk| chunk.bytes.len() - chunk.start).sum();
         gauges.pending_output.fetch_sub(queued, Ordering::Release);
     }
 }
@@ -167,14 +183,14 @@ impl Backlog {
     /// The writer thread: sends chunk after chunk until none is left or the connection ends.
     fn drain(&self, socket: &Socket, gauges: &ClientGauges) {
         while let Some(chunk) = self.next(socket) {
-            if !send_all(socket, gauges, &chunk) {
+            if !send_all(socket, gauges, &chunk.bytes[chunk.start..]) {
                 lock(&self.state).discard(gauges);
             }
         }
     }
 
     /// The next chunk, or `None` when the writer has nothing more to do.
-    fn next(&self, socket: &Socket) -> Option<Vec<u8>> {
+    fn next(&self, socket: &Socket) -> Option<Chunk> {
         let mut state = lock(&self.state);
         if let Some(chunk) = state.chunks.pop_front() {
             return Some(chunk);
@@ -237,6 +253,17 @@ mod tests {
         let mut got = [0; 5];
         theirs.read_exact(&mut got).unwrap();
         assert_eq!(&got, b"+OK\r\n");
+    }
+
+    #[test]
+    fn a_big_reply_does_not_leave_a_big_buffer_behind() {
+        let (mut outlet, mut theirs) = outlet();
+        for size in [KEEP_BYTES + 1, 3_000_000] {
+            let mut bytes = vec![b'x'; size];
+            outlet.send(&mut bytes);
+            assert!(bytes.is_empty() && bytes.capacity() <= KEEP_BYTES);
+            theirs.read_exact(&mut vec![0; size]).unwrap();
+        }
     }
 
     #[test]

@@ -3,3 +3,4 @@
 mod daemon;
 mod sessions;
 mod support;
+mod wire;
