@@ -180,7 +180,7 @@ impl<R: Read> Reader<R> {
 
     fn hash_of_pairs(&self, pairs: Listpack, limits: &Limits) -> Result<Hash, RdbError> {
         let fields = pairs.iter().map(|(_, text)| text).step_by(2);
-        if pairs.len() % 2 != 0 || !are_different(fields) {
+        if !pairs.len().is_multiple_of(2) || !are_different(fields) {
             return Err(self.corrupt("a hash that is not made of pairs with different fields"));
         }
         Ok(Hash::from_listpack(pairs, limits))

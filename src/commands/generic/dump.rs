@@ -156,7 +156,8 @@ mod tests {
         let freq = "(error) ERR Invalid FREQ value, must be >= 0 and <= 255";
         let busy = "(error) BUSYKEY Target key name already exists.";
         let footer = "(error) ERR DUMP payload version or checksum are wrong";
-        let rows: &[(&str, &str, &[u8], &[&str], &str)] = &[
+        type Row<'r> = (&'r str, &'r str, &'r [u8], &'r [&'r str], &'r str);
+        let rows: &[Row<'_>] = &[
             ("k", "x", b"x", &["FOO"], syntax),
             ("k", "x", b"x", &["IDLETIME"], syntax),
             ("k", "x", b"x", &["IDLETIME", "1", "FREQ", "1"], syntax),
