@@ -115,9 +115,12 @@ impl Step {
             Action::Increase(by, overflow) => (old + i128::from(by), overflow),
         };
         let (min, max) = (self.field.min(), self.field.max());
+        let is_increase = matches!(self.action, Action::Increase(..));
         match overflow {
             _ if (min..=max).contains(&wanted) => Some(wanted),
             Overflow::Wrap => Some(self.field.value(wanted as u64)),
+            // Redis: the distance of the lowest numbers to the maximum wraps around; they seem above it.
+            Overflow::Saturate if max - wanted > i128::from(i64::MAX) && !is_increase => Some(max),
             Overflow::Saturate => Some(wanted.clamp(min, max)),
             Overflow::Fail => None,
         }
@@ -248,6 +251,10 @@ mod tests {
             ("OVERFLOW FAIL INCRBY u8 0 256", "1) (nil)", 0),
             ("SET i8 0 511", "1) (integer) 0", -1),
             ("OVERFLOW SAT SET i8 0 511", "1) (integer) 0", 127),
+            ("OVERFLOW SAT SET i8 0 -129", "1) (integer) 0", -128),
+            ("OVERFLOW SAT SET i8 0 -9223372036854775680", "1) (integer) 0", -128),
+            ("OVERFLOW SAT SET i8 0 -9223372036854775681", "1) (integer) 0", 127),
+            ("OVERFLOW SAT INCRBY i8 0 -9223372036854775808", "1) (integer) -128", -128),
             (
                 "SET i64 0 9223372036854775807 INCRBY i64 0 1",
                 "1) (integer) 0\n2) (integer) -9223372036854775808",

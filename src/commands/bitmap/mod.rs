@@ -107,13 +107,15 @@ fn setbit(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
     let offset = bit_offset(ctx, args.key())?;
     let on = args.int_in(0, 1, BAD_BIT)? == 1;
-    let old = ctx.db.string_for_update(key)?.unwrap_or_default();
-    let (was_on, grows) = (bits::get(old, offset), offset / 8 >= old.len() as u64);
-    if grows || was_on != on {
-        ctx.db.edit_string(key, |bytes| {
-            string::grow(bytes, bytes_up_to(offset));
-            bits::set(bytes, offset, on);
-        })?;
+    let old_len = ctx.db.string_for_update(key)?.map_or(0, <[u8]>::len);
+    let len = bytes_up_to(offset);
+    let was_on = ctx.db.edit_string(key, |bytes| {
+        string::grow(bytes, len);
+        let was_on = bits::get(bytes, offset);
+        bits::set(bytes, offset, on);
+        was_on
+    })?;
+    if len > old_len || was_on != on {
         ctx.changed(NotifyClasses::STRING, "setbit", key);
     }
     ctx.reply.integer(i64::from(was_on));
