@@ -5,7 +5,7 @@ use super::{Side, answer, pop_many};
 use crate::base::number::I64Text;
 use crate::config::NotifyClasses;
 use crate::keyspace::{Kind, List, WrongType};
-use crate::server::{Args, CommandError, CommandResult, Ctx};
+use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
 
 pub(super) fn lmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let (source, destination) = (args.key(), args.key());
@@ -50,11 +50,21 @@ pub(super) fn move_element(
     to.push(ctx.db.write_or_create(destination, List::new)?, &element);
     ctx.reply.bulk(&element);
     ctx.also_changed(ctx.db.index(), NotifyClasses::LIST, to.push_event(), destination);
-    ctx.changed(NotifyClasses::LIST, from.pop_event(), source);
-    if emptied {
-        ctx.remove_emptied(source);
-    }
+    taken(ctx, source, from, emptied);
     Ok(true)
+}
+
+/// Keeps the books for one element taken out of `key`.
+fn taken(ctx: &mut Ctx<'_>, key: &[u8], side: Side, emptied: bool) {
+    if ctx.origin == Origin::Unparked {
+        // Redis: what a client gets that waited for it does not count as a change.
+        ctx.also_changed(ctx.db.index(), NotifyClasses::LIST, side.pop_event(), key);
+    } else {
+        ctx.changed(NotifyClasses::LIST, side.pop_event(), key);
+    }
+    if emptied {
+        ctx.remove_emptied(key);
+    }
 }
 
 /// Whether `key` is a list; it may be missing, but nothing else.
@@ -135,10 +145,7 @@ pub(super) fn pop_from_first(
         side.pop(list, |element| answer(&mut ctx.reply, element));
         let emptied = list.is_empty();
         ctx.propagate_instead([side.pop_command(), key]);
-        ctx.changed(NotifyClasses::LIST, side.pop_event(), key);
-        if emptied {
-            ctx.remove_emptied(key);
-        }
+        taken(ctx, key, side, emptied);
         return Ok(true);
     }
     Ok(false)
