@@ -8,6 +8,7 @@
 //! - an unterminated class ends with the pattern (`[abc` is `[abc]`, `[^` any byte, `[` none);
 //! - a range may be written backwards, and its bounds are compared as *signed* bytes;
 //! - `]` always closes, so `[]` is empty; an escaped byte in a class is case-sensitive, always;
+//! - of more than a thousand stars the later ones match nothing;
 //! - the empty text matches only the empty pattern, not even `*`.
 
 /// Whether letters of the ASCII alphabet match regardless of case.
@@ -19,6 +20,9 @@ pub enum Case {
     Insensitive,
 }
 
+/// Stars beyond these match nothing, unless they end the pattern; some in a row count as one.
+const MAX_STARS: usize = 1000;
+
 /// Whether `pattern` matches all of `text`.
 #[must_use]
 pub fn glob_match(pattern: &[u8], text: &[u8], case: Case) -> bool {
@@ -28,11 +32,16 @@ pub fn glob_match(pattern: &[u8], text: &[u8], case: Case) -> bool {
     let (mut at, mut position) = (0, 0);
     // Where to go on after the last star, and the first byte that star has not eaten.
     let mut last_star: Option<(usize, usize)> = None;
+    let mut stars = 0;
     while position < text.len() {
         if pattern.get(at) == Some(&b'*') {
-            at += 1;
+            at += pattern[at..].iter().take_while(|&&byte| byte == b'*').count();
             if at == pattern.len() {
                 return true;
+            }
+            stars += 1;
+            if stars > MAX_STARS {
+                return false;
             }
             last_star = Some((at, position));
         } else if let Some(next) = match_one(pattern, at, text[position], case) {
@@ -191,13 +200,28 @@ mod tests {
 
     #[test]
     fn many_stars_take_no_exponential_time() {
-        let pattern = b"a*".repeat(2000);
+        let pattern = b"a*".repeat(1000);
         let mut text = b"a".repeat(20_000);
         assert!(glob_match(&pattern, &text, Case::Sensitive));
         let pattern = [&pattern[..], b"b"].concat();
         assert!(!glob_match(&pattern, &text, Case::Sensitive));
         text.push(b'b');
         assert!(glob_match(&pattern, &text, Case::Sensitive));
+    }
+
+    #[test]
+    fn only_a_thousand_stars_count() {
+        let text = [b'a'; 3000];
+        let rows = [
+            ("*?", 1000, "", true),
+            ("**?", 1000, "*", true),
+            ("*?", 1001, "", false),
+            ("*a", 1500, "*", false),
+        ];
+        for (part, times, end, matches) in rows {
+            let pattern = part.repeat(times) + end;
+            assert_eq!(glob_match(pattern.as_bytes(), &text, Case::Sensitive), matches, "{part} {times}");
+        }
     }
 
     /// The same language by plain recursion, for patterns and texts of a few bytes.
