@@ -95,7 +95,8 @@ impl SortedSet {
     #[must_use]
     pub fn from_listpack(pairs: Listpack, limits: &Limits) -> Option<Self> {
         let is_score = |text: ListpackValue<'_>| text.with_bytes(number::parse_f64).is_some();
-        if !pairs.len().is_multiple_of(2) || !pairs.iter().skip(1).step_by(2).all(|(_, text)| is_score(text)) {
+        if !pairs.len().is_multiple_of(2) || !pairs.iter().skip(1).step_by(2).all(|(_, text)| is_score(text))
+        {
             return None;
         }
         let set = SortedSet { form: Form::Flat(pairs) };
