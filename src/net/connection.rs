@@ -80,7 +80,8 @@ impl Connection {
 
     /// Waits for bytes and takes what is there. `false` at the end of the connection.
     fn read(&mut self, idle: &mut [u8]) -> bool {
-        let inside_argument = self.parser.argument_bytes() > 0;
+        // A big argument is read to its end and no further, into memory of its own size.
+        let inside_argument = self.parser.argument_bytes() > IDLE_BYTES;
         let space = if inside_argument { self.parser.space(IDLE_BYTES) } else { &mut *idle };
         let room = space.len();
         let count = match self.socket.receive(space) {
@@ -92,7 +93,7 @@ impl Connection {
         } else {
             self.take(&idle[..count]);
         }
-        let gathered = if count == room { count + self.read_more() } else { count };
+        let gathered = if count == room && !inside_argument { count + self.read_more() } else { count };
         self.gauges.read_bytes.fetch_add(gathered as u64, Ordering::Relaxed);
         true
     }

@@ -125,12 +125,14 @@ impl Parser {
         self.bulk_bytes.map_or(0, |length| (self.position + length + 2).saturating_sub(self.filled))
     }
 
-    /// Where the next bytes go: `at_least` bytes, more inside a big argument.
-    pub fn space(&mut self, at_least: usize) -> &mut [u8] {
-        let wanted = match self.bulk_bytes {
+    /// Where the next bytes go: `step` bytes; inside an argument no more than it lacks, but in
+    /// larger steps.
+    pub fn space(&mut self, step: usize) -> &mut [u8] {
+        let wanted = match self.argument_bytes() {
+            // Nothing is lacking: between arguments, or the last one has arrived but is not parsed yet.
+            0 => step,
             // Up to the argument's end: at first no more than a step, then as much again as arrived.
-            Some(_) => self.argument_bytes().min(self.filled.max(BULK_STEP_BYTES)).max(1),
-            None => at_least,
+            lacking => lacking.min(self.filled.max(BULK_STEP_BYTES)),
         };
         let end = self.filled + wanted;
         if end > self.buffer.len() {
@@ -615,6 +617,17 @@ mod tests {
             parser.advance(room);
         }
         assert_eq!(parser.pending_bytes(), 0);
+    }
+
+    #[test]
+    fn behind_an_argument_that_has_arrived_the_steps_are_full() {
+        let mut parser = Parser::new();
+        parser.feed(b"*1\r\n$4\r\nPI");
+        assert!(parser.parse(&OPEN).requests.is_empty());
+        assert_eq!(parser.space(1000).len(), 4, "NG and the line's end");
+        parser.feed(b"NG\r\n");
+        assert_eq!(parser.space(1000).len(), 1000, "not one byte at a time until somebody parses");
+        assert_eq!(parser.parse(&OPEN).requests.len(), 1);
     }
 
     #[test]
