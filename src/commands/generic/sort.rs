@@ -14,6 +14,7 @@ use crate::base::number::strtod;
 use crate::commands::reply_text;
 use crate::config::NotifyClasses;
 use crate::ds::listpack::ListpackValue;
+use crate::keyspace::sorted_set::Direction;
 use crate::keyspace::{Collection, Db, Kind, List, Value, ValueRef};
 use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
 use pattern::{Pattern, c_text};
@@ -120,6 +121,14 @@ fn in_own_order<'v>(value: &'v Value, options: &Options<'_>) -> Vec<ListpackValu
             list.elements.iter_rev_from(last as u64).take(range.len()).collect()
         }
         Value::List(list) => list.elements.iter_from(range.start as u64).take(range.len()).collect(),
+        Value::SortedSet(set) => {
+            let (ranks, direction) = if options.descending {
+                (set.len() - range.end..set.len() - range.start, Direction::Descending)
+            } else {
+                (range, Direction::Ascending)
+            };
+            set.walk(ranks, direction).map(|(member, _)| member).collect()
+        }
         _ => all(value).skip(range.start).take(range.len()).collect(),
     }
 }
@@ -129,7 +138,9 @@ fn all<'v>(value: &'v Value) -> Box<dyn Iterator<Item = ListpackValue<'v>> + 'v>
     match value {
         Value::List(list) => Box::new(list.elements.iter()),
         Value::Set(set) => Box::new(set.iter()),
-        Value::SortedSet(_) | Value::String(_) | Value::Hash(_) => Box::new(std::iter::empty()),
+        Value::SortedSet(set) => Box::new(set.iter().map(|(member, _)| member)),
+        // Not to be sorted: refused before.
+        Value::String(_) | Value::Hash(_) => Box::new(std::iter::empty()),
     }
 }
 
@@ -401,6 +412,29 @@ mod tests {
                 ("SORT s ALPHA LIMIT 0 1", "10"),
             ],
         );
+    }
+
+    #[test]
+    fn a_sorted_set_keeps_its_order_when_told_not_to_sort() {
+        for filler in [0, 200] {
+            let mut server = server(&["ZADD z 3 1 1 3 2 2 inf 9 -inf 7"]);
+            let fill: Vec<String> = (0..filler).map(|n| format!("1e9 {}", 1000 + n)).collect();
+            if filler > 0 {
+                server.run(&format!("ZADD z {}", fill.join(" ")));
+            }
+            check(
+                &mut server,
+                &[
+                    ("SORT z LIMIT 0 5", "1 2 3 7 9"),
+                    ("SORT z BY nosort LIMIT 0 4", "7 3 2 1"),
+                    ("SORT z BY nosort LIMIT 1 2", "3 2"),
+                    ("SORT z BY nosort DESC LIMIT 0 1", "9"),
+                    ("SORT z BY nosort LIMIT 500 1", "(empty array)"),
+                ],
+            );
+            let last = filler + 4;
+            check(&mut server, &[(&format!("SORT z BY nosort DESC LIMIT {} 9", last - 1), "3 7")]);
+        }
     }
 
     #[test]
