@@ -15,7 +15,7 @@ use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
 use super::{Parts, Server};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
-use crate::spec::FAST;
+use crate::spec::{FAST, TOUCHES_ARBITRARY_KEYS};
 
 impl Server {
     /// Runs what one read of a client brought, in order; what stands behind a command that parks
@@ -214,6 +214,9 @@ pub(super) fn call(
         server.stats.count_error(line);
     }
     changed::settle(db, server);
+    if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {
+        server.propagation.keep_apart();
+    }
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
         server.propagation.push_effect(db.index(), argv, effect);
     }

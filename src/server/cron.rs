@@ -81,6 +81,7 @@ impl Server {
             }
         }
         if self.parts.propagation.is_wanted() && left < MAX_EXPIRED_PER_TURN {
+            self.parts.propagation.keep_apart();
             self.parts.propagation.end_unit();
         }
         self.parts.stats.expire_ns += self.parts.lap_ns();

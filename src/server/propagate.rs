@@ -36,6 +36,8 @@ pub struct Propagation {
     /// How many want the bytes: the append-only file, the backlog, a test.
     readers: u32,
     unit: Vec<(DbIndex, OwnedArgv)>,
+    /// Whether its effects are units of their own.
+    is_apart: bool,
     /// The database of the last propagated command; a SELECT goes before a command of another.
     selected: Option<DbIndex>,
     bytes: Vec<u8>,
@@ -72,10 +74,17 @@ impl Propagation {
         }
     }
 
+    /// Says that the effects of the running unit do not belong together: keys that expired, met on
+    /// a walk or by themselves. They are not wrapped.
+    pub fn keep_apart(&mut self) {
+        self.is_apart = self.is_wanted();
+    }
+
     /// Ends the unit: encodes its effects.
     pub fn end_unit(&mut self) {
         let unit = std::mem::take(&mut self.unit);
-        let whole = unit.len() > 1;
+        let is_apart = std::mem::take(&mut self.is_apart);
+        let whole = unit.len() > 1 && !is_apart;
         for (position, (db, argv)) in unit.iter().enumerate() {
             self.select(*db);
             if whole && position == 0 {
@@ -136,5 +145,15 @@ mod tests {
         propagation.push_effect(DbIndex(3), argv("SPOP s").as_argv(), Effect::Nothing);
         propagation.end_unit();
         assert_eq!(words(&propagation.take_bytes()), "MULTI DEL b SELECT 3 SREM s x EXEC");
+        for apart in [true, false] {
+            propagation.push(DbIndex(3), argv("DEL a"));
+            propagation.push(DbIndex(3), argv("DEL b"));
+            if apart {
+                propagation.keep_apart();
+            }
+            propagation.end_unit();
+            let wanted = if apart { "DEL a DEL b" } else { "MULTI DEL a DEL b EXEC" };
+            assert_eq!(words(&propagation.take_bytes()), wanted);
+        }
     }
 }

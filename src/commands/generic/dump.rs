@@ -1,5 +1,6 @@
 //! A value as a string of bytes and back: DUMP and RESTORE.
 
+use super::expire::is_over;
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
 use crate::rdb::{self, RestoreError};
@@ -46,10 +47,10 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let value = rdb::restore(payload, &ctx.db.limits())?;
     let relative = ttl != 0 && !options.absolute;
     // Redis: a time to live that overflows lies in the past.
-    let deadline = if relative { ttl.wrapping_add(ctx.now.0) } else { ttl };
+    let deadline = UnixMillis(if relative { ttl.wrapping_add(ctx.now.0) } else { ttl });
     let removed = options.replace && ctx.db.remove(key);
     ctx.reply.ok();
-    if ttl != 0 && deadline <= ctx.now.0 {
+    if ttl != 0 && is_over(ctx, deadline) {
         if removed {
             let verb: &[u8] = if ctx.server.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
             ctx.propagate_instead([verb, key]);
@@ -57,7 +58,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
         }
         return Ok(());
     }
-    ctx.db.insert(key, value, (ttl != 0).then_some(UnixMillis(deadline)));
+    ctx.db.insert(key, value, (ttl != 0).then_some(deadline));
     if let Some(access) = ctx.db.access_clock().restored(options.idle_secs, options.frequency) {
         ctx.db.set_access_of(key, access);
     }
@@ -89,9 +90,9 @@ fn options(mut words: Args<'_>) -> Result<Options, CommandError> {
 }
 
 /// Whoever repeats the command later must get the same deadline.
-fn propagate_absolute(ctx: &mut Ctx<'_>, args: Args<'_>, deadline: i64) {
+fn propagate_absolute(ctx: &mut Ctx<'_>, args: Args<'_>, deadline: UnixMillis) {
     const TTL: usize = 2;
-    let deadline = deadline.to_string();
+    let deadline = deadline.0.to_string();
     let words = args.argv().iter().enumerate().map(|(place, word)| match place {
         TTL => deadline.as_bytes(),
         _ => word,

@@ -120,7 +120,7 @@ fn set_deadline(ctx: &mut Ctx<'_>, mut args: Args<'_>, unit: Unit, start: Start)
         deadline_of(ctx, number, unit, start).ok_or(CommandError::InvalidExpire(ctx.command.spec.name))?;
     let old = ctx.db.view_for_update(key).map(|view| view.deadline);
     let set = old.is_some_and(|old| condition.allows(old, deadline));
-    if set && deadline <= ctx.now && may_delete(ctx) {
+    if set && is_over(ctx, deadline) {
         ctx.db.remove(key);
         let verb: &[u8] = if ctx.server.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         ctx.propagate_instead([verb, key]);
@@ -150,9 +150,11 @@ fn deadline_of(ctx: &Ctx<'_>, number: i64, unit: Unit, start: Start) -> Option<U
     }
 }
 
-/// While loading, and on a replica, a key whose time is over stays until it is told to go.
-fn may_delete(ctx: &Ctx<'_>) -> bool {
-    !ctx.server.loading && !matches!(ctx.origin, Origin::AofLoad | Origin::Primary)
+/// Whether a key that gets this deadline goes at once. While loading, and on a replica, it stays
+/// until it is told to go.
+pub(super) fn is_over(ctx: &Ctx<'_>, deadline: UnixMillis) -> bool {
+    let obeys = ctx.server.loading || matches!(ctx.origin, Origin::AofLoad | Origin::Primary);
+    deadline <= ctx.now && !obeys
 }
 
 fn tell_deadline(ctx: &mut Ctx<'_>, mut args: Args<'_>, unit: Unit, start: Start) -> CommandResult {

@@ -116,6 +116,21 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_expired_are_propagated_one_by_one() {
+        let mut server = TestServer::new();
+        server.run("MSET a 1 b 2 c 3");
+        server.server.parts.active_expire = false;
+        ["a", "b", "c"]
+            .iter()
+            .for_each(|key| assert_eq!(server.run(&format!("PEXPIRE {key} 10")), "(integer) 1"));
+        server.advance(11);
+        server.effects();
+        assert_eq!(server.run("SCAN 0 COUNT 100"), "1) \"0\"\n2) (empty array)");
+        let effects = server.effects();
+        assert!(!effects.contains("MULTI") && effects.matches("DEL ").count() == 3, "{effects}");
+    }
+
+    #[test]
     fn cursor_and_options_are_checked() {
         let mut server = TestServer::new();
         for (line, answer) in [

@@ -11,14 +11,18 @@
 mod pattern;
 
 use crate::base::number::strtod;
-use crate::commands::reply_text;
+use crate::commands::{max_waiting_bytes, reply_text};
 use crate::config::NotifyClasses;
 use crate::ds::listpack::ListpackValue;
+use crate::keyspace::sorted_set::Direction;
 use crate::keyspace::{Collection, Db, Kind, List, Value, ValueRef};
-use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
+use crate::server::{Args, Close, CommandError, CommandResult, Ctx, Origin};
 use pattern::{Pattern, c_text};
 use std::cmp::Ordering;
 use std::ops::Range;
+
+/// About what an element costs beside its text.
+const ELEMENT_BYTES: usize = 2;
 
 pub(super) fn sort(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     answer(ctx, args, Access::ReadWrite)
@@ -105,7 +109,7 @@ fn answer(ctx: &mut Ctx<'_>, mut args: Args<'_>, access: Access) -> CommandResul
         Some(value) => sorted(ctx.db, value, &options)?,
     };
     match options.store {
-        Some(destination) => store(ctx, destination, &elements, &options.get),
+        Some(destination) => store(ctx, destination, &elements, &options.get)?,
         None => show(ctx, &elements, &options.get),
     }
     Ok(())
@@ -120,6 +124,14 @@ fn in_own_order<'v>(value: &'v Value, options: &Options<'_>) -> Vec<ListpackValu
             list.elements.iter_rev_from(last as u64).take(range.len()).collect()
         }
         Value::List(list) => list.elements.iter_from(range.start as u64).take(range.len()).collect(),
+        Value::SortedSet(set) => {
+            let (ranks, direction) = if options.descending {
+                (set.len() - range.end..set.len() - range.start, Direction::Descending)
+            } else {
+                (range, Direction::Ascending)
+            };
+            set.walk(ranks, direction).map(|(member, _)| member).collect()
+        }
         _ => all(value).skip(range.start).take(range.len()).collect(),
     }
 }
@@ -129,7 +141,9 @@ fn all<'v>(value: &'v Value) -> Box<dyn Iterator<Item = ListpackValue<'v>> + 'v>
     match value {
         Value::List(list) => Box::new(list.elements.iter()),
         Value::Set(set) => Box::new(set.iter()),
-        Value::SortedSet(_) | Value::String(_) | Value::Hash(_) => Box::new(std::iter::empty()),
+        Value::SortedSet(set) => Box::new(set.iter().map(|(member, _)| member)),
+        // Not to be sorted: refused before.
+        Value::String(_) | Value::Hash(_) => Box::new(std::iter::empty()),
     }
 }
 
@@ -228,31 +242,55 @@ fn collate(a: &[u8], b: &[u8], whole_text: bool) -> Ordering {
     if whole_text { a.cmp(b) } else { c_text(a).cmp(c_text(b)) }
 }
 
+/// A client can ask for the same values again and again: the answer of GET stops, and the client is
+/// closed, when more than [`max_waiting_bytes`] would wait for it.
 fn show(ctx: &mut Ctx<'_>, elements: &[ListpackValue<'_>], get: &[Pattern<'_>]) {
     ctx.reply.array(elements.len() * get.len().max(1));
-    for &element in elements {
-        if get.is_empty() {
-            reply_text(&mut ctx.reply, element);
+    if get.is_empty() {
+        return elements.iter().for_each(|&element| reply_text(&mut ctx.reply, element));
+    }
+    let max = max_waiting_bytes(&ctx.server.config);
+    for (&element, pattern) in pairs(elements, get) {
+        match pattern.look_up(ctx.db, element) {
+            Some(text) => reply_text(&mut ctx.reply, text),
+            None => ctx.reply.null(),
         }
-        for pattern in get {
-            match pattern.look_up(ctx.db, element) {
-                Some(text) => reply_text(&mut ctx.reply, text),
-                None => ctx.reply.null(),
-            }
+        if ctx.reply.mark() > max {
+            ctx.session.close = Close::Now;
+            return;
         }
     }
 }
 
-fn store(ctx: &mut Ctx<'_>, destination: &[u8], elements: &[ListpackValue<'_>], get: &[Pattern<'_>]) {
+/// Every element with every pattern, in the order of the answer.
+fn pairs<'p, 'v>(
+    elements: &'p [ListpackValue<'v>],
+    get: &'p [Pattern<'p>],
+) -> impl Iterator<Item = (&'p ListpackValue<'v>, &'p Pattern<'p>)> {
+    elements.iter().flat_map(move |element| get.iter().map(move |pattern| (element, pattern)))
+}
+
+/// Redis has no bound here, but a million elements and a call of a million patterns would fill any
+/// memory: GET may bring together as many bytes as the longest string, `proto-max-bulk-len`.
+fn store(
+    ctx: &mut Ctx<'_>,
+    destination: &[u8],
+    elements: &[ListpackValue<'_>],
+    get: &[Pattern<'_>],
+) -> CommandResult {
     let mut list = List::new(&ctx.db.limits());
-    for &element in elements {
-        if get.is_empty() {
-            element.with_bytes(|text| list.elements.push_back(text));
+    if get.is_empty() {
+        elements.iter().for_each(|element| element.with_bytes(|text| list.elements.push_back(text)));
+    }
+    let max = ctx.server.config.proto_max_bulk_len;
+    let mut bytes = 0;
+    for (&element, pattern) in pairs(elements, get) {
+        let text = pattern.look_up(ctx.db, element).unwrap_or(ListpackValue::Bytes(b""));
+        bytes += (text.len_as_text() + ELEMENT_BYTES) as u64;
+        if bytes > max {
+            return Err(CommandError::fixed("ERR the result of SORT is too large to be stored"));
         }
-        for pattern in get {
-            let text = pattern.look_up(ctx.db, element).unwrap_or(ListpackValue::Bytes(b""));
-            text.with_bytes(|text| list.elements.push_back(text));
-        }
+        text.with_bytes(|text| list.elements.push_back(text));
     }
     let len = list.len();
     if len > 0 {
@@ -262,6 +300,7 @@ fn store(ctx: &mut Ctx<'_>, destination: &[u8], elements: &[ListpackValue<'_>], 
         ctx.changed(NotifyClasses::GENERIC, "del", destination);
     }
     ctx.reply.count(len);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -404,6 +443,29 @@ mod tests {
     }
 
     #[test]
+    fn a_sorted_set_keeps_its_order_when_told_not_to_sort() {
+        for filler in [0, 200] {
+            let mut server = server(&["ZADD z 3 1 1 3 2 2 inf 9 -inf 7"]);
+            let fill: Vec<String> = (0..filler).map(|n| format!("1e9 {}", 1000 + n)).collect();
+            if filler > 0 {
+                server.run(&format!("ZADD z {}", fill.join(" ")));
+            }
+            check(
+                &mut server,
+                &[
+                    ("SORT z LIMIT 0 5", "1 2 3 7 9"),
+                    ("SORT z BY nosort LIMIT 0 4", "7 3 2 1"),
+                    ("SORT z BY nosort LIMIT 1 2", "3 2"),
+                    ("SORT z BY nosort DESC LIMIT 0 1", "9"),
+                    ("SORT z BY nosort LIMIT 500 1", "(empty array)"),
+                ],
+            );
+            let last = filler + 4;
+            check(&mut server, &[(&format!("SORT z BY nosort DESC LIMIT {} 9", last - 1), "3 7")]);
+        }
+    }
+
+    #[test]
     fn many_elements_come_out_in_order_with_and_without_a_limit() {
         let numbers: Vec<String> = (0..1000).map(|n| (n * 7919 % 1000).to_string()).collect();
         let mut server = server(&[&format!("RPUSH l {}", numbers.join(" "))]);
@@ -413,6 +475,24 @@ mod tests {
         let alpha: std::collections::BTreeSet<_> = all.into_iter().rev().collect();
         let first: Vec<_> = alpha.iter().rev().take(3).cloned().collect();
         assert_eq!(words(&server.run("SORT l ALPHA DESC LIMIT 0 3")), first.join(" "));
+    }
+
+    #[test]
+    fn what_get_brings_together_is_bounded() {
+        let mut server = TestServer::with(|config| {
+            config.proto_max_bulk_len = 1 << 20;
+            config.client_output_buffer_limit.normal.hard_bytes = 1 << 20;
+        });
+        server.run("RPUSH l 1 1 1 1 1 1 1 1 1 1");
+        assert_eq!(server.run(&format!("SET w1 {}", "x".repeat(100_000))), "OK");
+        assert_eq!(server.run("SORT l BY nosort GET w* STORE d"), "(integer) 10");
+        let answer = server.run("SORT l BY nosort GET w* GET w* STORE d");
+        assert_eq!(answer, "(error) ERR the result of SORT is too large to be stored");
+        assert_eq!(server.run("LLEN d"), "(integer) 10", "what was there stays");
+        server.raw_bytes("SORT l BY nosort GET w*");
+        assert!(server.closed.is_empty());
+        server.raw_bytes("SORT l BY nosort GET w* GET w*");
+        assert_eq!(server.closed.len(), 1);
     }
 
     #[test]
