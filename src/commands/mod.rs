@@ -18,9 +18,10 @@ pub mod string;
 #[cfg(test)]
 pub mod testing;
 
-use crate::config::Config;
+use crate::config::{Config, NotifyClasses};
 use crate::ds::listpack::ListpackValue;
-use crate::keyspace::DbIndex;
+use crate::keyspace::sorted_set::Gathered;
+use crate::keyspace::{Collection, DbIndex};
 use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 
@@ -89,6 +90,20 @@ fn max_waiting_bytes(config: &Config) -> usize {
     let hard = config.client_output_buffer_limit.normal.hard_bytes;
     usize::try_from(if hard == 0 { MAX_WAITING_BYTES } else { hard.min(MAX_WAITING_BYTES) })
         .unwrap_or(usize::MAX)
+}
+
+/// Sets `destination` to a sorted set, or deletes it when the result is empty. Returns how many
+/// members were stored.
+fn store_sorted_set(ctx: &mut Ctx<'_>, event: &str, destination: &[u8], result: Gathered) -> usize {
+    let stored = result.len();
+    if stored > 0 {
+        let set = result.into_sorted_set(&ctx.db.limits());
+        ctx.db.insert(destination, set.into_value(), None);
+        ctx.changed(NotifyClasses::ZSET, event, destination);
+    } else if ctx.db.remove(destination) {
+        ctx.changed(NotifyClasses::GENERIC, "del", destination);
+    }
+    stored
 }
 
 /// The database a client names by number; beyond `databases` it is an error.

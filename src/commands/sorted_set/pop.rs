@@ -1,12 +1,40 @@
-//! Taking members from an end: ZPOPMIN and ZPOPMAX.
+//! Taking members from an end: ZPOPMIN, ZPOPMAX and ZMPOP, and BZPOPMIN, BZPOPMAX and BZMPOP,
+//! which wait until there is something to take. See `server::blocking`.
 
+use super::super::reply_text;
+use crate::base::number::I64Text;
 use crate::config::NotifyClasses;
 use crate::keyspace::SortedSet;
 use crate::keyspace::sorted_set::End;
 use crate::resp::reply::Protocol;
-use crate::server::{Args, CommandError, CommandResult, Ctx};
+use crate::server::{Args, CommandError, CommandResult, Ctx, TimeoutReply};
 
-use super::super::reply_text;
+impl End {
+    /// Reads `MIN` or `MAX`.
+    fn parse(args: &mut Args<'_>) -> Result<Self, CommandError> {
+        if args.keyword("MIN") {
+            Ok(End::Min)
+        } else if args.keyword("MAX") {
+            Ok(End::Max)
+        } else {
+            Err(CommandError::Syntax)
+        }
+    }
+
+    fn event(self) -> &'static str {
+        match self {
+            End::Min => "zpopmin",
+            End::Max => "zpopmax",
+        }
+    }
+
+    fn command(self) -> &'static [u8] {
+        match self {
+            End::Min => b"ZPOPMIN",
+            End::Max => b"ZPOPMAX",
+        }
+    }
+}
 
 pub(super) fn zpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     zpop(ctx, args, End::Min)
@@ -14,22 +42,6 @@ pub(super) fn zpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 pub(super) fn zpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     zpop(ctx, args, End::Max)
-}
-
-fn event(end: End) -> &'static str {
-    match end {
-        End::Min => "zpopmin",
-        End::Max => "zpopmax",
-    }
-}
-
-/// How the popped members are answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    /// Member, score, member, score, …
-    Flat,
-    /// Arrays of two.
-    Pairs,
 }
 
 fn zpop(ctx: &mut Ctx<'_>, mut args: Args<'_>, end: End) -> CommandResult {
@@ -42,11 +54,106 @@ fn zpop(ctx: &mut Ctx<'_>, mut args: Args<'_>, end: End) -> CommandResult {
         false if ctx.reply.protocol() == Protocol::Resp3 => (args.positive()?, Shape::Pairs),
         false => (args.positive()?, Shape::Flat),
     };
-    let popped = pop(ctx, key, end, count, shape)?;
-    if popped == 0 {
+    if pop(ctx, key, end, count, shape)? == 0 {
         ctx.reply.array(0);
     }
     Ok(())
+}
+
+pub(super) fn zmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let MultiPop { keys, end, count } = MultiPop::parse(&mut args)?;
+    if !pop_many_from_first(ctx, &keys, end, count)? {
+        ctx.reply.null_array();
+    }
+    Ok(())
+}
+
+pub(super) fn bzmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let mut timeout = args;
+    args.next()?;
+    let MultiPop { keys, end, count } = MultiPop::parse(&mut args)?;
+    // Redis: the timeout is looked at last, though it comes first.
+    let deadline = timeout.deadline_secs(ctx.now)?;
+    if !pop_many_from_first(ctx, &keys, end, count)? {
+        ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
+    }
+    Ok(())
+}
+
+pub(super) fn bzpopmin(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    pop_or_wait(ctx, args, End::Min)
+}
+
+pub(super) fn bzpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    pop_or_wait(ctx, args, End::Max)
+}
+
+fn pop_or_wait(ctx: &mut Ctx<'_>, mut args: Args<'_>, end: End) -> CommandResult {
+    let keys = args.take(args.remaining() - 1)?;
+    let deadline = args.deadline_secs(ctx.now)?;
+    for key in &keys {
+        if ctx.may_serve(key) && pop(ctx, key, end, 1, Shape::KeyAndPair)? > 0 {
+            ctx.propagate_instead([end.command(), key]);
+            return Ok(());
+        }
+    }
+    ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
+    Ok(())
+}
+
+/// What ZMPOP and BZMPOP ask for.
+struct MultiPop<'a> {
+    keys: Vec<&'a [u8]>,
+    end: End,
+    count: i64,
+}
+
+impl<'a> MultiPop<'a> {
+    /// Reads `numkeys key [key ...] <MIN | MAX> [COUNT count]` to the end.
+    fn parse(args: &mut Args<'a>) -> Result<Self, CommandError> {
+        const BAD_NUMKEYS: CommandError = CommandError::fixed("ERR numkeys should be greater than 0");
+        const BAD_COUNT: CommandError = CommandError::fixed("ERR count should be greater than 0");
+        let numkeys = args.int_in(1, i64::MAX, BAD_NUMKEYS)?;
+        let keys = args.take(usize::try_from(numkeys).unwrap_or(usize::MAX))?;
+        let end = End::parse(args)?;
+        let count = if args.keyword_with_value("COUNT") { args.int_in(1, i64::MAX, BAD_COUNT)? } else { 1 };
+        args.finish()?;
+        Ok(MultiPop { keys, end, count })
+    }
+}
+
+/// Pops from the first of `keys` that is there. Returns whether one was.
+fn pop_many_from_first(
+    ctx: &mut Ctx<'_>,
+    keys: &[&[u8]],
+    end: End,
+    count: i64,
+) -> Result<bool, CommandError> {
+    for key in keys {
+        if !ctx.may_serve(key) {
+            continue;
+        }
+        let popped = pop(ctx, key, end, count, Shape::KeyAndPairs)?;
+        if popped > 0 {
+            let text = I64Text::new(i64::try_from(popped).unwrap_or(i64::MAX));
+            ctx.propagate_instead([end.command(), key, text.as_bytes()]);
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How the popped members are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Member, score, member, score, …
+    Flat,
+    /// Arrays of two.
+    Pairs,
+    /// Key, member, score.
+    KeyAndPair,
+    /// Key, and an array of arrays of two.
+    KeyAndPairs,
 }
 
 /// Pops up to `count` members and answers them. Returns how many; if none, nothing is answered.
@@ -61,10 +168,20 @@ fn pop(ctx: &mut Ctx<'_>, key: &[u8], end: End, count: i64, shape: Shape) -> Res
     match shape {
         Shape::Flat => reply.array(2 * count),
         Shape::Pairs => reply.array(count),
+        Shape::KeyAndPair => {
+            reply.array(2 * count + 1);
+            reply.bulk(key);
+        }
+        Shape::KeyAndPairs => {
+            reply.array(2);
+            reply.bulk(key);
+            reply.array(count);
+        }
     }
+    let nests = matches!(shape, Shape::Pairs | Shape::KeyAndPairs);
     for _ in 0..count {
         set.pop_with(end, |member, score| {
-            if shape == Shape::Pairs {
+            if nests {
                 reply.array(2);
             }
             reply_text(reply, member);
@@ -72,7 +189,7 @@ fn pop(ctx: &mut Ctx<'_>, key: &[u8], end: End, count: i64, shape: Shape) -> Res
         });
     }
     let emptied = set.is_empty();
-    ctx.changed_by(count as u64, NotifyClasses::ZSET, event(end), key);
+    ctx.changed_by(count as u64, NotifyClasses::ZSET, end.event(), key);
     if emptied {
         ctx.remove_emptied(key);
     }

@@ -54,12 +54,19 @@ impl Gathered {
         self.scores.remove(member).is_some()
     }
 
-    /// The sorted set, in the form the limits ask for.
+    /// What was gathered, lowest score first.
     #[must_use]
-    pub fn into_sorted_set(self, limits: &Limits) -> SortedSet {
+    pub fn in_order(&self) -> Vec<(&[u8], f64)> {
         let mut pairs: Vec<_> =
             self.scores.iter().map(|entry| (entry.key, score_of(entry.payload))).collect();
         pairs.sort_unstable_by(|one, two| by_score(one.1, two.1).then_with(|| one.0.cmp(two.0)));
+        pairs
+    }
+
+    /// The sorted set, in the form the limits ask for.
+    #[must_use]
+    pub fn into_sorted_set(self, limits: &Limits) -> SortedSet {
+        let pairs = self.in_order();
         if pairs.len() <= limits.zset_max_listpack_entries && self.longest <= limits.zset_max_listpack_value {
             let mut flat = Listpack::new();
             if pairs.iter().all(|&(member, score)| push_pair(&mut flat, member, score).is_ok()) {

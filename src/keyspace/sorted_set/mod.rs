@@ -20,11 +20,16 @@ pub use range::{LexBound, LexRange, ScoreRange};
 
 use super::Limits;
 use crate::base::number;
+use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, NewEntry};
 use crate::ds::listpack::{self, Cursor, Listpack, ListpackFull, ListpackValue};
 use crate::ds::score_tree::{self, Edge, ScoreTree};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::ops::Range;
+
+/// Up to this fraction of the members is drawn at random; more are picked while walking over all.
+const SPARSE_SAMPLE: usize = 3;
 
 /// A member: text, or the integer whose text it is.
 type Member<'a> = ListpackValue<'a>;
@@ -244,6 +249,48 @@ impl SortedSet {
     #[must_use]
     pub fn get(&self, rank: usize) -> Option<(Member<'_>, f64)> {
         self.walk(rank..rank + 1, Direction::Ascending).next()
+    }
+
+    /// Any member and its score; all are equally likely. `None` of an empty set.
+    pub fn random(&self, random: &mut Random) -> Option<(Member<'_>, f64)> {
+        if self.is_empty() { None } else { self.get(random.below(self.len() as u64) as usize) }
+    }
+
+    /// Shows `count` different members, all if there are fewer; every choice is equally likely.
+    /// Never takes memory for more than it shows.
+    pub fn sample(&self, count: usize, random: &mut Random, mut show: impl FnMut(Member<'_>, f64)) {
+        let len = self.len();
+        if matches!(self.form, Form::Tree(_)) && count <= len / SPARSE_SAMPLE {
+            let mut shown = BTreeSet::new();
+            while shown.len() < count {
+                let rank = random.below(len as u64) as usize;
+                if shown.insert(rank)
+                    && let Some((member, score)) = self.get(rank)
+                {
+                    show(member, score);
+                }
+            }
+            return;
+        }
+        let mut selection = Selection::new(count, len);
+        // Redis walks from the highest score where it shows all.
+        let all = self.walk(0..len, Direction::Descending);
+        all.filter(|_| selection.picks_next(random)).for_each(|(member, score)| show(member, score));
+    }
+
+    /// Calls `show` with members chosen at random, over and over, until it returns false. The same
+    /// member may come up often. Of an empty set nothing is shown.
+    pub fn draw(&self, random: &mut Random, mut show: impl FnMut(Member<'_>, f64) -> bool) {
+        let pairs: Option<Vec<_>> = matches!(self.form, Form::Flat(_)).then(|| self.iter().collect());
+        loop {
+            let pair = match &pairs {
+                Some(pairs) => pairs.get(random.below(pairs.len() as u64) as usize).copied(),
+                None => self.random(random),
+            };
+            if !pair.is_some_and(|(member, score)| show(member, score)) {
+                return;
+            }
+        }
     }
 
     /// Shows about `count` members and the texts of their scores from `cursor` on. Returns the cursor
