@@ -39,13 +39,14 @@ pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
 
 /// The value of a payload; nothing in it is trusted.
 pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
-    let (content, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
+    let (_, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
     let (signed, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(RestoreError::Footer)?;
     let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
     if version > VERSION || crc64(signed) != u64::from_le_bytes(*crc) {
         return Err(RestoreError::Footer);
     }
-    let (&kind, body) = content.split_first().ok_or(RestoreError::Data)?;
+    // Redis: nobody checks where the value ends, so it may run into the footer or end before it.
+    let (&kind, body) = payload.split_first().ok_or(RestoreError::Data)?;
     match values::read(&mut Reader::new(body), kind, limits) {
         Ok(Some(value)) => Ok(value),
         // Redis: an empty collection is bad data as well.

@@ -8,7 +8,9 @@ use crate::base::time::UnixMillis;
 use crate::keyspace::{Limits, Value};
 use std::io::Read;
 
-/// Memory for a string is taken in steps of this many bytes as they really arrive.
+/// Memory for a string of up to this many bytes is taken at once.
+const SHORT_BYTES: usize = 4 << 10;
+/// For a longer one it is taken as the bytes really arrive, this many first.
 const STEP_BYTES: usize = 1 << 20;
 /// Longest string, compressed or not: what a client could send at most.
 const MAX_STRING_BYTES: u64 = (1 << 32) - 1;
@@ -226,12 +228,19 @@ impl<R: Read> Reader<R> {
         }
         let length =
             usize::try_from(length).map_err(|_| self.corrupt("a string too long for this machine"))?;
-        let mut bytes = Vec::new();
-        while bytes.len() < length {
-            let start = bytes.len();
-            bytes.resize(length.min(start + STEP_BYTES), 0);
-            self.fill(&mut bytes[start..])?;
+        if length <= SHORT_BYTES {
+            let mut bytes = vec![0; length];
+            self.fill(&mut bytes)?;
+            return Ok(bytes);
         }
+        let mut bytes = Vec::with_capacity(length.min(STEP_BYTES));
+        self.input.by_ref().take(length as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < length {
+            return Err(RdbError::Eof);
+        }
+        self.crc.update(&bytes);
+        self.offset += length as u64;
+        bytes.shrink_to_fit();
         Ok(bytes)
     }
 

@@ -7,10 +7,14 @@ use super::collections::{Nodes, PACKED_NODE, PLAIN_NODE, Scores};
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::ds::chunk_list::ChunkRef;
+use crate::ds::listpack::Listpack;
 use crate::keyspace::sorted_set::Direction;
 use crate::keyspace::{Collection, Limits, Value, ValueRef};
 use std::io::{Read, Write};
 use triomphe::Arc;
+
+/// Header, length and end of a listpack of one element.
+const MAX_LISTPACK_OVERHEAD: usize = 17;
 
 /// Type bytes.
 mod kind {
@@ -69,10 +73,7 @@ fn write_object<W: Write>(writer: &mut Writer<'_, W>, value: &Value) -> Result<(
                     writer.length(PACKED_NODE)?;
                     writer.string(listpack.as_bytes())
                 }
-                ChunkRef::Plain(element) => {
-                    writer.length(PLAIN_NODE)?;
-                    writer.string(element)
-                }
+                ChunkRef::Plain(element) => write_long_element(writer, element),
             })
         }
         Value::Set(set) => match set.as_intset() {
@@ -104,6 +105,17 @@ fn write_object<W: Write>(writer: &mut Writer<'_, W>, value: &Value) -> Result<(
             }
         },
     }
+}
+
+/// Redis: before 7.2 only what no listpack can hold goes out plain, whatever the size of nodes.
+fn write_long_element<W: Write>(writer: &mut Writer<'_, W>, element: &[u8]) -> Result<(), RdbError> {
+    let mut node = Listpack::with_capacity(element.len() + MAX_LISTPACK_OVERHEAD);
+    if node.push_back(element).is_ok() {
+        writer.length(PACKED_NODE)?;
+        return writer.string(node.as_bytes());
+    }
+    writer.length(PLAIN_NODE)?;
+    writer.string(element)
 }
 
 /// Reads a value's body; `None` for an empty collection, which is skipped.

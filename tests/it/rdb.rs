@@ -1,0 +1,245 @@
+//! Snapshots and payloads travel between pyredis and a real Redis in both directions, and nothing
+//! is lost: equal digests, equal encodings, equal deadlines.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pyredis::resp::value::Value;
+
+use crate::support::{Client, RealServer, Server, text};
+
+const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
+
+/// Written by Redis 7.0.15 from [`FILL`]; see there.
+const REAL_FILE: &[u8] = include_bytes!("../data/types-7.0.15.rdb");
+/// The same with `rdbcompression no`.
+const REAL_FILE_PLAIN: &[u8] = include_bytes!("../data/types-7.0.15-plain.rdb");
+/// DEBUG DIGEST of Redis 7.0.15 after [`FILL`].
+const REAL_DIGEST: &str = include_str!("../data/types-7.0.15.digest");
+
+/// Keys of every type and encoding; `*N` repeats a line with `#` counted up from 0.
+const FILL: &[&str] = &[
+    "SELECT 0",
+    "SET empty {}",
+    "SET int:8 -100",
+    "SET int:16 30000",
+    "SET int:32 -2000000000",
+    "SET int:64 9223372036854775807",
+    "SET looks:010 010",
+    "SET short hello",
+    "SET text the-quick-brown-fox-jumps-over-the-lazy-dog-and-away",
+    "SETRANGE zeroes 3000 x",
+    "SETBIT binary 800 1",
+    "RPUSH list:small a 1 -5000 b 70000 {} 5000000000",
+    "*1500 RPUSH list:large element-#",
+    "SETRANGE long 9000 x",
+    "SADD set:16 1 2 3 -4",
+    "SADD set:32 1 70000",
+    "SADD set:64 1 5000000000",
+    "*600 SADD set:many #",
+    "SADD set:text a b c 1 2",
+    "*700 SADD set:large member:#",
+    "HSET hash:small f v g 12 h {} {} x",
+    "*300 HSET hash:large field:# value:#",
+    "HSET hash:long f 1234567890123456789012345678901234567890123456789012345678901234567890",
+    "ZADD zset:small 1 a 2.5 b -inf c +inf d -3 {} 1e300 e 0.1 12",
+    "*300 ZADD zset:large #.5 member:#",
+    "ZADD zset:long 1 1234567890123456789012345678901234567890123456789012345678901234567890",
+    "SELECT 3",
+    "SET key value PXAT 9999999999999",
+    "RPUSH list x",
+    "PEXPIREAT list 9999999999000",
+    "SELECT 15",
+    "HSET hash f v",
+    "EXPIREAT hash 9999999999",
+];
+
+/// Lists longer elements than a node takes get nodes of their own; it needs a value of 9 KB.
+fn fill(client: &mut Client) {
+    for line in FILL {
+        let (times, line) = match line.strip_prefix('*').and_then(|line| line.split_once(' ')) {
+            Some((times, line)) => (times.parse().unwrap(), line),
+            None => (1, *line),
+        };
+        for turn in 0..times {
+            let reply = client.run(&line.replace('#', &turn.to_string()).replace("{}", ""));
+            assert!(!reply.starts_with('-'), "{line}: {reply}");
+        }
+    }
+    let long = "long-element-".repeat(1000);
+    client.run("SELECT 0");
+    for line in ["RPUSH list:plain first", &format!("RPUSH list:plain {long}"), "RPUSH list:plain last"] {
+        assert!(client.run(line).starts_with("(int)"));
+    }
+}
+
+/// Everything that must survive: the digest, and each key's encoding and deadline.
+fn state(client: &mut Client) -> Vec<String> {
+    let mut lines = vec![client.run("DEBUG DIGEST")];
+    for db in 0..16 {
+        client.run(&format!("SELECT {db}"));
+        let keys = client.run("KEYS *");
+        let mut keys: Vec<&str> =
+            keys.trim_matches(['[', ']']).split(", ").filter(|key| !key.is_empty()).collect();
+        keys.sort_unstable();
+        for key in keys {
+            let key = key.trim_matches('"');
+            let encoding = client.run(&format!("OBJECT ENCODING {key}"));
+            lines.push(format!("{db} {key} {encoding} {}", client.run(&format!("PEXPIRETIME {key}"))));
+        }
+    }
+    client.run("SELECT 0");
+    lines
+}
+
+fn folder_with(file: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("dump.rdb"), file).unwrap();
+    folder
+}
+
+fn copy_of(folder: &Path) -> tempfile::TempDir {
+    folder_with(&fs::read(folder.join("dump.rdb")).unwrap())
+}
+
+#[test]
+fn files_of_a_real_server_are_loaded_whole() {
+    let mut states = Vec::new();
+    for file in [REAL_FILE, REAL_FILE_PLAIN] {
+        let mut server = Server::spawn(folder_with(file), &DEBUG);
+        server.wait_for("Loading RDB produced by version 7.0.15");
+        server.wait_for("RDB age ");
+        server.wait_for("RDB memory usage when created ");
+        let told = server.wait_for("Done loading RDB, keys loaded: ");
+        server.wait_for("Ready to accept connections");
+        let mut client = server.client();
+        assert_eq!(client.run("DEBUG DIGEST"), REAL_DIGEST.trim());
+        let found = state(&mut client);
+        assert!(told.ends_with(&format!(" {}, keys expired: 0.", found.len() - 1)), "{told}");
+        states.push(found);
+    }
+    assert_eq!(states[0], states[1]);
+}
+
+#[test]
+fn a_reload_keeps_everything() {
+    let server = Server::start(&DEBUG);
+    let mut client = server.client();
+    fill(&mut client);
+    let before = state(&mut client);
+    for _ in 0..2 {
+        assert_eq!(client.run("DEBUG RELOAD"), "OK");
+        assert_eq!(state(&mut client), before);
+    }
+    assert_eq!(client.run("DEBUG RELOAD NOFLUSH MERGE"), "OK");
+    assert_eq!(state(&mut client), before);
+    let refused = "-ERR Error trying to load the RDB dump, check server logs.";
+    assert_eq!(client.run("DEBUG RELOAD NOFLUSH"), refused, "keys that are there already");
+}
+
+#[test]
+fn snapshots_travel_both_ways() {
+    let directives: &[&[&str]] = &[
+        &[],
+        &["--rdbcompression", "no", "--maxmemory-policy", "allkeys-lru", "--list-max-listpack-size", "5"],
+        &["--rdbchecksum", "no", "--maxmemory-policy", "volatile-lfu", "--zset-max-listpack-entries", "2"],
+    ];
+    for directives in directives {
+        let directives = [directives, &DEBUG[..]].concat();
+        let server = Server::start(&directives);
+        let mut client = server.client();
+        fill(&mut client);
+        let ours = state(&mut client);
+        assert_eq!(client.run("SAVE"), "OK");
+        let file = server.folder.path().join("dump.rdb");
+        if let Ok(output) = Command::new("redis-check-rdb").arg(&file).output() {
+            assert!(output.status.success(), "{}", text(&output.stdout));
+        }
+        let Some(real) = RealServer::start_in(copy_of(server.folder.path()), &directives) else {
+            return eprintln!("no redis-server here: nothing compared");
+        };
+        let mut client = Client::connect(real.port);
+        assert_eq!(state(&mut client), ours, "a real server read our file: {directives:?}");
+        assert_eq!(client.run("SAVE"), "OK");
+        let server = Server::start_in(copy_of(real.folder.path()), &directives);
+        assert_eq!(state(&mut server.client()), ours, "we read its file: {directives:?}");
+    }
+}
+
+#[test]
+fn payloads_are_those_of_a_real_server() {
+    // Compressed texts may differ, and sets and hash tables have no order.
+    let directives = [&["--rdbcompression", "no", "--save", ""][..], &DEBUG].concat();
+    let server = Server::start(&directives);
+    let Some(real) = RealServer::start(&directives) else {
+        return eprintln!("no redis-server here: nothing compared");
+    };
+    let (mut ours, mut theirs) = (server.client(), Client::connect(real.port));
+    fill(&mut ours);
+    fill(&mut theirs);
+    let unordered = ["set:many", "set:text", "set:large", "hash:large"];
+    for line in state(&mut ours).iter().filter(|line| line.starts_with("0 ")) {
+        let key = line.split(' ').nth(1).unwrap();
+        let (our_dump, their_dump) = (dump(&mut ours, key), dump(&mut theirs, key));
+        if !unordered.contains(&key) {
+            assert!(our_dump == their_dump, "{key}");
+        }
+        for (from, to) in [(&our_dump, &mut theirs), (&their_dump, &mut ours)] {
+            assert_eq!(to.show(&[b"RESTORE", b"copy", b"0", from, b"REPLACE"]), "OK", "{key}");
+            let digests = to.run(&format!("DEBUG DIGEST-VALUE copy {key}"));
+            let (one, two) = digests.trim_matches(['[', ']']).split_once(", ").unwrap();
+            assert_eq!(one, two, "{key}");
+        }
+    }
+}
+
+fn dump(client: &mut Client, key: &str) -> Vec<u8> {
+    client.send(&format!("DUMP {key}"));
+    match client.value() {
+        Value::Bulk(payload) => payload.to_vec(),
+        other => panic!("DUMP {key} answered {other}"),
+    }
+}
+
+#[test]
+fn a_damaged_file_stops_the_start() {
+    let mut damaged = REAL_FILE.to_vec();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x10;
+    for (file, reason) in [
+        (&damaged[..], ""),
+        (&REAL_FILE[..middle], "Unexpected EOF reading RDB file"),
+        (b"not a snapshot at all", "Wrong signature trying to load DB from file"),
+        (b"REDIS9999", "Can't handle RDB format version 9999"),
+        (b"REDIS0010\xf5\x01x", "The RDB file contains functions, which this server can't load yet"),
+        (b"REDIS0010\x0f\x01x\x01", "The RDB file contains a stream, which this server can't load yet"),
+    ] {
+        let mut server = Server::spawn(folder_with(file), &[]);
+        assert_eq!(server.wait().code(), Some(1), "{reason}");
+        let told = server.log.iter().find(|line| line.contains("Fatal error loading the DB: "));
+        assert!(told.is_some_and(|line| line.contains(reason)), "{reason}: {:?}", server.log);
+        assert_eq!(fs::read(server.folder.path().join("dump.rdb")).unwrap(), file, "it stays as it was");
+    }
+}
+
+/// With `PYREDIS_WRITE_TEST_DATA` in the environment it writes the files above anew.
+#[test]
+fn a_real_server_has_the_digest_of_the_files() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    for (compression, name) in [("yes", "types-7.0.15.rdb"), ("no", "types-7.0.15-plain.rdb")] {
+        let directives = ["--rdbcompression", compression, "--save", ""];
+        let Some(real) = RealServer::start(&directives) else {
+            return eprintln!("no redis-server here: nothing compared");
+        };
+        let mut client = Client::connect(real.port);
+        fill(&mut client);
+        if std::env::var_os("PYREDIS_WRITE_TEST_DATA").is_some() {
+            assert_eq!(client.run("SAVE"), "OK");
+            fs::copy(real.folder.path().join("dump.rdb"), data.join(name)).unwrap();
+            fs::write(data.join("types-7.0.15.digest"), client.run("DEBUG DIGEST") + "\n").unwrap();
+        } else {
+            assert_eq!(client.run("DEBUG DIGEST"), REAL_DIGEST.trim());
+        }
+    }
+}
