@@ -111,7 +111,10 @@ impl Connection {
     /// Takes what else has arrived, without waiting.
     fn read_more(&mut self) -> usize {
         let mut gathered = 0;
+        let limits = self.limits(self.login(Login::Unsettled));
         while gathered < GATHER_BYTES {
+            // What is missing of a big argument is read in one piece.
+            self.parser.scan(&limits);
             let space = self.parser.space(MORE_BYTES);
             let room = space.len();
             // An error, like the end of the stream, comes again in the next blocking read.
@@ -127,13 +130,9 @@ impl Connection {
 
     /// Hands the completed commands to the owner. `false` after the request that ends the connection.
     fn ship(&mut self) -> Result<bool, Stopped> {
-        let mut login = match self.gauges.authenticated.load(Ordering::Acquire) {
-            true => Login::Done,
-            false => Login::Unsettled,
-        };
+        let mut login = self.login(Login::Unsettled);
         loop {
-            let max_bulk_bytes = self.limits.max_bulk_bytes.load(Ordering::Relaxed);
-            let parsed = self.parser.parse(&Limits { max_bulk_bytes, login });
+            let parsed = self.parser.parse(&self.limits(login));
             self.publish();
             let failed = parsed.requests.failure.is_some();
             if failed || !parsed.requests.is_empty() {
@@ -144,11 +143,17 @@ impl Connection {
             }
             // An AUTH may be among the commands under way: look again when they have run.
             self.handle.sync()?;
-            login = match self.gauges.authenticated.load(Ordering::Acquire) {
-                true => Login::Done,
-                false => Login::Missing,
-            };
+            login = self.login(Login::Missing);
         }
+    }
+
+    /// Whether the client is logged in, else `otherwise`.
+    fn login(&self, otherwise: Login) -> Login {
+        if self.gauges.authenticated.load(Ordering::Acquire) { Login::Done } else { otherwise }
+    }
+
+    fn limits(&self, login: Login) -> Limits {
+        Limits { max_bulk_bytes: self.limits.max_bulk_bytes.load(Ordering::Relaxed), login }
     }
 
     /// Shows CLIENT LIST how much of an unfinished command is held.

@@ -22,7 +22,7 @@ const SEND_BYTES: usize = 64 * 1024;
 /// Queued replies smaller than this are joined.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The largest buffer a client keeps for its next replies, bytes.
-const KEEP_BYTES: usize = 64 * 1024;
+const KEEP_BYTES: usize = 16 * 1024;
 
 /// The owner's end of a connection.
 pub struct Outlet {

@@ -36,6 +36,9 @@ pub const MAX_COMMAND_BYTES: usize = u32::MAX as usize - (1 << 20);
 /// How far the buffer is opened for a big argument of which nothing has arrived yet.
 const BULK_STEP_BYTES: usize = 64 * 1024;
 
+/// Buffers that grow do so to a multiple of this, so that one that comes back fits again.
+const GROW_BYTES: usize = 256;
+
 /// What the parser is told about the client's login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
@@ -146,7 +149,7 @@ impl Parser {
     fn grow(&mut self, end: usize) {
         if end > self.buffer.capacity() {
             let needed = self.bulk_bytes.map_or(end, |length| self.position + length + 2).max(end);
-            let capacity = needed.min((self.buffer.capacity() * 2).max(end));
+            let capacity = needed.min((self.buffer.capacity() * 2).max(end)).next_multiple_of(GROW_BYTES);
             self.buffer.reserve_exact(capacity - self.buffer.len());
         }
         self.buffer.resize(end, 0);
@@ -188,6 +191,13 @@ impl Parser {
         if self.filled == 0 {
             self.buffer = Vec::new();
         }
+    }
+
+    /// Parses what has arrived and keeps the completed commands, so that [`Parser::space`] knows
+    /// how much of an argument is still to come.
+    pub fn scan(&mut self, limits: &Limits) {
+        // What stops the parser stops it again in `parse`.
+        let _ = self.run(limits);
     }
 
     /// Parses what has arrived and hands out the completed commands.
@@ -472,6 +482,9 @@ mod tests {
         for cut in cuts {
             parser.feed(&bytes[start..cut]);
             start = cut;
+            if cut % 2 == 0 {
+                parser.scan(limits);
+            }
             let parsed = parser.parse(limits);
             collect(&parsed.requests, &mut commands);
             if parsed.requests.failure.is_some() {
@@ -604,6 +617,22 @@ mod tests {
             reads += 1;
         }
         assert!(reads < 16, "a big argument is read in big pieces");
+    }
+
+    #[test]
+    fn a_scan_tells_how_much_is_missing_and_loses_nothing() {
+        let mut parser = Parser::new();
+        parser.feed(b"PING\r\n*2\r\n$4\r\nECHO\r\n$5000\r\nxx");
+        parser.scan(&OPEN);
+        assert_eq!(parser.argument_bytes(), 5000);
+        assert_eq!(parser.space(1).len(), 5000);
+        assert_eq!(parser.parse(&OPEN).requests.len(), 1);
+        assert_eq!(parser.argument_bytes(), 5000);
+        parser.feed(&[b'x'; 5000]);
+        parser.feed(b"*x\r\n");
+        parser.scan(&OPEN);
+        let requests = parser.parse(&OPEN).requests;
+        assert_eq!((requests.get(0).at(1).len(), requests.failure.is_some()), (5000, true));
     }
 
     #[test]
