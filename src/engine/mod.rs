@@ -161,7 +161,6 @@ pub fn spawn(
     let (handle, queue) = channel();
     let own = handle.clone();
     let run = move || {
-        os::schedule_as_batch(os::SLICE);
         let clock = SystemClock::new();
         let server = make(&own, clock);
         Owner::new(server, clock, own, queue).run()
