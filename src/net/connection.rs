@@ -24,6 +24,8 @@ const IDLE_BYTES: usize = 4096;
 const MORE_BYTES: usize = 16 * 1024;
 /// Most bytes gathered for one event, but for a big argument.
 const GATHER_BYTES: usize = 64 * 1024;
+/// After so many bytes a client's worker waits until the owner has run them.
+const AHEAD_BYTES: usize = 1 << 20;
 
 /// One connection and its thread's state.
 pub struct Connection {
@@ -33,6 +35,8 @@ pub struct Connection {
     gauges: Arc<ClientGauges>,
     limits: Arc<WireLimits>,
     parser: Parser,
+    /// Bytes handed to the owner since it was last waited for.
+    ahead: usize,
 }
 
 /// Tells the owner that the client is gone, however its worker ended: a panic is an end too.
@@ -58,7 +62,7 @@ impl Connection {
         gauges: Arc<ClientGauges>,
         limits: Arc<WireLimits>,
     ) -> Self {
-        Connection { id, socket, handle, gauges, limits, parser: Parser::new() }
+        Connection { id, socket, handle, gauges, limits, parser: Parser::new(), ahead: 0 }
     }
 
     /// Reads until the connection ends.
@@ -136,7 +140,9 @@ impl Connection {
             self.publish();
             let failed = parsed.requests.failure.is_some();
             if failed || !parsed.requests.is_empty() {
+                self.ahead += parsed.requests.heap_bytes();
                 self.handle.send(Event::Requests(self.id, parsed.requests))?;
+                self.keep_pace()?;
             }
             if !parsed.needs_login {
                 return Ok(!failed);
@@ -154,6 +160,16 @@ impl Connection {
 
     fn limits(&self, login: Login) -> Limits {
         Limits { max_bulk_bytes: self.limits.max_bulk_bytes.load(Ordering::Relaxed), login }
+    }
+
+    /// Lets the owner catch up with a client that sends a lot without waiting for answers: what is
+    /// under way costs memory, and more of it makes nothing faster.
+    fn keep_pace(&mut self) -> Result<(), Stopped> {
+        if self.ahead >= AHEAD_BYTES {
+            self.ahead = 0;
+            self.handle.sync()?;
+        }
+        Ok(())
     }
 
     /// Shows CLIENT LIST how much of an unfinished command is held.
