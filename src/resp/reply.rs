@@ -111,17 +111,26 @@ impl<'a> Reply<'a> {
         self.integer(i64::try_from(value).unwrap_or(i64::MAX));
     }
 
-    /// A bulk string.
+    /// A bulk string. Lengths below a hundred, which are nearly all, are written without being
+    /// formatted: a reply of many short strings is made of little else.
+    #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
         self.out.reserve(bytes.len() + 24);
-        self.header(b'$', bytes.len());
+        let len = bytes.len();
+        match len {
+            0..10 => self.out.extend_from_slice(&[b'$', digit(len), b'\r', b'\n']),
+            10..100 => {
+                self.out.extend_from_slice(&[b'$', digit(len / 10), digit(len % 10), b'\r', b'\n']);
+            }
+            _ => self.header(b'$', len),
+        }
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
     }
 
     /// An integer as a bulk string.
     pub fn bulk_integer(&mut self, value: i64) {
-        self.bulk(number::I64Text::new(value).as_bytes());
+        self.bulk(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// A missing value: `$-1`, or `_` in RESP3.
@@ -273,6 +282,11 @@ impl<'a> Reply<'a> {
     }
 }
 
+/// The digit of a number below ten.
+fn digit(number: usize) -> u8 {
+    b'0' + number as u8
+}
+
 /// Appends a command as a client would send it: an array of bulk strings. Used for what is
 /// propagated to the AOF and to replicas.
 pub fn write_command(argv: super::Argv<'_>, out: &mut Vec<u8>) {
@@ -311,6 +325,19 @@ mod tests {
         for (write, resp2, resp3) in cases {
             assert_eq!(written(Protocol::Resp2, write), resp2);
             assert_eq!(written(Protocol::Resp3, write), resp3);
+        }
+    }
+
+    #[test]
+    fn bulk_strings_of_any_length_say_it() {
+        for len in [0, 1, 9, 10, 42, 99, 100, 101, 1234] {
+            let text = "x".repeat(len);
+            let answer = written(Protocol::Resp2, |reply| reply.bulk(text.as_bytes()));
+            assert_eq!(answer, format!("${len}\r\n{text}\r\n"));
+        }
+        for value in [0, 7, -1, i64::MAX, i64::MIN] {
+            let answer = written(Protocol::Resp2, |reply| reply.bulk_integer(value));
+            assert_eq!(answer, format!("${}\r\n{value}\r\n", value.to_string().len()));
         }
     }
 
