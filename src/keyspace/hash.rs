@@ -128,26 +128,30 @@ impl Hash {
         }
     }
 
-    /// Leaves the listpack form if one of `texts`, which are about to be added, is too long for it.
-    /// Redis looks at all arguments of HSET before it stores the first.
-    pub fn make_way_for<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, limits: &Limits) {
-        if !matches!(self.form, Form::Listpack(_)) {
-            return;
-        }
-        let (mut longest, mut sum) = (0, 0usize);
-        for text in texts {
+    /// Prepares for several pairs, whose `texts` are about to be added: leaves the listpack form if
+    /// one of them is too long for it, and asks for their room at once if the hash is new. Redis
+    /// looks at all arguments of HSET before it stores the first, too.
+    pub fn make_way_for<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]> + Clone, limits: &Limits) {
+        let Form::Listpack(pairs) = &mut self.form else { return };
+        let (mut count, mut longest, mut sum) = (0, 0, 0usize);
+        for text in texts.clone() {
+            count += 1;
             longest = longest.max(text.len());
             sum = sum.saturating_add(text.len());
         }
         if longest > limits.hash_max_listpack_value {
             self.leave_listpack(sum, limits);
+        } else if pairs.is_empty() && count / 2 <= limits.hash_max_listpack_entries {
+            pairs.reserve(texts.map(Listpack::bytes_needed).sum());
         }
     }
 
     /// Sets `field` to `value`. Returns whether the field is new.
     pub fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
-        self.make_way_for([field, value].into_iter(), limits);
         let bytes = field.len() + value.len() + PAIR_OVERHEAD;
+        if field.len().max(value.len()) > limits.hash_max_listpack_value {
+            self.leave_listpack(bytes, limits);
+        }
         match &mut self.form {
             Form::Listpack(pairs) => {
                 if let Ok(is_new) = set_flat(pairs, field, value) {

@@ -48,7 +48,7 @@ impl<'a> Argv<'a> {
     }
 
     /// All arguments in order, the name first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         let buffer = self.buffer;
         self.ranges.iter().map(move |&(start, end)| &buffer[start as usize..end as usize])
     }

@@ -120,7 +120,7 @@ impl<'a> Args<'a> {
 
     /// All arguments that are left.
     #[must_use]
-    pub fn rest(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + use<'a> {
+    pub fn rest(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         self.argv.skip(self.position).iter()
     }
 

@@ -472,7 +472,8 @@ impl Listpack {
     }
 
     /// Grows by size classes instead of doubling: small listpacks are many, and slack is memory.
-    fn reserve(&mut self, additional: usize) {
+    /// Also for a caller who knows all that is about to come; [`Listpack::bytes_needed`] tells how much.
+    pub fn reserve(&mut self, additional: usize) {
         let needed = self.bytes.len() + additional;
         if needed > self.bytes.capacity() {
             self.bytes.reserve_exact(size_class(needed) - self.bytes.len());
