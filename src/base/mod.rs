@@ -6,6 +6,7 @@
 //! | [`number`] | integers and doubles ⇄ text |
 //! | [`long_double`] | 80-bit floating point in software, for exact float increments |
 //! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |
+//! | [`geohash`] | places on a globe as 52-bit numbers |
 //! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
 //! | [`bits`] | bits and bit fields of byte strings |
 //! | [`crc16`], [`crc64`] | checksums |
@@ -22,6 +23,7 @@ pub mod alloc;
 pub mod bits;
 pub mod crc16;
 pub mod crc64;
+pub mod geohash;
 pub mod glob;
 pub mod hash;
 pub mod lcs;

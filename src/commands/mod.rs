@@ -7,6 +7,7 @@
 pub mod bitmap;
 pub mod connection;
 pub mod generic;
+pub mod geo;
 pub mod hash;
 pub mod hyperloglog;
 pub mod list;
@@ -30,6 +31,7 @@ const GROUPS: &[&[Command]] = &[
     bitmap::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
     hyperloglog::COMMANDS,
     list::COMMANDS,
@@ -93,13 +95,19 @@ fn max_waiting_bytes(config: &Config) -> usize {
 }
 
 /// Sets `destination` to a sorted set, or deletes it when the result is empty. Returns how many
-/// members were stored.
-fn store_sorted_set(ctx: &mut Ctx<'_>, event: &str, destination: &[u8], result: Gathered) -> usize {
+/// members were stored. A stored result counts as `changes` changes.
+fn store_sorted_set(
+    ctx: &mut Ctx<'_>,
+    event: &str,
+    destination: &[u8],
+    result: Gathered,
+    changes: u64,
+) -> usize {
     let stored = result.len();
     if stored > 0 {
         let set = result.into_sorted_set(&ctx.db.limits());
         ctx.db.insert(destination, set.into_value(), None);
-        ctx.changed(NotifyClasses::ZSET, event, destination);
+        ctx.changed_by(changes, NotifyClasses::ZSET, event, destination);
     } else if ctx.db.remove(destination) {
         ctx.changed(NotifyClasses::GENERIC, "del", destination);
     }

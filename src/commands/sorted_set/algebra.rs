@@ -264,7 +264,7 @@ fn store(ctx: &mut Ctx<'_>, mut args: Args<'_>, operation: Operation, event: &st
     let mut request = Request::load(ctx, &mut args)?;
     request.parse_options(&mut args, operation, true)?;
     let result = request.run(operation, &ctx.db.limits());
-    let stored = store_sorted_set(ctx, event, destination, result);
+    let stored = store_sorted_set(ctx, event, destination, result, 1);
     ctx.reply.count(stored);
     Ok(())
 }

@@ -179,7 +179,7 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
             member.with_bytes(|member| result.add(member, score, |_, score| score));
         }
     }
-    let stored = store_sorted_set(ctx, "zrangestore", destination, result);
+    let stored = store_sorted_set(ctx, "zrangestore", destination, result, 1);
     ctx.reply.count(stored);
     Ok(())
 }
