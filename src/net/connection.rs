@@ -231,10 +231,14 @@ mod tests {
             self.queue.events.recv().unwrap()
         }
 
+        /// The next requests; a worker that waits for its owner before them is let on.
         fn requests(&self) -> crate::resp::Requests {
-            match self.event() {
-                Event::Requests(ClientId(1), requests) => requests,
-                _ => panic!("requests are due"),
+            loop {
+                match self.event() {
+                    Event::Requests(ClientId(1), requests) => return requests,
+                    Event::Sync(answer) => answer.send(()).unwrap(),
+                    _ => panic!("requests are due"),
+                }
             }
         }
 
@@ -349,15 +353,22 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_blocked_by_a_full_queue_ends_with_the_owner() {
-        let Bench { mut client, queue, worker, .. } = bench(limits());
-        client.set_nonblocking(true).unwrap();
-        // Until both the queue and the socket are full.
-        let ping = b"PING\r\n".repeat(10_000);
-        while client.write(&ping).is_ok() || !queue.events.is_full() {
-            thread::yield_now();
+    fn a_client_far_ahead_waits_and_its_worker_ends_with_the_owner() {
+        let Bench { client, queue, worker, .. } = bench(limits());
+        let mut writer = client.try_clone().unwrap();
+        let flood = thread::spawn(move || while writer.write_all(&b"PING\r\n".repeat(10_000)).is_ok() {});
+        let mut held = 0;
+        loop {
+            match queue.events.recv().unwrap() {
+                Event::Requests(_, requests) => held += requests.heap_bytes(),
+                Event::Sync(_) => break,
+                _ => panic!("requests are due"),
+            }
         }
+        assert!((AHEAD_BYTES..AHEAD_BYTES + 2 * GATHER_BYTES * 8).contains(&held), "{held}");
         drop(queue);
         worker.join().unwrap();
+        client.shutdown(Shutdown::Both).unwrap();
+        flood.join().unwrap();
     }
 }
