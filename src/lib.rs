@@ -18,6 +18,9 @@
 //! | 6 | [`net`] | sockets and worker threads |
 //! | roof | [`daemon`] | processes, signals, the PID file, the log |
 
+// The documentation is for those who read the code: it is built with private items, and may point to them.
+#![allow(rustdoc::private_intra_doc_links)]
+
 // Floor 0: pure; has never heard of Redis.
 pub mod base;
 pub mod ds;

@@ -2,7 +2,7 @@
 //!
 //! The fields are public and separate so that a handler can hold a value of `db` while it writes
 //! to `reply`. The methods are the doors of the house: [`Ctx::changed`] says that a key changed,
-//! [`Ctx::block`] parks the client, the `effect` methods say what is propagated.
+//! [`Ctx::block_on_keys`] parks the client, the `effect` methods say what is propagated.
 
 use super::Parts;
 use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
