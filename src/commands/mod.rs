@@ -24,7 +24,7 @@ use crate::ds::listpack::ListpackValue;
 use crate::keyspace::sorted_set::Gathered;
 use crate::keyspace::{Collection, DbIndex};
 use crate::resp::Reply;
-use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
+use crate::server::{Args, Close, Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
 const GROUPS: &[&[Command]] = &[
@@ -112,6 +112,17 @@ fn store_sorted_set(
         ctx.changed(NotifyClasses::GENERIC, "del", destination);
     }
     stored
+}
+
+/// Closes a client for whom more than [`max_waiting_bytes`] would wait.
+fn close_overfull(ctx: &mut Ctx<'_>) {
+    ctx.session.close = Close::Now;
+    ctx.server.stats.output_limit_disconnections += 1;
+    log::warn!(
+        "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
+        ctx.session.id.0,
+        ctx.session.connection.addr
+    );
 }
 
 /// The database a client names by number; beyond `databases` it is an error.

@@ -1,10 +1,10 @@
 //! HRANDFIELD.
 
-use super::super::{int_between, max_waiting_bytes, reply_text};
+use super::super::{close_overfull, int_between, max_waiting_bytes, reply_text};
 use crate::keyspace::{Hash, Text};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;
-use crate::server::{Args, Close, CommandError, CommandResult, Ctx};
+use crate::server::{Args, CommandError, CommandResult, Ctx};
 
 /// What is answered for a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ fn random_fields(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: Shape) -> Com
         left > 0 && reply.mark() <= max
     });
     if left > 0 {
-        ctx.session.close = Close::Now;
+        close_overfull(ctx);
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! SPOP and SRANDMEMBER.
 
-use super::super::{int_between, max_waiting_bytes, reply_text};
+use super::super::{close_overfull, int_between, max_waiting_bytes, reply_text};
 use crate::config::NotifyClasses;
 use crate::keyspace::Set;
 use crate::resp::OwnedArgv;
-use crate::server::{Args, Close, CommandError, CommandResult, Ctx};
+use crate::server::{Args, CommandError, CommandResult, Ctx};
 
 /// With less than this share of the members to stay, they are moved to a new set instead of
 /// taking the others out one by one. Redis: SPOP_MOVE_STRATEGY_MUL.
@@ -115,7 +115,7 @@ fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64) -> CommandResult {
     for _ in 0..number {
         reply_text(reply, set.random(random).expect("sets in the keyspace are never empty"));
         if reply.mark() > max {
-            ctx.session.close = Close::Now;
+            close_overfull(ctx);
             break;
         }
     }
