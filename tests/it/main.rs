@@ -1,6 +1,7 @@
 //! Whole-process tests: real processes, real sockets.
 
 mod daemon;
+mod differential;
 mod rdb;
 mod sessions;
 mod support;

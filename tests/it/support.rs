@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "every module of the binary uses its own part of this")]
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -274,24 +274,38 @@ impl Client {
 
     /// Sends words of any bytes and returns the answer as redis-cli shows it.
     pub(crate) fn show(&mut self, words: &[&[u8]]) -> String {
+        self.send_words(words);
+        self.value().to_string()
+    }
+
+    /// Sends words of any bytes without waiting for the answer.
+    pub(crate) fn send_words(&mut self, words: &[&[u8]]) {
         let mut request = Vec::new();
         reply::write_command(OwnedArgv::from_parts(words.iter().copied()).as_argv(), &mut request);
         self.send_raw(&request);
-        self.value().to_string()
     }
 
     /// Reads one answer of either protocol.
     pub(crate) fn value(&mut self) -> Value {
+        self.value_and_bytes().0
+    }
+
+    /// Reads one answer of either protocol, and the bytes it was sent as.
+    pub(crate) fn value_and_bytes(&mut self) -> (Value, Vec<u8>) {
         let mut bytes = Vec::new();
         loop {
-            let arrived = self.reader.fill_buf().unwrap();
+            let arrived = match self.reader.fill_buf() {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                arrived => arrived.unwrap(),
+            };
             assert!(!arrived.is_empty(), "the connection ended after {:?}", text(&bytes));
             let (before, more) = (bytes.len(), arrived.len());
             bytes.extend_from_slice(arrived);
             match Value::parse(&bytes).expect("a server speaks RESP") {
                 Some((value, used)) => {
                     self.reader.consume(used - before);
-                    return value;
+                    bytes.truncate(used);
+                    return (value, bytes);
                 }
                 None => self.reader.consume(more),
             }

@@ -15,7 +15,7 @@ use crate::commands::{max_waiting_bytes, reply_text};
 use crate::config::NotifyClasses;
 use crate::ds::listpack::ListpackValue;
 use crate::keyspace::sorted_set::Direction;
-use crate::keyspace::{Collection, Db, Kind, List, Value, ValueRef};
+use crate::keyspace::{Collection, Db, Kind, List, SortedSet, Value, ValueRef};
 use crate::server::{Args, Close, CommandError, CommandResult, Ctx, Origin};
 use pattern::{Pattern, c_text};
 use std::cmp::Ordering;
@@ -93,6 +93,11 @@ impl<'a> Options<'a> {
 fn answer(ctx: &mut Ctx<'_>, mut args: Args<'_>, access: Access) -> CommandResult {
     let key = args.key();
     let mut options = Options::parse(&mut args, access)?;
+    if ctx.db.kind(key) == Some(Kind::SortedSet) {
+        // Redis: whoever sorts a sorted set finds it a skiplist afterwards.
+        let limits = ctx.db.limits();
+        ctx.db.write::<SortedSet>(key)?.into_iter().for_each(|set| set.become_tree(&limits));
+    }
     let value = match ctx.db.view_for_read(key).map(|view| (view.kind(), view.value)) {
         None => None,
         Some((Kind::List | Kind::Set | Kind::SortedSet, ValueRef::Object(value))) => Some(value.clone()),
@@ -454,6 +459,7 @@ mod tests {
                 &mut server,
                 &[
                     ("SORT z LIMIT 0 5", "1 2 3 7 9"),
+                    ("OBJECT ENCODING z", "\"skiplist\""),
                     ("SORT z BY nosort LIMIT 0 4", "7 3 2 1"),
                     ("SORT z BY nosort LIMIT 1 2", "3 2"),
                     ("SORT z BY nosort DESC LIMIT 0 1", "9"),

@@ -343,6 +343,13 @@ impl SortedSet {
         Edit::Added
     }
 
+    /// Takes the form of a tree, whatever the limits say. Source: SORT.
+    pub fn become_tree(&mut self, limits: &Limits) {
+        if let Form::Flat(_) = &self.form {
+            self.form = Form::Tree(self.to_tree(limits));
+        }
+    }
+
     /// Gives `member` this score, which is not NaN. Returns whether it is new.
     pub fn add(&mut self, member: &[u8], score: f64, limits: &Limits) -> bool {
         self.edit(member, limits, |_| Some(score)) == Edit::Added
