@@ -37,6 +37,7 @@ impl Server {
 
     /// Ends a turn: a scheduled save begins, what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
+        self.close_slow_clients(false);
         self.continue_shutdown();
         let persistence = &mut self.parts.persistence;
         if persistence.scheduled && persistence.running.is_none() && !persistence.shutting_down {
@@ -95,6 +96,7 @@ impl Server {
             self.save(SaveReason::Background);
         }
         self.close_idle_clients();
+        self.close_slow_clients(true);
     }
 
     /// Takes a snapshot of this moment and has it written.
@@ -128,6 +130,19 @@ impl Server {
         stats.input_rate.sample(stats.read_bytes + read, now_ms);
         stats.output_rate.sample(stats.written_bytes + written, now_ms);
         stats.peak_bytes = stats.peak_bytes.max(alloc::used_bytes() as u64);
+    }
+
+    /// Ends the connections of clients over `client-output-buffer-limit`.
+    fn close_slow_clients(&mut self, all: bool) {
+        let parts = &mut self.parts;
+        let limit = parts.config.client_output_buffer_limit.normal;
+        if limit.hard_bytes == 0 && limit.soft_bytes == 0 {
+            return;
+        }
+        for id in parts.clients.close_slow(limit, parts.now, all) {
+            parts.stats.output_limit_disconnections += 1;
+            log::warn!("Client id={} closed for overcoming of output buffer limits.", id.0);
+        }
     }
 
     fn close_idle_clients(&mut self) {

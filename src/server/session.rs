@@ -3,6 +3,7 @@
 use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
 use crate::base::time::UnixMillis;
+use crate::config::BufferLimit;
 use crate::keyspace::DbIndex;
 use crate::resp::{Protocol, Requests};
 use std::collections::{BTreeMap, VecDeque};
@@ -125,6 +126,8 @@ pub struct Session {
     pub last_interaction: UnixMillis,
     /// The last command, for CLIENT LIST.
     pub last_command: Option<&'static Command>,
+    /// Since when more waits for it than the soft limit of its output buffer.
+    slow_since: Option<UnixMillis>,
     /// Whether the engine was told that there is something to send.
     pub(super) is_listed_for_output: bool,
     pub(super) lookup_cache: Option<LookupCache>,
@@ -161,6 +164,7 @@ impl Session {
             created: now,
             last_interaction: now,
             last_command: None,
+            slow_since: None,
             is_listed_for_output: false,
             lookup_cache: None,
         }
@@ -176,6 +180,18 @@ impl Session {
     #[must_use]
     pub fn output_bytes(&self) -> usize {
         self.outbox.len() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
+    }
+
+    /// Whether more waits for the client than `limit` allows, at once or for too long.
+    fn is_too_slow(&mut self, limit: BufferLimit, now: UnixMillis) -> bool {
+        let waiting = self.output_bytes() as u64;
+        if limit.soft_bytes == 0 || waiting <= limit.soft_bytes {
+            self.slow_since = None;
+        }
+        let over_soft = limit.soft_bytes > 0 && waiting > limit.soft_bytes;
+        let since = if over_soft { *self.slow_since.get_or_insert(now) } else { now };
+        let over_hard = limit.hard_bytes > 0 && waiting > limit.hard_bytes;
+        over_hard || now.secs() - since.secs() > limit.soft_secs
     }
 
     /// Memory the client costs, bytes.
@@ -321,6 +337,24 @@ impl Clients {
 
     pub(super) fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
         self.by_id.remove(&id).flatten()
+    }
+
+    /// Closes clients that take their answers too slowly: more waits for them than `limit` allows.
+    /// Looks at those who have just got answers, or with `all` at everybody. Returns who was closed.
+    pub(super) fn close_slow(&mut self, limit: BufferLimit, now: UnixMillis, all: bool) -> Vec<ClientId> {
+        let mut closed = Vec::new();
+        let ids: Vec<ClientId> = if all { self.by_id.keys().copied().collect() } else { self.output.clone() };
+        for id in ids {
+            if let Some(Some(session)) = self.by_id.get_mut(&id)
+                && session.close != Close::Now
+                && session.is_too_slow(limit, now)
+            {
+                session.close = Close::Now;
+                Self::list(&mut self.output, session);
+                closed.push(id);
+            }
+        }
+        closed
     }
 
     /// Hands every client with something to send, or to close, to `take`.

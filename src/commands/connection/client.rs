@@ -440,6 +440,32 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_does_not_read_costs_its_limit_and_no_more() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.run("CONFIG SET client-output-buffer-limit \"normal 1000 500 10\"");
+        let wait_for = |server: &TestServer, bytes| {
+            let session = server.server.parts.clients.get(ClientId(2)).expect("client 2 is there");
+            session.connection.gauges.pending_output.store(bytes, std::sync::atomic::Ordering::Relaxed);
+        };
+        wait_for(&server, 600);
+        server.advance(200);
+        server.advance(10_000);
+        assert_eq!(server.closed, [], "over the soft limit, but not for longer than it allows");
+        wait_for(&server, 400);
+        server.advance(10_000);
+        wait_for(&server, 600);
+        server.advance(200);
+        server.advance(10_500);
+        assert_eq!(server.closed, [], "the time began anew");
+        server.advance(1000);
+        assert_eq!(server.closed, [ClientId(2)]);
+        let long = format!("ECHO {}", "x".repeat(1200));
+        server.run(&long);
+        assert_eq!(server.closed, [ClientId(2), ClientId(1)], "over the hard limit at once");
+    }
+
+    #[test]
     fn help_names_every_subcommand() {
         let text = TestServer::new().run("CLIENT HELP");
         assert!(
