@@ -3,10 +3,11 @@
 //!
 //! Scheduling: under `SCHED_BATCH` a woken thread does not preempt the one that woke it, so a
 //! burst of requests gathers into one turn of the owner by itself: 49k → 73–79k requests/s at 50
-//! clients without pipelining (PERFORMANCE.md). A short slice, where the kernel takes one (6.12 and
-//! later), keeps the tail of the latencies short. Neither needs a privilege. Only workers are
-//! scheduled so: an owner that does not preempt saves a tenth of the CPU at 50 clients on a quiet
-//! machine, but on a busy one it waits for strangers (one client: 4,000 requests/s, not 15,000).
+//! clients without pipelining (the prototype of PERFORMANCE.md). A short slice, where the kernel
+//! takes one (6.12 and later), keeps the tail of the latencies short. Neither needs a privilege.
+//! Only workers are scheduled so. For the owner five paired rounds on a busy machine showed no
+//! consistent difference (one client 31k against 21k requests/s, 500 clients 27k against 28k); on
+//! a quiet machine it has not been measured.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
