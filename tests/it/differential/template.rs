@@ -216,7 +216,7 @@ fn value(random: &mut Random) -> Vec<u8> {
         b"abc",
         b"ABC",
         b"foobar",
-        b"\0\xff\r\n",
+        b"\x01\0\xff\r\n",
         b"\xfe\xff",
         b"3.14",
         b"1e3",
