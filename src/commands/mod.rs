@@ -41,6 +41,7 @@ const GROUPS: &[&[Command]] = &[
     server::debug::COMMANDS,
     server::info::COMMANDS,
     server::keyspace::COMMANDS,
+    server::memory::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
     string::COMMANDS,

@@ -285,6 +285,23 @@ impl Db {
         self.dict.heap_bytes()
     }
 
+    /// Bytes of what leads to the keys and knows their deadlines: the table without keys and values.
+    #[must_use]
+    pub fn index_bytes(&self) -> (usize, usize) {
+        (self.dict.index_bytes(), self.dict.deadline_index_bytes())
+    }
+
+    /// Bytes a key takes with its value, `None` if it is missing. Neither counts nor touches.
+    /// Source: MEMORY USAGE.
+    pub fn usage(&mut self, key: &[u8]) -> Option<usize> {
+        let hash = self.dict.hash(key);
+        if !self.alive(hash, key) {
+            return None;
+        }
+        let entry = self.dict.get_hashed(hash, key)?;
+        Some(entry.heap_bytes() + entry.object.map_or(0, Value::heap_bytes))
+    }
+
     /// The time all accessors go by, frozen for a turn.
     #[must_use]
     pub fn now(&self) -> UnixMillis {

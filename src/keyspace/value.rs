@@ -101,6 +101,21 @@ impl Value {
         }
     }
 
+    /// Bytes allocated; of very long lists and sorted sets extrapolated from their beginning.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        fn shared<T>(_: &Arc<T>) -> usize {
+            size_of::<usize>() + size_of::<T>()
+        }
+        match self {
+            Value::String(bytes) => shared(bytes) + bytes.capacity(),
+            Value::List(list) => shared(list) + list.heap_bytes(),
+            Value::Set(set) => shared(set) + set.heap_bytes(),
+            Value::SortedSet(set) => shared(set) + set.heap_bytes(),
+            Value::Hash(hash) => shared(hash) + hash.heap_bytes(),
+        }
+    }
+
     /// How it is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {

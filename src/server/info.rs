@@ -3,13 +3,15 @@
 //! A field has a section, a name, and a function that renders its value from the server's parts.
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
+use super::memory::{MemoryUse, largest_client};
 use super::{PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::keyspace::{Db, Keyspace};
+use std::cell::OnceCell;
 use std::fmt::Write;
 
 /// What a field may look at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct View<'a> {
     /// The data.
     pub keyspace: &'a Keyspace,
@@ -17,6 +19,21 @@ pub struct View<'a> {
     pub parts: &'a Parts,
     /// What the operating system says of the process.
     pub process: ProcessFacts,
+    memory: OnceCell<MemoryUse>,
+}
+
+impl<'a> View<'a> {
+    /// A view of this moment.
+    #[must_use]
+    pub fn new(keyspace: &'a Keyspace, parts: &'a Parts) -> Self {
+        View { keyspace, parts, process: parts.host.process_facts(), memory: OnceCell::new() }
+    }
+
+    /// Where the memory goes; summed up over all clients, so once.
+    #[must_use]
+    pub fn memory(&self) -> &MemoryUse {
+        self.memory.get_or_init(|| MemoryUse::of(self))
+    }
 }
 
 /// What the operating system says of the process.
@@ -123,41 +140,47 @@ pub const FIELDS: &[Field] = fields! {
         "used_memory_human" => |_view| human(alloc::used_bytes() as u64);
         "used_memory_rss" => |view| view.process.resident_bytes;
         "used_memory_rss_human" => |view| human(view.process.resident_bytes);
-        "used_memory_peak" => |view| peak(view);
-        "used_memory_peak_human" => |view| human(peak(view));
-        "used_memory_peak_perc" => |view| percent(alloc::used_bytes() as u64, peak(view));
-        "used_memory_overhead" => |view| overhead(view);
+        "used_memory_peak" => |view| view.memory().peak;
+        "used_memory_peak_human" => |view| human(view.memory().peak);
+        "used_memory_peak_perc" => |view| percent(view.memory().peak_percent());
+        "used_memory_overhead" => |view| view.memory().overhead;
         "used_memory_startup" => |view| view.parts.startup_bytes;
-        "used_memory_dataset" => |view| dataset(view);
-        "used_memory_dataset_perc" => |view| percent(dataset(view), since_startup(view));
+        "used_memory_dataset" => |view| view.memory().dataset();
+        "used_memory_dataset_perc" => |view| percent(view.memory().dataset_percent());
         "allocator_allocated" => |_view| alloc::used_bytes();
-        "allocator_active" => |view| view.process.resident_bytes;
+        "allocator_active" => |_view| alloc::used_bytes();
         "allocator_resident" => |view| view.process.resident_bytes;
         "total_system_memory" => |view| view.process.total_memory_bytes;
         "total_system_memory_human" => |view| human(view.process.total_memory_bytes);
         "used_memory_lua" => |_view| 0;
+        "used_memory_vm_eval" => |_view| 0;
         "used_memory_lua_human" => |_view| human(0);
-        "used_memory_scripts" => |_view| 0;
-        "used_memory_scripts_human" => |_view| human(0);
+        "used_memory_scripts_eval" => |_view| 0;
         "number_of_cached_scripts" => |_view| 0;
         "number_of_functions" => |_view| 0;
         "number_of_libraries" => |_view| 0;
+        "used_memory_vm_functions" => |_view| 0;
+        "used_memory_vm_total" => |_view| 0;
+        "used_memory_vm_total_human" => |_view| human(0);
+        "used_memory_functions" => |_view| 0;
+        "used_memory_scripts" => |_view| 0;
+        "used_memory_scripts_human" => |_view| human(0);
         "maxmemory" => |view| view.parts.config.maxmemory;
         "maxmemory_human" => |view| human(view.parts.config.maxmemory);
         "maxmemory_policy" => |view| text_of(view, "maxmemory-policy");
         "allocator_frag_ratio" => |_view| "1.00";
         "allocator_frag_bytes" => |_view| 0;
-        "allocator_rss_ratio" => |view| ratio(view.process.resident_bytes, alloc::used_bytes() as u64);
-        "allocator_rss_bytes" => |view| resident_beyond_used(view);
+        "allocator_rss_ratio" => |view| ratio(view.memory().resident_ratio());
+        "allocator_rss_bytes" => |view| view.memory().resident_beyond_used();
         "rss_overhead_ratio" => |_view| "1.00";
         "rss_overhead_bytes" => |_view| 0;
-        "mem_fragmentation_ratio" => |view| ratio(view.process.resident_bytes, alloc::used_bytes() as u64);
-        "mem_fragmentation_bytes" => |view| resident_beyond_used(view);
+        "mem_fragmentation_ratio" => |view| ratio(view.memory().resident_ratio());
+        "mem_fragmentation_bytes" => |view| view.memory().resident_beyond_used();
         "mem_not_counted_for_evict" => |_view| 0;
         "mem_replication_backlog" => |_view| 0;
         "mem_total_replication_buffers" => |_view| 0;
         "mem_clients_slaves" => |_view| 0;
-        "mem_clients_normal" => |view| view.parts.clients.iter().map(|session| session.heap_bytes()).sum::<usize>();
+        "mem_clients_normal" => |view| view.memory().clients;
         "mem_cluster_links" => |_view| 0;
         "mem_aof_buffer" => |_view| 0;
         "mem_allocator" => |_view| "mimalloc";
@@ -349,33 +372,6 @@ fn uptime_secs(view: &View<'_>) -> i64 {
     view.parts.now.secs() - view.parts.started.secs()
 }
 
-fn largest_client(view: &View<'_>, bytes: impl Fn(&super::Session) -> usize) -> usize {
-    view.parts.clients.iter().map(bytes).max().unwrap_or(0)
-}
-
-fn peak(view: &View<'_>) -> u64 {
-    view.parts.stats.peak_bytes.max(alloc::used_bytes() as u64)
-}
-
-/// Memory that is not the data: tables, buffers, what the process began with.
-fn overhead(view: &View<'_>) -> u64 {
-    let clients: usize = view.parts.clients.iter().map(super::Session::heap_bytes).sum();
-    view.parts.startup_bytes + clients as u64
-}
-
-fn dataset(view: &View<'_>) -> u64 {
-    (alloc::used_bytes() as u64).saturating_sub(overhead(view))
-}
-
-fn since_startup(view: &View<'_>) -> u64 {
-    (alloc::used_bytes() as u64).saturating_sub(view.parts.startup_bytes)
-}
-
-fn resident_beyond_used(view: &View<'_>) -> i64 {
-    let resident = i64::try_from(view.process.resident_bytes).unwrap_or(i64::MAX);
-    resident - i64::try_from(alloc::used_bytes()).unwrap_or(i64::MAX)
-}
-
 fn current_save_secs(view: &View<'_>) -> i64 {
     let persistence = &view.parts.persistence;
     if persistence.running.is_some() { view.parts.now.secs() - persistence.started.secs() } else { -1 }
@@ -398,12 +394,12 @@ fn kilobytes(bytes: u64) -> String {
     format!("{:.2}", bytes as f64 / 1024.0)
 }
 
-fn ratio(a: u64, b: u64) -> String {
-    format!("{:.2}", if b == 0 { 0.0 } else { a as f64 / b as f64 })
+fn ratio(value: f64) -> String {
+    format!("{value:.2}")
 }
 
-fn percent(part: u64, whole: u64) -> String {
-    format!("{:.2}%", if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 })
+fn percent(value: f64) -> String {
+    format!("{value:.2}%")
 }
 
 /// Bytes for people: `1.09M`.

@@ -19,6 +19,7 @@ pub mod error;
 mod gate;
 pub mod info;
 mod loading;
+pub mod memory;
 pub mod persistence;
 pub mod propagate;
 pub mod session;

@@ -7,3 +7,4 @@ pub mod debug;
 mod digest;
 pub mod info;
 pub mod keyspace;
+pub mod memory;

@@ -196,6 +196,16 @@ impl Draft {
     }
 }
 
+/// Bytes an entry of these parts takes: in its block, and in allocations of its own for what is too long.
+pub(super) fn bytes_of(key_len: usize, payload_len: usize, has_deadline: bool, has_object: bool) -> usize {
+    let draft = Draft::new(key_len, payload_len, has_deadline, has_object);
+    let apart = |flag: u8, len: usize| {
+        // A fat pointer in the page's table, and the counter in front of the bytes.
+        if draft.flags & flag == 0 { 0 } else { size_of::<&[u8]>() + size_of::<usize>() + len }
+    };
+    draft.size + apart(LONG_KEY, key_len) + apart(LONG_PAYLOAD, payload_len)
+}
+
 fn read_deadline(bytes: &[u8], at: usize) -> i64 {
     let mut raw = [0; DEADLINE_BYTES];
     raw.copy_from_slice(&bytes[at + 1..at + 1 + DEADLINE_BYTES]);

@@ -118,6 +118,16 @@ impl<O: Clone> Dict<O> {
         self.page_bytes + self.view.directory.heap_bytes() + self.deadlines.heap_bytes()
     }
 
+    /// Bytes of what leads to the entries: the directory and the heads of pages.
+    pub fn index_bytes(&self) -> usize {
+        self.view.page_count() * Page::<O>::HEAD_BYTES + self.view.directory.heap_bytes()
+    }
+
+    /// Bytes of what knows which entries are due next.
+    pub fn deadline_index_bytes(&self) -> usize {
+        self.deadlines.heap_bytes()
+    }
+
     /// How many entries and directory places growing and shrinking have moved so far.
     pub fn moved(&self) -> u64 {
         self.moved + self.view.directory.moved()

@@ -37,6 +37,17 @@ pub struct EntryRef<'a, O> {
     pub object: Option<&'a O>,
 }
 
+impl<O> EntryRef<'_, O> {
+    /// Bytes the entry takes in its page and outside it; not what its object points to.
+    pub fn heap_bytes(&self) -> usize {
+        /// The fingerprint and the address.
+        const SLOT_BYTES: usize = size_of::<u8>() + size_of::<u16>();
+        let (has_deadline, has_object) = (self.deadline.is_some(), self.object.is_some());
+        let object = if has_object { size_of::<Option<O>>() } else { 0 };
+        SLOT_BYTES + object + entry::bytes_of(self.key.len(), self.payload.len(), has_deadline, has_object)
+    }
+}
+
 /// One entry, to change in place. A payload of another length is a matter of inserting again.
 #[derive(Debug)]
 pub struct EntryMut<'a, O> {
@@ -80,6 +91,9 @@ impl<O> Clone for Page<O> {
 }
 
 impl<O> Page<O> {
+    /// Bytes of a head.
+    pub(super) const HEAD_BYTES: usize = size_of::<usize>() + size_of::<Head<O>>();
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.heads().map(|head| usize::from(head.count)).sum()
