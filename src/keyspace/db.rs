@@ -19,7 +19,7 @@ use crate::base::hash::HashSeed;
 use crate::base::number;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, View};
+use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, Shape, View};
 use thiserror::Error;
 use triomphe::Arc;
 
@@ -60,6 +60,8 @@ pub enum Ttl {
 pub struct Limits {
     /// `list-max-listpack-size`: elements, or -1..-5 for 4..64 KiB.
     pub list_max_listpack_size: i64,
+    /// Elements of lists of so many bytes stand alone: DEBUG QUICKLIST-PACKED-THRESHOLD.
+    pub list_plain_from: u64,
     /// `hash-max-listpack-entries`.
     pub hash_max_listpack_entries: usize,
     /// `hash-max-listpack-value`, bytes.
@@ -78,6 +80,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             list_max_listpack_size: -2,
+            list_plain_from: u64::MAX,
             hash_max_listpack_entries: 128,
             hash_max_listpack_value: 64,
             set_max_intset_entries: 512,
@@ -300,6 +303,12 @@ impl Db {
         }
         let entry = self.dict.get_hashed(hash, key)?;
         Some(entry.heap_bytes() + entry.object.map_or(0, Value::heap_bytes))
+    }
+
+    /// How the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
+    #[must_use]
+    pub fn table_shape(&self) -> Shape {
+        self.dict.shape()
     }
 
     /// The time all accessors go by, frozen for a turn.

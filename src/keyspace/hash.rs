@@ -12,7 +12,7 @@
 
 use super::Limits;
 use crate::base::random::{Random, Selection};
-use crate::ds::dict::{Dict, EntryRef, NewEntry};
+use crate::ds::dict::{Dict, EntryRef, NewEntry, Shape};
 use crate::ds::listpack::{Cursor, Listpack, ListpackFull, ListpackValue};
 use std::collections::BTreeSet;
 
@@ -96,6 +96,12 @@ impl Hash {
     #[must_use]
     pub fn as_listpack(&self) -> Option<&Listpack> {
         if let Form::Listpack(pairs) = &self.form { Some(pairs) } else { None }
+    }
+
+    /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    #[must_use]
+    pub fn table_shape(&self) -> Option<Shape> {
+        if let Form::Many(dict) = &self.form { Some(dict.shape()) } else { None }
     }
 
     /// Bytes allocated.

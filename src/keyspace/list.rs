@@ -17,7 +17,8 @@ impl List {
     /// An empty list whose chunks are as large as `list-max-listpack-size` says.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        List { elements: ChunkList::new(Fill::new(limits.list_max_listpack_size)) }
+        let fill = Fill::new(limits.list_max_listpack_size).plain_from(limits.list_plain_from);
+        List { elements: ChunkList::new(fill) }
     }
 
     /// The number of elements.

@@ -118,6 +118,12 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.set_limits(limits));
     }
 
+    /// Lists made from now on keep elements of so many bytes in nodes of their own.
+    pub fn set_list_plain_from(&mut self, bytes: u64) {
+        let limits = Limits { list_plain_from: bytes, ..self.limits() };
+        self.set_limits(limits);
+    }
+
     /// Sets what is recorded about accesses.
     pub fn set_access(&mut self, access: AccessClock) {
         self.iter_mut().for_each(|db| db.set_access(access));

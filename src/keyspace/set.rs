@@ -12,7 +12,7 @@
 use super::Limits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
-use crate::ds::dict::{Dict, NewEntry};
+use crate::ds::dict::{Dict, NewEntry, Shape};
 use crate::ds::intset::{self, Intset};
 use crate::ds::listpack::{Listpack, ListpackValue};
 use std::collections::BTreeSet;
@@ -98,6 +98,12 @@ impl Set {
     #[must_use]
     pub fn as_intset(&self) -> Option<&Intset> {
         if let Form::Integers(ints) = &self.form { Some(ints) } else { None }
+    }
+
+    /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    #[must_use]
+    pub fn table_shape(&self) -> Option<Shape> {
+        if let Form::Many(dict) = &self.form { Some(dict.shape()) } else { None }
     }
 
     /// Bytes allocated.

@@ -8,6 +8,7 @@ use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
 use super::sorted_set::SortedSet;
+use crate::ds::dict::Shape;
 use triomphe::Arc;
 
 /// The type of a value, as TYPE names it.
@@ -125,6 +126,17 @@ impl Value {
             Value::Set(set) => set.encoding(),
             Value::SortedSet(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
+        }
+    }
+
+    /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    #[must_use]
+    pub fn table_shape(&self) -> Option<Shape> {
+        match self {
+            Value::String(_) | Value::List(_) => None,
+            Value::Set(set) => set.table_shape(),
+            Value::SortedSet(set) => set.table_shape(),
+            Value::Hash(hash) => hash.table_shape(),
         }
     }
 

@@ -23,7 +23,7 @@ mod writer;
 mod ziplist;
 
 pub use error::RdbError;
-pub use payload::{RestoreError, dump, restore};
+pub use payload::{Checksum, RestoreError, dump, restore};
 pub use reader::{Item, LoadSummary, load};
 pub use writer::{Access, SaveOptions, SaveSummary, save, serialized_len};
 

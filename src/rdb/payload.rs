@@ -37,12 +37,22 @@ pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
     payload
 }
 
+/// Whether sums of bytes are compared with those a payload carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksum {
+    /// They must agree.
+    Verified,
+    /// Tests make payloads faster than they can sign them: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    Skipped,
+}
+
 /// The value of a payload; nothing in it is trusted.
-pub fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
+pub fn restore(payload: &[u8], checksum: Checksum, limits: &Limits) -> Result<Value, RestoreError> {
     let (_, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
     let (signed, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(RestoreError::Footer)?;
     let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
-    if version > VERSION || crc64(signed) != u64::from_le_bytes(*crc) {
+    let is_signed = || crc64(signed) == u64::from_le_bytes(*crc);
+    if version > VERSION || checksum == Checksum::Verified && !is_signed() {
         return Err(RestoreError::Footer);
     }
     // Redis: nobody checks where the value ends, so it may run into the footer or end before it.

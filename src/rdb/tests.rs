@@ -129,6 +129,10 @@ fn words(value: &Value) -> String {
     words.join(" ")
 }
 
+fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
+    super::restore(payload, Checksum::Verified, limits)
+}
+
 fn restored(payload: &[u8]) -> Result<String, RestoreError> {
     restore(payload, &Limits::default()).map(|value| format!("{}: {}", value.encoding(), words(&value)))
 }

@@ -48,6 +48,7 @@ use crate::base::random::Random;
 use crate::base::time::UnixMillis;
 use crate::config::{Config, LogLevel, MaxmemoryPolicy};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
+use crate::rdb::Checksum;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
@@ -149,6 +150,8 @@ pub struct Parts {
     pub active_expire: bool,
     /// Whether the periodic work is stopped: DEBUG PAUSE-CRON.
     pub cron_paused: bool,
+    /// Whether RESTORE verifies checksums: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    pub checksum: Checksum,
     /// Whether the data set is being loaded.
     pub loading: bool,
     /// The time of this turn.
@@ -237,6 +240,7 @@ impl Server {
                 startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,
                 cron_paused: false,
+                checksum: Checksum::Verified,
                 loading: false,
                 now,
                 started: now,
@@ -281,6 +285,7 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &Parts) {
     let config = &parts.config;
     keyspace.set_limits(Limits {
         list_max_listpack_size: config.list_max_listpack_size,
+        list_plain_from: keyspace.limits().list_plain_from,
         hash_max_listpack_entries: config.hash_max_listpack_entries,
         hash_max_listpack_value: config.hash_max_listpack_value,
         set_max_intset_entries: config.set_max_intset_entries,

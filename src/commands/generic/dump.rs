@@ -44,7 +44,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     if ttl < 0 {
         return Err(BAD_TTL);
     }
-    let value = rdb::restore(payload, &ctx.db.limits())?;
+    let value = rdb::restore(payload, ctx.server.checksum, &ctx.db.limits())?;
     let relative = ttl != 0 && !options.absolute;
     // Redis: a time to live that overflows lies in the past.
     let deadline = UnixMillis(if relative { ttl.wrapping_add(ctx.now.0) } else { ttl });

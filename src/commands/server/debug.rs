@@ -3,9 +3,10 @@
 //! Its subcommands are no commands of their own in Redis, so they have a small table here:
 //! name, syntax, what it is for, how many words may follow, handler.
 
-use super::digest;
+use super::{debug_forms, digest};
 use crate::base::number;
 use crate::keyspace::Ttl;
+use crate::rdb::Checksum;
 use crate::resp::Protocol;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, PresentKeys, ReloadSteps};
 use crate::spec::*;
@@ -54,15 +55,45 @@ const SUBCOMMANDS: &[Sub] = &[
         digest_value,
     ),
     sub("ERROR", "<text>", "Answers the text as an error.", 1..=1, error),
+    sub("HTSTATS", "<dbid>", "Tells how the table of a database is filled.", 1..=1, debug_forms::htstats),
+    sub("HTSTATS-KEY", "<key>", "Tells how the table of a value is filled.", 1..=1, debug_forms::htstats_key),
+    sub(
+        "LISTPACK",
+        "<key>",
+        "Writes the size of a value's listpack to the log.",
+        1..=1,
+        debug_forms::listpack,
+    ),
     sub("LOG", "<message>", "Writes the message to the log.", 1..=1, log_message),
-    sub("OBJECT", "<key>", "Describes how a value is stored.", 1..=2, object),
+    sub("OBJECT", "<key>", "Describes how a value is stored.", 1..=1, debug_forms::object),
     sub("PANIC", "", "Crashes the server by a panic.", 0..=0, panic_now),
     sub("PAUSE-CRON", "<0|1>", "Stops or resumes the periodic work.", 1..=1, pause_cron),
     sub("POPULATE", "<count> [<prefix>] [<size>]", "Creates <count> string keys.", 1..=3, populate),
     sub("PROTOCOL", "<type>", "Answers a sample of a protocol type.", 1..=1, protocol),
+    sub(
+        "QUICKLIST",
+        "<key> [<0|1>]",
+        "Writes the nodes of a list to the log; with 1, each of them.",
+        1..=2,
+        debug_forms::quicklist,
+    ),
+    sub(
+        "QUICKLIST-PACKED-THRESHOLD",
+        "<size>",
+        "New lists keep larger elements in nodes of their own; 0 means the default.",
+        1..=1,
+        debug_forms::quicklist_packed_threshold,
+    ),
     sub("RELOAD", "[MERGE] [NOFLUSH] [NOSAVE]", "Saves the data set and loads it again.", 0..=3, reload),
     sub("SEGFAULT", "", "Crashes the server.", 0..=0, panic_now),
     sub("SET-ACTIVE-EXPIRE", "<0|1>", "Stops or resumes the removal of due keys.", 1..=1, set_active_expire),
+    sub(
+        "SET-SKIP-CHECKSUM-VALIDATION",
+        "<0|1>",
+        "Stops or resumes the verification of checksums by RESTORE.",
+        1..=1,
+        set_skip_checksum_validation,
+    ),
     sub("SLEEP", "<seconds>", "Stops the server for <seconds>, which may be a fraction.", 1..=1, sleep),
 ];
 
@@ -118,22 +149,6 @@ fn log_message(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Redis prints an address and a reference count too; here they say nothing.
-fn object(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let key = args.key();
-    let access_now = ctx.now.secs() & 0xff_ffff;
-    let view = ctx.db.peek(key).ok_or(CommandError::NoSuchKey)?;
-    let access = i64::from(view.access());
-    let line = format!(
-        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{access} lru_seconds_idle:{}",
-        view.encoding(),
-        crate::rdb::serialized_len(view.value),
-        (access_now - access) & 0xff_ffff
-    );
-    ctx.reply.simple(&line);
-    Ok(())
-}
-
 fn flag(args: &mut Args<'_>) -> bool {
     number::parse_i64(args.key()).is_some_and(|value| value != 0)
 }
@@ -146,6 +161,12 @@ fn pause_cron(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 fn set_active_expire(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     ctx.server.active_expire = flag(&mut args);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn set_skip_checksum_validation(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.server.checksum = if flag(&mut args) { Checksum::Skipped } else { Checksum::Verified };
     ctx.reply.ok();
     Ok(())
 }

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod command;
 pub mod config;
 pub mod debug;
+mod debug_forms;
 mod digest;
 pub mod info;
 pub mod keyspace;

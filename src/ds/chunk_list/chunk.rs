@@ -17,35 +17,52 @@ const MAX_LEVEL: i16 = 5;
 /// How large chunks become, in the words of `list-max-listpack-size`: -1 to -5 for 4, 8, 16, 32, 64 KiB,
 /// positive for a number of elements (in at most 8 KiB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fill(i16);
+pub struct Fill {
+    level: i16,
+    /// Elements of so many bytes stand alone. Larger ones than a u16 can say do so in any case.
+    plain_from: u16,
+}
 
 impl Default for Fill {
     /// 8 KiB.
     fn default() -> Self {
-        Self(-2)
+        Self::new(-2)
     }
 }
 
 impl Fill {
     /// Redis: below -5 means -5, 0 means 1, above 32767 means 32767.
     pub fn new(fill: i64) -> Self {
-        match fill {
-            0 => Self(1),
-            _ => Self(fill.clamp((-MAX_LEVEL).into(), i16::MAX.into()) as i16),
-        }
+        let level = match fill {
+            0 => 1,
+            _ => fill.clamp((-MAX_LEVEL).into(), i16::MAX.into()) as i16,
+        };
+        Self { level, plain_from: u16::MAX }
+    }
+
+    /// The same, with elements of `bytes` and more in chunks of their own: a list's tests would need
+    /// gigabytes otherwise.
+    #[must_use]
+    pub fn plain_from(self, bytes: u64) -> Self {
+        Self { plain_from: u16::try_from(bytes).unwrap_or(u16::MAX).max(1), ..self }
+    }
+
+    /// The number this was made of, limited to what it means.
+    pub fn level(self) -> i16 {
+        self.level
     }
 
     fn max_bytes(self) -> usize {
-        if self.0 < 0 { (2 << 10) << -self.0 } else { SAFETY_BYTES }
+        if self.level < 0 { (2 << 10) << -self.level } else { SAFETY_BYTES }
     }
 
     fn max_count(self) -> usize {
-        usize::try_from(self.0).unwrap_or(usize::MAX)
+        usize::try_from(self.level).unwrap_or(usize::MAX)
     }
 
     /// Whether `element` is too large for a chunk with others.
     pub(super) fn is_plain(self, element: &[u8]) -> bool {
-        element.len() + ENTRY_OVERHEAD > self.max_bytes()
+        element.len() + ENTRY_OVERHEAD > self.max_bytes() || element.len() >= self.plain_from.into()
     }
 }
 
@@ -115,6 +132,7 @@ impl Chunk {
             Self::Packed(listpack) => {
                 listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.max_bytes()
                     && listpack.len() < fill.max_count()
+                    && !fill.is_plain(element)
             }
             Self::Plain(_) => false,
         }
@@ -125,8 +143,9 @@ impl Chunk {
         match self {
             Self::Packed(listpack) => {
                 let old = listpack.get(offset).map_or(0, |value| value.len_as_text());
-                element.len() <= old
-                    || listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.max_bytes() + old
+                let fits = element.len() <= old
+                    || listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.max_bytes() + old;
+                fits && !fill.is_plain(element)
             }
             Self::Plain(_) => fill.is_plain(element),
         }

@@ -159,9 +159,10 @@ proptest! {
     #[test]
     fn behaves_like_a_deque(
         fill in prop_oneof![Just(1i64), Just(2), Just(5), Just(-1), Just(-2)],
+        plain_from in prop_oneof![Just(u64::MAX), Just(1), Just(6)],
         steps in proptest::collection::vec(step(), 1..120),
     ) {
-        let (mut list, mut model) = (ChunkList::new(Fill::new(fill)), Model::new());
+        let (mut list, mut model) = (ChunkList::new(Fill::new(fill).plain_from(plain_from)), Model::new());
         for step in steps {
             let (snapshot, before) = (list.clone(), model.clone());
             apply(&mut list, &mut model, step);
@@ -255,6 +256,21 @@ fn large_elements_are_chunks_of_their_own() {
     assert!(list.insert_before(2, &large));
     assert_eq!(texts(&list), [b"a".to_vec(), b"small".to_vec(), large, b"b".to_vec(), b"c".to_vec()]);
     assert_eq!(list.chunk_count(), 3);
+}
+
+#[test]
+fn the_size_of_elements_that_stand_alone_can_be_lowered() {
+    let mut list = ChunkList::new(Fill::default().plain_from(5));
+    list.extend(["aa", "bb", "large", "cc"]);
+    let plain = |list: &ChunkList| -> Vec<bool> {
+        list.chunks().map(|chunk| matches!(chunk, ChunkRef::Plain(_))).collect()
+    };
+    assert_eq!(plain(&list), [false, true, false]);
+    assert!(list.set(0, b"other"));
+    assert_eq!(plain(&list), [true, false, true, false]);
+    assert!(list.set(2, b"dd"));
+    assert_eq!(texts(&list), [&b"other"[..], b"bb", b"dd", b"cc"]);
+    assert_eq!(plain(&list), [true, false]);
 }
 
 #[test]

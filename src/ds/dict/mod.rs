@@ -47,7 +47,7 @@ use deadlines::{Deadlines, NEVER};
 use directory::{Directory, Place};
 use entry::Draft;
 pub use page::{EntryMut, EntryRef, NewEntry, Page, Removed};
-pub use view::{Found, HashSeed, POSITIONS, View};
+pub use view::{Found, HashSeed, POSITIONS, Shape, View};
 
 /// Two pages become one if one uses less than this, …
 const MERGE_BELOW: usize = head::PAGE_BYTES / 4;

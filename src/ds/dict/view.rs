@@ -31,6 +31,19 @@ pub struct View<O> {
     pub(super) len: usize,
 }
 
+/// How the entries are spread, for those who want to see it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Pages.
+    pub pages: usize,
+    /// Pages that hold something.
+    pub pages_in_use: usize,
+    /// Entries.
+    pub entries: usize,
+    /// Entries of the fullest page.
+    pub largest_page: usize,
+}
+
 /// Where an entry lies, good until the dict changes: found once, read and changed without another search.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -155,6 +168,17 @@ impl<O> View<O> {
             let page = self.page(next?);
             next = Some(page.range().end).filter(|&end| end < POSITIONS);
             Some(page)
+        })
+    }
+
+    /// How the entries are spread; looks at every page.
+    pub fn shape(&self) -> Shape {
+        let pages = self.page_count();
+        self.pages().fold(Shape { pages, ..Shape::default() }, |shape, page| Shape {
+            pages_in_use: shape.pages_in_use + usize::from(!page.is_empty()),
+            entries: shape.entries + page.len(),
+            largest_page: shape.largest_page.max(page.len()),
+            ..shape
         })
     }
 

@@ -21,7 +21,7 @@ pub use range::{LexBound, LexRange, ScoreRange};
 use super::Limits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
-use crate::ds::dict::{Dict, NewEntry};
+use crate::ds::dict::{Dict, NewEntry, Shape};
 use crate::ds::listpack::{self, Cursor, Listpack, ListpackFull, ListpackValue};
 use crate::ds::score_tree::{self, Edge, ScoreTree};
 use std::cmp::Ordering;
@@ -143,6 +143,12 @@ impl SortedSet {
     #[must_use]
     pub fn as_listpack(&self) -> Option<&Listpack> {
         if let Form::Flat(pairs) = &self.form { Some(pairs) } else { None }
+    }
+
+    /// How its table of members is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    #[must_use]
+    pub fn table_shape(&self) -> Option<Shape> {
+        if let Form::Tree(tree) = &self.form { Some(tree.scores.shape()) } else { None }
     }
 
     /// Bytes allocated.
