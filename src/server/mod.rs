@@ -12,6 +12,7 @@ pub mod args;
 pub mod blocking;
 mod call;
 mod changed;
+pub mod client_info;
 pub mod command;
 mod cron;
 pub mod ctx;

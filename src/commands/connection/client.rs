@@ -1,11 +1,11 @@
 //! CLIENT: what is known of connections, and how to end or rename them.
 
 use crate::commands::help;
+use crate::server::client_info::{ClientClass, info_line};
 use crate::server::{
     Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, ReplyMode, Session,
 };
 use crate::spec::*;
-use std::sync::atomic::Ordering;
 
 /// The subcommands of CLIENT.
 pub(super) const COMMANDS: &[Command] = &[
@@ -156,7 +156,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let mut kind = None;
     let mut ids = None;
     if args.remaining() == 2 && args.keyword("TYPE") {
-        kind = Some(ClientKind::parse(args.key())?);
+        kind = Some(parse_class(args.key())?);
     } else if args.keyword_with_value("ID") {
         let mut wanted = Vec::new();
         for word in args.rest() {
@@ -168,7 +168,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         args.finish()?;
     }
     let wanted = |session: &&Session| {
-        kind.is_none_or(|kind| ClientKind::of(session) == kind)
+        kind.is_none_or(|kind| ClientClass::of(session) == kind)
             && ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
     };
     let now = ctx.now.0;
@@ -188,76 +188,14 @@ fn all<'s>(server: &'s Parts, own: &'s Session) -> Vec<&'s Session> {
     sessions
 }
 
-/// The classes CLIENT LIST and CLIENT KILL filter by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ClientKind {
-    Normal,
-    Master,
-    Replica,
-    Pubsub,
-}
-
-impl ClientKind {
-    fn parse(word: &[u8]) -> Result<Self, CommandError> {
-        match word.to_ascii_lowercase().as_slice() {
-            b"normal" => Ok(ClientKind::Normal),
-            b"master" => Ok(ClientKind::Master),
-            b"slave" | b"replica" => Ok(ClientKind::Replica),
-            b"pubsub" => Ok(ClientKind::Pubsub),
-            _ => Err(CommandError::line(format!(
-                "ERR Unknown client type '{}'",
-                String::from_utf8_lossy(word)
-            ))),
-        }
+fn parse_class(word: &[u8]) -> Result<ClientClass, CommandError> {
+    match word.to_ascii_lowercase().as_slice() {
+        b"normal" => Ok(ClientClass::Normal),
+        b"master" => Ok(ClientClass::Master),
+        b"slave" | b"replica" => Ok(ClientClass::Replica),
+        b"pubsub" => Ok(ClientClass::Pubsub),
+        _ => Err(CommandError::line(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))),
     }
-
-    fn of(_session: &Session) -> Self {
-        ClientKind::Normal
-    }
-}
-
-/// One line of CLIENT LIST, without its line end.
-fn info_line(session: &Session, now_ms: i64) -> String {
-    let gauges = &session.connection.gauges;
-    let query_buffer = gauges.query_buffer.load(Ordering::Relaxed) + session.pending_bytes();
-    let query_buffer_free = gauges.query_buffer_free.load(Ordering::Relaxed);
-    let pending_output = gauges.pending_output.load(Ordering::Relaxed);
-    let argv_bytes = session.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
-    let total = session.heap_bytes();
-    let flags = flags(session);
-    format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
-         qbuf={query_buffer} qbuf-free={query_buffer_free} argv-mem={argv_bytes} multi-mem=0 rbs={} rbp={} obl={} oll={} \
-         omem={pending_output} tot-mem={total} events={} cmd={} user={} redir=-1 resp={}",
-        session.id.0,
-        session.connection.addr,
-        session.connection.laddr,
-        session.connection.fd,
-        String::from_utf8_lossy(&session.name),
-        (now_ms - session.created.0) / 1000,
-        (now_ms - session.last_interaction.0) / 1000,
-        session.db.0,
-        session.outbox.capacity(),
-        session.outbox.len(),
-        session.outbox.len(),
-        usize::from(pending_output > 0),
-        if pending_output > 0 { "rw" } else { "r" },
-        session.last_command.map_or("NULL", |command| command.spec.name),
-        String::from_utf8_lossy(&session.user),
-        session.protocol.number(),
-    )
-}
-
-fn flags(session: &Session) -> String {
-    let rows = [
-        ('b', session.parked.is_some()),
-        ('c', session.close == Close::AfterFlush),
-        ('A', session.close == Close::Now),
-        ('U', session.connection.unix),
-        ('e', session.no_evict),
-    ];
-    let flags: String = rows.iter().filter(|(_, is_set)| *is_set).map(|(flag, _)| flag).collect();
-    if flags.is_empty() { "N".to_string() } else { flags }
 }
 
 fn client_reply(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -295,7 +233,7 @@ struct KillFilter<'a> {
     addr: Option<&'a [u8]>,
     laddr: Option<&'a [u8]>,
     user: Option<&'a [u8]>,
-    kind: Option<ClientKind>,
+    kind: Option<ClientClass>,
     spares_own: bool,
 }
 
@@ -305,7 +243,7 @@ impl KillFilter<'_> {
             && self.addr.is_none_or(|addr| session.connection.addr.as_bytes() == addr)
             && self.laddr.is_none_or(|laddr| session.connection.laddr.as_bytes() == laddr)
             && self.user.is_none_or(|user| session.user == user)
-            && self.kind.is_none_or(|kind| ClientKind::of(session) == kind)
+            && self.kind.is_none_or(|kind| ClientClass::of(session) == kind)
             && !(self.spares_own && session.id == own)
     }
 }
@@ -344,7 +282,7 @@ fn kill_filter(mut args: Args<'_>) -> Result<KillFilter<'_>, CommandError> {
             let error = CommandError::fixed("ERR client-id should be greater than 0");
             filter.id = Some(ClientId(args.int_in(1, i64::MAX, error)?.unsigned_abs()));
         } else if args.keyword_with_value("TYPE") {
-            filter.kind = Some(ClientKind::parse(args.key())?);
+            filter.kind = Some(parse_class(args.key())?);
         } else if args.keyword_with_value("ADDR") {
             filter.addr = Some(args.key());
         } else if args.keyword_with_value("LADDR") {
