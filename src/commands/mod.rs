@@ -16,6 +16,7 @@ pub mod server;
 pub mod set;
 pub mod sorted_set;
 pub mod string;
+pub mod transactions;
 #[cfg(test)]
 pub mod testing;
 
@@ -45,6 +46,7 @@ const GROUPS: &[&[Command]] = &[
     set::COMMANDS,
     sorted_set::COMMANDS,
     string::COMMANDS,
+    transactions::COMMANDS,
 ];
 
 /// Every command by its name.

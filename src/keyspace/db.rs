@@ -138,6 +138,17 @@ pub struct Stored {
     pub deadline: Option<UnixMillis>,
 }
 
+/// What there is of a key at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing.
+    Missing,
+    /// A value whose time is over and that nobody has met since.
+    Expired,
+    /// A value.
+    Alive,
+}
+
 /// A value seen in place.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
@@ -349,6 +360,16 @@ impl Db {
         let found = self.peek(key).is_some();
         self.count(found, key);
         found
+    }
+
+    /// What there is of `key`. Changes nothing: a key whose time is over stays.
+    #[must_use]
+    pub fn presence(&self, key: &[u8]) -> Presence {
+        match self.dict.get(key) {
+            None => Presence::Missing,
+            Some(entry) if self.is_past(entry.deadline) => Presence::Expired,
+            Some(_) => Presence::Alive,
+        }
     }
 
     /// Marks `key` as used now. Returns whether it exists. Counts a hit or a miss.

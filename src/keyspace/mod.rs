@@ -15,7 +15,8 @@ mod value;
 
 pub use access::AccessClock;
 pub use db::{
-    Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Stored, StringCoding, Ttl, ValueRef, WrongType,
+    Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Presence, Stored, StringCoding, Ttl, ValueRef,
+    WrongType,
 };
 pub use hash::{Hash, Text};
 pub use list::List;
@@ -74,6 +75,13 @@ impl Keyspace {
         }
         self.lent_others = true;
         self.others.get_mut(usize::from(index.0))?.as_deref_mut()
+    }
+
+    /// Database `index` as it stands; `None` beyond the last.
+    #[must_use]
+    pub fn get(&self, index: DbIndex) -> Option<&Db> {
+        let place = self.others.get(usize::from(index.0))?;
+        Some(place.as_deref().unwrap_or(&self.current))
     }
 
     /// The current database and another one; `None` if they are the same or it does not exist.

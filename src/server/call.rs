@@ -9,10 +9,10 @@ use super::changed;
 use super::command::{Command, CommandIndex, Lookup};
 use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
-use super::gate;
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
 use super::{Parts, Server};
+use super::{gate, multi};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::{FAST, TOUCHES_ARBITRARY_KEYS};
@@ -86,14 +86,18 @@ impl Server {
     /// One command of a client, with all that follows from it.
     fn execute(&mut self, session: &mut Session, argv: Argv<'_>, out: &mut Vec<u8>) {
         let mark = out.len();
-        match find(&mut self.parts, session, argv) {
+        let found = find(&mut self.parts, session, argv);
+        session.last_command = found.as_ref().ok().map(|entry| entry.0);
+        match found {
             Err(error) => reject(&mut self.parts, None, &error, session, out),
-            Ok((command, words, index)) => match gate::admit(&mut self.parts, session, command, argv.len()) {
-                Err(error) => reject(&mut self.parts, Some(index), &error, session, out),
+            Ok(entry) => match gate::admit(&mut self.parts, session, entry.0, argv.len()) {
+                Err(error) => reject(&mut self.parts, Some(entry), &error, session, out),
+                Ok(()) if multi::queue(&mut self.parts, session, entry, argv) => {
+                    Reply::new(out, session.protocol).simple("QUEUED");
+                }
                 Ok(()) => {
-                    session.last_command = Some(command);
-                    let entry = (command, words, index);
-                    call(&mut self.keyspace, &mut self.parts, session, out, entry, argv, Origin::Client);
+                    let reply = Reply::new(out, session.protocol);
+                    call(&mut self.keyspace, &mut self.parts, session, reply, entry, argv, Origin::Client);
                     if let Some(parked) = &mut session.parked {
                         self.parts.waiters.park(session.id, parked);
                     }
@@ -130,7 +134,8 @@ pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: u
     };
 }
 
-type Entry = (&'static Command, usize, CommandIndex);
+/// A command, the number of words that name it, and its place in the statistics.
+pub(super) type Entry = (&'static Command, usize, CommandIndex);
 
 /// Finds the command `argv` names. A client that repeats itself pays for one comparison.
 pub(super) fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
@@ -159,15 +164,15 @@ pub(super) fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) ->
 
 fn reject(
     server: &mut Parts,
-    index: Option<CommandIndex>,
+    entry: Option<Entry>,
     error: &CommandError,
-    session: &Session,
+    session: &mut Session,
     out: &mut Vec<u8>,
 ) {
-    if let Some(index) = index {
+    if let Some((_, _, index)) = entry {
         server.stats.command(index).rejected += 1;
     }
-    let line = error.to_string();
+    let line = multi::refused(server, session, entry.map(|(command, ..)| command), error);
     server.stats.count_error(line.as_bytes());
     Reply::new(out, session.protocol).error(&line);
 }
@@ -178,7 +183,7 @@ pub(super) fn call(
     db: &mut Keyspace,
     server: &mut Parts,
     session: &mut Session,
-    out: &mut Vec<u8>,
+    reply: Reply<'_>,
     (command, words, index): Entry,
     argv: Argv<'_>,
     origin: Origin,
@@ -188,9 +193,8 @@ pub(super) fn call(
         server.end_run();
     }
     db.select(session.db);
-    let mark = out.len();
+    let mark = reply.mark();
     let now = server.now;
-    let reply = Reply::new(out, session.protocol);
     let mut ctx = Ctx {
         db: &mut *db,
         reply,
@@ -207,12 +211,12 @@ pub(super) fn call(
         ctx.reply.cut(mark);
         ctx.reply.error(&error.to_string());
     }
-    let (effect, changes) = (ctx.effect, ctx.changes);
-    let failed = out.get(mark) == Some(&b'-');
+    let failed = ctx.reply.since(mark).first() == Some(&b'-');
     if failed {
-        let line = out[mark + 1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
-        server.stats.count_error(line);
+        let line = ctx.reply.since(mark)[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
+        ctx.server.stats.count_error(line);
     }
+    let (effect, changes) = (ctx.effect, ctx.changes);
     changed::settle(db, server);
     if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {
         server.propagation.keep_apart();

@@ -14,6 +14,9 @@ pub(super) fn key_changed(db: &mut Db, server: &mut Parts, class: NotifyClasses,
 /// The same for a key whose change is counted already.
 pub(super) fn key_touched(db: &mut Db, server: &mut Parts, class: NotifyClasses, event: &str, key: &[u8]) {
     settle(db, server);
+    if !server.watches.is_empty() {
+        server.watches.changed(db.index(), key, || db.presence(key));
+    }
     server.waiters.signal(db.index(), key);
     notify(server, db.index(), class, event, key);
 }
@@ -36,12 +39,37 @@ pub(super) fn settle(db: &mut Db, server: &mut Parts) {
     let lazy = server.config.lazyfree_lazy_expire;
     for key in std::mem::take(&mut db.facts.expired) {
         server.stats.expired_keys += 1;
+        if !server.watches.is_empty() {
+            server.watches.expired(db.index(), &key);
+        }
         if server.propagation.is_wanted() {
             let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
             server.propagation.push(db.index(), OwnedArgv::from_parts([verb, &key]));
         }
         notify(server, db.index(), NotifyClasses::EXPIRED, "expired", &key);
     }
+}
+
+/// Removes every key of a database; those who watched one of them are told while they are there.
+/// Returns how many there were.
+pub(super) fn flush(keyspace: &mut Keyspace, server: &mut Parts, index: DbIndex) -> usize {
+    if let Some(db) = keyspace.get(index)
+        && !server.watches.is_empty()
+    {
+        server.watches.emptying(db, None);
+    }
+    keyspace.db(index).map_or(0, Db::flush)
+}
+
+/// Exchanges the keys of two databases, which exist, and tells those who watch one.
+pub(super) fn swap(keyspace: &mut Keyspace, server: &mut Parts, one: DbIndex, two: DbIndex) {
+    if let (Some(first), Some(second)) = (keyspace.get(one), keyspace.get(two))
+        && !server.watches.is_empty()
+    {
+        server.watches.emptying(first, Some(second));
+        server.watches.emptying(second, Some(first));
+    }
+    keyspace.swap(one, two);
 }
 
 /// [`settle`] for every database that a unit has had in hand.

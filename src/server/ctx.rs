@@ -90,9 +90,22 @@ impl Ctx<'_> {
         changed::key_touched(db, self.server, class, event, key);
     }
 
+    /// Removes every key of a database.
+    pub fn flush_db(&mut self, db: DbIndex) {
+        let removed = changed::flush(self.db, self.server, db);
+        self.changed_db(db, removed as u64);
+    }
+
+    /// Exchanges the keys of two databases, which exist.
+    pub fn swap_dbs(&mut self, one: DbIndex, two: DbIndex) {
+        changed::swap(self.db, self.server, one, two);
+        self.changed_db(one, 1);
+        self.changed_db(two, 0);
+    }
+
     /// Says that a whole database changed, which counts as `count` changes: it was emptied or
     /// exchanged. Whoever waits for one of its keys looks again.
-    pub fn changed_db(&mut self, db: DbIndex, count: u64) {
+    fn changed_db(&mut self, db: DbIndex, count: u64) {
         changed::settle_all(self.db, self.server);
         self.changes += count;
         self.server.persistence.dirty += count;

@@ -3,9 +3,10 @@
 use super::Parts;
 use super::command::{Command, Lookup};
 use super::error::CommandError;
+use super::multi;
 use super::session::Session;
 use crate::resp::Argv;
-use crate::spec::{ADMIN, LOADING, NO_AUTH, PROTECTED, WRITE};
+use crate::spec::{ADMIN, LOADING, NO_AUTH, NO_MULTI, PROTECTED, WRITE};
 
 /// Longest part of a client's words that an error line repeats, bytes.
 const MAX_QUOTED_BYTES: usize = 128;
@@ -57,10 +58,14 @@ pub(super) fn admit(
     if !session.authenticated && !spec.flags.contains(NO_AUTH) {
         return Err(CommandError::NoAuth);
     }
-    if server.loading && !spec.flags.contains(LOADING) {
+    let flags = multi::flags_of(session, command);
+    if session.multi.is_some() && flags.contains(NO_MULTI) {
+        return Err(CommandError::fixed("ERR Command not allowed inside a transaction"));
+    }
+    if server.loading && !flags.contains(LOADING) {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }
-    if spec.flags.contains(WRITE) && server.persistence.refuses_writes(&server.config) {
+    if flags.contains(WRITE) && server.persistence.refuses_writes(&server.config) {
         return Err(CommandError::fixed(MISCONF));
     }
     debug_assert!(!spec.flags.contains(ADMIN) || session.authenticated, "ADMIN commands need AUTH");

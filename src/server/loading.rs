@@ -2,10 +2,10 @@
 
 use super::cron::save_job;
 use super::task::SaveReason;
-use super::{Parts, Server};
+use super::{Parts, Server, changed};
 use crate::base::number;
 use crate::base::time::UnixMillis;
-use crate::keyspace::{DbIndex, Keyspace};
+use crate::keyspace::{Db, DbIndex, Keyspace};
 use crate::rdb::{self, Item, LoadSummary, RdbError};
 use std::io::Read;
 
@@ -27,9 +27,10 @@ pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSt
         parts.persistence.saved_at_once(parts.now);
     }
     if steps.flush {
-        keyspace.iter_mut().for_each(|db| {
-            db.flush();
-        });
+        let databases: Vec<_> = keyspace.iter().map(Db::index).collect();
+        for index in databases {
+            changed::flush(keyspace, parts, index);
+        }
     }
     let input = parts.host.read_file(&parts.config.dbfilename.to_string())?;
     load(keyspace, parts, input, steps.present_keys).map(drop).map_err(|error| error.to_string())

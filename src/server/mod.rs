@@ -21,6 +21,7 @@ mod gate;
 pub mod info;
 mod loading;
 pub mod memory;
+pub mod multi;
 pub mod persistence;
 pub mod propagate;
 pub mod session;
@@ -28,6 +29,7 @@ pub mod shutdown;
 pub mod stats;
 pub mod task;
 mod wake;
+pub mod watch;
 
 pub use args::Args;
 pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
@@ -36,12 +38,14 @@ pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
 pub use info::ProcessFacts;
 pub use loading::{PresentKeys, ReloadSteps};
+pub use multi::Transaction;
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
 pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use stats::Stats;
 pub use task::{SaveJob, SaveReason, SaveReport, Task};
+pub use watch::Watches;
 
 use crate::base::alloc;
 use crate::base::hash::HashSeed;
@@ -131,6 +135,8 @@ pub struct Parts {
     pub clients: Clients,
     /// Who waits for which key.
     pub waiters: Waiters,
+    /// Who watches which key.
+    pub watches: Watches,
     /// Counters.
     pub stats: Stats,
     /// Effects on their way to the append-only file and replicas.
@@ -232,6 +238,7 @@ impl Server {
                 commands,
                 clients: Clients::default(),
                 waiters: Waiters::default(),
+                watches: Watches::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 shutdown: None,

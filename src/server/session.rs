@@ -2,6 +2,7 @@
 
 use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
+use super::multi::Transaction;
 use crate::base::time::UnixMillis;
 use crate::config::BufferLimit;
 use crate::keyspace::DbIndex;
@@ -120,6 +121,8 @@ pub struct Session {
     pub parked: Option<Parked>,
     /// Requests behind a parked command.
     pub pending: Pending,
+    /// What is queued since MULTI.
+    pub multi: Option<Box<Transaction>>,
     /// When it connected.
     pub created: UnixMillis,
     /// When it last sent a command.
@@ -161,6 +164,7 @@ impl Session {
             close: Close::No,
             parked: None,
             pending: Pending::default(),
+            multi: None,
             created: now,
             last_interaction: now,
             last_command: None,
@@ -202,7 +206,14 @@ impl Session {
             gauges.query_buffer.load(Ordering::Relaxed) + gauges.query_buffer_free.load(Ordering::Relaxed);
         let parked = self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
         let output = self.outbox.capacity() + gauges.pending_output.load(Ordering::Relaxed);
-        size_of::<Session>() + self.name.capacity() + query_buffer + self.pending_bytes() + parked + output
+        let queued = self.multi.as_ref().map_or(0, |transaction| transaction.heap_bytes());
+        size_of::<Session>()
+            + self.name.capacity()
+            + query_buffer
+            + self.pending_bytes()
+            + parked
+            + queued
+            + output
     }
 
     /// Bytes of requests that wait behind a parked command.

@@ -57,7 +57,8 @@ impl Server {
             let argv = parked.argv.as_argv();
             if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
                 let (keyspace, parts) = (&mut self.keyspace, &mut self.parts);
-                call(keyspace, parts, &mut session, &mut out, entry, argv, Origin::Unparked);
+                let reply = Reply::new(&mut out, session.protocol);
+                call(keyspace, parts, &mut session, reply, entry, argv, Origin::Unparked);
             }
             session.db = db;
             if session.parked.is_some() {
@@ -109,6 +110,7 @@ impl Server {
         if let Some(parked) = &session.parked {
             self.parts.waiters.unpark(id, parked);
         }
+        self.parts.watches.unwatch(id);
         self.parts.stats.count_gone(&session);
     }
 }

@@ -87,6 +87,11 @@ impl Flags {
         Flags(self.0 | other.0)
     }
 
+    /// The set without the flags of `other`.
+    pub const fn without(self, other: Flags) -> Flags {
+        Flags(self.0 & !other.0)
+    }
+
     /// Whether all flags of `other` are set.
     pub const fn contains(self, other: Flags) -> bool {
         self.0 & other.0 == other.0

@@ -106,8 +106,7 @@ fn empty(
     // Redis: an empty database is flushed on replicas too; they may hold more than they should.
     ctx.propagate_instead(std::iter::once(verb).chain(args.rest()));
     for index in dbs {
-        let removed = ctx.db.db(index).map_or(0, |db| db.flush());
-        ctx.changed_db(index, removed as u64);
+        ctx.flush_db(index);
     }
     ctx.reply.ok();
     Ok(())
@@ -117,9 +116,7 @@ fn swapdb(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let one = number(args.key(), "ERR invalid first DB index")?;
     let two = number(args.key(), "ERR invalid second DB index")?;
     let (one, two) = (db_index(ctx, one)?, db_index(ctx, two)?);
-    ctx.db.swap(one, two);
-    ctx.changed_db(one, 1);
-    ctx.changed_db(two, 0);
+    ctx.swap_dbs(one, two);
     ctx.reply.ok();
     Ok(())
 }

@@ -1,0 +1,213 @@
+//! MULTI: the commands a client has queued, and what is decided about them before and at EXEC.
+//!
+//! Between MULTI and EXEC the door `call` queues instead of running ([`queue`]). A command that is
+//! refused meanwhile spoils the whole transaction ([`refused`]). EXEC is judged by what it would run:
+//! [`flags_of`] gives the gate its flags together with those of the queued commands, so that every
+//! check there holds for a transaction too, without knowing of one. [`exec`] runs the queue, each
+//! command through `call`, as one unit: nobody is served in between, and what it changes is
+//! propagated together.
+//!
+//! The queue counts against `client-query-buffer-limit`: it is nothing but requests that wait.
+
+use super::Parts;
+use super::call::{Entry, call};
+use super::command::Command;
+use super::ctx::{Ctx, Origin};
+use super::error::{CommandError, CommandResult};
+use super::session::{Close, Session};
+use crate::keyspace::Presence;
+use crate::resp::{Argv, OwnedArgv};
+use crate::spec::{DENYOOM, Flags, LOADING, MAY_REPLICATE, NO_ASYNC_LOADING, READONLY, STALE, WRITE};
+
+/// Flags EXEC has when one of its commands has them.
+const ANY: Flags = WRITE.with(READONLY).with(DENYOOM).with(MAY_REPLICATE).with(NO_ASYNC_LOADING);
+/// Flags EXEC has when all of its commands have them.
+const ALL: Flags = LOADING.with(STALE);
+
+/// What is queued since MULTI.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    commands: Vec<Queued>,
+    /// Flags that some queued command has.
+    some: Flags,
+    /// Flags that a queued command lacks.
+    lacking: Flags,
+    /// Bytes of the queued arguments.
+    bytes: usize,
+    /// A command was refused, so EXEC will be.
+    is_spoilt: bool,
+}
+
+/// A queued command.
+#[derive(Debug)]
+struct Queued {
+    entry: Entry,
+    argv: OwnedArgv,
+}
+
+impl Transaction {
+    /// How many commands are queued.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether no command is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Memory held, bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        size_of::<Transaction>() + self.bytes + self.commands.capacity() * size_of::<Queued>()
+    }
+
+    fn push(&mut self, entry: Entry, argv: Argv<'_>) {
+        let argv = argv.to_owned();
+        let flags = entry.0.spec.flags;
+        self.some |= flags & ANY;
+        self.lacking |= ALL.without(flags);
+        self.bytes += argv.heap_bytes();
+        self.commands.push(Queued { entry, argv });
+    }
+}
+
+/// Whether a command runs at once although the client is in a transaction.
+fn runs_at_once(command: &Command) -> bool {
+    matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+}
+
+/// The flags by which the gate judges `command`: EXEC is as restricted as what it would run, and
+/// queueing takes memory like a write.
+#[inline]
+pub(super) fn flags_of(session: &Session, command: &Command) -> Flags {
+    match &session.multi {
+        None => command.spec.flags,
+        Some(transaction) => transaction_flags(transaction, command),
+    }
+}
+
+fn transaction_flags(transaction: &Transaction, command: &Command) -> Flags {
+    let flags = command.spec.flags;
+    match command.spec.name {
+        "exec" => (flags | transaction.some).without(transaction.lacking),
+        // Redis: a transaction can always be ended.
+        "discard" | "quit" | "reset" => flags,
+        _ => flags | DENYOOM,
+    }
+}
+
+/// Queues an admitted command if the client is in a transaction and the command does not belong to
+/// the transaction itself. Returns whether it did; the caller answers.
+pub(super) fn queue(server: &mut Parts, session: &mut Session, entry: Entry, argv: Argv<'_>) -> bool {
+    let Some(transaction) = &mut session.multi else { return false };
+    if runs_at_once(entry.0) {
+        return false;
+    }
+    // Redis: what will not run needs no place.
+    if !transaction.is_spoilt && !server.watches.is_dirty(session.id) {
+        transaction.push(entry, argv);
+    }
+    limit_memory(server, session);
+    true
+}
+
+/// Closes a client whose transaction holds more than `client-query-buffer-limit`.
+fn limit_memory(server: &mut Parts, session: &mut Session) {
+    let queued = session.multi.as_ref().map_or(0, |transaction| transaction.bytes);
+    let held = queued + server.watches.bytes_of(session.id);
+    if held as u64 > server.config.client_query_buffer_limit {
+        log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
+        session.close = Close::Now;
+    }
+}
+
+/// The line a refused command is answered with. A transaction is spoilt by it, and a refused EXEC
+/// ends it.
+pub(super) fn refused(
+    server: &mut Parts,
+    session: &mut Session,
+    command: Option<&Command>,
+    error: &CommandError,
+) -> String {
+    if command.is_some_and(|command| command.spec.name == "exec") {
+        discard(server, session);
+        let line = error.to_string();
+        let reason = line.strip_prefix("ERR ").unwrap_or(&line);
+        return format!("EXECABORT Transaction discarded because of: {reason}");
+    }
+    if let Some(transaction) = &mut session.multi {
+        transaction.is_spoilt = true;
+    }
+    error.to_string()
+}
+
+/// Forgets the transaction and what was watched for it.
+pub(super) fn discard(server: &mut Parts, session: &mut Session) {
+    session.multi = None;
+    server.watches.unwatch(session.id);
+}
+
+impl Ctx<'_> {
+    /// Begins to watch `keys` of the current database. Source: WATCH.
+    pub fn watch<'k>(&mut self, keys: impl Iterator<Item = &'k [u8]>) {
+        let db = self.db.index();
+        for key in keys {
+            let is_stale = self.db.presence(key) == Presence::Expired;
+            self.server.watches.watch(self.session.id, db, key, is_stale);
+        }
+        limit_memory(self.server, self.session);
+    }
+
+    /// Forgets what the client watches. Source: UNWATCH.
+    pub fn unwatch(&mut self) {
+        self.server.watches.unwatch(self.session.id);
+    }
+
+    /// Forgets the client's transaction, if there is one, and what it watches. Source: DISCARD, RESET.
+    pub fn discard(&mut self) {
+        discard(self.server, self.session);
+    }
+
+    /// Runs `transaction`, the client's own, and answers with an array of its answers; with a null
+    /// instead when a watched key has changed. Source: EXEC.
+    pub fn exec(&mut self, transaction: &Transaction) -> CommandResult {
+        exec(self, transaction)
+    }
+}
+
+fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
+    let id = ctx.session.id;
+    let is_dirty = ctx.server.watches.is_dirty(id) || ctx.server.watches.has_expired(id, ctx.db);
+    ctx.server.watches.unwatch(id);
+    if transaction.is_spoilt {
+        return Err(CommandError::ExecAbort);
+    }
+    if is_dirty {
+        ctx.reply.null_array();
+        return Ok(());
+    }
+    let began_ns = ctx.server.clock.monotonic_ns();
+    ctx.reply.array(transaction.commands.len());
+    for Queued { entry, argv } in &transaction.commands {
+        let mut reply = ctx.reply.reborrow();
+        // HELLO may have changed it.
+        reply.set_protocol(ctx.session.protocol);
+        call(ctx.db, ctx.server, ctx.session, reply, *entry, argv.as_argv(), Origin::Transaction);
+        debug_assert!(ctx.session.parked.is_none(), "nothing waits in a transaction");
+    }
+    count_time(ctx, began_ns);
+    Ok(())
+}
+
+/// The commands of a transaction have taken their own times; EXEC took all of them.
+fn count_time(ctx: &mut Ctx<'_>, began_ns: u64) {
+    let server = &mut *ctx.server;
+    server.end_run();
+    let ns = server.clock.monotonic_ns().saturating_sub(began_ns);
+    if let Some((_, index)) = server.commands.by_name(ctx.command.spec.name.as_bytes()) {
+        server.stats.command(index).ns += ns;
+    }
+}

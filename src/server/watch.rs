@@ -1,0 +1,205 @@
+//! WATCH: who looks at which key, and whose EXEC must fail because one of them changed.
+//!
+//! [`Watches`] is an index from keys to clients and back. A client's first changed key makes it
+//! *dirty*; from then on the rest of its keys are of no interest and forgotten. The flag lives here
+//! and not in the session, because the session of the client that runs is out of everybody's reach,
+//! and a client can spoil its own transaction. Ordered maps, as in [`super::blocking`].
+//!
+//! A key that had expired already when it was watched is *stale*: removing it changes nothing that
+//! its watcher could have seen. Redis 7.0 keeps the same flag with the same rules.
+
+use super::session::ClientId;
+use crate::keyspace::{Db, DbIndex, Keyspace, Presence};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// Bytes one watched key costs besides its name: an entry in each direction.
+const ENTRY_BYTES: usize = 96;
+
+/// Who watches one key, and whether it was stale when that began.
+type Watchers = BTreeMap<ClientId, bool>;
+
+/// What one client watches.
+#[derive(Debug, Default)]
+struct Watching {
+    keys: Vec<(DbIndex, Vec<u8>)>,
+    bytes: usize,
+    /// One of its keys has changed.
+    is_dirty: bool,
+}
+
+/// All watched keys. See the module.
+#[derive(Debug, Default)]
+pub struct Watches {
+    by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, Watchers>>,
+    by_client: BTreeMap<ClientId, Watching>,
+}
+
+impl Watches {
+    /// Whether one of the keys `client` watched has changed.
+    #[must_use]
+    pub fn is_dirty(&self, client: ClientId) -> bool {
+        self.by_client.get(&client).is_some_and(|watching| watching.is_dirty)
+    }
+
+    /// How many keys `client` watches.
+    #[must_use]
+    pub fn keys_of(&self, client: ClientId) -> usize {
+        self.by_client.get(&client).map_or(0, |watching| watching.keys.len())
+    }
+
+    /// Memory the keys of `client` cost, bytes.
+    #[must_use]
+    pub fn bytes_of(&self, client: ClientId) -> usize {
+        self.by_client.get(&client).map_or(0, |watching| watching.bytes)
+    }
+
+    /// Begins to watch `key` of `db` for `client`. A dirty client need not watch anything more.
+    pub(super) fn watch(&mut self, client: ClientId, db: DbIndex, key: &[u8], is_stale: bool) {
+        let watching = self.by_client.entry(client).or_default();
+        if watching.is_dirty {
+            return;
+        }
+        let keys = self.by_db.entry(db).or_default();
+        let watchers = match keys.get_mut(key) {
+            Some(watchers) => watchers,
+            None => keys.entry(key.to_vec()).or_default(),
+        };
+        if let Entry::Vacant(place) = watchers.entry(client) {
+            place.insert(is_stale);
+            watching.bytes += 2 * key.len() + ENTRY_BYTES;
+            watching.keys.push((db, key.to_vec()));
+        }
+    }
+
+    /// Forgets all that `client` watches, and that it was dirty.
+    pub(super) fn unwatch(&mut self, client: ClientId) {
+        if let Some(watching) = self.by_client.remove(&client) {
+            self.forget(client, watching.keys);
+        }
+    }
+
+    /// `key` of `db` was changed, `presence` tells what has become of it.
+    pub(super) fn changed(&mut self, db: DbIndex, key: &[u8], presence: impl FnOnce() -> Presence) {
+        let Some(watchers) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key)) else { return };
+        let is_gone = watchers.values().any(|&is_stale| is_stale) && presence() == Presence::Missing;
+        self.spoil(db, key, is_gone);
+    }
+
+    /// `key` of `db` was removed because its time had come.
+    pub(super) fn expired(&mut self, db: DbIndex, key: &[u8]) {
+        self.spoil(db, key, true);
+    }
+
+    /// Every key of `emptied` is about to go, or to give way to those of `replacement`.
+    pub(super) fn emptying(&mut self, emptied: &Db, replacement: Option<&Db>) {
+        let Some(keys) = self.by_db.get_mut(&emptied.index()) else { return };
+        let mut dirty = Vec::new();
+        for (key, watchers) in keys {
+            let before = emptied.presence(key);
+            let after = replacement.map_or(Presence::Missing, |db| db.presence(key));
+            for (&client, is_stale) in watchers {
+                match (before, after) {
+                    (Presence::Missing, Presence::Missing) => {}
+                    (_, Presence::Missing) if *is_stale => *is_stale = false,
+                    (_, Presence::Expired) if *is_stale => {}
+                    (Presence::Missing, Presence::Expired) => *is_stale = true,
+                    _ => dirty.push(client),
+                }
+            }
+        }
+        dirty.into_iter().for_each(|client| self.mark_dirty(client));
+    }
+
+    /// Whether a key that `client` watches has come to its end since, unseen by anybody.
+    pub(super) fn has_expired(&self, client: ClientId, keyspace: &Keyspace) -> bool {
+        let Some(watching) = self.by_client.get(&client) else { return false };
+        watching.keys.iter().any(|(index, key)| {
+            let is_stale = self.by_db.get(index).and_then(|keys| keys.get(key)?.get(&client));
+            is_stale == Some(&false)
+                && keyspace.get(*index).is_some_and(|db| db.presence(key) == Presence::Expired)
+        })
+    }
+
+    /// Whether nobody watches anything: the one question of a server without transactions.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_db.is_empty()
+    }
+
+    /// Makes those who watch `key` dirty. With `is_gone`, whoever watched it when it was stale has
+    /// seen no change.
+    fn spoil(&mut self, db: DbIndex, key: &[u8], is_gone: bool) {
+        let Some(watchers) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key)) else { return };
+        let mut dirty = Vec::new();
+        for (&client, is_stale) in watchers {
+            if is_gone && *is_stale {
+                *is_stale = false;
+            } else {
+                dirty.push(client);
+            }
+        }
+        dirty.into_iter().for_each(|client| self.mark_dirty(client));
+    }
+
+    fn mark_dirty(&mut self, client: ClientId) {
+        let Some(watching) = self.by_client.get_mut(&client) else { return };
+        watching.is_dirty = true;
+        watching.bytes = 0;
+        let keys = std::mem::take(&mut watching.keys);
+        self.forget(client, keys);
+    }
+
+    fn forget(&mut self, client: ClientId, keys: Vec<(DbIndex, Vec<u8>)>) {
+        for (db, key) in keys {
+            let Some(of_db) = self.by_db.get_mut(&db) else { continue };
+            if let Some(watchers) = of_db.get_mut(&key) {
+                watchers.remove(&client);
+                if watchers.is_empty() {
+                    of_db.remove(&key);
+                }
+            }
+            if of_db.is_empty() {
+                self.by_db.remove(&db);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DB: DbIndex = DbIndex(0);
+
+    #[test]
+    fn one_change_makes_every_watcher_of_the_key_dirty_and_is_forgotten_with_them() {
+        let mut watches = Watches::default();
+        for (client, key) in [(1, "a"), (1, "a"), (1, "b"), (2, "a"), (3, "b")] {
+            watches.watch(ClientId(client), DB, key.as_bytes(), false);
+        }
+        assert_eq!(watches.keys_of(ClientId(1)), 2, "a key watched twice counts once");
+        watches.changed(DbIndex(1), b"a", || Presence::Alive);
+        assert!(!watches.is_dirty(ClientId(1)), "the key of another database");
+        watches.changed(DB, b"a", || Presence::Alive);
+        assert!(
+            watches.is_dirty(ClientId(1)) && watches.is_dirty(ClientId(2)) && !watches.is_dirty(ClientId(3))
+        );
+        assert_eq!((watches.keys_of(ClientId(1)), watches.bytes_of(ClientId(1))), (0, 0));
+        watches.watch(ClientId(1), DB, b"c", false);
+        assert_eq!(watches.keys_of(ClientId(1)), 0, "a dirty client watches nothing more");
+        (1..=3).for_each(|client| watches.unwatch(ClientId(client)));
+        assert!(watches.is_empty() && watches.by_client.is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_key_that_was_stale_already_changes_nothing() {
+        let mut watches = Watches::default();
+        watches.watch(ClientId(1), DB, b"k", true);
+        watches.watch(ClientId(2), DB, b"k", false);
+        watches.expired(DB, b"k");
+        assert!(!watches.is_dirty(ClientId(1)) && watches.is_dirty(ClientId(2)));
+        watches.changed(DB, b"k", || Presence::Alive);
+        assert!(watches.is_dirty(ClientId(1)), "it is missing now, and a new key is a change");
+    }
+}
