@@ -10,6 +10,7 @@
 //! | [`glob`] | patterns with `*`, `?`, `[a-z]` |
 //! | [`bits`] | bits and bit fields of byte strings |
 //! | [`crc16`], [`crc64`] | checksums |
+//! | [`histogram`] | counts of durations, two digits exact |
 //! | [`lcs`] | the longest common subsequence of two strings |
 //! | [`lzf`] | the LZF compression of RDB strings |
 //! | [`murmur`] | the hash of HyperLogLogs |
@@ -26,6 +27,7 @@ pub mod crc64;
 pub mod geohash;
 pub mod glob;
 pub mod hash;
+pub mod histogram;
 pub mod lcs;
 pub mod long_double;
 pub mod lzf;

@@ -38,8 +38,16 @@ pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Tak
 pub use notify::NotifyClasses;
 pub use parameters::{Config, PARAMETERS};
 pub use rewrite::rewrite;
-pub use special::{BufferLimit, BufferLimits, MAX_BIND_ADDRESSES, PrimaryAddress, SavePoint, ShutdownOn};
+pub use special::{
+    BufferLimit, BufferLimits, MAX_BIND_ADDRESSES, PrimaryAddress, SavePoint, ShutdownOn, show_percentile,
+};
 pub use text::Text;
+
+/// Whether the value of this parameter is a secret, which no log may show.
+#[must_use]
+pub fn is_sensitive(name: &[u8]) -> bool {
+    lookup(name).is_some_and(|(parameter, _)| parameter.flags.has(Flags::SENSITIVE))
+}
 
 /// A `user` line of the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]

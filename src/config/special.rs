@@ -280,7 +280,9 @@ pub(super) static LATENCY_TRACKING_INFO_PERCENTILES: Special = Special {
 };
 
 /// At most six decimals, none of them a trailing zero.
-fn show_percentile(value: &f64) -> String {
+/// A percentile as INFO names it: `99.9`.
+#[must_use]
+pub fn show_percentile(value: &f64) -> String {
     let text = format!("{value:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

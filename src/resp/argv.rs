@@ -47,6 +47,15 @@ impl<'a> Argv<'a> {
         &self.buffer[start as usize..end as usize]
     }
 
+    /// Bytes from the first argument's beginning to the last one's end, what stands between included.
+    #[must_use]
+    pub fn span(&self) -> usize {
+        match (self.ranges.first(), self.ranges.last()) {
+            (Some(first), Some(last)) => (last.1 - first.0) as usize,
+            _ => 0,
+        }
+    }
+
     /// All arguments in order, the name first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         let buffer = self.buffer;

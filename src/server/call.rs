@@ -11,11 +11,10 @@ use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
-use super::{Parts, Server};
-use super::{gate, multi};
+use super::{Parts, Server, gate, multi, timing};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
-use crate::spec::{FAST, TOUCHES_ARBITRARY_KEYS};
+use crate::spec::TOUCHES_ARBITRARY_KEYS;
 
 impl Server {
     /// Runs what one read of a client brought, in order; what stands behind a command that parks
@@ -68,7 +67,7 @@ impl Server {
             Reply::new(&mut out, session.protocol).error(line);
             session.close = Close::AfterFlush;
         }
-        self.parts.end_run();
+        timing::end_batch(&mut self.parts, session, &batch);
         // What the commands delivered to their own client goes behind their answers.
         out.append(&mut session.outbox);
         session.outbox = out;
@@ -189,9 +188,7 @@ pub(super) fn call(
     origin: Origin,
 ) {
     let handler = command.handler.expect("the gate refuses containers");
-    if server.run.is_some_and(|running| running != index) {
-        server.end_run();
-    }
+    let begun = timing::begin(server, (command, index), argv);
     db.select(session.db);
     let mark = reply.mark();
     let now = server.now;
@@ -216,6 +213,7 @@ pub(super) fn call(
         let line = ctx.reply.since(mark)[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
         ctx.server.stats.count_error(line);
     }
+    let answered = ctx.reply.since(mark).len();
     let (effect, changes) = (ctx.effect, ctx.changes);
     changed::settle(db, server);
     if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {
@@ -224,16 +222,11 @@ pub(super) fn call(
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
         server.propagation.push_effect(db.index(), argv, effect);
     }
-    let ns = server.lap_ns();
     // A command that is tried again was counted when it came.
     let is_new = u64::from(origin != Origin::Unparked);
     server.stats.commands += is_new;
     let stat = server.stats.command(index);
     stat.calls += is_new;
-    stat.ns += ns;
     stat.failed += u64::from(failed);
-    server.run = Some(index);
-    if !command.spec.flags.contains(FAST) {
-        server.end_run();
-    }
+    timing::end(server, session, (command, index), argv, origin, (begun, answered));
 }

@@ -85,7 +85,9 @@ impl Server {
             self.parts.propagation.keep_apart();
             self.parts.propagation.end_unit();
         }
-        self.parts.stats.expire_ns += self.parts.lap_ns();
+        let ns = self.parts.lap_ns();
+        self.parts.stats.expire_ns += ns;
+        self.parts.watch_latency("expire-cycle", ns);
     }
 
     fn cron(&mut self) {

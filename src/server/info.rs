@@ -6,6 +6,7 @@
 use super::memory::{MemoryUse, largest_client};
 use super::{PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
+use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace};
 use std::cell::OnceCell;
 use std::fmt::Write;
@@ -337,6 +338,7 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
                 let _ = write!(out, "errorstat_{code}:count={count}\r\n");
             }
         }
+        "latencystats" => write_latencies(view.parts, out),
         "keyspace" => view.keyspace.iter().filter(|db| !db.is_empty()).for_each(|db| write_db(db, out)),
         _ => {}
     }
@@ -353,6 +355,28 @@ fn write_commands(parts: &Parts, out: &mut String) {
             out,
             "cmdstat_{}:calls={},usec={us},usec_per_call={per_call:.2},rejected_calls={},failed_calls={}\r\n",
             command.spec.name, stat.calls, stat.rejected, stat.failed
+        );
+    }
+}
+
+fn write_latencies(parts: &Parts, out: &mut String) {
+    let percentiles = &parts.config.latency_tracking_info_percentiles;
+    if !parts.config.latency_tracking || percentiles.is_empty() {
+        return;
+    }
+    for (command, times) in parts.commands.all().iter().zip(&parts.stats.histograms) {
+        if times.is_empty() {
+            continue;
+        }
+        let shown = percentiles.iter().map(|&percentile| {
+            let us = times.value_at_percentile(percentile) as f64 / 1000.0;
+            format!("p{}={us:.3}", show_percentile(&percentile))
+        });
+        let _ = write!(
+            out,
+            "latency_percentiles_usec_{}:{}\r\n",
+            command.spec.name,
+            shown.collect::<Vec<_>>().join(",")
         );
     }
 }

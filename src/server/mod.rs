@@ -19,15 +19,19 @@ pub mod ctx;
 pub mod error;
 mod gate;
 pub mod info;
+pub mod latency;
 mod loading;
 pub mod memory;
 pub mod multi;
 pub mod persistence;
 pub mod propagate;
+mod redact;
 pub mod session;
 pub mod shutdown;
+pub mod slowlog;
 pub mod stats;
 pub mod task;
+mod timing;
 mod wake;
 pub mod watch;
 
@@ -37,12 +41,14 @@ pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
 pub use info::ProcessFacts;
+pub use latency::LatencyMonitor;
 pub use loading::{PresentKeys, ReloadSteps};
 pub use multi::Transaction;
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
 pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
+pub use slowlog::Slowlog;
 pub use stats::Stats;
 pub use task::{SaveJob, SaveReason, SaveReport, Task};
 pub use watch::Watches;
@@ -171,30 +177,12 @@ pub struct Parts {
     pub host: Box<dyn Host>,
     /// Limits shared with the workers.
     pub limits: Arc<WireLimits>,
+    /// Slow commands.
+    pub slowlog: Slowlog,
+    /// What took long.
+    pub latency: LatencyMonitor,
+    timing: timing::Timing,
     next_cron: UnixMillis,
-    last_lap_ns: u64,
-    /// The fast command that has run since, once or several times.
-    run: Option<CommandIndex>,
-}
-
-impl Parts {
-    /// Nanoseconds since the last call. Commands of a turn run back to back, so one reading of
-    /// the clock ends one command and begins the next.
-    pub(crate) fn lap_ns(&mut self) -> u64 {
-        let now = self.clock.monotonic_ns();
-        let lap = now.saturating_sub(self.last_lap_ns);
-        self.last_lap_ns = now;
-        lap
-    }
-
-    /// Ends a run of fast commands: they share its time equally. Fast commands of one batch are
-    /// timed together, because reading the clock would cost a tenth of what they do.
-    pub(crate) fn end_run(&mut self) {
-        if let Some(index) = self.run.take() {
-            let ns = self.lap_ns();
-            self.stats.command(index).ns += ns;
-        }
-    }
 }
 
 impl fmt::Debug for Parts {
@@ -252,8 +240,9 @@ impl Server {
                 loading: false,
                 now,
                 started: now,
-                last_lap_ns: setup.clock.monotonic_ns(),
-                run: None,
+                slowlog: Slowlog::default(),
+                latency: LatencyMonitor::default(),
+                timing: timing::Timing::new(setup.clock.monotonic_ns()),
                 clock: setup.clock,
                 host: setup.host,
                 limits: setup.limits,

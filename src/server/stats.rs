@@ -2,6 +2,7 @@
 
 use super::command::CommandIndex;
 use super::session::Session;
+use crate::base::histogram::Histogram;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -46,6 +47,8 @@ pub struct Stats {
     pub errors_by_code: BTreeMap<String, u64>,
     /// Commands by [`CommandIndex`].
     pub by_command: Vec<CommandStat>,
+    /// How long commands took, nanoseconds, by [`CommandIndex`].
+    pub histograms: Vec<Histogram>,
     /// Batches of requests taken.
     pub reads: u64,
     /// Batches of answers handed over.
@@ -68,7 +71,11 @@ impl Stats {
     /// Counters for a table of `commands` commands.
     #[must_use]
     pub fn new(commands: usize) -> Self {
-        Stats { by_command: vec![CommandStat::default(); commands], ..Stats::default() }
+        Stats {
+            by_command: vec![CommandStat::default(); commands],
+            histograms: vec![Histogram::default(); commands],
+            ..Stats::default()
+        }
     }
 
     /// Forgets everything counted so far. Source: CONFIG RESETSTAT.
@@ -79,6 +86,11 @@ impl Stats {
     /// The counters of one command.
     pub fn command(&mut self, index: CommandIndex) -> &mut CommandStat {
         &mut self.by_command[usize::from(index.0)]
+    }
+
+    /// The times of one command.
+    pub fn histogram(&mut self, index: CommandIndex) -> &mut Histogram {
+        &mut self.histograms[usize::from(index.0)]
     }
 
     /// Keeps the byte counts of a client that is gone.

@@ -8,4 +8,6 @@ mod debug_forms;
 mod digest;
 pub mod info;
 pub mod keyspace;
+pub mod latency;
 pub mod memory;
+pub mod slowlog;

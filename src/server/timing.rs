@@ -1,0 +1,164 @@
+//! How long commands take, and everything that follows from it: counters, histograms, the slow log,
+//! the latency monitor.
+//!
+//! Commands of a turn run back to back, so one reading of the clock ends one command and begins the
+//! next. Small fast commands of one batch are timed together and share their time equally, because
+//! reading the clock would cost a tenth of what they do. They are timed one by one when somebody
+//! looks closely: while the latency monitor is on, or the slow log keeps what takes less than a
+//! millisecond.
+
+use super::Parts;
+use super::command::{Command, CommandIndex};
+use super::ctx::Origin;
+use super::session::{Close, Session};
+use crate::config::Config;
+use crate::resp::{Argv, Requests};
+use crate::spec::{BLOCKING, FAST, SKIP_SLOWLOG};
+
+/// Commands of more arguments are timed alone.
+const FEW_ARGUMENTS: usize = 16;
+/// Commands and answers of more bytes are timed alone.
+const SMALL_BYTES: usize = 16 << 10;
+/// Below this threshold of the slow log every command is timed alone, microseconds.
+const CLOSE_LOOK_US: i64 = 1000;
+
+/// The server's stopwatch.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Timing {
+    /// When the last command ended, or the turn began.
+    last_ns: u64,
+    run: Option<Run>,
+}
+
+/// Small fast commands of one name in a row.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    index: CommandIndex,
+    count: u64,
+}
+
+impl Timing {
+    pub(super) fn new(now_ns: u64) -> Self {
+        Timing { last_ns: now_ns, run: None }
+    }
+}
+
+/// A command that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    at_ns: u64,
+    /// Whether it may be timed together with others.
+    shares: bool,
+}
+
+/// Begins a command.
+pub(super) fn begin(server: &mut Parts, (command, index): (&Command, CommandIndex), argv: Argv<'_>) -> Begun {
+    let flags = command.spec.flags;
+    let shares = flags.contains(FAST)
+        && !flags.contains(BLOCKING)
+        && argv.len() <= FEW_ARGUMENTS
+        && argv.span() <= SMALL_BYTES
+        && !looks_closely(&server.config);
+    if server.timing.run.is_some_and(|run| !shares || run.index != index) {
+        server.end_run();
+    }
+    Begun { at_ns: server.timing.last_ns, shares }
+}
+
+/// Ends the command that began as `begun` and answered `reply_bytes`.
+pub(super) fn end(
+    server: &mut Parts,
+    session: &Session,
+    (command, index): (&'static Command, CommandIndex),
+    argv: Argv<'_>,
+    origin: Origin,
+    (begun, reply_bytes): (Begun, usize),
+) {
+    if begun.shares {
+        server.timing.run.get_or_insert(Run { index, count: 0 }).count += 1;
+        if reply_bytes > SMALL_BYTES
+            && let Some((ns, _)) = server.end_run()
+        {
+            // Of all in the run, the one with the long answer took the time.
+            log_if_slow(server, session, command, argv, ns);
+        }
+        return;
+    }
+    // What it called is done; its own time includes theirs.
+    server.end_run();
+    server.lap_ns();
+    let ns = server.timing.last_ns - begun.at_ns;
+    server.stats.command(index).ns += ns;
+    if session.parked.is_some() {
+        return;
+    }
+    if server.config.latency_tracking {
+        server.stats.histogram(index).record(ns, 1);
+    }
+    log_if_slow(server, session, command, argv, ns);
+    watch(server, command, origin, ns);
+}
+
+/// Ends a batch of a client: what was timed together is settled.
+pub(super) fn end_batch(server: &mut Parts, session: &Session, batch: &Requests) {
+    if let Some((ns, 1)) = server.end_run()
+        && session.close == Close::No
+        && is_slow(&server.config, ns)
+        && let Some(last) = batch.len().checked_sub(1)
+        && let Some(command) = session.last_command
+        // It may have been refused, and the run is of the one before.
+        && batch.get(last).at(0).eq_ignore_ascii_case(command.spec.name.as_bytes())
+    {
+        log_if_slow(server, session, command, batch.get(last), ns);
+    }
+}
+
+impl Parts {
+    /// Nanoseconds since the last call, or since the last command ended.
+    pub(crate) fn lap_ns(&mut self) -> u64 {
+        let now = self.clock.monotonic_ns();
+        let lap = now.saturating_sub(self.timing.last_ns);
+        self.timing.last_ns = now;
+        lap
+    }
+
+    /// Ends a run of commands timed together. Returns its time and how many they were.
+    pub(super) fn end_run(&mut self) -> Option<(u64, u64)> {
+        let Run { index, count } = self.timing.run.take()?;
+        let ns = self.lap_ns();
+        self.stats.command(index).ns += ns;
+        if self.config.latency_tracking {
+            self.stats.histogram(index).record(ns / count, count);
+        }
+        Some((ns, count))
+    }
+}
+
+fn looks_closely(config: &Config) -> bool {
+    config.latency_monitor_threshold > 0 || (0..CLOSE_LOOK_US).contains(&config.slowlog_log_slower_than)
+}
+
+fn is_slow(config: &Config, ns: u64) -> bool {
+    let threshold = config.slowlog_log_slower_than;
+    threshold >= 0 && micros(ns) >= threshold
+}
+
+fn log_if_slow(server: &mut Parts, session: &Session, command: &Command, argv: Argv<'_>, ns: u64) {
+    if is_slow(&server.config, ns) && !command.spec.flags.contains(SKIP_SLOWLOG) {
+        let max_len = server.config.slowlog_max_len;
+        server.slowlog.push((session, command, argv), server.now, micros(ns), max_len);
+    }
+}
+
+fn watch(server: &mut Parts, command: &Command, origin: Origin, ns: u64) {
+    let event = match origin {
+        Origin::Unparked => "command-unblocking",
+        _ if command.spec.flags.contains(FAST) => "fast-command",
+        _ => "command",
+    };
+    server.watch_latency(event, ns);
+}
+
+fn micros(ns: u64) -> i64 {
+    i64::try_from(ns / 1000).unwrap_or(i64::MAX)
+}
