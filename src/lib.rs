@@ -15,7 +15,7 @@
 //! | 3 | [`server`] | all parts; runs commands, keeps the books |
 //! | 4 | [`commands`] | what users can say, one file per group |
 //! | 5 | [`engine`] | the owner thread, its turn, the clocks |
-//! | 6 | [`net`] | sockets and worker threads |
+//! | 6 | [`net`], [`link`] | sockets and worker threads; connections to other servers |
 //! | roof | [`daemon`] | processes, signals, the PID file, the log |
 
 // The documentation is for those who read the code: it is built with private items, and may point to them.
@@ -39,5 +39,6 @@ pub mod commands;
 pub mod engine;
 // Floor 6: threads that touch the world.
 pub mod net;
+pub mod link;
 // Roof.
 pub mod daemon;

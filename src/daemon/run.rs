@@ -30,6 +30,7 @@ use super::{crash, limits, listen, reason};
 use crate::commands;
 use crate::config::{Config, LogLevel, Text};
 use crate::engine::{self, Event, Handle, SystemClock, saver};
+use crate::link;
 use crate::net::{Listener, Net, Settings};
 use crate::server::{Clock, Server, Setup, Signal, WireLimits};
 
@@ -221,7 +222,7 @@ impl Starting {
             Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
         })?;
         let (loaded, outcome) = mpsc::channel();
-        let (handle, owner) = engine::spawn(move |_, clock| make_server(setup, clock, &loaded))
+        let (handle, owner) = engine::spawn(link::links, move |_, clock| make_server(setup, clock, &loaded))
             .map_err(|error| Fatal::Line(format!("can't start the owner thread: {}", reason(&error))))?;
         self.watch_signals(handle.clone())?;
         match outcome.recv() {

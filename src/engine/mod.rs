@@ -26,6 +26,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::resp::Requests;
+use crate::server::migrate::{MigrateJob, MigrateReport};
 use crate::server::{ClientId, Close, Connection, SaveReport, Server, Signal};
 
 pub use clock::SystemClock;
@@ -65,6 +66,14 @@ pub enum Event {
     Signal(Signal),
     /// A saver thread has finished.
     Saved(SaveReport),
+    /// Keys were sent to another server, or not.
+    Migrated(MigrateReport),
+}
+
+/// Who makes connections to other servers for the owner. Nothing here may block.
+pub trait Links {
+    /// Sends the keys of `job` and reports by [`Event::Migrated`].
+    fn migrate(&mut self, job: MigrateJob) -> Result<(), MigrateReport>;
 }
 
 /// Where a client's replies go. No method but [`Stream::finish`] may block.
@@ -154,8 +163,9 @@ pub fn channel() -> (Handle, Queue) {
 }
 
 /// Starts the owner thread. `make` builds the server on it, since a server never changes threads,
-/// around the clock it is given. The thread ends with the process's exit code.
+/// around the clock it is given. `links` makes its connections to other servers. The thread ends with the process's exit code.
 pub fn spawn(
+    links: fn(&Handle) -> Box<dyn Links>,
     make: impl FnOnce(&Handle, SystemClock) -> Server + Send + 'static,
 ) -> io::Result<(Handle, JoinHandle<i32>)> {
     let (handle, queue) = channel();
@@ -163,7 +173,8 @@ pub fn spawn(
     let run = move || {
         let clock = SystemClock::new();
         let server = make(&own, clock);
-        Owner::new(server, clock, own, queue).run()
+        let links = links(&own);
+        Owner::new(server, clock, own, links, queue).run()
     };
     let thread = Builder::new()
         .name("owner".to_owned())

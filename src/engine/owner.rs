@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TryRecvError};
 
 use super::tasks::{Outcome, Tasks};
-use super::{Event, Handle, Queue, Stream, SystemClock, crash};
+use super::{Event, Handle, Links, Queue, Stream, SystemClock, crash};
 use crate::server::{ClientId, Clock, Close, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
@@ -39,7 +39,13 @@ type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
 
 impl Owner {
     /// An owner of `server` that takes its events from `queue`.
-    pub fn new(server: Server, clock: SystemClock, handle: Handle, queue: Queue) -> Self {
+    pub fn new(
+        server: Server,
+        clock: SystemClock,
+        handle: Handle,
+        links: Box<dyn Links>,
+        queue: Queue,
+    ) -> Self {
         Owner {
             server,
             clock,
@@ -48,7 +54,7 @@ impl Owner {
             spoke: Vec::with_capacity(TURN_EVENTS),
             syncs: Vec::new(),
             put_off: None,
-            tasks: Tasks::new(handle),
+            tasks: Tasks::new(handle, links),
         }
     }
 
@@ -141,6 +147,7 @@ impl Owner {
             Event::Sync(answer) => self.syncs.push(answer),
             Event::Signal(signal) => self.server.signal(signal),
             Event::Saved(report) => self.server.saved(&report),
+            Event::Migrated(report) => self.server.migrated(report),
         }
     }
 

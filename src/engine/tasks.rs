@@ -9,7 +9,7 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::{Event, Handle, saver};
+use super::{Event, Handle, Links, saver};
 use crate::keyspace::Garbage;
 use crate::server::{SaveJob, SaveReport, Server, Task};
 
@@ -27,6 +27,7 @@ pub(super) enum Outcome {
 /// What tasks need besides the server.
 pub(super) struct Tasks {
     handle: Handle,
+    links: Box<dyn Links>,
     /// To the thread that frees what is big, once there was something.
     garbage: Option<Sender<Vec<Garbage>>>,
 }
@@ -34,8 +35,8 @@ pub(super) struct Tasks {
 impl Tasks {
     /// Threads started for tasks report to `handle`, which also keeps the queue open while nobody
     /// is connected.
-    pub(super) fn new(handle: Handle) -> Self {
-        Tasks { handle, garbage: None }
+    pub(super) fn new(handle: Handle, links: Box<dyn Links>) -> Self {
+        Tasks { handle, links, garbage: None }
     }
 
     /// Carries out one task.
@@ -43,6 +44,11 @@ impl Tasks {
         match task {
             Task::Stop { exit_code } => return Outcome::Stop(exit_code),
             Task::Save(job) => self.save(job, server),
+            Task::Migrate(job) => {
+                if let Err(report) = self.links.migrate(job) {
+                    server.migrated(report);
+                }
+            }
             Task::Free(garbage) => self.free(garbage),
         }
         Outcome::Continue

@@ -149,6 +149,31 @@ pub enum Presence {
     Alive,
 }
 
+impl Stored {
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> ValueRef<'_> {
+        match &self.object {
+            None => ValueRef::String(self.payload.get(HEADER..).unwrap_or_default()),
+            Some(Value::String(bytes)) => ValueRef::String(bytes),
+            Some(object) => ValueRef::Object(object),
+        }
+    }
+
+    /// Whether both are the same value with the same deadline: equal short strings, or one
+    /// allocation. Whoever changes a shared value makes another allocation first, so a value that is
+    /// held and still the same has not been changed. When it was used does not matter.
+    #[must_use]
+    pub fn is_same(&self, other: &Stored) -> bool {
+        let objects = match (&self.object, &other.object) {
+            (None, None) => self.payload.get(HEADER..) == other.payload.get(HEADER..),
+            (Some(one), Some(two)) => one.is_same_allocation(two),
+            _ => false,
+        };
+        objects && self.deadline == other.deadline
+    }
+}
+
 /// A value seen in place.
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {

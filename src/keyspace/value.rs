@@ -78,6 +78,19 @@ impl Value {
         }
     }
 
+    /// Whether both refer to the same allocation.
+    #[must_use]
+    pub(super) fn is_same_allocation(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::String(one), Value::String(two)) => Arc::ptr_eq(one, two),
+            (Value::List(one), Value::List(two)) => Arc::ptr_eq(one, two),
+            (Value::Set(one), Value::Set(two)) => Arc::ptr_eq(one, two),
+            (Value::SortedSet(one), Value::SortedSet(two)) => Arc::ptr_eq(one, two),
+            (Value::Hash(one), Value::Hash(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+
     /// Whether freeing it would be felt by the owner thread.
     #[must_use]
     pub fn is_costly_to_free(&self) -> bool {

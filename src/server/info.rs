@@ -10,6 +10,7 @@ use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace};
 use std::cell::OnceCell;
 use std::fmt::Write;
+use std::sync::atomic::Ordering;
 
 /// What a field may look at.
 #[derive(Debug)]
@@ -252,7 +253,7 @@ pub const FIELDS: &[Field] = fields! {
         "pubsubshard_channels" => |_view| 0;
         "latest_fork_usec" => |_view| 0;
         "total_forks" => |_view| 0;
-        "migrate_cached_sockets" => |_view| 0;
+        "migrate_cached_sockets" => |view| view.parts.migrate_sockets.load(Ordering::Relaxed);
         "slave_expires_tracked_keys" => |_view| 0;
         "active_defrag_hits" => |_view| 0;
         "active_defrag_misses" => |_view| 0;

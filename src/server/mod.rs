@@ -21,6 +21,7 @@ mod gate;
 pub mod info;
 pub mod latency;
 mod loading;
+pub mod migrate;
 pub mod memory;
 pub mod multi;
 pub mod persistence;
@@ -155,6 +156,8 @@ pub struct Parts {
     pub shutdown_aborted: bool,
     /// What the engine is to do.
     pub tasks: Vec<Task>,
+    /// Connections to the targets of MIGRATE that are kept open.
+    pub migrate_sockets: Arc<AtomicUsize>,
     /// Chance.
     pub random: Random,
     /// Memory in use when the server was made, bytes.
@@ -232,6 +235,7 @@ impl Server {
                 shutdown: None,
                 shutdown_aborted: false,
                 tasks: Vec::new(),
+                migrate_sockets: Arc::default(),
                 random,
                 startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,

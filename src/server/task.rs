@@ -1,5 +1,6 @@
 //! What the server asks the world to do: [`Task`]. The engine carries it out and reports back.
 
+use super::migrate::MigrateJob;
 use super::session::ClientId;
 use crate::keyspace::{DbSnapshot, Garbage};
 use crate::rdb::SaveOptions;
@@ -44,6 +45,8 @@ pub struct SaveReport {
 pub enum Task {
     /// Write a snapshot on a thread of its own, then call [`super::Server::saved`].
     Save(SaveJob),
+    /// Send keys to another server, then call [`super::Server::migrated`].
+    Migrate(MigrateJob),
     /// Drop these on another thread.
     Free(Vec<Garbage>),
     /// Stop accepting, send what is left, end the process with this code.

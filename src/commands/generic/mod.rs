@@ -1,11 +1,12 @@
 //! The group *generic*: what can be done with a key whatever it holds.
 //!
 //! The table is here; the handlers are in [`keys`] (removing, naming, copying), [`expire`] (times to
-//! live), [`scan`], [`sort`], [`object`], [`dump`] and [`wait`].
+//! live), [`scan`], [`sort`], [`object`], [`dump`], [`migrate`] and [`wait`].
 
 mod dump;
 mod expire;
 mod keys;
+mod migrate;
 mod object;
 mod scan;
 mod sort;
@@ -103,6 +104,34 @@ pub const COMMANDS: &[Command] = &[
             .summary("Lists the keys that match a pattern.")
             .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
         keys::keys,
+    ),
+    Command::new(
+        Spec::new(
+            "migrate",
+            Group::Generic,
+            -6,
+            "host port <key | \"\"@empty_string>@key_or_empty_string destination-db \
+            timeout:integer [COPY^3.0.0] [REPLACE^3.0.0] [[AUTH password^4.0.7] | [AUTH2 \
+            (username password)^6.0.0]]@authentication [KEYS key^3.0.6 [key ...]]",
+        )
+        .flags(&[WRITE])
+        .categories(&[Category::Keyspace, Category::Dangerous])
+        .keys(&[
+            KeySpec::one(3, &[RW, ACCESS, DELETE]),
+            KeySpec::all_after("KEYS", -2, 0, &[RW, ACCESS, DELETE, INCOMPLETE]),
+        ])
+        .keys_by(KeysBy::Migrate)
+        .since("2.6.0")
+        .complexity("O(N), N: size of the values, as for DUMP and DEL here and RESTORE there.")
+        .summary("Moves keys to another server.")
+        .tips(&["nondeterministic_output"])
+        .history(&[
+            ("3.0.0", "`COPY` and `REPLACE`."),
+            ("3.0.6", "`KEYS`."),
+            ("4.0.7", "`AUTH`."),
+            ("6.0.0", "`AUTH2`."),
+        ]),
+        migrate::migrate,
     ),
     Command::new(
         Spec::new("move", Group::Generic, 3, "key db:integer")

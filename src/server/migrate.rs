@@ -1,0 +1,179 @@
+//! Keys on their way to another server: MIGRATE between its two halves.
+//!
+//! Redis stops the world until the target has answered. Here the owner hands over *references* to the
+//! values ([`MigrateJob`]) and goes on; a thread of `link/` serializes and sends them. When it reports
+//! which keys the target took ([`MigrateReport`]), a key is deleted here only if it still is what was
+//! sent. That is exact without any counter: the references are held until the report is settled, and
+//! whoever changes a value that is shared copies it first, so the same allocation means the same value.
+//!
+//! A key that changed meanwhile stays, and the client is told: the target has the older value and this
+//! server the newer, and which of them is wanted only the client can say. Nothing is lost either way.
+
+use super::Server;
+use super::changed;
+use super::session::ClientId;
+use crate::config::NotifyClasses;
+use crate::keyspace::{DbIndex, Stored};
+use crate::resp::OwnedArgv;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// Tells that a key was not deleted here because it is not what was sent.
+const CHANGED: &str = "ERR Key changed while it was migrated: the target has the older value, this server keeps the \
+     newer one";
+
+/// Where keys are sent, and as whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A name or an address.
+    pub host: String,
+    /// The port; 0 leads nowhere.
+    pub port: u16,
+}
+
+/// AUTH or AUTH2.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The user, if one is named.
+    pub user: Option<Vec<u8>>,
+    /// The password.
+    pub password: Vec<u8>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// Keys to send.
+#[derive(Debug)]
+pub struct MigrateJob {
+    /// Who waits.
+    pub client: ClientId,
+    /// Where to.
+    pub target: Target,
+    /// The database there.
+    pub target_db: i64,
+    /// The database here.
+    pub db: DbIndex,
+    /// How long one step may take, milliseconds; positive.
+    pub timeout_ms: u64,
+    /// As whom.
+    pub credentials: Option<Credentials>,
+    /// Overwrite keys of the target.
+    pub replace: bool,
+    /// Keep the keys here.
+    pub copy: bool,
+    /// `rdbcompression`: whether long strings are compressed.
+    pub compress: bool,
+    /// What is sent.
+    pub keys: Vec<(Vec<u8>, Stored)>,
+    /// Counts the connections kept open, for INFO.
+    pub sockets: Arc<AtomicUsize>,
+}
+
+impl MigrateJob {
+    /// The report of a job of which nothing was done.
+    #[must_use]
+    pub fn failed(self, error: MigrateError) -> MigrateReport {
+        MigrateReport { client: self.client, db: self.db, taken: Vec::new(), result: Err(error) }
+    }
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct MigrateReport {
+    /// Who waits.
+    pub client: ClientId,
+    /// The database here.
+    pub db: DbIndex,
+    /// The keys to delete here, with what was sent: the target has taken them.
+    pub taken: Vec<(Vec<u8>, Stored)>,
+    /// What to answer.
+    pub result: Result<(), MigrateError>,
+}
+
+/// Why a migration failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MigrateError {
+    /// The target cannot be reached.
+    #[error("IOERR error or timeout connecting to the client")]
+    Connect,
+    /// It no longer takes or gives bytes.
+    #[error("IOERR error or timeout {0} to target instance")]
+    Broken(Direction),
+    /// It has answered with an error, here without its `-`.
+    #[error("ERR Target instance replied with error: {0}")]
+    Refused(String),
+    /// As many migrations as may wait for the same target do.
+    #[error("ERR Too many migrations wait for this target")]
+    Overloaded,
+}
+
+/// What was being done when a connection broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Sending.
+    Writing,
+    /// Waiting for an answer.
+    Reading,
+}
+
+impl std::fmt::Display for Direction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Direction::Writing => "writing",
+            Direction::Reading => "reading",
+        })
+    }
+}
+
+impl Server {
+    /// Deletes what the target has taken and answers the client, if it is still there.
+    pub fn migrated(&mut self, report: MigrateReport) {
+        let MigrateReport { client, db, taken, result } = report;
+        let all_same = self.delete_taken(db, taken);
+        let line = match result {
+            Err(error) => Some(error.to_string()),
+            Ok(()) if !all_same => Some(CHANGED.to_owned()),
+            Ok(()) => None,
+        };
+        self.end_unit();
+        if self.parts.waiters.has_ready() {
+            self.serve_ready();
+        }
+        self.complete(client, |parts, reply| match line {
+            None => reply.ok(),
+            Some(line) => {
+                parts.stats.count_error(line.as_bytes());
+                reply.error(&line);
+            }
+        });
+    }
+
+    /// Deletes each key that still is what was sent; they leave as one DEL. Returns whether all were.
+    fn delete_taken(&mut self, index: DbIndex, taken: Vec<(Vec<u8>, Stored)>) -> bool {
+        let Some(db) = self.keyspace.db(index) else { return taken.is_empty() };
+        let mut deleted: Vec<Vec<u8>> = Vec::new();
+        let mut all_same = true;
+        for (key, sent) in taken {
+            match db.copy_of(&key) {
+                Some(present) if present.is_same(&sent) => {
+                    db.remove(&key);
+                    changed::key_changed(db, &mut self.parts, NotifyClasses::GENERIC, "del", &key);
+                    deleted.push(key);
+                }
+                // Its time has come meanwhile; or it was named twice.
+                None if sent.deadline.is_some_and(|deadline| deadline <= self.parts.now) => {}
+                None if deleted.contains(&key) => {}
+                _ => all_same = false,
+            }
+        }
+        if !deleted.is_empty() && self.parts.propagation.is_wanted() {
+            let words = std::iter::once(&b"DEL"[..]).chain(deleted.iter().map(Vec::as_slice));
+            self.parts.propagation.push(index, OwnedArgv::from_parts(words));
+        }
+        all_same
+    }
+}
