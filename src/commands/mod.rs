@@ -44,6 +44,7 @@ const GROUPS: &[&[Command]] = &[
     server::keyspace::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
+    server::monitor::COMMANDS,
     server::slowlog::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,

@@ -11,7 +11,7 @@ use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
-use super::{Parts, Server, gate, multi, timing};
+use super::{Parts, Server, gate, monitor, multi, timing};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -228,5 +228,8 @@ pub(super) fn call(
     let stat = server.stats.command(index);
     stat.calls += is_new;
     stat.failed += u64::from(failed);
+    if !server.monitors.is_empty() {
+        monitor::feed(server, session, (command, words, index), argv, origin);
+    }
     timing::end(server, session, (command, index), argv, origin, (begun, answered));
 }

@@ -59,6 +59,7 @@ pub fn info_line(session: &Session, now_ms: i64) -> String {
 
 fn flags(session: &Session) -> String {
     let rows = [
+        ('O', session.is_monitor),
         ('b', session.parked.is_some()),
         ('c', session.close == Close::AfterFlush),
         ('A', session.close == Close::Now),

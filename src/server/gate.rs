@@ -6,7 +6,7 @@ use super::error::CommandError;
 use super::multi;
 use super::session::Session;
 use crate::resp::Argv;
-use crate::spec::{ADMIN, LOADING, NO_AUTH, NO_MULTI, PROTECTED, WRITE};
+use crate::spec::{ADMIN, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
 
 /// Longest part of a client's words that an error line repeats, bytes.
 const MAX_QUOTED_BYTES: usize = 128;
@@ -67,6 +67,10 @@ pub(super) fn admit(
     }
     if flags.contains(WRITE) && server.persistence.refuses_writes(&server.config) {
         return Err(CommandError::fixed(MISCONF));
+    }
+    // Redis counts a monitor as a replica here.
+    if session.is_monitor && flags.intersects(WRITE.with(READONLY).with(MAY_REPLICATE)) {
+        return Err(CommandError::fixed("ERR Replica can't interact with the keyspace"));
     }
     debug_assert!(!spec.flags.contains(ADMIN) || session.authenticated, "ADMIN commands need AUTH");
     Ok(())

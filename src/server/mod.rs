@@ -23,6 +23,7 @@ pub mod latency;
 mod loading;
 pub mod migrate;
 pub mod memory;
+pub mod monitor;
 pub mod multi;
 pub mod persistence;
 pub mod propagate;
@@ -44,6 +45,7 @@ pub use error::{CommandError, CommandResult};
 pub use info::ProcessFacts;
 pub use latency::LatencyMonitor;
 pub use loading::{PresentKeys, ReloadSteps};
+pub use monitor::Monitors;
 pub use multi::Transaction;
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
@@ -180,6 +182,8 @@ pub struct Parts {
     pub host: Box<dyn Host>,
     /// Limits shared with the workers.
     pub limits: Arc<WireLimits>,
+    /// Who is shown every command.
+    pub monitors: Monitors,
     /// Slow commands.
     pub slowlog: Slowlog,
     /// What took long.
@@ -244,6 +248,7 @@ impl Server {
                 loading: false,
                 now,
                 started: now,
+                monitors: Monitors::default(),
                 slowlog: Slowlog::default(),
                 latency: LatencyMonitor::default(),
                 timing: timing::Timing::new(setup.clock.monotonic_ns()),
@@ -272,7 +277,7 @@ impl Server {
 
     /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
     pub fn take_outputs(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        self.parts.clients.drain_output(take);
+        self.parts.clients.drain_output(self.parts.now, take);
     }
 
     /// What the engine is to do, in order.

@@ -113,6 +113,8 @@ pub struct Session {
     pub reply_mode: ReplyMode,
     /// CLIENT NO-EVICT.
     pub no_evict: bool,
+    /// Whether it is shown every command.
+    pub is_monitor: bool,
     /// Answers on their way out.
     pub outbox: Vec<u8>,
     /// Whether the connection ends.
@@ -160,6 +162,7 @@ impl Session {
             authenticated,
             reply_mode: ReplyMode::On,
             no_evict: false,
+            is_monitor: false,
             outbox: Vec::new(),
             close: Close::No,
             parked: None,
@@ -369,10 +372,16 @@ impl Clients {
     }
 
     /// Hands every client with something to send, or to close, to `take`.
-    pub(super) fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+    /// Redis: being sent something is an interaction too.
+    pub(super) fn drain_output(
+        &mut self,
+        now: UnixMillis,
+        mut take: impl FnMut(ClientId, &mut Vec<u8>, Close),
+    ) {
         for id in std::mem::take(&mut self.output) {
             if let Some(Some(session)) = self.by_id.get_mut(&id) {
                 session.is_listed_for_output = false;
+                session.last_interaction = now;
                 take(id, &mut session.outbox, session.close);
             }
         }

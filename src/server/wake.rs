@@ -111,6 +111,7 @@ impl Server {
             self.parts.waiters.unpark(id, parked);
         }
         self.parts.watches.unwatch(id);
+        self.parts.monitors.remove(id);
         self.parts.stats.count_gone(&session);
     }
 }

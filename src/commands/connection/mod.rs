@@ -206,6 +206,7 @@ fn describe(ctx: &mut Ctx<'_>) {
 
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.discard();
+    ctx.end_monitor();
     let open = ctx.server.config.requirepass.is_empty();
     let session = &mut *ctx.session;
     session.db = DbIndex(0);

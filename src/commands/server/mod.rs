@@ -10,4 +10,5 @@ pub mod info;
 pub mod keyspace;
 pub mod latency;
 pub mod memory;
+pub mod monitor;
 pub mod slowlog;

@@ -1,0 +1,109 @@
+//! MONITOR: every command is shown to those who asked for it, as it runs.
+//!
+//! As in Redis 7.0 a line follows the command it shows, so that secrets and the selected database
+//! are known: `+1339518083.107412 [0 127.0.0.1:60866] "get" "k"`. What a transaction runs comes
+//! before its EXEC, what a script runs behind the script. Administration is never shown.
+
+use super::Parts;
+use super::call::Entry;
+use super::ctx::{Ctx, Origin};
+use super::redact;
+use super::session::{ClientId, ReplyMode, Session};
+use crate::base::text::quote;
+use crate::resp::Argv;
+use crate::spec::{ADMIN, SKIP_MONITOR};
+
+/// Who watches.
+#[derive(Debug, Default)]
+pub struct Monitors {
+    clients: Vec<ClientId>,
+}
+
+impl Monitors {
+    /// Whether nobody does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    pub(super) fn remove(&mut self, id: ClientId) {
+        self.clients.retain(|&other| other != id);
+    }
+}
+
+impl Ctx<'_> {
+    /// Shows this client what runs from now on. Returns whether it was not shown that already.
+    pub fn begin_monitor(&mut self) -> bool {
+        let is_new = !std::mem::replace(&mut self.session.is_monitor, true);
+        if is_new {
+            self.server.monitors.clients.push(self.session.id);
+        }
+        is_new
+    }
+
+    /// Ends what MONITOR began. Source: RESET.
+    pub fn end_monitor(&mut self) {
+        if std::mem::take(&mut self.session.is_monitor) {
+            self.server.monitors.remove(self.session.id);
+        }
+    }
+
+    /// Shows `argv` now, before what it runs. Source: scripts, which are not shown by themselves.
+    pub fn show_to_monitors(&mut self, argv: Argv<'_>) {
+        if !self.server.monitors.is_empty() {
+            show(self.server, self.session, self.command, argv, self.origin);
+        }
+    }
+}
+
+/// Shows a command that has just run, if it may be shown.
+pub(super) fn feed(
+    server: &mut Parts,
+    session: &mut Session,
+    (command, ..): Entry,
+    argv: Argv<'_>,
+    origin: Origin,
+) {
+    // What waited was shown when it came.
+    let was_shown = origin == Origin::Unparked || server.loading;
+    if !was_shown && !command.spec.flags.intersects(ADMIN.with(SKIP_MONITOR)) {
+        show(server, session, command, argv, origin);
+    }
+}
+
+fn show(server: &mut Parts, session: &mut Session, command: &super::Command, argv: Argv<'_>, origin: Origin) {
+    let line = line(server, session, command, argv, origin);
+    for &id in &server.monitors.clients {
+        if id == session.id {
+            if session.reply_mode != ReplyMode::Off {
+                session.outbox.extend_from_slice(&line);
+            }
+        } else if server.clients.get(id).is_some_and(|monitor| monitor.reply_mode != ReplyMode::Off) {
+            server.clients.deliver(id, &line);
+        }
+    }
+}
+
+fn line(
+    server: &Parts,
+    session: &Session,
+    command: &super::Command,
+    argv: Argv<'_>,
+    origin: Origin,
+) -> Vec<u8> {
+    let us = server.clock.wall_us();
+    let (secs, us) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
+    let source = match origin {
+        Origin::Script => "lua".to_owned(),
+        _ if session.connection.unix => format!("unix:{}", server.config.unixsocket.to_str()),
+        _ => session.connection.addr.clone(),
+    };
+    let secrets = redact::secrets(command, argv);
+    let mut line = format!("+{secs}.{us:06} [{} {source}]", session.db.0).into_bytes();
+    for (place, argument) in argv.iter().enumerate() {
+        line.push(b' ');
+        line.extend(quote(if secrets.contains(place) { redact::REDACTED } else { argument }));
+    }
+    line.extend_from_slice(b"\r\n");
+    line
+}
