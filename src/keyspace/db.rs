@@ -13,6 +13,10 @@
 //! +---------------------+----------------+------------------------------------------+
 //! ```
 
+mod evict;
+
+pub use evict::{Among, EvictionPool};
+
 use super::access::AccessClock;
 use super::value::{Collection, Kind, Value};
 use crate::base::hash::HashSeed;

@@ -15,8 +15,8 @@ mod value;
 
 pub use access::AccessClock;
 pub use db::{
-    Db, DbIndex, DbSnapshot, Facts, Garbage, KeyView, Limits, Presence, Stored, StringCoding, Ttl, ValueRef,
-    WrongType,
+    Among, Db, DbIndex, DbSnapshot, EvictionPool, Facts, Garbage, KeyView, Limits, Presence, Stored,
+    StringCoding, Ttl, ValueRef, WrongType,
 };
 pub use hash::{Hash, Text};
 pub use list::List;
@@ -135,6 +135,11 @@ impl Keyspace {
     /// Sets what is recorded about accesses.
     pub fn set_access(&mut self, access: AccessClock) {
         self.iter_mut().for_each(|db| db.set_access(access));
+    }
+
+    /// Whether removed keys give their memory back at once, at some cost: under `maxmemory`.
+    pub fn set_memory_is_short(&mut self, short: bool) {
+        self.iter_mut().for_each(|db| db.set_memory_is_short(short));
     }
 
     /// Whether expired keys stay until somebody else deletes them: on a replica.

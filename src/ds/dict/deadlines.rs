@@ -45,6 +45,14 @@ impl Deadlines {
         self.index.first().map(|&(bound, _)| bound)
     }
 
+    /// Any page of the index: the one behind a random time, which favours deadlines far from others.
+    pub(super) fn random_page(&self, below: &mut impl FnMut(u64) -> u64) -> Option<u64> {
+        let (first, last) = (self.index.first()?.0, self.index.last()?.0);
+        let time = first.saturating_add_unsigned(below(last.abs_diff(first).saturating_add(1)));
+        let place = self.first_from((time, below(u64::MAX))).or(self.index.first().copied());
+        place.map(|(_, page)| page)
+    }
+
     /// About what the tree allocates: its nodes are filled to two thirds on average.
     pub(super) fn heap_bytes(&self) -> usize {
         self.index.len() * size_of::<(i64, u64)>() * 3 / 2

@@ -279,8 +279,18 @@ impl<O> Head<O> {
 
     /// Packs the entries anew when many were removed, the blocks are mostly free and some can be given back.
     pub(super) fn repack_if_sparse(&mut self) {
+        self.repack(MAX_FREE);
+    }
+
+    /// Packs the entries anew if a block can be given back.
+    pub(super) fn pack(&mut self) {
+        self.repack(BLOCK_BYTES - 1);
+    }
+
+    /// Packs the entries anew if more than `max_free` bytes are free and a block can be given back.
+    fn repack(&mut self, max_free: usize) {
         let free = usize::from(self.block_count) * BLOCK_BYTES - self.data_bytes as usize;
-        if free <= MAX_FREE || self.blocks_when_packed() >= usize::from(self.block_count) {
+        if free <= max_free || self.blocks_when_packed() >= usize::from(self.block_count) {
             return;
         }
         let old_blocks = std::mem::replace(&mut self.blocks, [const { None }; BLOCKS]);

@@ -34,6 +34,7 @@ mod directory;
 mod entry;
 mod head;
 mod page;
+mod sample;
 mod view;
 
 #[cfg(test)]
@@ -70,6 +71,8 @@ pub struct Dict<O> {
     deadlines: Deadlines,
     page_bytes: usize,
     merging: bool,
+    /// See [`Dict::pack_tightly`].
+    tight: bool,
     moved: u64,
 }
 
@@ -98,7 +101,7 @@ impl<O: Clone> Dict<O> {
         let page = Page::new(0, 0);
         let page_bytes = page.heap_bytes();
         let view = View { directory: Directory::new(page), hasher, len: 0 };
-        Dict { view, deadlines: Deadlines::default(), page_bytes, merging: true, moved: 0 }
+        Dict { view, deadlines: Deadlines::default(), page_bytes, merging: true, tight: false, moved: 0 }
     }
 
     /// The entries as they are now, by reference.
@@ -108,8 +111,12 @@ impl<O: Clone> Dict<O> {
 
     /// Removes everything; returns what was there, to be dropped elsewhere.
     pub fn clear(&mut self) -> View<O> {
-        let empty =
-            Dict { merging: self.merging, moved: self.moved(), ..Dict::with_hasher(self.view.hasher) };
+        let empty = Dict {
+            merging: self.merging,
+            tight: self.tight,
+            moved: self.moved(),
+            ..Dict::with_hasher(self.view.hasher)
+        };
         std::mem::replace(self, empty).view
     }
 
@@ -196,6 +203,9 @@ impl<O: Clone> Dict<O> {
         let place = self.view.directory.place_mut(hash);
         let before = place.page.heap_bytes();
         let removed = place.page.remove(slot);
+        if self.tight {
+            place.page.pack();
+        }
         self.page_bytes = self.page_bytes + place.page.heap_bytes() - before;
         self.view.len -= 1;
         self.count_deadline(hash, removed.deadline, None);

@@ -332,6 +332,11 @@ impl<O: Clone> Page<O> {
         held
     }
 
+    /// Gives memory back that removals have left free.
+    pub(super) fn pack(&mut self) {
+        self.head_mut().pack();
+    }
+
     /// Gives `slot` another deadline, or takes it away. Returns the one before.
     pub(super) fn set_deadline(&mut self, slot: usize, hash: u64, deadline: Option<i64>) -> Option<i64> {
         let size = self.size_with_deadline(slot, deadline.is_some());

@@ -481,3 +481,20 @@ fn a_view_may_leave_the_thread() {
     assert_sendable::<View<Object>>();
     assert_sendable::<Page<Object>>();
 }
+
+#[test]
+fn a_tight_dict_loses_nothing_when_it_packs_its_pages() {
+    let mut dict = dict();
+    dict.pack_tightly(true);
+    for index in 0..3000 {
+        put(&mut dict, &number(index), &[index as u8; 20][..(index % 20) as usize]);
+    }
+    let full = dict.heap_bytes();
+    for index in (0..3000).filter(|index| index % 3 != 0) {
+        assert!(dict.remove(&number(index)).is_some());
+    }
+    dict.check();
+    assert_eq!(dict.len(), 1000);
+    assert!((0..3000).step_by(3).all(|index| dict.contains(&number(index))));
+    assert!(dict.heap_bytes() * 2 < full, "{} of {full}", dict.heap_bytes());
+}

@@ -221,7 +221,7 @@ impl<O> View<O> {
         page.entry_at(below(page.len() as u64) as usize)
     }
 
-    fn page(&self, position: u64) -> &Page<O> {
+    pub(super) fn page(&self, position: u64) -> &Page<O> {
         self.directory.page(position << 16)
     }
 
