@@ -114,6 +114,15 @@ impl Garbage {
             Garbage::Dict(view) => view.len() as u64,
         }
     }
+
+    /// Bytes of one value; of a whole database it does not tell.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Garbage::Value(value) => value.heap_bytes(),
+            Garbage::Dict(_) => 0,
+        }
+    }
 }
 
 /// Counters and facts an accessor leaves behind; `server/` reads and empties them.

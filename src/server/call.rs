@@ -11,7 +11,7 @@ use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
-use super::{Parts, Server, gate, monitor, multi, timing};
+use super::{Parts, Server, evict, gate, monitor, multi, timing};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -87,6 +87,7 @@ impl Server {
         let mark = out.len();
         let found = find(&mut self.parts, session, argv);
         session.last_command = found.as_ref().ok().map(|entry| entry.0);
+        evict::make_room(&mut self.keyspace, &mut self.parts);
         match found {
             Err(error) => reject(&mut self.parts, None, &error, session, out),
             Ok(entry) => match gate::admit(&mut self.parts, session, entry.0, argv.len()) {

@@ -1,5 +1,6 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
+use super::evict::Room;
 use super::task::{SaveJob, SaveReason, SaveReport, Task};
 use super::{Parts, REDIS_VERSION, Server, changed};
 use crate::base::alloc;
@@ -25,6 +26,7 @@ impl Server {
             self.keyspace.freeze(now);
         }
         self.expire_due();
+        self.continue_eviction();
         self.time_out_parked();
         self.continue_shutdown();
         if self.parts.next_cron <= now {
@@ -54,6 +56,9 @@ impl Server {
     /// How long until [`Server::begin_turn`] has something to do without an event, milliseconds.
     #[must_use]
     pub fn next_wake_ms(&self) -> u64 {
+        if self.parts.eviction.room == Room::Running {
+            return 0;
+        }
         let mut next = self.parts.next_cron;
         if self.parts.active_expire {
             next = self

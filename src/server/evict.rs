@@ -19,10 +19,11 @@ const KEYS_PER_LAP: u32 = 16;
 /// Candidates of the pool that may be gone before it is filled anew.
 const MAX_STALE: usize = 16;
 
-/// What became of an attempt to get below the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of the last attempt to get below the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Room {
     /// There is room, or no limit.
+    #[default]
     Enough,
     /// Not yet; eviction goes on in the next turns.
     Running,
@@ -31,17 +32,32 @@ pub enum Room {
 }
 
 /// The state of eviction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Eviction {
+    /// Where the memory in use is read, bytes. A test gives another one.
+    pub used_bytes: fn(&Keyspace) -> u64,
     pool: EvictionPool,
     /// The database whose turn it is under a policy of chance.
     next_db: u16,
-    /// Whether the next turns go on.
-    pub is_running: bool,
+    /// Whether there is room for commands that use memory.
+    pub room: Room,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// How long memory was over the limit before that.
     over_ns: u64,
+}
+
+impl Default for Eviction {
+    fn default() -> Self {
+        Eviction {
+            used_bytes: |_| alloc::used_bytes() as u64,
+            pool: EvictionPool::default(),
+            next_db: 0,
+            room: Room::default(),
+            over_since_ns: None,
+            over_ns: 0,
+        }
+    }
 }
 
 impl Eviction {
@@ -58,6 +74,7 @@ impl Eviction {
     }
 
     fn note(&mut self, room: Room, now_ns: u64) {
+        self.room = room;
         if room != Room::Enough {
             self.over_since_ns.get_or_insert(now_ns);
         } else if let Some(since) = self.over_since_ns.take() {
@@ -69,34 +86,69 @@ impl Eviction {
 impl Server {
     /// Goes on with an eviction that took longer than one command may wait for it.
     pub(super) fn continue_eviction(&mut self) {
-        if self.parts.eviction.is_running {
+        if self.parts.eviction.room == Room::Running {
             make_room(&mut self.keyspace, &mut self.parts);
         }
     }
 }
 
-/// Gets below `maxmemory` if that is possible in a short time. Costs one comparison without a limit.
+/// Gets below `maxmemory` if that is possible in a short time, and leaves the result in
+/// [`Eviction::room`]. Costs one comparison without a limit.
 #[inline]
-pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts) -> Room {
-    if parts.config.maxmemory == 0 {
-        return Room::Enough;
+pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts) {
+    if parts.config.maxmemory != 0 || parts.eviction.room != Room::Enough {
+        enforce_limit(keyspace, parts);
     }
-    if bytes_over(parts) == 0 && parts.eviction.over_since_ns.is_none() {
-        parts.eviction.is_running = false;
-        return Room::Enough;
+}
+
+fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
+    let room = if is_held_off(parts) || bytes_over(keyspace, parts) == 0 {
+        Room::Enough
+    } else {
+        let home = keyspace.index();
+        let room = evict_for_a_while(keyspace, parts);
+        keyspace.select(home);
+        room
+    };
+    if room != Room::Enough || parts.eviction.room != Room::Enough {
+        let now_ns = parts.clock.monotonic_ns();
+        parts.eviction.note(room, now_ns);
     }
-    let home = keyspace.index();
-    let room = evict_for_a_while(keyspace, parts);
-    keyspace.select(home);
-    parts.eviction.is_running = room == Room::Running;
-    let now_ns = parts.clock.monotonic_ns();
-    parts.eviction.note(room, now_ns);
-    room
+}
+
+/// Whether nothing may be evicted now.
+fn is_held_off(parts: &Parts) -> bool {
+    parts.loading
+}
+
+impl Parts {
+    /// Memory that the limit does not count, bytes: evicting keys would only add to what waits for
+    /// replicas and the append-only file.
+    #[must_use]
+    pub fn uncounted_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Begins to evict if the limit is lower now than what is in use.
+    pub fn maxmemory_changed(&mut self) {
+        let (used, limit) = (alloc::used_bytes() as u64, self.config.maxmemory);
+        if limit != 0 && used > limit {
+            log::warn!(
+                "WARNING: the new maxmemory value set via CONFIG SET ({limit}) is smaller than the current memory \
+                 usage ({used}). This will result in key eviction and/or the inability to accept new write commands \
+                 depending on the maxmemory-policy."
+            );
+        }
+        self.eviction.room = Room::Running;
+    }
 }
 
 /// Bytes above the limit.
-fn bytes_over(parts: &Parts) -> u64 {
-    let counted = (alloc::used_bytes() as u64).saturating_sub(parts.uncounted_bytes());
+fn bytes_over(keyspace: &Keyspace, parts: &Parts) -> u64 {
+    if parts.config.maxmemory == 0 {
+        return 0;
+    }
+    let counted = (parts.eviction.used_bytes)(keyspace).saturating_sub(parts.uncounted_bytes());
     counted.saturating_sub(parts.config.maxmemory)
 }
 
@@ -110,20 +162,17 @@ fn time_limit_ns(tenacity: i64) -> u64 {
 }
 
 fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts) -> Room {
-    if parts.loading || bytes_over(parts) == 0 {
-        return Room::Enough;
-    }
     if parts.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
         return Room::None;
     }
     let begin_ns = parts.clock.monotonic_ns();
     let limit_ns = time_limit_ns(parts.config.maxmemory_eviction_tenacity);
-    let mut evicted = 0u32;
-    while bytes_over(parts) > 0 {
+    let (mut evicted, mut leaving) = (0u32, 0);
+    while bytes_over(keyspace, parts) > leaving {
         let Some((db, key)) = choose(keyspace, parts) else {
             return Room::None;
         };
-        evict(keyspace, parts, db, &key);
+        leaving += evict(keyspace, parts, db, &key);
         evicted += 1;
         if evicted.is_multiple_of(KEYS_PER_LAP) && parts.clock.monotonic_ns() - begin_ns > limit_ns {
             return Room::Running;
@@ -148,12 +197,8 @@ fn choose(keyspace: &mut Keyspace, parts: &mut Parts) -> Option<(DbIndex, Vec<u8
     }
 }
 
-fn choose_of_pool(
-    keyspace: &mut Keyspace,
-    parts: &mut Parts,
-    among: Among,
-) -> Option<(DbIndex, Vec<u8>)> {
-    let samples = usize::try_from(parts.config.maxmemory_samples).unwrap_or(1);
+fn choose_of_pool(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) -> Option<(DbIndex, Vec<u8>)> {
+    let samples = parts.config.maxmemory_samples;
     let pool = &mut parts.eviction.pool;
     for _ in 0..MAX_STALE {
         keyspace.iter_mut().for_each(|db| db.sample_for_eviction(pool, samples, among));
@@ -168,11 +213,7 @@ fn choose_of_pool(
     choose_by_chance(keyspace, parts, among)
 }
 
-fn choose_by_chance(
-    keyspace: &mut Keyspace,
-    parts: &mut Parts,
-    among: Among,
-) -> Option<(DbIndex, Vec<u8>)> {
+fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) -> Option<(DbIndex, Vec<u8>)> {
     let databases = keyspace.databases() as u16;
     for _ in 0..databases {
         let index = DbIndex(parts.eviction.next_db % databases);
@@ -184,32 +225,48 @@ fn choose_by_chance(
     None
 }
 
-/// Removes a key and tells whoever follows the changes.
-fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) {
+/// Removes a key and tells whoever follows the changes. Returns the bytes that another thread is
+/// going to free.
+fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) -> u64 {
+    let lazy = parts.config.lazyfree_lazy_eviction;
     keyspace.select(index);
-    if !keyspace.remove(key) {
-        // Its time had come before.
-        changed::settle(keyspace, parts);
-        end_unit(parts);
-        return;
-    }
+    let garbage = keyspace.facts.garbage.len();
+    let removed = keyspace.remove(key);
     changed::settle(keyspace, parts);
-    if parts.propagation.is_wanted() {
-        let verb: &[u8] = if parts.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
-        parts.propagation.push(index, OwnedArgv::from_parts([verb, key]));
-    }
-    changed::key_touched(keyspace, parts, NotifyClasses::EVICTED, "evicted", key);
-    parts.stats.evicted_keys += 1;
-    if !parts.config.lazyfree_lazy_eviction {
-        // It counts as freed only when it is.
-        keyspace.facts.garbage.clear();
+    if removed {
+        if parts.propagation.is_wanted() {
+            let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
+            parts.propagation.push(index, OwnedArgv::from_parts([verb, key]));
+        }
+        changed::key_touched(keyspace, parts, NotifyClasses::EVICTED, "evicted", key);
+        parts.stats.evicted_keys += 1;
     }
     end_unit(parts);
+    if lazy {
+        return keyspace.facts.garbage[garbage..].iter().map(|garbage| garbage.heap_bytes() as u64).sum();
+    }
+    keyspace.facts.garbage.truncate(garbage);
+    0
 }
 
 fn end_unit(parts: &mut Parts) {
     if parts.propagation.is_wanted() {
         parts.propagation.keep_apart();
         parts.propagation.end_unit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenacity_is_time() {
+        let expected = [(0, 0), (10, 500_000), (11, 575_000), (100, u64::MAX)];
+        for (tenacity, ns) in expected {
+            let limit = time_limit_ns(tenacity);
+            assert!(limit.abs_diff(ns) < 10, "{tenacity}: {limit}");
+        }
+        assert!(time_limit_ns(99) > 100_000_000_000);
     }
 }

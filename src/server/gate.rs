@@ -3,10 +3,11 @@
 use super::Parts;
 use super::command::{Command, Lookup};
 use super::error::CommandError;
+use super::evict::Room;
 use super::multi;
 use super::session::Session;
 use crate::resp::Argv;
-use crate::spec::{ADMIN, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
+use crate::spec::{ADMIN, DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
 
 /// Longest part of a client's words that an error line repeats, bytes.
 const MAX_QUOTED_BYTES: usize = 128;
@@ -61,6 +62,9 @@ pub(super) fn admit(
     let flags = multi::flags_of(session, command);
     if session.multi.is_some() && flags.contains(NO_MULTI) {
         return Err(CommandError::fixed("ERR Command not allowed inside a transaction"));
+    }
+    if server.eviction.room == Room::None && flags.contains(DENYOOM) {
+        return Err(CommandError::OutOfMemory);
     }
     if server.loading && !flags.contains(LOADING) {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));

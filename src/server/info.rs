@@ -178,7 +178,7 @@ pub const FIELDS: &[Field] = fields! {
         "rss_overhead_bytes" => |_view| 0;
         "mem_fragmentation_ratio" => |view| ratio(view.memory().resident_ratio());
         "mem_fragmentation_bytes" => |view| view.memory().resident_beyond_used();
-        "mem_not_counted_for_evict" => |_view| 0;
+        "mem_not_counted_for_evict" => |view| view.parts.uncounted_bytes();
         "mem_replication_backlog" => |_view| 0;
         "mem_total_replication_buffers" => |_view| 0;
         "mem_clients_slaves" => |_view| 0;
@@ -244,8 +244,8 @@ pub const FIELDS: &[Field] = fields! {
         "expire_cycle_cpu_milliseconds" => |view| view.parts.stats.expire_ns / 1_000_000;
         "evicted_keys" => |view| view.parts.stats.evicted_keys;
         "evicted_clients" => |_view| 0;
-        "total_eviction_exceeded_time" => |_view| 0;
-        "current_eviction_exceeded_time" => |_view| 0;
+        "total_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).1;
+        "current_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).0;
         "keyspace_hits" => |view| view.keyspace.iter().map(|db| db.facts.hits).sum::<u64>();
         "keyspace_misses" => |view| view.keyspace.iter().map(|db| db.facts.misses).sum::<u64>();
         "pubsub_channels" => |_view| 0;
@@ -409,6 +409,11 @@ fn connected_bytes(view: &View<'_>) -> (u64, u64) {
 
 fn text_of(view: &View<'_>, parameter: &str) -> String {
     String::from_utf8_lossy(&view.parts.config.get(parameter).unwrap_or_default()).into_owned()
+}
+
+/// How long memory has been over its limit now, and in all, milliseconds.
+fn eviction_exceeded_ms(view: &View<'_>) -> (u64, u64) {
+    view.parts.eviction.exceeded_ms(view.parts.clock.monotonic_ns())
 }
 
 fn seconds(us: u64) -> String {

@@ -17,6 +17,7 @@ pub mod command;
 mod cron;
 pub mod ctx;
 pub mod error;
+pub mod evict;
 mod gate;
 pub mod info;
 pub mod latency;
@@ -42,6 +43,7 @@ pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
 pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
+pub use evict::Eviction;
 pub use info::ProcessFacts;
 pub use latency::LatencyMonitor;
 pub use loading::{PresentKeys, ReloadSteps};
@@ -152,6 +154,8 @@ pub struct Parts {
     pub propagation: Propagation,
     /// Saving.
     pub persistence: Persistence,
+    /// Keeping to `maxmemory`.
+    pub eviction: Eviction,
     /// A requested stop.
     pub shutdown: Option<Shutdown>,
     /// SHUTDOWN ABORT was called; acted on at the end of the unit.
@@ -236,6 +240,7 @@ impl Server {
                 watches: Watches::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
+                eviction: Eviction::default(),
                 shutdown: None,
                 shutdown_aborted: false,
                 tasks: Vec::new(),
@@ -306,6 +311,7 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &Parts) {
     access.lfu_log_factor = whole(config.lfu_log_factor);
     access.lfu_decay_minutes = whole(config.lfu_decay_time);
     keyspace.set_access(access);
+    keyspace.set_memory_is_short(config.maxmemory != 0);
     let limits = &parts.limits;
     limits
         .max_bulk_bytes

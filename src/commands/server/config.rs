@@ -99,6 +99,8 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
                 return Err(ConfigSetError::refused(name, &reason));
             }
         }
+        "maxmemory" => server.maxmemory_changed(),
+        "maxmemory-policy" => server.eviction.policy_changed(),
         "loglevel" => server.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
             return Err(ConfigSetError::refused(

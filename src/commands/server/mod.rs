@@ -9,6 +9,8 @@ mod digest;
 pub mod info;
 pub mod keyspace;
 pub mod latency;
+#[cfg(test)]
+mod maxmemory;
 pub mod memory;
 pub mod monitor;
 pub mod slowlog;

@@ -1,0 +1,109 @@
+//! What `maxmemory` means to those who send commands: tests of `server::evict` through them.
+
+use crate::commands::testing::TestServer;
+use crate::keyspace::{Db, Keyspace};
+
+fn table_bytes(keyspace: &Keyspace) -> u64 {
+    keyspace.iter().map(Db::table_bytes).sum::<usize>() as u64
+}
+
+/// A server whose limit is about what `keys` keys take.
+fn full(policy: &str, keys: usize, volatile: impl Fn(usize) -> bool) -> TestServer {
+    let mut server = TestServer::new();
+    server.server.parts.eviction.used_bytes = table_bytes;
+    for index in 0..keys {
+        let ttl = if volatile(index) { format!(" PX {}", 1_000_000 + index) } else { String::new() };
+        server.run(&format!("SET key:{index} value{ttl}"));
+    }
+    let used = table_bytes(&server.server.keyspace);
+    server.run(&format!("CONFIG SET maxmemory {used} maxmemory-policy {policy}"));
+    server
+}
+
+fn number(server: &mut TestServer, line: &str) -> usize {
+    server.run(line).trim_start_matches("(integer) ").parse().expect("a number")
+}
+
+#[test]
+fn without_eviction_commands_that_use_memory_are_refused_and_reading_goes_on() {
+    let mut server = full("noeviction", 500, |_| false);
+    assert_eq!(server.run("SET more value"), "OK", "the limit is reached, not passed");
+    while table_bytes(&server.server.keyspace) <= server.server.parts.config.maxmemory {
+        let len = number(&mut server, "DBSIZE");
+        server.run(&format!("SET more:{len} value"));
+    }
+    let oom = "(error) OOM command not allowed when used memory > 'maxmemory'.";
+    assert_eq!(server.run("SET even-more value"), oom);
+    assert_eq!(server.run("GET key:1"), "\"value\"");
+    assert_eq!(server.run("DEL key:1"), "(integer) 1");
+    assert_eq!(server.run("MULTI"), "OK");
+    assert_eq!(server.run("GET key:2"), oom, "queueing uses memory");
+    assert_eq!(server.run("EXEC"), "(error) EXECABORT Transaction discarded because of previous errors.");
+    assert_eq!(server.run("CONFIG SET maxmemory 0"), "OK");
+    assert_eq!(server.run("SET even-more value"), "OK");
+}
+
+#[test]
+fn every_policy_keeps_to_the_limit_and_takes_only_what_it_may() {
+    let policies = [
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+    ];
+    for policy in policies {
+        let mut server = full(policy, 2000, |index| index % 2 == 0);
+        for index in 2000..3000 {
+            assert_eq!(server.run(&format!("SET key:{index} value PX 9000000")), "OK", "{policy}");
+        }
+        server.run("PING");
+        let limit = server.server.parts.config.maxmemory;
+        assert!(table_bytes(&server.server.keyspace) <= limit, "{policy}");
+        let evicted = server.server.parts.stats.evicted_keys;
+        assert!(evicted > 300, "{policy}: {evicted}");
+        let stay = (0..2000).filter(|index| index % 2 == 1);
+        let lasting =
+            stay.filter(|index| server.run(&format!("EXISTS key:{index}")) == "(integer) 1").count();
+        assert_eq!(policy.starts_with("volatile"), lasting == 1000, "{policy}: {lasting} of 1000 stay");
+    }
+}
+
+#[test]
+fn under_volatile_ttl_the_next_to_expire_goes_first() {
+    let mut server = full("volatile-ttl", 1000, |index| index < 500);
+    let used = table_bytes(&server.server.keyspace);
+    server.run(&format!("CONFIG SET maxmemory {}", used * 9 / 10));
+    server.run("PING");
+    let left: Vec<_> =
+        (0..500).filter(|index| server.run(&format!("EXISTS key:{index}")) == "(integer) 1").collect();
+    assert!(!left.is_empty() && left.len() < 500);
+    assert_eq!(left, (500 - left.len()..500).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_evicted_key_is_propagated_before_the_command_that_needed_its_room() {
+    let mut server = full("allkeys-random", 3, |_| false);
+    server.run("CONFIG SET lazyfree-lazy-eviction yes");
+    server.effects();
+    let limit = server.server.parts.config.maxmemory;
+    server.run(&format!("CONFIG SET maxmemory {}", limit - 1));
+    server.run("SET key:new value");
+    let effects = server.effects();
+    assert!(effects.contains("UNLINK key:") && effects.contains("SET key:new value"), "{effects}");
+    assert!(effects.find("UNLINK") < effects.find("SET"), "{effects}");
+}
+
+#[test]
+fn a_volatile_policy_without_volatile_keys_is_like_none() {
+    let mut server = full("volatile-lru", 500, |_| false);
+    let limit = server.server.parts.config.maxmemory;
+    server.run(&format!("CONFIG SET maxmemory {}", limit - 4096));
+    assert_eq!(
+        server.run("SET more value"),
+        "(error) OOM command not allowed when used memory > 'maxmemory'."
+    );
+    assert_eq!(number(&mut server, "DBSIZE"), 500);
+}
