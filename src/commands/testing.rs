@@ -14,6 +14,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 /// A clock that stands still until it is moved. Microseconds since the epoch.
 #[derive(Debug)]
@@ -177,6 +178,24 @@ impl TestServer {
             rest = &rest[used..];
         }
         shown.join("\n")
+    }
+
+    /// The bytes that arrived for client `id` since it was last asked.
+    pub fn raw_output_of(&mut self, id: u64) -> String {
+        let bytes = self.outputs.remove(&ClientId(id)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Sends a line as client `id`; what it answers can be asked for later.
+    pub fn send_only_as(&mut self, id: u64, line: &str) {
+        let words = split_args(line.as_bytes()).expect("quotes are balanced");
+        self.send(id, &OwnedArgv::from_parts(words.iter().map(Vec::as_slice)));
+    }
+
+    /// Says that the writer of client `id` is so many bytes behind.
+    pub fn set_pending_output(&mut self, id: u64, bytes: usize) {
+        let session = self.server.parts.clients.get(ClientId(id)).expect("the client is connected");
+        session.connection.gauges.pending_output.store(bytes, Ordering::Relaxed);
     }
 
     /// Sends a line as client 1 and drops what it answers, which need not be whole.

@@ -20,7 +20,7 @@ pub struct SavePoint {
 }
 
 /// When a client that does not read its replies is closed. 0 is no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferLimit {
     /// At once, when more bytes than this wait.
     pub hard_bytes: u64,
@@ -31,7 +31,7 @@ pub struct BufferLimit {
 }
 
 /// Output-buffer limits by class of client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferLimits {
     /// Ordinary clients.
     pub normal: BufferLimit,

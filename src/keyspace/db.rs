@@ -136,6 +136,10 @@ pub struct Facts {
     pub missed: Vec<Vec<u8>>,
     /// Whether `missed` is wanted (`notify-keyspace-events` has `m`).
     pub wants_missed: bool,
+    /// Keys that came into being; only kept when asked for.
+    pub added: Vec<Vec<u8>>,
+    /// Whether `added` is wanted (`notify-keyspace-events` has `n`).
+    pub wants_added: bool,
     /// Reads that found their key.
     pub hits: u64,
     /// Reads that did not.
@@ -682,6 +686,9 @@ impl Db {
         let deadline = stored.deadline.map(|deadline| deadline.0);
         let new = NewEntry { deadline, payload: &[&stored.payload], object: stored.object };
         let replaced = self.dict.insert_hashed(hash, key, new);
+        if replaced.is_none() {
+            self.note_added(key);
+        }
         self.discard(replaced.and_then(|replaced| replaced.object));
     }
 
@@ -796,6 +803,12 @@ impl Db {
         }
     }
 
+    fn note_added(&mut self, key: &[u8]) {
+        if self.facts.wants_added {
+            self.facts.added.push(key.to_vec());
+        }
+    }
+
     fn count(&mut self, found: bool, key: &[u8]) {
         if found {
             self.facts.hits += 1;
@@ -843,10 +856,11 @@ impl Db {
         let object = long.then(|| Value::String(Arc::new(bytes.to_vec())));
         let inline = if long { &[][..] } else { bytes };
         let new = NewEntry { deadline, payload: &[&header, inline], object };
-        let Some(replaced) = self.dict.insert_hashed(hash, key, new) else { return };
+        let Some(replaced) = self.dict.insert_hashed(hash, key, new) else { return self.note_added(key) };
         if self.is_past(replaced.deadline) && !self.keeps_expired {
             // What was replaced had ended before, and whoever follows the changes must know.
             self.facts.expired.push(key.to_vec());
+            self.note_added(key);
         }
         self.discard(replaced.object);
     }

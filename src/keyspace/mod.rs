@@ -142,6 +142,14 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.set_memory_is_short(short));
     }
 
+    /// Sets which facts are kept: keys that were missed, keys that came into being.
+    pub fn set_wants(&mut self, missed: bool, added: bool) {
+        for db in self.iter_mut() {
+            db.facts.wants_missed = missed;
+            db.facts.wants_added = added;
+        }
+    }
+
     /// Whether expired keys stay until somebody else deletes them: on a replica.
     pub fn set_keeps_expired(&mut self, keeps_expired: bool) {
         self.iter_mut().for_each(|db| db.set_keeps_expired(keeps_expired));

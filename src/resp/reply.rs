@@ -37,17 +37,20 @@ pub struct Deferred(usize);
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// Where this answer begins.
+    start: usize,
 }
 
 impl<'a> Reply<'a> {
     /// A writer that appends to `out` in `protocol`.
     pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Reply { out, protocol }
+        let start = out.len();
+        Reply { out, protocol, start }
     }
 
-    /// The same writer for a nested command.
+    /// The same writer for a nested command, whose answer begins here.
     pub fn reborrow(&mut self) -> Reply<'_> {
-        Reply { out: self.out, protocol: self.protocol }
+        Reply::new(self.out, self.protocol)
     }
 
     /// The protocol in use.
@@ -59,6 +62,24 @@ impl<'a> Reply<'a> {
     /// Changes the protocol of what follows: HELLO.
     pub fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
+    }
+
+    /// Where this answer begins in the outbox.
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Whether nothing of this answer is written yet.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.out.len() == self.start
+    }
+
+    /// Puts `bytes`, whole messages in the client's protocol, in front of this answer.
+    pub fn prepend(&mut self, bytes: &[u8]) {
+        self.out.splice(self.start..self.start, bytes.iter().copied());
+        self.start += bytes.len();
     }
 
     /// Bytes written so far in this outbox; give it to [`Reply::cut`] to take an answer back.
@@ -261,7 +282,7 @@ impl<'a> Reply<'a> {
     /// known only at the end.
     pub fn insert(&mut self, mark: usize, write: impl FnOnce(&mut Reply<'_>)) {
         let mut bytes = Vec::with_capacity(64);
-        write(&mut Reply { out: &mut bytes, protocol: self.protocol });
+        write(&mut Reply::new(&mut bytes, self.protocol));
         self.out.splice(mark..mark, bytes);
     }
 

@@ -11,7 +11,7 @@ use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
-use super::{Parts, Server, evict, gate, monitor, multi, timing};
+use super::{Parts, Server, evict, gate, monitor, multi, output, timing};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -49,6 +49,7 @@ impl Server {
         let mut out = std::mem::take(&mut session.outbox);
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
+            self.parts.clients.limit_answers(session, &mut out);
             if session.close != Close::No {
                 break;
             }
@@ -68,8 +69,6 @@ impl Server {
             session.close = Close::AfterFlush;
         }
         timing::end_batch(&mut self.parts, session, &batch);
-        // What the commands delivered to their own client goes behind their answers.
-        out.append(&mut session.outbox);
         session.outbox = out;
         Some(batch)
     }
@@ -110,6 +109,9 @@ impl Server {
         self.end_unit();
         if self.parts.waiters.has_ready() {
             self.serve_ready();
+        }
+        if self.parts.clients.has_aside() {
+            out.append(&mut self.parts.clients.take_aside(session.id, session.protocol));
         }
     }
 
@@ -191,32 +193,25 @@ pub(super) fn call(
     let handler = command.handler.expect("the gate refuses containers");
     let begun = timing::begin(server, (command, index), argv);
     db.select(session.db);
-    let mark = reply.mark();
     let now = server.now;
-    let mut ctx = Ctx {
-        db: &mut *db,
-        reply,
-        session,
-        server: &mut *server,
-        effect: Effect::Verbatim,
-        now,
-        origin,
-        command,
-        changes: 0,
-    };
+    let mut ctx =
+        Ctx { db, reply, session, server, effect: Effect::Verbatim, now, origin, command, changes: 0 };
     let result = handler(&mut ctx, Args::new(argv, words));
     if let Err(error) = &result {
-        ctx.reply.cut(mark);
+        ctx.reply.cut(ctx.reply.start());
         ctx.reply.error(&error.to_string());
     }
-    let failed = ctx.reply.since(mark).first() == Some(&b'-');
+    let answer = ctx.reply.since(ctx.reply.start());
+    let failed = answer.first() == Some(&b'-');
     if failed {
-        let line = ctx.reply.since(mark)[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
+        let line = answer[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
         ctx.server.stats.count_error(line);
     }
-    let answered = ctx.reply.since(mark).len();
-    let (effect, changes) = (ctx.effect, ctx.changes);
+    let answered = answer.len();
+    let Ctx { db, mut reply, session, server, effect, changes, .. } = ctx;
+    output::append_own(server, session, &mut reply);
     changed::settle(db, server);
+    output::prepend_own(server, session, &mut reply);
     if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {
         server.propagation.keep_apart();
     }

@@ -21,11 +21,10 @@ pub(super) fn key_touched(db: &mut Db, server: &mut Parts, class: NotifyClasses,
     notify(server, db.index(), class, event, key);
 }
 
-/// Announces a keyspace event, if the configuration wants its class. Nobody can subscribe to the
-/// channels `__keyspace@N__` and `__keyevent@N__` before there is pub/sub; the log can be read.
+/// Announces a keyspace event, if the configuration wants its class.
 pub(super) fn notify(server: &mut Parts, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
     if server.config.notify_keyspace_events.intersects(class) {
-        log::trace!("keyevent@{}: {event} {}", db.0, String::from_utf8_lossy(key));
+        server.publish_event(db, event, key);
     }
 }
 
@@ -33,9 +32,14 @@ pub(super) fn notify(server: &mut Parts, db: DbIndex, class: NotifyClasses, even
 /// propagated as deleted, before whatever the running command does. Redis: they do not count as
 /// changes since the last save.
 pub(super) fn settle(db: &mut Db, server: &mut Parts) {
-    if db.facts.expired.is_empty() {
+    let facts = &db.facts;
+    if facts.expired.is_empty() && facts.missed.is_empty() && facts.added.is_empty() {
         return;
     }
+    settle_facts(db, server);
+}
+
+fn settle_facts(db: &mut Db, server: &mut Parts) {
     let lazy = server.config.lazyfree_lazy_expire;
     for key in std::mem::take(&mut db.facts.expired) {
         server.stats.expired_keys += 1;
@@ -47,6 +51,12 @@ pub(super) fn settle(db: &mut Db, server: &mut Parts) {
             server.propagation.push(db.index(), OwnedArgv::from_parts([verb, &key]));
         }
         notify(server, db.index(), NotifyClasses::EXPIRED, "expired", &key);
+    }
+    for key in std::mem::take(&mut db.facts.missed) {
+        notify(server, db.index(), NotifyClasses::KEY_MISS, "keymiss", &key);
+    }
+    for key in std::mem::take(&mut db.facts.added) {
+        notify(server, db.index(), NotifyClasses::NEW, "new", &key);
     }
 }
 

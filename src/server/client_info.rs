@@ -19,8 +19,8 @@ pub enum ClientClass {
 impl ClientClass {
     /// The class of a client now.
     #[must_use]
-    pub fn of(_session: &Session) -> Self {
-        ClientClass::Normal
+    pub fn of(session: &Session) -> Self {
+        if session.subscribed.is_zero() { ClientClass::Normal } else { ClientClass::Pubsub }
     }
 }
 
@@ -35,7 +35,7 @@ pub fn info_line(session: &Session, now_ms: i64) -> String {
     let total = session.heap_bytes();
     let flags = flags(session);
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub=0 psub=0 ssub=0 multi=-1 \
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi=-1 \
          qbuf={query_buffer} qbuf-free={query_buffer_free} argv-mem={argv_bytes} multi-mem=0 rbs={} rbp={} obl={} oll={} \
          omem={pending_output} tot-mem={total} events={} cmd={} user={} redir=-1 resp={}",
         session.id.0,
@@ -46,6 +46,9 @@ pub fn info_line(session: &Session, now_ms: i64) -> String {
         (now_ms - session.created.0) / 1000,
         (now_ms - session.last_interaction.0) / 1000,
         session.db.0,
+        session.subscribed.channels,
+        session.subscribed.patterns,
+        session.subscribed.shards,
         session.outbox.capacity(),
         session.outbox.len(),
         session.outbox.len(),
@@ -60,6 +63,7 @@ pub fn info_line(session: &Session, now_ms: i64) -> String {
 fn flags(session: &Session) -> String {
     let rows = [
         ('O', session.is_monitor),
+        ('P', !session.subscribed.is_zero()),
         ('b', session.parked.is_some()),
         ('c', session.close == Close::AfterFlush),
         ('A', session.close == Close::Now),

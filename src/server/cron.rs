@@ -139,19 +139,6 @@ impl Server {
         stats.peak_bytes = stats.peak_bytes.max(alloc::used_bytes() as u64);
     }
 
-    /// Ends the connections of clients over `client-output-buffer-limit`.
-    fn close_slow_clients(&mut self, all: bool) {
-        let parts = &mut self.parts;
-        let limit = parts.config.client_output_buffer_limit.normal;
-        if limit.hard_bytes == 0 && limit.soft_bytes == 0 {
-            return;
-        }
-        for id in parts.clients.close_slow(limit, parts.now, all) {
-            parts.stats.output_limit_disconnections += 1;
-            log::warn!("Client id={} closed for overcoming of output buffer limits.", id.0);
-        }
-    }
-
     fn close_idle_clients(&mut self) {
         let timeout_ms = self.parts.config.timeout.saturating_mul(1000);
         if timeout_ms == 0 {

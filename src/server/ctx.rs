@@ -64,6 +64,7 @@ impl Ctx<'_> {
     pub fn changed(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
         self.changes += 1;
         changed::key_changed(self.db, self.server, class, event, key);
+        self.place_own();
     }
 
     /// As [`Ctx::changed`], with `count` changes on the dirty counter: a command that removed
@@ -81,6 +82,7 @@ impl Ctx<'_> {
         let Some(db) = self.db.db(db) else { return };
         self.changes += 1;
         changed::key_changed(db, self.server, class, event, key);
+        self.place_own();
     }
 
     /// Says that a second key, of any database, took part in a change that is counted already:
@@ -88,6 +90,7 @@ impl Ctx<'_> {
     pub fn also_changed(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
         let Some(db) = self.db.db(db) else { return };
         changed::key_touched(db, self.server, class, event, key);
+        self.place_own();
     }
 
     /// Removes every key of a database.
@@ -128,12 +131,14 @@ impl Ctx<'_> {
     pub fn remove_emptied(&mut self, key: &[u8]) {
         self.db.remove(key);
         changed::notify(self.server, self.db.index(), NotifyClasses::GENERIC, "del", key);
+        self.place_own();
     }
 
     /// An event for subscribers of notifications, when no key changed or a second event belongs
     /// to a change already reported.
     pub fn notify(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
         changed::notify(self.server, self.db.index(), class, event, key);
+        self.place_own();
     }
 
     /// Adds to the dirty counter for a change that was reported by [`Ctx::also_changed`].

@@ -5,6 +5,7 @@ use super::command::{Command, Lookup};
 use super::error::CommandError;
 use super::evict::Room;
 use super::multi;
+use super::publish;
 use super::session::Session;
 use crate::resp::Argv;
 use crate::spec::{ADMIN, DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
@@ -66,6 +67,7 @@ pub(super) fn admit(
     if server.eviction.room == Room::None && flags.contains(DENYOOM) {
         return Err(CommandError::OutOfMemory);
     }
+    publish::admit(session, command)?;
     if server.loading && !flags.contains(LOADING) {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }

@@ -101,6 +101,8 @@ impl Loading<'_> {
             Item::Key { key, value, deadline, idle_secs, frequency } => {
                 let before = self.keyspace.len();
                 self.keyspace.insert(&key, value, deadline);
+                // What is loaded is no news.
+                self.keyspace.facts.added.clear();
                 if self.keyspace.len() == before && self.present_keys == PresentKeys::Refused {
                     return Err(RdbError::Refused(duplicated(&key, self.keyspace.index())));
                 }

@@ -26,8 +26,10 @@ pub mod migrate;
 pub mod memory;
 pub mod monitor;
 pub mod multi;
+mod output;
 pub mod persistence;
 pub mod propagate;
+mod publish;
 mod redact;
 pub mod session;
 pub mod shutdown;
@@ -62,8 +64,9 @@ use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::config::{Config, LogLevel, MaxmemoryPolicy};
+use crate::config::{Config, LogLevel, MaxmemoryPolicy, NotifyClasses};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
+use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use std::fmt;
 use std::io::Read;
@@ -148,6 +151,8 @@ pub struct Parts {
     pub waiters: Waiters,
     /// Who watches which key.
     pub watches: Watches,
+    /// Who listens to what.
+    pub pubsub: Subscriptions,
     /// Counters.
     pub stats: Stats,
     /// Effects on their way to the append-only file and replicas.
@@ -237,6 +242,7 @@ impl Server {
                 commands,
                 clients: Clients::default(),
                 waiters: Waiters::default(),
+                pubsub: Subscriptions::default(),
                 watches: Watches::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
@@ -264,7 +270,7 @@ impl Server {
             },
         };
         server.keyspace.freeze(now);
-        apply_config(&mut server.keyspace, &server.parts);
+        apply_config(&mut server.keyspace, &mut server.parts);
         Ok(server)
     }
 
@@ -292,8 +298,9 @@ impl Server {
 }
 
 /// Gives every part the parameters it goes by: at start and after CONFIG SET.
-pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &Parts) {
+pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
     let config = &parts.config;
+    parts.clients.set_limits(config.client_output_buffer_limit);
     keyspace.set_limits(Limits {
         list_max_listpack_size: config.list_max_listpack_size,
         list_plain_from: keyspace.limits().list_plain_from,
@@ -312,6 +319,8 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &Parts) {
     access.lfu_decay_minutes = whole(config.lfu_decay_time);
     keyspace.set_access(access);
     keyspace.set_memory_is_short(config.maxmemory != 0);
+    let events = config.notify_keyspace_events;
+    keyspace.set_wants(events.intersects(NotifyClasses::KEY_MISS), events.intersects(NotifyClasses::NEW));
     let limits = &parts.limits;
     limits
         .max_bulk_bytes

@@ -10,7 +10,7 @@ use super::ctx::{Ctx, Origin};
 use super::redact;
 use super::session::{ClientId, ReplyMode, Session};
 use crate::base::text::quote;
-use crate::resp::Argv;
+use crate::resp::{Argv, Broadcast, Reply};
 use crate::spec::{ADMIN, SKIP_MONITOR};
 
 /// Who watches.
@@ -73,13 +73,12 @@ pub(super) fn feed(
 
 fn show(server: &mut Parts, session: &mut Session, command: &super::Command, argv: Argv<'_>, origin: Origin) {
     let line = line(server, session, command, argv, origin);
+    let write = |reply: &mut Reply<'_>| reply.raw(&line);
+    let mut broadcast = Broadcast::new(&write);
     for &id in &server.monitors.clients {
-        if id == session.id {
-            if session.reply_mode != ReplyMode::Off {
-                session.outbox.extend_from_slice(&line);
-            }
-        } else if server.clients.get(id).is_some_and(|monitor| monitor.reply_mode != ReplyMode::Off) {
-            server.clients.deliver(id, &line);
+        let monitor = if id == session.id { Some(&*session) } else { server.clients.get(id) };
+        if monitor.is_none_or(|monitor| monitor.reply_mode != ReplyMode::Off) {
+            server.clients.push(id, &mut broadcast);
         }
     }
 }

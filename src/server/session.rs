@@ -3,9 +3,11 @@
 use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
 use super::multi::Transaction;
+use super::output::Aside;
 use crate::base::time::UnixMillis;
-use crate::config::BufferLimit;
+use crate::config::BufferLimits;
 use crate::keyspace::DbIndex;
+use crate::pubsub::Counts;
 use crate::resp::{Protocol, Requests};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -131,8 +133,10 @@ pub struct Session {
     pub last_interaction: UnixMillis,
     /// The last command, for CLIENT LIST.
     pub last_command: Option<&'static Command>,
+    /// What it listens to.
+    pub subscribed: Counts,
     /// Since when more waits for it than the soft limit of its output buffer.
-    slow_since: Option<UnixMillis>,
+    pub(super) slow_since: Option<UnixMillis>,
     /// Whether the engine was told that there is something to send.
     pub(super) is_listed_for_output: bool,
     pub(super) lookup_cache: Option<LookupCache>,
@@ -171,6 +175,7 @@ impl Session {
             created: now,
             last_interaction: now,
             last_command: None,
+            subscribed: Counts::default(),
             slow_since: None,
             is_listed_for_output: false,
             lookup_cache: None,
@@ -187,18 +192,6 @@ impl Session {
     #[must_use]
     pub fn output_bytes(&self) -> usize {
         self.outbox.len() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
-    }
-
-    /// Whether more waits for the client than `limit` allows, at once or for too long.
-    fn is_too_slow(&mut self, limit: BufferLimit, now: UnixMillis) -> bool {
-        let waiting = self.output_bytes() as u64;
-        if limit.soft_bytes == 0 || waiting <= limit.soft_bytes {
-            self.slow_since = None;
-        }
-        let over_soft = limit.soft_bytes > 0 && waiting > limit.soft_bytes;
-        let since = if over_soft { *self.slow_since.get_or_insert(now) } else { now };
-        let over_hard = limit.hard_bytes > 0 && waiting > limit.hard_bytes;
-        over_hard || now.secs() - since.secs() > limit.soft_secs
     }
 
     /// Memory the client costs, bytes.
@@ -264,8 +257,14 @@ impl Pending {
 /// All clients by number. The one whose command runs is taken out for that time.
 #[derive(Debug, Default)]
 pub struct Clients {
-    by_id: BTreeMap<ClientId, Option<Box<Session>>>,
-    output: Vec<ClientId>,
+    pub(super) by_id: BTreeMap<ClientId, Option<Box<Session>>>,
+    pub(super) output: Vec<ClientId>,
+    /// What was delivered to clients that are taken out.
+    pub(super) aside: Vec<Aside>,
+    /// Clients found over their hard limit while something was delivered to them.
+    pub(super) overfull: Vec<ClientId>,
+    /// What may wait for a client, by class.
+    pub(super) limits: BufferLimits,
 }
 
 impl Clients {
@@ -314,14 +313,6 @@ impl Clients {
         self.by_id.get_mut(&id)?.as_deref_mut()
     }
 
-    /// Appends `bytes` to a client's answers. Returns whether the client is there to get them.
-    pub fn deliver(&mut self, id: ClientId, bytes: &[u8]) -> bool {
-        let Some(Some(session)) = self.by_id.get_mut(&id) else { return false };
-        session.outbox.extend_from_slice(bytes);
-        Self::list(&mut self.output, session);
-        true
-    }
-
     /// Ends a client's connection.
     pub fn close(&mut self, id: ClientId, close: Close) {
         if let Some(Some(session)) = self.by_id.get_mut(&id) {
@@ -340,6 +331,9 @@ impl Clients {
 
     /// Puts back what [`Clients::take`] gave, and lists it if it has something to send.
     pub(super) fn put_back(&mut self, mut session: Box<Session>) {
+        if self.has_aside() {
+            session.outbox.append(&mut self.take_aside(session.id, session.protocol));
+        }
         if !session.outbox.is_empty() || session.close != Close::No {
             Self::list(&mut self.output, &mut session);
         }
@@ -351,24 +345,6 @@ impl Clients {
 
     pub(super) fn remove(&mut self, id: ClientId) -> Option<Box<Session>> {
         self.by_id.remove(&id).flatten()
-    }
-
-    /// Closes clients that take their answers too slowly: more waits for them than `limit` allows.
-    /// Looks at those who have just got answers, or with `all` at everybody. Returns who was closed.
-    pub(super) fn close_slow(&mut self, limit: BufferLimit, now: UnixMillis, all: bool) -> Vec<ClientId> {
-        let mut closed = Vec::new();
-        let ids: Vec<ClientId> = if all { self.by_id.keys().copied().collect() } else { self.output.clone() };
-        for id in ids {
-            if let Some(Some(session)) = self.by_id.get_mut(&id)
-                && session.close != Close::Now
-                && session.is_too_slow(limit, now)
-            {
-                session.close = Close::Now;
-                Self::list(&mut self.output, session);
-                closed.push(id);
-            }
-        }
-        closed
     }
 
     /// Hands every client with something to send, or to close, to `take`.
@@ -387,7 +363,7 @@ impl Clients {
         }
     }
 
-    fn list(output: &mut Vec<ClientId>, session: &mut Session) {
+    pub(super) fn list(output: &mut Vec<ClientId>, session: &mut Session) {
         if !session.is_listed_for_output {
             session.is_listed_for_output = true;
             output.push(session.id);

@@ -11,6 +11,7 @@ use super::ctx::Origin;
 use super::session::{ClientId, Close};
 use super::{Parts, Server};
 use crate::keyspace::DbIndex;
+use crate::pubsub::Subscriber;
 use crate::resp::Reply;
 
 /// What CLIENT UNBLOCK ERROR answers to the client that waited.
@@ -68,8 +69,6 @@ impl Server {
                 self.parts.waiters.release(id);
                 apply_reply_mode(&mut session, &mut out, mark);
             }
-            // What the command delivered to its own client goes behind its answer.
-            out.append(&mut session.outbox);
             session.outbox = out;
             self.end_unit();
         }
@@ -112,6 +111,7 @@ impl Server {
         }
         self.parts.watches.unwatch(id);
         self.parts.monitors.remove(id);
+        self.parts.pubsub.remove(Subscriber(id.0));
         self.parts.stats.count_gone(&session);
     }
 }

@@ -78,11 +78,20 @@ pub const COMMANDS: &[Command] = &[
 const WRONG_PASSWORD: CommandError =
     CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 
-fn ping(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    match args.remaining() {
-        0 => ctx.reply.simple("PONG"),
-        1 => ctx.reply.bulk(args.key()),
-        _ => return Err(CommandError::Arity("ping".into())),
+fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    if args.remaining() > 1 {
+        return Err(CommandError::Arity("ping".into()));
+    }
+    if !ctx.session.subscribed.is_zero() && ctx.reply.protocol() == Protocol::Resp2 {
+        // Among messages the answer must look like one.
+        ctx.reply.array(2);
+        ctx.reply.bulk(b"pong");
+        ctx.reply.bulk(args.peek().unwrap_or_default());
+        return Ok(());
+    }
+    match args.peek() {
+        None => ctx.reply.simple("PONG"),
+        Some(text) => ctx.reply.bulk(text),
     }
     Ok(())
 }
@@ -207,6 +216,7 @@ fn describe(ctx: &mut Ctx<'_>) {
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.discard();
     ctx.end_monitor();
+    ctx.unsubscribe_from_all();
     let open = ctx.server.config.requirepass.is_empty();
     let session = &mut *ctx.session;
     session.db = DbIndex(0);

@@ -1,0 +1,214 @@
+//! What is on its way to clients: delivering to others, and closing who does not take it.
+//!
+//! A message for many (a published one, an invalidation) is a [`Broadcast`], delivered by
+//! [`Clients::push`]. The client whose command runs is taken out of [`Clients`] for that time, so
+//! what is delivered to it, mostly by itself, is laid *aside* and placed by `call`: in front of the
+//! answer if nothing of that is written yet, else behind it. Redis appends it wherever the answer
+//! stands, which can be in the middle; newer ones wait until it ends.
+//!
+//! `client-output-buffer-limit` bounds what waits for a client, by class. The hard limit is looked
+//! at with every delivery, so that not even one endless transaction grows the outbox of a silent
+//! subscriber; the soft one at the end of a turn and ten times a second.
+
+use super::client_info::{ClientClass, info_line};
+use super::ctx::Ctx;
+use super::session::{ClientId, Clients, Close, ReplyMode, Session};
+use super::{Parts, Server};
+use crate::base::time::UnixMillis;
+use crate::config::{BufferLimit, BufferLimits};
+use crate::resp::{Broadcast, Protocol, Reply};
+
+/// What was delivered to a client that is taken out, in both protocols: its own is not at hand.
+#[derive(Debug)]
+pub(super) struct Aside {
+    id: ClientId,
+    bytes: [Vec<u8>; 2],
+}
+
+/// Bytes laid aside for one client before it counts as one that takes nothing. A client that
+/// publishes to itself in an endless script has no outbox yet that a limit could be held against.
+const MAX_ASIDE_BYTES: usize = 512 << 20;
+
+impl Clients {
+    /// Appends `message`, in its protocol, to a client's output. Returns whether the client is
+    /// there to get it.
+    pub fn push(&mut self, id: ClientId, message: &mut Broadcast<'_>) -> bool {
+        match self.by_id.get_mut(&id) {
+            None => return false,
+            Some(None) => self.lay_aside(id, message),
+            Some(Some(session)) => {
+                if session.close != Close::No {
+                    return false;
+                }
+                session.outbox.extend_from_slice(message.bytes(session.protocol));
+                if is_over_hard(session, &self.limits) {
+                    session.give_up();
+                    self.overfull.push(id);
+                }
+                Self::list(&mut self.output, session);
+            }
+        }
+        true
+    }
+
+    fn lay_aside(&mut self, id: ClientId, message: &mut Broadcast<'_>) {
+        let place = match self.aside.iter().position(|aside| aside.id == id) {
+            Some(place) => place,
+            None => {
+                self.aside.push(Aside { id, bytes: [Vec::new(), Vec::new()] });
+                self.aside.len() - 1
+            }
+        };
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let bytes = &mut self.aside[place].bytes[protocol as usize];
+            if bytes.len() < MAX_ASIDE_BYTES {
+                bytes.extend_from_slice(message.bytes(protocol));
+            }
+        }
+    }
+
+    /// Whether something waits for clients that are taken out.
+    #[inline]
+    pub(super) fn has_aside(&self) -> bool {
+        !self.aside.is_empty()
+    }
+
+    /// What was laid aside for a client that is taken out.
+    pub(super) fn take_aside(&mut self, id: ClientId, protocol: Protocol) -> Vec<u8> {
+        let Some(place) = self.aside.iter().position(|aside| aside.id == id) else { return Vec::new() };
+        let [resp2, resp3] = self.aside.swap_remove(place).bytes;
+        if protocol == Protocol::Resp2 { resp2 } else { resp3 }
+    }
+
+    /// Sets the limits of what may wait for a client.
+    pub(super) fn set_limits(&mut self, limits: BufferLimits) {
+        self.limits = limits;
+    }
+
+    /// Closes a client that is taken out if its answers alone are beyond its hard limit: one read can
+    /// bring thousands of commands.
+    #[inline]
+    pub(super) fn limit_answers(&mut self, session: &mut Session, answers: &mut Vec<u8>) {
+        let hard = limit_of(session, &self.limits).hard_bytes;
+        if hard > 0 && answers.len() as u64 >= hard && session.close != Close::Now {
+            session.give_up();
+            *answers = Vec::new();
+            self.overfull.push(session.id);
+        }
+    }
+
+    /// Closes clients for whom more waits than their class allows, at once or for too long. Looks at
+    /// those who have just got something, or with `all` at everybody. Returns who was closed.
+    fn close_slow(&mut self, now: UnixMillis, all: bool) -> Vec<ClientId> {
+        let limits = self.limits;
+        let mut closed = std::mem::take(&mut self.overfull);
+        let limited = [limits.normal, limits.pubsub, limits.replica];
+        if limited.iter().all(|limit| limit.hard_bytes == 0 && limit.soft_bytes == 0) {
+            return closed;
+        }
+        let ids: Vec<ClientId> = if all { self.by_id.keys().copied().collect() } else { self.output.clone() };
+        for id in ids {
+            if let Some(Some(session)) = self.by_id.get_mut(&id)
+                && session.close != Close::Now
+                && session.is_too_slow(limit_of(session, &limits), now)
+            {
+                session.give_up();
+                Self::list(&mut self.output, session);
+                closed.push(id);
+            }
+        }
+        closed
+    }
+}
+
+fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
+    match ClientClass::of(session) {
+        ClientClass::Normal | ClientClass::Master => limits.normal,
+        ClientClass::Replica => limits.replica,
+        ClientClass::Pubsub => limits.pubsub,
+    }
+}
+
+fn is_over_hard(session: &Session, limits: &BufferLimits) -> bool {
+    let hard = limit_of(session, limits).hard_bytes;
+    hard > 0 && session.output_bytes() as u64 >= hard
+}
+
+impl Session {
+    /// Whether more waits for the client than `limit` allows, at once or for too long.
+    fn is_too_slow(&mut self, limit: BufferLimit, now: UnixMillis) -> bool {
+        let waiting = self.output_bytes() as u64;
+        if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
+            self.slow_since = None;
+        }
+        let over_soft = limit.soft_bytes > 0 && waiting >= limit.soft_bytes;
+        let since = if over_soft { *self.slow_since.get_or_insert(now) } else { now };
+        let over_hard = limit.hard_bytes > 0 && waiting >= limit.hard_bytes;
+        over_hard || (over_soft && now.secs() - since.secs() > limit.soft_secs)
+    }
+
+    /// Ends the connection; what it did not take it will not get.
+    fn give_up(&mut self) {
+        self.close = Close::Now;
+        self.outbox = Vec::new();
+    }
+
+    /// Whether answers are not sent, by CLIENT REPLY. Messages are.
+    fn is_silenced(&self) -> bool {
+        matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip)
+    }
+}
+
+impl Server {
+    /// Ends the connections of clients over `client-output-buffer-limit`.
+    pub(super) fn close_slow_clients(&mut self, all: bool) {
+        let parts = &mut self.parts;
+        for id in parts.clients.close_slow(parts.now, all) {
+            parts.stats.output_limit_disconnections += 1;
+            let Some(session) = parts.clients.get(id) else { continue };
+            let client = info_line(session, parts.now.0);
+            if all {
+                log::warn!("Client {client} closed for overcoming of output buffer limits.");
+            } else {
+                log::warn!(
+                    "Client {client} scheduled to be closed ASAP for overcoming of output buffer limits."
+                );
+            }
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// A message to the client itself, which is sent whatever CLIENT REPLY says.
+    pub fn push(&mut self, write: impl Fn(&mut Reply<'_>)) {
+        if self.session.is_silenced() {
+            self.server.clients.push(self.session.id, &mut Broadcast::new(&write));
+        } else {
+            write(&mut self.reply);
+        }
+    }
+
+    /// Places what the command has delivered to its own client, if nothing is answered yet.
+    #[inline]
+    pub(super) fn place_own(&mut self) {
+        if self.server.clients.has_aside() && self.reply.is_untouched() {
+            prepend_own(self.server, self.session, &mut self.reply);
+        }
+    }
+}
+
+/// Puts what was delivered to the running command's own client in front of the answer.
+#[inline]
+pub(super) fn prepend_own(server: &mut Parts, session: &Session, reply: &mut Reply<'_>) {
+    if server.clients.has_aside() && !session.is_silenced() {
+        reply.prepend(&server.clients.take_aside(session.id, session.protocol));
+    }
+}
+
+/// Puts what was delivered to the running command's own client behind the answer.
+#[inline]
+pub(super) fn append_own(server: &mut Parts, session: &Session, reply: &mut Reply<'_>) {
+    if server.clients.has_aside() && !session.is_silenced() {
+        reply.raw(&server.clients.take_aside(session.id, session.protocol));
+    }
+}

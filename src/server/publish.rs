@@ -1,0 +1,133 @@
+//! Publishing: what joins [`pubsub`](crate::pubsub), which knows who listens, with the clients.
+
+use super::Parts;
+use super::command::Command;
+use super::ctx::Ctx;
+use super::error::CommandError;
+use super::session::{ClientId, Session};
+use crate::config::NotifyClasses;
+use crate::keyspace::DbIndex;
+use crate::pubsub::{Subscriber, Topic};
+use crate::resp::{Broadcast, Protocol, Reply};
+use std::sync::Arc;
+
+impl Parts {
+    /// Sends `message` to everybody who listens to `channel`, and to the patterns that match it.
+    /// Returns how many it reached; who listens in two ways counts twice.
+    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let mut reached = self.publish_to(Topic::Channel, "message", channel, message);
+        for (pattern, subscribers) in self.pubsub.matching(channel) {
+            let write = |reply: &mut Reply<'_>| {
+                reply.push(4);
+                [b"pmessage", pattern, channel, message].iter().for_each(|part| reply.bulk(part));
+            };
+            let mut broadcast = Broadcast::new(&write);
+            for Subscriber(id) in subscribers {
+                self.clients.push(ClientId(id), &mut broadcast);
+                reached += 1;
+            }
+        }
+        reached
+    }
+
+    /// Sends `message` to everybody who listens to this shard channel. Returns how many it reached.
+    pub fn publish_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        self.publish_to(Topic::Shard, "smessage", channel, message)
+    }
+
+    fn publish_to(&mut self, topic: Topic, kind: &str, channel: &[u8], message: &[u8]) -> usize {
+        let write = |reply: &mut Reply<'_>| {
+            reply.push(3);
+            [kind.as_bytes(), channel, message].iter().for_each(|part| reply.bulk(part));
+        };
+        let mut broadcast = Broadcast::new(&write);
+        let mut reached = 0;
+        for Subscriber(id) in self.pubsub.listeners(topic, channel) {
+            self.clients.push(ClientId(id), &mut broadcast);
+            reached += 1;
+        }
+        reached
+    }
+
+    /// Publishes a keyspace event whose class is on, if anybody may hear it.
+    pub(super) fn publish_event(&mut self, db: DbIndex, event: &str, key: &[u8]) {
+        if self.pubsub.is_silent() {
+            return;
+        }
+        let classes = self.config.notify_keyspace_events;
+        if classes.intersects(NotifyClasses::KEYSPACE) {
+            let channel = [format!("__keyspace@{}__:", db.0).as_bytes(), key].concat();
+            self.publish(&channel, event.as_bytes());
+        }
+        if classes.intersects(NotifyClasses::KEYEVENT) {
+            let channel = format!("__keyevent@{}__:{event}", db.0);
+            self.publish(channel.as_bytes(), key);
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// Sends `message` to who listens to `channel`; to the client itself before its answer. Returns
+    /// how many it reached. Source: PUBLISH.
+    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let reached = self.server.publish(channel, message);
+        self.place_own();
+        reached
+    }
+
+    /// The same for a shard channel. Source: SPUBLISH.
+    pub fn publish_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let reached = self.server.publish_shard(channel, message);
+        self.place_own();
+        reached
+    }
+
+    /// Lets the client listen to `name`. Source: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE.
+    pub fn subscribe(&mut self, topic: Topic, name: &[u8]) {
+        let subscriber = Subscriber(self.session.id.0);
+        self.server.pubsub.subscribe(topic, subscriber, name);
+        self.session.subscribed = self.server.pubsub.counts(subscriber);
+    }
+
+    /// Lets the client no longer listen to `name`. Source: UNSUBSCRIBE, PUNSUBSCRIBE, SUNSUBSCRIBE.
+    pub fn unsubscribe(&mut self, topic: Topic, name: &[u8]) {
+        let subscriber = Subscriber(self.session.id.0);
+        self.server.pubsub.unsubscribe(topic, subscriber, name);
+        self.session.subscribed = self.server.pubsub.counts(subscriber);
+    }
+
+    /// What the client listens to, in the order in which it subscribed.
+    #[must_use]
+    pub fn subscriptions(&self, topic: Topic) -> Vec<Arc<[u8]>> {
+        self.server.pubsub.names_of(topic, Subscriber(self.session.id.0))
+    }
+
+    /// Lets the client no longer listen to anything, without a word. Source: RESET.
+    pub fn unsubscribe_from_all(&mut self) {
+        let subscriber = Subscriber(self.session.id.0);
+        self.server.pubsub.remove(subscriber);
+        self.session.subscribed = self.server.pubsub.counts(subscriber);
+    }
+}
+
+/// Refuses what a RESP2 client cannot ask for while it listens: it could not tell answers from
+/// messages.
+#[inline]
+pub(super) fn admit(session: &Session, command: &Command) -> Result<(), CommandError> {
+    if session.subscribed.is_zero() || session.protocol == Protocol::Resp3 {
+        return Ok(());
+    }
+    admit_while_subscribed(command)
+}
+
+fn admit_while_subscribed(command: &Command) -> Result<(), CommandError> {
+    let name = command.spec.name;
+    match name {
+        "subscribe" | "ssubscribe" | "psubscribe" | "unsubscribe" | "sunsubscribe" | "punsubscribe"
+        | "ping" | "quit" | "reset" => Ok(()),
+        _ => Err(CommandError::line(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
+             this context"
+        ))),
+    }
+}
