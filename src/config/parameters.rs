@@ -28,7 +28,6 @@ const MB: i128 = 1 << 20;
 
 const ACTS: Effect = Effect::Acts;
 const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves or returns memory on request");
-const AOF: Effect = Effect::Accepted("waits for the append-only file");
 const ACL: Effect = Effect::Accepted("waits for ACLs");
 const CLUSTER: Effect = Effect::Accepted("waits for cluster mode");
 const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently");
@@ -395,32 +394,32 @@ parameters! {
     "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: i64 = 2 << 20,
         number(Count, 1024, INT_MAX), [HIDDEN], Effect::Accepted("loading ends before clients are accepted");
     /// Keep an append-only file.
-    "appendonly" => appendonly: bool = false, boolean, [DENY_LOADING], AOF;
+    "appendonly" => appendonly: bool = false, boolean, [DENY_LOADING], ACTS;
     /// Start of the names of append-only files.
     "appendfilename" => appendfilename: Text = Text::from("appendonly.aof"),
-        text(Value, check::append_filename), [IMMUTABLE], AOF;
+        text(Value, check::append_filename), [IMMUTABLE], ACTS;
     /// Folder of append-only files in dir.
     "appenddirname" => appenddirname: Text = Text::from("appendonlydir"),
-        text(Value, check::append_dirname), [IMMUTABLE], AOF;
+        text(Value, check::append_dirname), [IMMUTABLE], ACTS;
     /// When the append-only file is forced to disk.
-    "appendfsync" => appendfsync: Appendfsync = Appendfsync::Everysec, choice(Appendfsync), [], AOF;
+    "appendfsync" => appendfsync: Appendfsync = Appendfsync::Everysec, choice(Appendfsync), [], ACTS;
     /// Do not force it to disk while a save or rewrite runs.
-    "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, boolean, [], AOF;
+    "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, boolean, [], ACTS;
     /// Growth in percent at which it is rewritten; 0 never.
-    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: i64 = 100, number(Count, 0, INT_MAX), [], AOF;
+    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: i64 = 100, number(Count, 0, INT_MAX), [], ACTS;
     /// Size below which it is not rewritten by itself.
     "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 << 20,
-        number(Memory, 0, LONG_MAX), [], AOF;
+        number(Memory, 0, LONG_MAX), [], ACTS;
     /// Load a file whose end is cut off.
-    "aof-load-truncated" => aof_load_truncated: bool = true, boolean, [], AOF;
+    "aof-load-truncated" => aof_load_truncated: bool = true, boolean, [], ACTS;
     /// Begin rewritten files in RDB format.
-    "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, boolean, [], AOF;
+    "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, boolean, [], ACTS;
     /// Note the time of day in it.
-    "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, boolean, [], AOF;
+    "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, boolean, [], ACTS;
     /// Force a rewritten file to disk bit by bit.
-    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, boolean, [], AOF;
+    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, boolean, [], ACTS;
     /// Keep files of earlier rewrites.
-    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, boolean, [], AOF;
+    "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, boolean, [], ACTS;
 
     // Replication.
 

@@ -29,7 +29,7 @@ use super::signals::{self, Action, Phase, SharedPhase};
 use super::{crash, limits, listen, reason};
 use crate::commands;
 use crate::config::{Config, LogLevel, Text};
-use crate::engine::{self, Event, Handle, SystemClock, saver};
+use crate::engine::{self, Event, Handle, SystemClock, aof, saver};
 use crate::link;
 use crate::net::{Listener, Net, Settings};
 use crate::server::{Clock, Server, Setup, Signal, WireLimits};
@@ -360,9 +360,12 @@ fn make_server(prepared: Prepared, clock: SystemClock, outcome: &Sender<Result<(
     }
 }
 
-/// Reads the snapshot file, if there is one. A damaged one is an error: starting empty would overwrite
+/// Reads the append-only file if one is kept, else the snapshot file, if there is one. A damaged one is an error: starting empty would overwrite
 /// it with the next save.
 fn load(mut server: Server) -> Result<Server, String> {
+    if aof::start::open(&mut server)? {
+        return Ok(server);
+    }
     let path = server.parts.config.dbfilename.clone();
     let file = match File::open(path_of(&path)) {
         Ok(file) => file,

@@ -9,6 +9,7 @@
 //! Clocks are read here only ([`clock`]); a panic on the owner thread ends the process with a
 //! report ([`crash`]), because nobody can vouch for the data afterwards.
 
+pub mod aof;
 pub mod clock;
 pub mod crash;
 pub mod os;
@@ -27,7 +28,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
-use crate::server::{ClientId, Close, Connection, SaveReport, Server, Signal};
+use crate::server::{AofReport, ClientId, Close, Connection, RewriteReport, SaveReport, Server, Signal};
 
 pub use clock::SystemClock;
 use owner::Owner;
@@ -68,6 +69,10 @@ pub enum Event {
     Saved(SaveReport),
     /// Keys were sent to another server, or not.
     Migrated(MigrateReport),
+    /// A thread has written the base of an append-only file, or not.
+    Rewritten(RewriteReport),
+    /// The AOF thread reports.
+    Aof(AofReport),
 }
 
 /// Who makes connections to other servers for the owner. Nothing here may block.

@@ -28,6 +28,8 @@ pub struct Owner {
     streams: Streams,
     /// The clients whose requests ran in this turn.
     spoke: Vec<ClientId>,
+    /// Clients that are gone but for replies that wait for the disk.
+    leaving: Vec<ClientId>,
     /// Who waits for the end of this turn.
     syncs: Vec<Sender<()>>,
     /// The event the next turn begins with.
@@ -52,6 +54,7 @@ impl Owner {
             queue,
             streams: Streams::default(),
             spoke: Vec::with_capacity(TURN_EVENTS),
+            leaving: Vec::new(),
             syncs: Vec::new(),
             put_off: None,
             tasks: Tasks::new(handle, links),
@@ -100,6 +103,7 @@ impl Owner {
             }
         }
         self.server.end_turn();
+        self.tasks.hand_to_aof(&mut self.server);
         self.release();
         self.carry_out_tasks()
     }
@@ -116,6 +120,7 @@ impl Owner {
                     return Some(exit_code);
                 }
             }
+            self.tasks.hand_to_aof(&mut self.server);
             self.release();
         }
     }
@@ -139,16 +144,21 @@ impl Owner {
                 self.streams.insert(id, stream);
                 self.server.connect(id, connection);
             }
-            Event::Disconnect(id) => {
-                self.server.disconnect(id);
-                self.streams.remove(&id);
-            }
+            Event::Disconnect(id) if self.server.holds_replies_of(id) => self.leaving.push(id),
+            Event::Disconnect(id) => self.forget(id),
             Event::Rejected => self.server.rejected_connection(),
             Event::Sync(answer) => self.syncs.push(answer),
             Event::Signal(signal) => self.server.signal(signal),
             Event::Saved(report) => self.server.saved(&report),
             Event::Migrated(report) => self.server.migrated(report),
+            Event::Rewritten(report) => self.server.rewritten(report),
+            Event::Aof(report) => self.server.aof_report(report),
         }
+    }
+
+    fn forget(&mut self, id: ClientId) {
+        self.server.disconnect(id);
+        self.streams.remove(&id);
     }
 
     /// Sends what the server has for its clients, then answers who waited for that.
@@ -167,6 +177,13 @@ impl Owner {
             }
         });
         self.spoke.clear();
+        for id in std::mem::take(&mut self.leaving) {
+            if self.server.holds_replies_of(id) {
+                self.leaving.push(id);
+            } else {
+                self.forget(id);
+            }
+        }
         for answer in self.syncs.drain(..) {
             // Whoever asked may have given up.
             let _ = answer.send(());

@@ -9,9 +9,12 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Sender, bounded};
 
+use super::aof::{self, AofThread, base};
 use super::{Event, Handle, Links, saver};
 use crate::keyspace::Garbage;
-use crate::server::{SaveJob, SaveReport, Server, Task};
+use crate::server::{
+    Aof, ClientId, RewriteError, RewriteJob, RewriteReport, SaveJob, SaveReport, Server, Task,
+};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;
@@ -30,13 +33,15 @@ pub(super) struct Tasks {
     links: Box<dyn Links>,
     /// To the thread that frees what is big, once there was something.
     garbage: Option<Sender<Vec<Garbage>>>,
+    /// The append-only file's thread, once there was something to do for it.
+    aof: Option<AofThread>,
 }
 
 impl Tasks {
     /// Threads started for tasks report to `handle`, which also keeps the queue open while nobody
     /// is connected.
     pub(super) fn new(handle: Handle, links: Box<dyn Links>) -> Self {
-        Tasks { handle, links, garbage: None }
+        Tasks { handle, links, garbage: None, aof: None }
     }
 
     /// Carries out one task.
@@ -50,6 +55,8 @@ impl Tasks {
                 }
             }
             Task::Free(garbage) => self.free(garbage),
+            Task::Rewrite(job) => self.rewrite(job, server),
+            Task::LoadAof(client) => return self.load_aof(client, server),
         }
         Outcome::Continue
     }
@@ -66,6 +73,56 @@ impl Tasks {
             let result = Err(format!("no thread to save with: {error}"));
             server.saved(&SaveReport { reason, result });
         }
+    }
+
+    /// Writes the base of an append-only file on a thread of its own.
+    fn rewrite(&self, job: RewriteJob, server: &mut Server) {
+        let (number, handle) = (job.number, self.handle.clone());
+        let run = move || {
+            let result = base::write(&job);
+            // When the owner is gone nobody waits for the report.
+            let _ = handle.send(Event::Rewritten(RewriteReport { number, result }));
+        };
+        if let Err(error) = Builder::new().name("aof-rewrite".to_owned()).spawn(run) {
+            let result = Err(RewriteError::Failed(format!("no thread to rewrite with: {error}")));
+            server.rewritten(RewriteReport { number, result });
+        }
+    }
+
+    /// Hands the server's orders to the append-only file's thread.
+    pub(super) fn hand_to_aof(&mut self, server: &mut Server) {
+        if !server.parts.aof.has_orders() {
+            return;
+        }
+        for order in server.parts.aof.take_orders() {
+            if let Some(thread) = self.aof_thread(server) {
+                thread.send(order);
+            }
+        }
+    }
+
+    fn aof_thread(&mut self, server: &Server) -> Option<&AofThread> {
+        if self.aof.is_none() {
+            let (config, gauges) = (&server.parts.config, server.parts.aof.gauges.clone());
+            let folder = config.appenddirname.as_bytes();
+            match AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone()) {
+                Ok(thread) => self.aof = Some(thread),
+                Err(error) => log::warn!("No thread for the append-only file: {error}"),
+            }
+        }
+        self.aof.as_ref()
+    }
+
+    /// Reads the append-only file back, after everything that was handed over has been written.
+    fn load_aof(&mut self, client: ClientId, server: &mut Server) -> Outcome {
+        if let Some(thread) = &self.aof {
+            thread.wait();
+        }
+        if aof::start::reload(server).is_err() {
+            return Outcome::Stop(1);
+        }
+        server.complete(client, |_, reply| reply.ok());
+        Outcome::Continue
     }
 
     /// Drops `garbage` on the freeing thread; here if there is none or it is far behind.

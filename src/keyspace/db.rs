@@ -381,6 +381,10 @@ impl Db {
         self.access.freeze(now);
     }
 
+    pub(super) fn stop_clock(&mut self) {
+        self.now = UnixMillis(i64::MIN);
+    }
+
     pub(super) fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }

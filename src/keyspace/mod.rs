@@ -121,6 +121,12 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.freeze(now));
     }
 
+    /// Lets no key expire until the time is set again: while commands are loaded that were run once
+    /// when it was still there.
+    pub fn stop_clock(&mut self) {
+        self.iter_mut().for_each(Db::stop_clock);
+    }
+
     /// Sets the thresholds of compact collections.
     pub fn set_limits(&mut self, limits: Limits) {
         self.iter_mut().for_each(|db| db.set_limits(limits));

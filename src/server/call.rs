@@ -216,6 +216,7 @@ pub(super) fn call(
         server.propagation.keep_apart();
     }
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
+        session.wrote = true;
         server.propagation.push_effect(db.index(), argv, effect);
     }
     // A command that is tried again was counted when it came.

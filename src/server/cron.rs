@@ -42,10 +42,15 @@ impl Server {
         self.close_slow_clients(false);
         self.continue_shutdown();
         let persistence = &mut self.parts.persistence;
-        if persistence.scheduled && persistence.running.is_none() && !persistence.shutting_down {
+        if persistence.scheduled
+            && persistence.running.is_none()
+            && !persistence.shutting_down
+            && !self.parts.aof.is_rewriting()
+        {
             persistence.scheduled = false;
             self.save(SaveReason::Background);
         }
+        self.end_aof_turn();
         let garbage = self.keyspace.take_garbage();
         if !garbage.is_empty() {
             self.parts.stats.lazyfreed_objects += garbage.iter().map(Garbage::objects).sum::<u64>();
@@ -98,10 +103,12 @@ impl Server {
     fn cron(&mut self) {
         let now = self.parts.now;
         self.sample();
-        if self.parts.persistence.is_due(&self.parts.config, now) && !self.parts.persistence.shutting_down {
+        let is_idle = !self.parts.persistence.shutting_down && !self.parts.aof.is_rewriting();
+        if self.parts.persistence.is_due(&self.parts.config, now) && is_idle {
             log::info!("{} changes since the last save. Saving...", self.parts.persistence.dirty);
             self.save(SaveReason::Background);
         }
+        self.aof_cron();
         self.close_idle_clients();
         self.close_slow_clients(true);
     }
@@ -168,6 +175,12 @@ pub(super) fn begin_save(keyspace: &Keyspace, parts: &mut Parts, reason: SaveRea
 
 /// A snapshot of this moment, to be written as configured.
 pub(super) fn save_job(keyspace: &Keyspace, parts: &Parts, reason: SaveReason) -> SaveJob {
+    let options = save_options(keyspace, parts);
+    SaveJob { reason, snapshot: keyspace.snapshot(), options, path: parts.config.dbfilename.to_string() }
+}
+
+/// How snapshots are written as configured now.
+pub(super) fn save_options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
     let config = &parts.config;
     let clock = keyspace.access_clock();
     let access = match config.maxmemory_policy {
@@ -182,6 +195,5 @@ pub(super) fn save_job(keyspace: &Keyspace, parts: &Parts, reason: SaveReason) -
         ("used-mem", alloc::used_bytes().to_string()),
         ("aof-base", "0".to_owned()),
     ];
-    let options = SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux };
-    SaveJob { reason, snapshot: keyspace.snapshot(), options, path: config.dbfilename.to_string() }
+    SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux }
 }

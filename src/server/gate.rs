@@ -78,6 +78,12 @@ pub(super) fn admit(
     if session.is_monitor && flags.intersects(WRITE.with(READONLY).with(MAY_REPLICATE)) {
         return Err(CommandError::fixed("ERR Replica can't interact with the keyspace"));
     }
+    if server.aof.error.is_some()
+        && (spec.flags.contains(WRITE) || spec.name == "ping")
+        && let Some(line) = server.aof.refusal()
+    {
+        return Err(CommandError::line(line));
+    }
     debug_assert!(!spec.flags.contains(ADMIN) || session.authenticated, "ADMIN commands need AUTH");
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
 use super::memory::{MemoryUse, largest_client};
-use super::{PYREDIS_VERSION, Parts, REDIS_VERSION};
+use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace};
@@ -184,7 +184,7 @@ pub const FIELDS: &[Field] = fields! {
         "mem_clients_slaves" => |_view| 0;
         "mem_clients_normal" => |view| view.memory().clients;
         "mem_cluster_links" => |_view| 0;
-        "mem_aof_buffer" => |_view| 0;
+        "mem_aof_buffer" => |view| view.parts.aof.unwritten_bytes();
         "mem_allocator" => |_view| "mimalloc";
         "active_defrag_running" => |_view| 0;
         "lazyfree_pending_objects" => |_view| 0;
@@ -209,15 +209,15 @@ pub const FIELDS: &[Field] = fields! {
         "rdb_last_cow_size" => |_view| 0;
         "rdb_last_load_keys_expired" => |view| view.parts.persistence.last_load_expired;
         "rdb_last_load_keys_loaded" => |view| view.parts.persistence.last_load_keys;
-        "aof_enabled" => |_view| 0;
-        "aof_rewrite_in_progress" => |_view| 0;
-        "aof_rewrite_scheduled" => |_view| 0;
-        "aof_last_rewrite_time_sec" => |_view| -1;
-        "aof_current_rewrite_time_sec" => |_view| -1;
-        "aof_last_bgrewrite_status" => |_view| "ok";
-        "aof_rewrites" => |_view| 0;
-        "aof_rewrites_consecutive_failures" => |_view| 0;
-        "aof_last_write_status" => |_view| "ok";
+        "aof_enabled" => |view| u8::from(view.parts.aof.state != AofState::Off);
+        "aof_rewrite_in_progress" => |view| u8::from(view.parts.aof.is_rewriting());
+        "aof_rewrite_scheduled" => |view| u8::from(view.parts.aof.scheduled);
+        "aof_last_rewrite_time_sec" => |view| view.parts.aof.last_rewrite_secs.unwrap_or(-1);
+        "aof_current_rewrite_time_sec" => |view| view.parts.aof.rewrite_started.map_or(-1, |started| view.parts.now.secs() - started.secs());
+        "aof_last_bgrewrite_status" => |view| if view.parts.aof.last_rewrite_failed { "err" } else { "ok" };
+        "aof_rewrites" => |view| view.parts.aof.rewrites;
+        "aof_rewrites_consecutive_failures" => |view| view.parts.aof.failures;
+        "aof_last_write_status" => |view| if view.parts.aof.error.is_some() { "err" } else { "ok" };
         "aof_last_cow_size" => |_view| 0;
         "module_fork_in_progress" => |_view| 0;
         "module_fork_last_cow_size" => |_view| 0;
@@ -340,9 +340,25 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
             }
         }
         "latencystats" => write_latencies(view.parts, out),
+        "persistence" if view.parts.aof.state != AofState::Off => write_aof(view.parts, out),
         "keyspace" => view.keyspace.iter().filter(|db| !db.is_empty()).for_each(|db| write_db(db, out)),
         _ => {}
     }
+}
+
+/// What there is to say while an append-only file is kept.
+fn write_aof(parts: &Parts, out: &mut String) {
+    let (aof, relaxed) = (&parts.aof, Ordering::Relaxed);
+    let _ = write!(
+        out,
+        "aof_current_size:{}\r\naof_base_size:{}\r\naof_pending_rewrite:0\r\naof_buffer_length:{}\r\n\
+         aof_pending_bio_fsync:{}\r\naof_delayed_fsync:{}\r\n",
+        aof.current_size,
+        aof.base_size,
+        aof.unwritten_bytes(),
+        u8::from(aof.gauges.syncing.load(relaxed)),
+        aof.delayed_fsyncs
+    );
 }
 
 fn write_commands(parts: &Parts, out: &mut String) {

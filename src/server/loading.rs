@@ -15,7 +15,7 @@ const MAX_EMPTY_KEYS_TOLD: u64 = 10;
 impl Server {
     /// Adds every key of a snapshot to the keyspace. Keys whose time has come are left out.
     pub fn load(&mut self, input: impl Read) -> Result<LoadSummary, RdbError> {
-        load(&mut self.keyspace, &mut self.parts, input, PresentKeys::Refused)
+        load(&mut self.keyspace, &mut self.parts, input, PresentKeys::Refused, ExpiredKeys::LeftOut)
     }
 }
 
@@ -33,7 +33,9 @@ pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSt
         }
     }
     let input = parts.host.read_file(&parts.config.dbfilename.to_string())?;
-    load(keyspace, parts, input, steps.present_keys).map(drop).map_err(|error| error.to_string())
+    load(keyspace, parts, input, steps.present_keys, ExpiredKeys::LeftOut)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// What DEBUG RELOAD does.
@@ -56,16 +58,26 @@ pub enum PresentKeys {
     Replaced,
 }
 
-fn load(
+/// What a load does with a key whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ExpiredKeys {
+    /// It is not there.
+    LeftOut,
+    /// It is there as long as commands follow that may need it: the base of an append-only file.
+    Kept,
+}
+
+pub(super) fn load(
     keyspace: &mut Keyspace,
     parts: &mut Parts,
     input: impl Read,
     present_keys: PresentKeys,
+    expired_keys: ExpiredKeys,
 ) -> Result<LoadSummary, RdbError> {
     let home = keyspace.index();
     keyspace.select(DbIndex(0));
     let limits = keyspace.limits();
-    let mut loading = Loading { keyspace, now: parts.now, present_keys, expired: 0, empty: 0 };
+    let mut loading = Loading { keyspace, now: parts.now, present_keys, expired_keys, expired: 0, empty: 0 };
     let result = rdb::load(input, &limits, |item| loading.take(item));
     let Loading { keyspace, expired, empty, .. } = loading;
     keyspace.select(home);
@@ -84,6 +96,7 @@ struct Loading<'k> {
     keyspace: &'k mut Keyspace,
     now: UnixMillis,
     present_keys: PresentKeys,
+    expired_keys: ExpiredKeys,
     expired: u64,
     empty: u64,
 }
@@ -97,7 +110,11 @@ impl Loading<'_> {
                 }
                 _ => return Err(RdbError::Refused(too_many_databases(self.keyspace.databases()))),
             },
-            Item::Key { deadline: Some(deadline), .. } if deadline < self.now => self.expired += 1,
+            Item::Key { deadline: Some(deadline), .. }
+                if deadline < self.now && self.expired_keys == ExpiredKeys::LeftOut =>
+            {
+                self.expired += 1;
+            }
             Item::Key { key, value, deadline, idle_secs, frequency } => {
                 let before = self.keyspace.len();
                 self.keyspace.insert(&key, value, deadline);

@@ -8,6 +8,8 @@
 //! Read [`Ctx`] first (what a handler works with), then `call` (the door every command passes) and
 //! `changed` (what follows from a change). What needs two parts is a sentence in this room.
 
+pub mod aof;
+mod aof_load;
 pub mod args;
 pub mod blocking;
 mod call;
@@ -40,6 +42,8 @@ mod timing;
 mod wake;
 pub mod watch;
 
+pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState, RewriteError, RewriteReport};
+pub use aof_load::{AofLoaded, AofRefused};
 pub use args::Args;
 pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
 pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
@@ -57,7 +61,7 @@ pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode,
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
-pub use task::{SaveJob, SaveReason, SaveReport, Task};
+pub use task::{BaseFormat, RewriteJob, SaveJob, SaveReason, SaveReport, Task};
 pub use watch::Watches;
 
 use crate::base::alloc;
@@ -161,8 +165,12 @@ pub struct Parts {
     pub persistence: Persistence,
     /// Keeping to `maxmemory`.
     pub eviction: Eviction,
+    /// The append-only file.
+    pub aof: Aof,
     /// A requested stop.
     pub shutdown: Option<Shutdown>,
+    /// The log says that the server is about to stop.
+    shutdown_announced: bool,
     /// SHUTDOWN ABORT was called; acted on at the end of the unit.
     pub shutdown_aborted: bool,
     /// What the engine is to do.
@@ -247,7 +255,9 @@ impl Server {
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 eviction: Eviction::default(),
+                aof: Aof::default(),
                 shutdown: None,
+                shutdown_announced: false,
                 shutdown_aborted: false,
                 tasks: Vec::new(),
                 migrate_sockets: Arc::default(),
@@ -288,7 +298,9 @@ impl Server {
 
     /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
     pub fn take_outputs(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        self.parts.clients.drain_output(self.parts.now, take);
+        let Parts { clients, aof, config, now, .. } = &mut self.parts;
+        let hold = aof.hold_up_to(config);
+        clients.drain_output(*now, hold, take);
     }
 
     /// What the engine is to do, in order.

@@ -55,6 +55,30 @@ impl Propagation {
         self.readers += 1;
     }
 
+    /// A reader has left; what nobody wants any more is dropped.
+    pub fn unsubscribe(&mut self) {
+        self.readers = self.readers.saturating_sub(1);
+        if self.readers == 0 {
+            self.unit.clear();
+            self.bytes.clear();
+        }
+    }
+
+    /// The next command is preceded by a SELECT: a new file begins.
+    pub fn forget_selected(&mut self) {
+        self.selected = None;
+    }
+
+    /// Nobody is told of what follows, until [`Propagation::tell_again`] gets the answer back.
+    pub fn fall_silent(&mut self) -> u32 {
+        std::mem::take(&mut self.readers)
+    }
+
+    /// Ends what [`Propagation::fall_silent`] began.
+    pub fn tell_again(&mut self, readers: u32) {
+        self.readers = readers;
+    }
+
     /// Adds one effect to the running unit.
     pub fn push(&mut self, db: DbIndex, argv: OwnedArgv) {
         if self.is_wanted() {

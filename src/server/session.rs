@@ -1,5 +1,6 @@
 //! What the server knows of one client: [`Session`]; and of all of them: [`Clients`].
 
+use super::aof::{HeldOutput, HeldReplies};
 use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
 use super::multi::Transaction;
@@ -119,6 +120,10 @@ pub struct Session {
     pub is_monitor: bool,
     /// Answers on their way out.
     pub outbox: Vec<u8>,
+    /// Answers to writes that are not on disk yet.
+    pub held: HeldOutput,
+    /// Whether a command changed something since the last answers were taken.
+    pub wrote: bool,
     /// Whether the connection ends.
     pub close: Close,
     /// Set while the client waits for something; its further requests queue up.
@@ -168,6 +173,8 @@ impl Session {
             no_evict: false,
             is_monitor: false,
             outbox: Vec::new(),
+            held: HeldOutput::default(),
+            wrote: false,
             close: Close::No,
             parked: None,
             pending: Pending::default(),
@@ -191,7 +198,7 @@ impl Session {
     /// Bytes of answers held: here and in the writer.
     #[must_use]
     pub fn output_bytes(&self) -> usize {
-        self.outbox.len() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
+        self.outbox.len() + self.held.bytes() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
     }
 
     /// Memory the client costs, bytes.
@@ -201,7 +208,8 @@ impl Session {
         let query_buffer =
             gauges.query_buffer.load(Ordering::Relaxed) + gauges.query_buffer_free.load(Ordering::Relaxed);
         let parked = self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
-        let output = self.outbox.capacity() + gauges.pending_output.load(Ordering::Relaxed);
+        let output =
+            self.outbox.capacity() + self.held.bytes() + gauges.pending_output.load(Ordering::Relaxed);
         let queued = self.multi.as_ref().map_or(0, |transaction| transaction.heap_bytes());
         size_of::<Session>()
             + self.name.capacity()
@@ -347,19 +355,42 @@ impl Clients {
         self.by_id.remove(&id).flatten()
     }
 
-    /// Hands every client with something to send, or to close, to `take`.
+    /// Hands every client with something to send, or to close, to `take`. What a client that wrote
+    /// is to get is held back up to an offset, if there is one in `hold`.
     /// Redis: being sent something is an interaction too.
     pub(super) fn drain_output(
         &mut self,
         now: UnixMillis,
+        mut hold: Option<(u64, &mut HeldReplies)>,
         mut take: impl FnMut(ClientId, &mut Vec<u8>, Close),
     ) {
         for id in std::mem::take(&mut self.output) {
             if let Some(Some(session)) = self.by_id.get_mut(&id) {
                 session.is_listed_for_output = false;
                 session.last_interaction = now;
-                take(id, &mut session.outbox, session.close);
+                let wrote = std::mem::take(&mut session.wrote);
+                if session.held.is_idle() && !(wrote && hold.is_some()) || session.close == Close::Now {
+                    take(id, &mut session.outbox, session.close);
+                    continue;
+                }
+                session.held.release_into(|bytes| take(id, bytes, Close::No));
+                match &mut hold {
+                    Some((end, waiting)) if wrote => {
+                        session.held.push(*end, &mut session.outbox);
+                        waiting.push(*end, id);
+                    }
+                    _ if !session.held.is_empty() => session.held.append(&mut session.outbox),
+                    _ => take(id, &mut session.outbox, session.close),
+                }
             }
+        }
+    }
+
+    /// Releases what was held back of a client's answers up to `offset`.
+    pub(super) fn release_held(&mut self, id: ClientId, offset: u64) {
+        if let Some(Some(session)) = self.by_id.get_mut(&id) {
+            session.held.release(offset);
+            Self::list(&mut self.output, session);
         }
     }
 

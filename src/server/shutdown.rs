@@ -65,8 +65,14 @@ impl Server {
         if self.parts.persistence.shutting_down || self.parts.persistence.running.is_some() {
             return;
         }
+        if !self.parts.shutdown_announced {
+            self.parts.shutdown_announced = true;
+            log::warn!("User requested shutdown...");
+        }
+        if self.finish_aof(request.force) {
+            return;
+        }
         self.parts.persistence.shutting_down = true;
-        log::warn!("User requested shutdown...");
         let wanted = match request.save {
             ShutdownSave::Save => true,
             ShutdownSave::NoSave => false,
@@ -93,6 +99,8 @@ impl Server {
     pub fn abort_shutdown(&mut self) -> bool {
         let Some(request) = self.parts.shutdown.take() else { return false };
         self.parts.persistence.shutting_down = false;
+        self.parts.shutdown_announced = false;
+        self.parts.aof.shutdown_aborted();
         if let Some(client) = request.client {
             self.complete(client, |_, reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
         }

@@ -4,6 +4,8 @@ use super::migrate::MigrateJob;
 use super::session::ClientId;
 use crate::keyspace::{DbSnapshot, Garbage};
 use crate::rdb::SaveOptions;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Why a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,33 @@ pub struct SaveReport {
     pub result: Result<(), String>,
 }
 
+/// How the base of an append-only file is written.
+#[derive(Debug)]
+pub enum BaseFormat {
+    /// As a snapshot.
+    Snapshot(SaveOptions),
+    /// As commands.
+    Commands {
+        /// The time to note at the start, seconds, if it is to be noted.
+        timestamp: Option<i64>,
+    },
+}
+
+/// A new base of the append-only file to write.
+#[derive(Debug)]
+pub struct RewriteJob {
+    /// Which one: rewrites are counted.
+    pub number: u64,
+    /// The data of all databases that are not empty.
+    pub snapshot: Vec<DbSnapshot>,
+    /// How it is written.
+    pub format: BaseFormat,
+    /// Force it to disk bit by bit.
+    pub incremental_fsync: bool,
+    /// Set when it is no longer wanted.
+    pub cancel: Arc<AtomicBool>,
+}
+
 /// Something for the engine to do; in the order given.
 #[derive(Debug)]
 pub enum Task {
@@ -47,6 +76,10 @@ pub enum Task {
     Save(SaveJob),
     /// Send keys to another server, then call [`super::Server::migrated`].
     Migrate(MigrateJob),
+    /// Write a base on a thread of its own, then call [`super::Server::rewritten`].
+    Rewrite(RewriteJob),
+    /// Load the append-only file anew, then complete the client: DEBUG LOADAOF.
+    LoadAof(ClientId),
     /// Drop these on another thread.
     Free(Vec<Garbage>),
     /// Stop accepting, send what is left, end the process with this code.

@@ -1,11 +1,18 @@
 //! Saving, stopping, the time.
 
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
 use crate::server::{SaveReason, Shutdown, ShutdownSave};
 use crate::spec::*;
 
-/// BGSAVE, LASTSAVE, SAVE, SHUTDOWN, TIME.
+/// BGREWRITEAOF, BGSAVE, LASTSAVE, SAVE, SHUTDOWN, TIME.
 pub const COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("bgrewriteaof", Group::Server, 1, "")
+            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
+            .since("1.0.0")
+            .summary("Rewrites the append-only file in the background."),
+        bgrewriteaof,
+    ),
     Command::new(
         Spec::new("bgsave", Group::Server, -1, "[SCHEDULE^3.2.2]")
             .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING])
@@ -61,12 +68,31 @@ fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+const REWRITE_IN_PROGRESS: CommandError = CommandError::fixed(
+    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a \
+     BGSAVE whenever possible.",
+);
+
+fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    let in_transaction = ctx.origin == Origin::Transaction;
+    let line = ctx.server.request_rewrite(in_transaction).map_err(CommandError::fixed)?;
+    ctx.reply.simple(line);
+    Ok(())
+}
+
 fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    // SCHEDULE only matters while an AOF rewrite runs: a save by walk never has to wait for one.
-    args.keyword("SCHEDULE");
+    let schedule = args.keyword("SCHEDULE");
     args.finish()?;
     if ctx.server.persistence.running.is_some() {
         return Err(SAVE_IN_PROGRESS);
+    }
+    if ctx.server.aof.is_rewriting() {
+        if !schedule {
+            return Err(REWRITE_IN_PROGRESS);
+        }
+        ctx.server.persistence.scheduled = true;
+        ctx.reply.simple("Background saving scheduled");
+        return Ok(());
     }
     ctx.begin_save(SaveReason::Background);
     log::info!("Background saving started");

@@ -1,8 +1,8 @@
 //! CONFIG: the parameters of the `config` room, to be read and changed while the server runs.
 
 use crate::commands::help;
-use crate::config::{self, ConfigSetError, SetContext};
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
+use crate::config::{self, Config, ConfigSetError, SetContext};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
 use crate::spec::*;
 
 /// CONFIG.
@@ -76,8 +76,38 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
         return Err(CommandError::line(error.to_string()));
     }
     ctx.apply_config();
-    ctx.reply.ok();
+    if !apply_aof(ctx, &old) {
+        ctx.reply.ok();
+    }
     Ok(())
+}
+
+/// Turns the append-only file on or off, or deletes its history. Returns whether the answer comes when
+/// that is done.
+fn apply_aof(ctx: &mut Ctx<'_>, old: &Config) -> bool {
+    let (id, may_wait) = (ctx.session.id, ctx.origin == Origin::Client);
+    let server = &mut *ctx.server;
+    let mut waits = false;
+    if old.aof_disable_auto_gc
+        && !server.config.aof_disable_auto_gc
+        && server.delete_aof_history()
+        && may_wait
+    {
+        waits = true;
+    }
+    if old.appendonly != server.config.appendonly {
+        let wanted = server.config.appendonly;
+        if server.set_appendonly(wanted, may_wait.then_some(id)) {
+            // It answers for both.
+            ctx.block_on_task();
+            return true;
+        }
+    }
+    if waits {
+        ctx.server.wait_for_aof(id);
+        ctx.block_on_task();
+    }
+    waits
 }
 
 /// Lets the process act on a parameter that has changed, or says why it cannot.

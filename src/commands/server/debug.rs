@@ -8,7 +8,9 @@ use crate::base::number;
 use crate::keyspace::Ttl;
 use crate::rdb::Checksum;
 use crate::resp::Protocol;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, PresentKeys, ReloadSteps};
+use crate::server::{
+    Args, Command, CommandError, CommandResult, Ctx, Handler, Origin, PresentKeys, ReloadSteps, Task,
+};
 use crate::spec::*;
 use std::ops::RangeInclusive;
 
@@ -45,6 +47,13 @@ const fn sub(
 const MANY: usize = usize::MAX;
 
 const SUBCOMMANDS: &[Sub] = &[
+    sub(
+        "AOF-FLUSH-SLEEP",
+        "<microsec>",
+        "Sleeps before each write to the append-only file.",
+        1..=1,
+        aof_flush_sleep,
+    ),
     sub("ASSERT", "", "Crashes the server by a failed assertion.", 0..=0, panic_now),
     sub("DIGEST", "", "Answers a signature of the whole data set.", 0..=0, digest_all),
     sub(
@@ -64,6 +73,7 @@ const SUBCOMMANDS: &[Sub] = &[
         1..=1,
         debug_forms::listpack,
     ),
+    sub("LOADAOF", "", "Loads the append-only file anew, after writing what is due.", 0..=0, loadaof),
     sub("LOG", "<message>", "Writes the message to the log.", 1..=1, log_message),
     sub("OBJECT", "<key>", "Describes how a value is stored.", 1..=1, debug_forms::object),
     sub("PANIC", "", "Crashes the server by a panic.", 0..=0, panic_now),
@@ -222,6 +232,23 @@ fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     log::warn!("DB reloaded by DEBUG RELOAD");
     ctx.reply.ok();
+    Ok(())
+}
+
+fn aof_flush_sleep(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let us = number::parse_i64(args.key()).and_then(|us| u64::try_from(us).ok()).unwrap_or(0);
+    ctx.server.set_aof_sleep(us);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn loadaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.server.tasks.push(Task::LoadAof(ctx.session.id));
+    if ctx.origin == Origin::Client {
+        ctx.block_on_task();
+    } else {
+        ctx.reply.ok();
+    }
     Ok(())
 }
 

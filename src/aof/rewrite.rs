@@ -1,0 +1,145 @@
+//! A data set as the commands that make it: the base of an append-only file when
+//! `aof-use-rdb-preamble` is off.
+//!
+//! Long collections are spread over several commands, so that loading one never needs much memory.
+
+use crate::base::number::{I64Text, format_f64_17g};
+use crate::keyspace::{DbIndex, KeyView, Value, ValueRef};
+use crate::resp::{Protocol, Reply};
+use std::io::{self, Write};
+
+/// Elements of a collection in one command. Redis: `AOF_REWRITE_ITEMS_PER_CMD`.
+pub const ITEMS_PER_COMMAND: usize = 64;
+
+/// Writes keys as commands to any `Write`.
+#[derive(Debug)]
+pub struct CommandWriter<W> {
+    out: W,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> CommandWriter<W> {
+    /// A writer to `out`.
+    pub fn new(out: W) -> Self {
+        CommandWriter { out, buffer: Vec::new() }
+    }
+
+    /// What was given to [`CommandWriter::new`], with everything written to it.
+    pub fn into_inner(self) -> W {
+        self.out
+    }
+
+    /// What follows belongs to this database.
+    pub fn select(&mut self, db: DbIndex) -> io::Result<()> {
+        self.command(&[b"SELECT", db.0.to_string().as_bytes()])
+    }
+
+    /// One key: its value, then its deadline.
+    pub fn key(&mut self, view: &KeyView<'_>) -> io::Result<()> {
+        self.value(view.key, view.value)?;
+        match view.deadline {
+            Some(deadline) => self.command(&[b"PEXPIREAT", view.key, I64Text::new(deadline.0).as_bytes()]),
+            None => Ok(()),
+        }
+    }
+
+    fn value(&mut self, key: &[u8], value: ValueRef<'_>) -> io::Result<()> {
+        let one = |element: crate::keyspace::Member<'_>, reply: &mut Reply<'_>| {
+            element.with_bytes(|bytes| reply.bulk(bytes))
+        };
+        match value {
+            ValueRef::String(bytes) => self.command(&[b"SET", key, bytes]),
+            ValueRef::Object(Value::String(bytes)) => self.command(&[b"SET", key, bytes]),
+            ValueRef::Object(Value::List(list)) => {
+                let length = usize::try_from(list.elements.len()).unwrap_or(usize::MAX);
+                self.batches(b"RPUSH", key, 1, length, list.elements.iter(), one)
+            }
+            ValueRef::Object(Value::Set(set)) => self.batches(b"SADD", key, 1, set.len(), set.iter(), one),
+            ValueRef::Object(Value::Hash(hash)) => {
+                self.batches(b"HMSET", key, 2, hash.len(), hash.iter(), |(field, value), reply| {
+                    one(field, reply);
+                    one(value, reply);
+                })
+            }
+            ValueRef::Object(Value::SortedSet(set)) => {
+                let mut score_text = Vec::new();
+                self.batches(b"ZADD", key, 2, set.len(), set.iter(), |(member, score), reply| {
+                    score_text.clear();
+                    format_f64_17g(score, &mut score_text);
+                    reply.bulk(&score_text);
+                    one(member, reply);
+                })
+            }
+        }
+    }
+
+    /// Writes `items`, of which there are `length`, with `words` arguments each.
+    fn batches<T>(
+        &mut self,
+        verb: &[u8],
+        key: &[u8],
+        words: usize,
+        length: usize,
+        items: impl Iterator<Item = T>,
+        mut write: impl FnMut(T, &mut Reply<'_>),
+    ) -> io::Result<()> {
+        let mut left = length;
+        for (index, item) in items.enumerate() {
+            if index % ITEMS_PER_COMMAND == 0 {
+                self.flush_buffer()?;
+                let mut reply = Reply::new(&mut self.buffer, Protocol::Resp2);
+                reply.array(2 + words * left.min(ITEMS_PER_COMMAND));
+                reply.bulk(verb);
+                reply.bulk(key);
+                left = left.saturating_sub(ITEMS_PER_COMMAND);
+            }
+            write(item, &mut Reply::new(&mut self.buffer, Protocol::Resp2));
+        }
+        self.flush_buffer()
+    }
+
+    fn command(&mut self, words: &[&[u8]]) -> io::Result<()> {
+        let mut reply = Reply::new(&mut self.buffer, Protocol::Resp2);
+        reply.array(words.len());
+        words.iter().for_each(|word| reply.bulk(word));
+        self.flush_buffer()
+    }
+
+    fn flush_buffer(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aof::{Entry, Reader};
+    use crate::base::time::UnixMillis;
+    use crate::keyspace::{Keyspace, Limits, Ttl};
+
+    fn commands(keyspace: &Keyspace) -> Vec<String> {
+        let mut writer = CommandWriter::new(Vec::new());
+        for db in keyspace.snapshot() {
+            writer.select(db.index).unwrap();
+            db.iter().for_each(|view| writer.key(&view).unwrap());
+        }
+        let bytes = writer.into_inner();
+        let mut reader = Reader::new(&bytes[..], 0);
+        std::iter::from_fn(|| reader.next_entry().unwrap())
+            .map(|entry| {
+                let Entry::Command(argv) = entry else { panic!("only commands") };
+                let words = argv.as_argv().iter().map(|word| String::from_utf8_lossy(word).into_owned());
+                words.collect::<Vec<_>>().join(" ")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn strings_carry_their_deadline_behind_them() {
+        let mut keyspace = Keyspace::new(2, Limits::default(), 1);
+        keyspace.set_text_string(b"a", b"1", Ttl::At(UnixMillis(5000)));
+        assert_eq!(commands(&keyspace), ["SELECT 0", "SET a 1", "PEXPIREAT a 5000"]);
+    }
+}

@@ -1,0 +1,422 @@
+//! The append-only file's thread: it alone writes and forces to disk.
+//!
+//! [`AofThread`] is the owner's end: orders go in, in a row, and never make the owner wait; how much
+//! is on its way the owner knows and bounds. What is reported comes back as [`Event`]s. The thread
+//! takes everything that waits, writes it in one go, and forces it to disk once: with `appendfsync
+//! always` that is the group commit, and while a slow disk works the next group gathers.
+//!
+//! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before there
+//! is a thread; [`base`] writes the base of a rewrite.
+
+pub mod base;
+pub mod disk;
+pub mod log;
+pub mod start;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{Builder, JoinHandle, sleep};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use super::{Event, Handle, SystemClock};
+use crate::aof::Names;
+use crate::config::Appendfsync;
+use crate::server::aof::AofGauges;
+use crate::server::{AofOrder, AofReport, Clock};
+use disk::{Folder, RealFolder};
+use log::{Log, LogError};
+
+/// How often a failed write is tried again, and how often `everysec` forces to disk.
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// The owner's end. Dropping it waits until everything is written.
+pub struct AofThread {
+    orders: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl AofThread {
+    /// Starts the thread for files of these names in `folder`.
+    pub fn spawn(folder: &[u8], names: Names, gauges: Arc<AofGauges>, handle: Handle) -> io::Result<Self> {
+        // Unbounded, for the owner never waits: the server bounds the bytes on their way instead.
+        let (orders, received) = unbounded();
+        let folder = RealFolder::new(folder);
+        let run = move || {
+            Writer::new(folder, names, gauges, move |report| {
+                // When the owner is gone nobody waits for the report.
+                let _ = handle.send(Event::Aof(report));
+            })
+            .run(&received)
+        };
+        let thread = Builder::new().name("aof".to_owned()).spawn(run)?;
+        Ok(AofThread { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Adds an order to the row.
+    pub fn send(&self, order: AofOrder) {
+        if let Some(orders) = &self.orders {
+            // The thread ends only when this end is dropped.
+            let _ = orders.send(Message::Order(order));
+        }
+    }
+
+    /// Returns when everything sent before is written, or could not be.
+    pub fn wait(&self) {
+        let (answer, answered) = bounded(1);
+        if let Some(orders) = &self.orders
+            && orders.send(Message::Wait(answer)).is_ok()
+        {
+            // An answer, or the end of the thread: either way nothing is left to wait for.
+            let _ = answered.recv();
+        }
+    }
+}
+
+impl Drop for AofThread {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so in the log.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What travels to the thread.
+enum Message {
+    Order(AofOrder),
+    /// Answered when everything before is written.
+    Wait(Sender<()>),
+}
+
+/// The thread's state.
+struct Writer<F: Folder, R> {
+    folder: F,
+    names: Names,
+    gauges: Arc<AofGauges>,
+    report: R,
+    clock: SystemClock,
+    log: Log<F::File>,
+    /// The file that the next `Switch` goes on in.
+    prepared: Option<F::File>,
+    /// A file that is to be written to and could not be opened yet.
+    to_attach: Option<Vec<u8>>,
+    fsync: Appendfsync,
+    is_suspended: bool,
+    last_sync_ns: u64,
+    /// When the last attempt failed, while it does.
+    failed_ns: Option<u64>,
+    sleep_us: u64,
+    /// What was last reported as safe.
+    reported: u64,
+}
+
+impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
+    fn new(folder: F, names: Names, gauges: Arc<AofGauges>, report: R) -> Self {
+        Writer {
+            folder,
+            names,
+            gauges,
+            report,
+            clock: SystemClock::new(),
+            log: Log::default(),
+            prepared: None,
+            to_attach: None,
+            fsync: Appendfsync::Everysec,
+            is_suspended: false,
+            last_sync_ns: 0,
+            failed_ns: None,
+            sleep_us: 0,
+            reported: 0,
+        }
+    }
+
+    fn run(mut self, orders: &Receiver<Message>) {
+        loop {
+            let wait = self.next_wake();
+            let first = match wait {
+                Some(wait) => orders.recv_timeout(wait),
+                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match first {
+                Ok(message) => {
+                    self.receive(message);
+                    while let Ok(message) = orders.try_recv() {
+                        self.receive(message);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.close(),
+            }
+            self.commit();
+        }
+    }
+
+    /// How long until something is to be done without an order.
+    fn next_wake(&self) -> Option<Duration> {
+        let since = match self.failed_ns {
+            Some(failed) => failed,
+            None if self.is_suspended => return None,
+            None if self.log.has_unsynced() && self.fsync == Appendfsync::Everysec => self.last_sync_ns,
+            None => return None,
+        };
+        let passed = self.clock.monotonic_ns().saturating_sub(since);
+        Some(Duration::from_nanos(SECOND_NS.saturating_sub(passed)))
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Order(order) => self.take(order),
+            Message::Wait(answer) => {
+                let result = self.flush();
+                self.note(result);
+                // Whoever asked waits for it.
+                let _ = answer.send(());
+            }
+        }
+    }
+
+    /// Takes one order. Bytes are only noted: what waits is written at once, by [`Writer::commit`].
+    fn take(&mut self, order: AofOrder) {
+        match order {
+            AofOrder::Append { bytes, end } => self.log.push(bytes, end),
+            AofOrder::SleepUs(us) => self.sleep_us = us,
+            AofOrder::Policy { fsync, suspended } => self.set_policy(fsync, suspended),
+            // Everything else has its place behind the bytes that came before it.
+            order => {
+                self.commit();
+                self.carry_out(order);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: AofOrder) {
+        match order {
+            AofOrder::Attach(file) => {
+                self.to_attach = Some(file);
+                self.commit();
+            }
+            AofOrder::Prepare { number, file, manifest } => {
+                let result = self.prepare(&file, manifest.as_deref());
+                (self.report)(AofReport::Prepared(number, result));
+            }
+            AofOrder::Switch(number) => self.switch(number),
+            AofOrder::Discard(file) => self.discard(file),
+            AofOrder::Install { base, incr, manifest, remove } => {
+                let result = self.install(&base, incr.as_deref(), &manifest);
+                if result.is_ok() && !remove.is_empty() {
+                    self.folder.remove(remove);
+                }
+                (self.report)(AofReport::Installed(result));
+            }
+            AofOrder::Forget { manifest, files } => match self.list(&manifest) {
+                Ok(()) => self.folder.remove(files),
+                Err(reason) => ::log::warn!("{reason}"),
+            },
+            AofOrder::Flush => {
+                let result = self.flush();
+                (self.report)(AofReport::Flushed(result.map_err(|error| words(error.io()))));
+            }
+            AofOrder::Close => self.close(),
+            AofOrder::Pass(client) => (self.report)(AofReport::Passed(client)),
+            AofOrder::Append { .. } | AofOrder::SleepUs(_) | AofOrder::Policy { .. } => {}
+        }
+    }
+
+    fn set_policy(&mut self, fsync: Appendfsync, suspended: bool) {
+        if fsync != self.fsync && self.fsync == Appendfsync::Always {
+            // Those who wait were promised the disk.
+            self.commit();
+        }
+        (self.fsync, self.is_suspended) = (fsync, suspended);
+        self.log.keep_unsynced(fsync == Appendfsync::Always);
+    }
+
+    /// Writes what waits and forces it to disk as the policy says. Nothing is tried again within a second.
+    fn commit(&mut self) {
+        let now_ns = self.clock.monotonic_ns();
+        if self.failed_ns.is_some_and(|failed| now_ns.saturating_sub(failed) < SECOND_NS) {
+            return;
+        }
+        let result = self.write().and_then(|()| self.sync_if_due(now_ns));
+        self.note(result);
+    }
+
+    fn write(&mut self) -> Result<(), LogError> {
+        self.attach()?;
+        if self.sleep_us > 0 && self.log.has_waiting() {
+            sleep(Duration::from_micros(self.sleep_us));
+        }
+        let result = self.log.write();
+        self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
+        result
+    }
+
+    fn sync_if_due(&mut self, now_ns: u64) -> Result<(), LogError> {
+        let is_due = match self.fsync {
+            Appendfsync::Always => true,
+            Appendfsync::Everysec => {
+                self.failed_ns.is_some() || now_ns.saturating_sub(self.last_sync_ns) >= SECOND_NS
+            }
+            Appendfsync::No => false,
+        };
+        if is_due && self.log.has_unsynced() && !self.is_suspended { self.sync() } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> Result<(), LogError> {
+        self.gauges.syncing.store(true, Ordering::Relaxed);
+        let result = self.log.sync();
+        self.gauges.syncing.store(false, Ordering::Relaxed);
+        self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
+        self.last_sync_ns = self.clock.monotonic_ns();
+        result
+    }
+
+    /// Tells the owner what has changed: what is safe, what fails, what works again.
+    fn note(&mut self, result: Result<(), LogError>) {
+        match result {
+            Ok(()) => {
+                if self.failed_ns.take().is_some() {
+                    let rewrite = self.log.is_doubtful();
+                    self.log.trust();
+                    (self.report)(AofReport::Healed { rewrite });
+                }
+                if self.fsync == Appendfsync::Always && self.log.synced_to() > self.reported {
+                    self.reported = self.log.synced_to();
+                    (self.report)(AofReport::Synced(self.reported));
+                }
+            }
+            Err(error) => {
+                self.failed_ns = Some(self.clock.monotonic_ns());
+                let on_fsync = matches!(error, LogError::Sync(_));
+                (self.report)(AofReport::Failed { reason: words(error.io()), on_fsync });
+            }
+        }
+    }
+
+    /// Writes and forces to disk everything there is, now.
+    fn flush(&mut self) -> Result<(), LogError> {
+        self.write()?;
+        if self.log.has_unsynced() { self.sync() } else { Ok(()) }
+    }
+
+    fn attach(&mut self) -> Result<(), LogError> {
+        if let Some(file) = &self.to_attach {
+            let (opened, length) = self.folder.open(file).map_err(LogError::Write)?;
+            self.log.begin(opened, length);
+            self.to_attach = None;
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, file: &[u8], manifest: Option<&[u8]>) -> Result<(), String> {
+        self.folder
+            .make()
+            .map_err(|error| format!("Can't open or create append-only dir: {}", words(&error)))?;
+        let name = String::from_utf8_lossy(file);
+        let created = self.folder.create(file);
+        let created =
+            created.map_err(|error| format!("Can't open the append-only file {name}: {}", words(&error)))?;
+        if let Some(manifest) = manifest {
+            self.list(manifest)?;
+        }
+        self.prepared = Some(created);
+        Ok(())
+    }
+
+    /// Goes on in the prepared file, if the open one can be finished: what belongs before the base
+    /// must not stand behind it.
+    fn switch(&mut self, number: u64) {
+        let result = self.flush();
+        let reason = result.as_ref().err().map(|error| words(error.io()));
+        self.note(result);
+        let prepared = self.prepared.take();
+        match (reason, prepared) {
+            (None, Some(file)) => self.log.begin(file, 0),
+            (reason, _) => {
+                let reason = reason.unwrap_or_else(|| "there is no file to go on in".to_owned());
+                (self.report)(AofReport::Prepared(
+                    number,
+                    Err(format!("Can't finish the AOF file: {reason}")),
+                ));
+            }
+        }
+    }
+
+    fn discard(&mut self, file: Vec<u8>) {
+        self.end();
+        self.failed_ns = None;
+        self.release_all();
+        ::log::info!("Removing the temp incr aof file {} in the background", String::from_utf8_lossy(&file));
+        self.folder.remove(vec![file]);
+    }
+
+    fn install(
+        &mut self,
+        base: &(String, Vec<u8>),
+        incr: Option<&[u8]>,
+        manifest: &[u8],
+    ) -> Result<u64, String> {
+        let name = String::from_utf8_lossy(&base.1);
+        let length = self.folder.adopt(&base.0, &base.1).map_err(|error| {
+            format!(
+                "Error trying to rename the temporary AOF base file {} into {name}: {}",
+                base.0,
+                words(&error)
+            )
+        })?;
+        ::log::info!("Successfully renamed the temporary AOF base file {} into {name}", base.0);
+        if let Some(incr) = incr {
+            let (from, to) = (self.names.temporary_incr(), String::from_utf8_lossy(incr));
+            let shown = String::from_utf8_lossy(&from);
+            self.folder.rename(&from, incr).map_err(|error| {
+                format!(
+                    "Error trying to rename the temporary AOF incr file {shown} into {to}: {}",
+                    words(&error)
+                )
+            })?;
+            ::log::info!("Successfully renamed the temporary AOF incr file {shown} into {to}");
+        }
+        self.list(manifest)?;
+        Ok(length)
+    }
+
+    fn list(&mut self, manifest: &[u8]) -> Result<(), String> {
+        let (name, temporary) = (self.names.manifest(), self.names.temporary_manifest());
+        self.folder.replace(&name, &temporary, manifest).map_err(|error| {
+            format!("Can't write the AOF manifest file {}: {}", String::from_utf8_lossy(&name), words(&error))
+        })
+    }
+
+    fn close(&mut self) {
+        match self.flush() {
+            Ok(()) => self.release_all(),
+            Err(error) => {
+                ::log::warn!("Fail to fsync the AOF file: {}", words(error.io()));
+                (self.report)(AofReport::Lost(u64::MAX));
+            }
+        }
+        self.failed_ns = None;
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.log.end();
+        (self.prepared, self.to_attach) = (None, None);
+        self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
+    }
+
+    /// Nobody waits for a file that is closed.
+    fn release_all(&mut self) {
+        (self.report)(AofReport::Synced(u64::MAX));
+    }
+}
+
+/// What the system said, without Rust's `(os error 28)`.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,304 @@
+//! What happens to the append-only file before there is a thread for it: at start, and for DEBUG LOADAOF.
+//!
+//! The manifest is read, an old single file is moved into the folder, every part is loaded in order,
+//! and the file for changes is made. Whatever is not as it should be ends the start with Redis's words as
+//! the last line of the log.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::base;
+use super::disk::{Folder, RealFolder};
+use super::words;
+use crate::aof::{Manifest, Names};
+use crate::engine::SystemClock;
+use crate::rdb;
+use crate::server::{Aof, AofLoaded, AofOpened, Clock, Server};
+
+/// What is read of a file at once, bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The log says why the server cannot start; this is the gist of it.
+pub type Refused = String;
+
+/// What the configuration says about files.
+struct Place {
+    folder: RealFolder,
+    names: Names,
+}
+
+impl Place {
+    fn of(server: &Server) -> Self {
+        let config = &server.parts.config;
+        Place { folder: RealFolder::new(config.appenddirname.as_bytes()), names: Aof::names(config) }
+    }
+
+    fn path_of(&self, name: &[u8]) -> std::path::PathBuf {
+        self.folder.path_of(name)
+    }
+
+    fn write_manifest(&mut self, manifest: &Manifest) -> Result<(), Refused> {
+        let (name, temporary) = (self.names.manifest(), self.names.temporary_manifest());
+        self.folder.replace(&name, &temporary, &manifest.to_text()).map_err(|error| {
+            fatal(format!("Can't write the AOF manifest file {}: {}", shown(&name), words(&error)))
+        })
+    }
+
+    fn length_of(&self, name: &[u8]) -> io::Result<u64> {
+        Ok(fs::metadata(self.path_of(name))?.len())
+    }
+}
+
+/// Loads the append-only file, if the configuration wants one, and makes it ready for changes. Returns whether
+/// it did: otherwise the snapshot file is to be loaded.
+pub fn open(server: &mut Server) -> Result<bool, Refused> {
+    let mut place = Place::of(server);
+    clean(&place);
+    let mut manifest = read_manifest(&place)?;
+    if !server.parts.config.appendonly {
+        server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
+        return Ok(false);
+    }
+    refuse_orphans(&place, &manifest)?;
+    upgrade(&mut place, &mut manifest)?;
+    let sizes = load_files(server, &place, &manifest)?;
+    let opened = make_ready(server, &mut place, manifest, sizes)?;
+    server.aof_opened(opened);
+    Ok(true)
+}
+
+/// Empties the data set and loads it again from the files. Source: DEBUG LOADAOF.
+pub fn reload(server: &mut Server) -> Result<(), Refused> {
+    let place = Place::of(server);
+    server.empty_for_loading();
+    let manifest = read_manifest(&place)?;
+    load_files(server, &place, &manifest)?;
+    server.aof_reloaded(manifest);
+    log::info!("Append Only File loaded by DEBUG LOADAOF");
+    Ok(())
+}
+
+/// Deletes what an earlier process has left unfinished.
+fn clean(place: &Place) {
+    base::remove_leftovers();
+    for name in [place.names.temporary_manifest(), place.names.temporary_incr()] {
+        // There is none, as a rule.
+        let _ = fs::remove_file(place.path_of(&name));
+    }
+}
+
+fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
+    if !place.folder.path().is_dir() {
+        log::debug!("The AOF directory {} doesn't exist", place.folder.path().display());
+        return Ok(Manifest::default());
+    }
+    let name = place.names.manifest();
+    let text = match fs::read(place.path_of(&name)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            log::debug!("The AOF manifest file {} doesn't exist", shown(&name));
+            return Ok(Manifest::default());
+        }
+        Err(error) => {
+            return Err(fatal(format!(
+                "Fatal error: can't open the AOF manifest file {} for reading: {}",
+                shown(&name),
+                words(&error)
+            )));
+        }
+    };
+    Manifest::parse(&text).map_err(|error| {
+        log::warn!("\n*** FATAL AOF MANIFEST FILE ERROR ***\n");
+        if let Some(text) = &error.text {
+            log::warn!("Reading the manifest file, at line {}\n", error.line);
+            log::warn!(">>> '{text}'\n");
+        }
+        fatal(format!("{}\n", error.reason))
+    })
+}
+
+/// Parts that no manifest lists are somebody's data: starting empty beside them would overwrite them.
+fn refuse_orphans(place: &Place, manifest: &Manifest) -> Result<(), Refused> {
+    if !manifest.is_empty() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(place.folder.path()).into_iter().flatten().flatten() {
+        if place.names.is_part(entry.file_name().as_bytes()) {
+            return Err(fatal(format!(
+                "Found the AOF file {} but no manifest {} that lists it. Put the manifest back, or move the files out of \
+                 the folder {} to start empty.",
+                entry.file_name().display(),
+                shown(&place.names.manifest()),
+                place.folder.path().display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Moves the single file of an old version into the folder, where it is the base.
+fn upgrade(place: &mut Place, manifest: &mut Manifest) -> Result<(), Refused> {
+    let name = place.names.0.clone();
+    let old = Path::new(OsStr::from_bytes(&name)).to_path_buf();
+    let was_interrupted = manifest.incr.is_empty()
+        && manifest.base.as_ref().is_some_and(|base| base.name == name)
+        && !place.path_of(&name).exists();
+    if !old.is_file() || !(manifest.is_empty() || was_interrupted) {
+        return Ok(());
+    }
+    make_folder(place)?;
+    manifest.adopt(&name);
+    place.write_manifest(manifest)?;
+    let folder = place.folder.path().display().to_string();
+    fs::rename(&old, place.path_of(&name)).map_err(|error| {
+        fatal(format!(
+            "Error trying to move the old AOF file {} into dir {folder}: {}",
+            shown(&name),
+            words(&error)
+        ))
+    })?;
+    log::info!(
+        "Successfully migrated an old-style AOF file ({}) into the AOF directory ({folder}).",
+        shown(&name)
+    );
+    Ok(())
+}
+
+fn make_folder(place: &mut Place) -> Result<(), Refused> {
+    place.folder.make().map_err(|error| {
+        let folder = place.folder.path().display();
+        fatal(format!("Can't open or create append-only dir {folder}: {}", words(&error)))
+    })
+}
+
+/// Bytes of all files, and of the base.
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    all: u64,
+    base: u64,
+}
+
+/// Loads every listed file, in order.
+fn load_files(server: &mut Server, place: &Place, manifest: &Manifest) -> Result<Sizes, Refused> {
+    let mut sizes = Sizes::default();
+    for file in manifest.files() {
+        let length = place.length_of(&file.name).map_err(|error| {
+            fatal(format!(
+                "Unable to obtain the AOF file {} length. stat: {}",
+                shown(&file.name),
+                words(&error)
+            ))
+        })?;
+        sizes.all += length;
+        if manifest.base.as_ref() == Some(file) {
+            sizes.base = length;
+        }
+    }
+    if sizes.all == 0 {
+        return Ok(sizes);
+    }
+    let (clock, count) = (SystemClock::new(), manifest.files().count());
+    for (index, file) in manifest.files().enumerate() {
+        let is_base = manifest.base.as_ref() == Some(file);
+        load_file(server, place, &file.name, is_base, index + 1 == count)?;
+    }
+    log::info!("DB loaded from append only file: {:.3} seconds", seconds(clock));
+    Ok(sizes)
+}
+
+fn load_file(
+    server: &mut Server,
+    place: &Place,
+    name: &[u8],
+    is_base: bool,
+    is_last: bool,
+) -> Result<(), Refused> {
+    let (clock, path) = (SystemClock::new(), place.path_of(name));
+    let shown = shown(name);
+    let file = File::open(&path).map_err(|error| {
+        fatal(format!("Fatal error: can't open the append log file {shown} for reading: {}", words(&error)))
+    })?;
+    let input = BufReader::with_capacity(BUFFER_BYTES, file);
+    let is_old_style = name == place.names.0;
+    let refused = |_| format!("can't load the append-only file {shown}");
+    if let AofLoaded::UpTo(offset) = server.load_aof(&shown, input, is_old_style).map_err(refused)? {
+        if !is_last {
+            return Err(fatal("Fatal error: the truncated file is not the last file".to_owned()));
+        }
+        cut(&path, &shown, offset)?;
+    }
+    let kind = if is_base { "base" } else { "incr" };
+    log::info!("DB loaded from {kind} file {shown}: {:.3} seconds", seconds(clock));
+    Ok(())
+}
+
+/// Cuts off what the last file has too much.
+fn cut(path: &Path, shown: &str, offset: u64) -> Result<(), Refused> {
+    log::warn!("!!! Warning: short read while loading the AOF file {shown}!!!");
+    log::warn!("!!! Truncating the AOF {shown} at offset {offset} !!!");
+    let cut = fs::OpenOptions::new().write(true).open(path).and_then(|file| {
+        file.set_len(offset)?;
+        file.sync_all()
+    });
+    cut.map_err(|error| fatal(format!("Error truncating the AOF file {shown}: {}", words(&error))))?;
+    log::warn!("AOF {shown} loaded anyway because aof-load-truncated is enabled");
+    Ok(())
+}
+
+/// Makes what is missing for changes to be appended: a base, a file for changes, the list of both.
+fn make_ready(
+    server: &mut Server,
+    place: &mut Place,
+    mut manifest: Manifest,
+    sizes: Sizes,
+) -> Result<AofOpened, Refused> {
+    make_folder(place)?;
+    let mut sizes = sizes;
+    if manifest.is_empty() {
+        let name = manifest.next_base(&place.names, server.parts.config.aof_use_rdb_preamble);
+        let length = write_empty_base(server, place, &name)?;
+        log::info!("Creating AOF base file {} on server start", shown(&name));
+        sizes = Sizes { all: length, base: length };
+    }
+    let was_there = manifest.incr.last().map(|file| file.name.clone());
+    let verb = if was_there.is_some() { "Opening" } else { "Creating" };
+    let name = was_there.unwrap_or_else(|| manifest.next_incr(&place.names));
+    let (_, length) = place.folder.open(&name).map_err(|error| {
+        fatal(format!("Can't open the append-only file {}: {}", shown(&name), words(&error)))
+    })?;
+    let history = if server.parts.config.aof_disable_auto_gc { Vec::new() } else { manifest.take_history() };
+    place.write_manifest(&manifest)?;
+    place.folder.remove(history.into_iter().map(|file| file.name).collect());
+    log::info!("{verb} AOF incr file {} on server start", shown(&name));
+    Ok(AofOpened { manifest, size: sizes.all, base_size: sizes.base, incr_size: length })
+}
+
+/// A data set that begins empty has an empty base, so that there is one to load.
+fn write_empty_base(server: &Server, place: &mut Place, name: &[u8]) -> Result<u64, Refused> {
+    let mut text = Vec::new();
+    if server.parts.config.aof_use_rdb_preamble {
+        let options = server.base_options();
+        rdb::save(&[], &options, &mut text).map_err(|error| fatal(error.to_string()))?;
+    }
+    let temporary = place.names.temporary_manifest();
+    place.folder.replace(name, &temporary, &text).map_err(|error| {
+        fatal(format!("Can't open the append-only file {}: {}", shown(name), words(&error)))
+    })?;
+    Ok(text.len() as u64)
+}
+
+fn fatal(line: String) -> Refused {
+    log::warn!("{line}");
+    line
+}
+
+fn shown(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn seconds(clock: SystemClock) -> f64 {
+    clock.monotonic_ns() as f64 / 1e9
+}
