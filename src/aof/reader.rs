@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_file_cut_anywhere_is_good_up_to_its_last_whole_entry() {
-        let ends: Vec<usize> = [0, 16, 42, 56, 63].into();
+        let ends = [0_usize, 16, 40, 54, 61];
         for cut in 0..=FILE.len() {
             let (_, good, end) = entries(&FILE[..cut]);
             let whole = ends.iter().rev().find(|&&end| end <= cut).unwrap();
