@@ -18,7 +18,7 @@ mod evict;
 pub use evict::{Among, EvictionPool};
 
 use super::access::AccessClock;
-use super::value::{Collection, Kind, Value};
+use super::value::{Collection, Kind, Shared, Value};
 use crate::base::hash::HashSeed;
 use crate::base::number;
 use crate::base::random::Random;
@@ -462,16 +462,18 @@ impl Db {
     pub fn read<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&T>, WrongType> {
         match self.view_for_read(key).map(|view| view.value) {
             None => Ok(None),
-            Some(ValueRef::Object(value)) => T::of(value).map(|inner| Some(&**inner)).ok_or(WrongType),
+            Some(ValueRef::Object(value)) => T::of(value).map(Some).ok_or(WrongType),
             Some(ValueRef::String(_)) => Err(WrongType),
         }
     }
 
     /// As [`Db::read`], by reference: a command that reads several collections side by side.
-    pub fn read_shared<T: Collection>(&mut self, key: &[u8]) -> Result<Option<Arc<T>>, WrongType> {
+    pub fn read_shared<T: Shared>(&mut self, key: &[u8]) -> Result<Option<Arc<T>>, WrongType> {
         match self.view_for_read(key).map(|view| view.value) {
             None => Ok(None),
-            Some(ValueRef::Object(value)) => T::of(value).map(|inner| Some(inner.clone())).ok_or(WrongType),
+            Some(ValueRef::Object(value)) => {
+                T::shared(value).map(|inner| Some(inner.clone())).ok_or(WrongType)
+            }
             Some(ValueRef::String(_)) => Err(WrongType),
         }
     }
@@ -617,7 +619,7 @@ impl Db {
         let hash = self.dict.hash(key);
         let Some(found) = self.find_touched(hash, key) else { return Ok(None) };
         let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
-        Ok(Some(Arc::make_mut(inner)))
+        Ok(Some(inner))
     }
 
     /// A collection to change; a missing key gets the one `create` makes. The caller fills it.
@@ -636,7 +638,7 @@ impl Db {
             }
         };
         let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
-        Ok(Arc::make_mut(inner))
+        Ok(inner)
     }
 
     /// Sets `key` to a value, whatever it held; its deadline becomes `deadline`.

@@ -8,13 +8,15 @@
 //! - **Many**: a paged [`Dict`] from field to value. Values live beside their fields in the pages;
 //!   long ones are counted references, which the dict keeps by itself.
 //!
-//! Forms only change upwards, as in Redis. A clone shares its pages with the original.
+//! Forms only change upwards, as in Redis. A hash is a counted reference in each of them: a clone shares
+//! the bytes or pages with the original until one side changes.
 
 use super::Limits;
 use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, EntryRef, NewEntry, Shape};
 use crate::ds::listpack::{Cursor, Listpack, ListpackFull, ListpackValue};
 use std::collections::BTreeSet;
+use triomphe::Arc;
 
 /// Pairs a listpack of the second form holds: finding one is a walk.
 const MAX_FEW_PAIRS: usize = 32;
@@ -39,7 +41,7 @@ pub struct Hash {
 enum Form {
     Listpack(Listpack),
     Few(Listpack),
-    Many(Box<Dict<()>>),
+    Many(Arc<Dict<()>>),
 }
 
 impl Default for Hash {
@@ -173,12 +175,12 @@ impl Hash {
                 if fits && let Ok(is_new) = set_flat(pairs, field, value) {
                     return is_new;
                 }
-                self.form = Form::Many(Box::new(self.to_dict(limits)));
+                self.form = Form::Many(Arc::new(self.to_dict(limits)));
             }
             Form::Many(_) => {}
         }
         match &mut self.form {
-            Form::Many(dict) => set_in(dict, field, value),
+            Form::Many(dict) => set_in(Arc::make_mut(dict), field, value),
             Form::Listpack(_) | Form::Few(_) => unreachable!("a pair that is too large made it a dict"),
         }
     }
@@ -191,7 +193,7 @@ impl Hash {
                 pairs.remove_count(place, 2);
                 true
             }
-            Form::Many(dict) => dict.remove(field).is_some(),
+            Form::Many(dict) => Arc::make_mut(dict).remove(field).is_some(),
         }
     }
 
@@ -277,7 +279,7 @@ impl Hash {
         let Form::Listpack(pairs) = &mut self.form else { return };
         let few = pairs.len() / 2 < MAX_FEW_PAIRS && pairs.byte_len().saturating_add(more) <= MAX_FEW_BYTES;
         self.form =
-            if few { Form::Few(std::mem::take(pairs)) } else { Form::Many(Box::new(self.to_dict(limits))) };
+            if few { Form::Few(std::mem::take(pairs)) } else { Form::Many(Arc::new(self.to_dict(limits))) };
     }
 
     fn to_dict(&self, limits: &Limits) -> Dict<()> {
@@ -350,7 +352,7 @@ mod tests {
         let (listpack, mut few, mut many) = (hash_of(len), hash_of(len), hash_of(len));
         let Form::Listpack(pairs) = std::mem::take(&mut few).form else { panic!("it is small") };
         few.form = Form::Few(pairs);
-        many.form = Form::Many(Box::new(many.to_dict(&limits(0, 0))));
+        many.form = Form::Many(Arc::new(many.to_dict(&limits(0, 0))));
         [listpack, few, many]
     }
 

@@ -22,7 +22,7 @@ pub use hash::{Hash, Text};
 pub use list::List;
 pub use set::{Member, Set};
 pub use sorted_set::SortedSet;
-pub use value::{Collection, Kind, Value};
+pub use value::{Collection, Kind, Shared, Value};
 
 use crate::base::time::UnixMillis;
 use std::ops::{Deref, DerefMut};

@@ -56,8 +56,8 @@ pub enum Value {
     Set(Arc<Set>),
     /// A sorted set.
     SortedSet(Arc<SortedSet>),
-    /// A hash.
-    Hash(Arc<Hash>),
+    /// A hash, which is a reference itself: small ones are many.
+    Hash(Hash),
 }
 
 /// Values of more elements are freed on another thread.
@@ -126,7 +126,7 @@ impl Value {
             Value::List(list) => shared(list) + list.heap_bytes(),
             Value::Set(set) => shared(set) + set.heap_bytes(),
             Value::SortedSet(set) => shared(set) + set.heap_bytes(),
-            Value::Hash(hash) => shared(hash) + hash.heap_bytes(),
+            Value::Hash(hash) => hash.heap_bytes(),
         }
     }
 
@@ -164,12 +164,18 @@ impl Value {
 pub trait Collection: Clone {
     /// The type's name.
     const KIND: Kind;
-    /// The reference inside `value`, if it is of this type.
-    fn of(value: &Value) -> Option<&Arc<Self>>;
-    /// The same, to change it.
-    fn of_mut(value: &mut Value) -> Option<&mut Arc<Self>>;
+    /// The collection inside `value`, if it is of this type.
+    fn of(value: &Value) -> Option<&Self>;
+    /// The same, to change it; copied first if it is shared.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
     /// Makes it a value.
     fn into_value(self) -> Value;
+}
+
+/// A collection behind a counted reference.
+pub trait Shared: Collection {
+    /// The reference inside `value`, if it is of this type.
+    fn shared(value: &Value) -> Option<&Arc<Self>>;
 }
 
 macro_rules! collection {
@@ -177,16 +183,22 @@ macro_rules! collection {
         impl Collection for $type {
             const KIND: Kind = Kind::$kind;
 
-            fn of(value: &Value) -> Option<&Arc<Self>> {
+            fn of(value: &Value) -> Option<&Self> {
                 if let Value::$kind(inner) = value { Some(inner) } else { None }
             }
 
-            fn of_mut(value: &mut Value) -> Option<&mut Arc<Self>> {
-                if let Value::$kind(inner) = value { Some(inner) } else { None }
+            fn of_mut(value: &mut Value) -> Option<&mut Self> {
+                if let Value::$kind(inner) = value { Some(Arc::make_mut(inner)) } else { None }
             }
 
             fn into_value(self) -> Value {
                 Value::$kind(Arc::new(self))
+            }
+        }
+
+        impl Shared for $type {
+            fn shared(value: &Value) -> Option<&Arc<Self>> {
+                if let Value::$kind(inner) = value { Some(inner) } else { None }
             }
         }
     };
@@ -195,4 +207,22 @@ macro_rules! collection {
 collection!(List, List);
 collection!(Set, Set);
 collection!(SortedSet, SortedSet);
-collection!(Hash, Hash);
+
+impl Collection for Hash {
+    const KIND: Kind = Kind::Hash;
+
+    fn of(value: &Value) -> Option<&Self> {
+        if let Value::Hash(hash) = value { Some(hash) } else { None }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Self> {
+        if let Value::Hash(hash) = value { Some(hash) } else { None }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Hash(self)
+    }
+}
+
+// Pages hold one for every key that is no short string.
+const _: () = assert!(size_of::<Option<Value>>() == 16);

@@ -2,8 +2,7 @@
 
 use super::Direction;
 use crate::ds::counted_tree::{Leaf, Siblings};
-use crate::ds::listpack::{Listpack, ListpackValue, Needle};
-use crate::ds::size_class::size_class;
+use crate::ds::listpack::{ALLOCATION_OVERHEAD, Listpack, ListpackValue, Needle};
 
 /// Redis: what an entry is taken to need besides its text when a chunk's room is judged.
 const ENTRY_OVERHEAD: usize = 8;
@@ -54,6 +53,11 @@ impl Fill {
 
     fn max_bytes(self) -> usize {
         if self.level < 0 { (2 << 10) << -self.level } else { SAFETY_BYTES }
+    }
+
+    /// Bytes of a chunk that several elements share: the allocation is a whole size class.
+    fn shared_bytes(self) -> usize {
+        self.max_bytes() - ALLOCATION_OVERHEAD
     }
 
     fn max_count(self) -> usize {
@@ -107,8 +111,8 @@ impl Chunk {
         }
         match siblings.get(index) {
             Some(Self::Packed(full)) if siblings.len() >= LONG_ROW && !fill.is_plain(element) => {
-                let room = full.byte_len().clamp(Listpack::bytes_needed(element), fill.max_bytes());
-                Self::packed_with(Listpack::with_capacity(size_class(room)), element)
+                let room = full.byte_len().min(fill.shared_bytes());
+                Self::packed_with(Listpack::with_capacity(room), element)
             }
             _ => Self::of(element, fill),
         }
@@ -130,7 +134,7 @@ impl Chunk {
     pub(super) fn has_room(&self, element: &[u8], fill: Fill) -> bool {
         match self {
             Self::Packed(listpack) => {
-                listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.max_bytes()
+                listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.shared_bytes()
                     && listpack.len() < fill.max_count()
                     && !fill.is_plain(element)
             }
@@ -144,7 +148,7 @@ impl Chunk {
             Self::Packed(listpack) => {
                 let old = listpack.get(offset).map_or(0, |value| value.len_as_text());
                 let fits = element.len() <= old
-                    || listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.max_bytes() + old;
+                    || listpack.byte_len() + element.len() + ENTRY_OVERHEAD <= fill.shared_bytes() + old;
                 fits && !fill.is_plain(element)
             }
             Self::Plain(_) => fill.is_plain(element),
@@ -155,7 +159,7 @@ impl Chunk {
     pub(super) fn is_small(&self, fill: Fill) -> bool {
         match self {
             Self::Packed(listpack) => {
-                listpack.byte_len() <= fill.max_bytes() / 4 && listpack.len() <= fill.max_count() / 4
+                listpack.byte_len() <= fill.shared_bytes() / 4 && listpack.len() <= fill.max_count() / 4
             }
             Self::Plain(element) => element.is_empty(),
         }
@@ -304,7 +308,7 @@ impl Leaf for Chunk {
         let (Self::Packed(left), Self::Packed(right)) = (self, next) else { return false };
         // Three quarters, so that the next insertion does not split again.
         let most = |limit: usize| limit - limit / 4;
-        left.byte_len() + right.byte_len() <= most(fill.max_bytes())
+        left.byte_len() + right.byte_len() <= most(fill.shared_bytes())
             && left.len() + right.len() <= most(fill.max_count())
     }
 

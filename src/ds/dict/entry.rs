@@ -1,11 +1,11 @@
 //! The bytes of one entry inside a page. Knows nothing of hashes, slots or directories.
 //!
 //! ```text
-//! flags 1 | deadline 8? | key length 1-2 | payload length 1-2? | object index 4? | key | payload
+//! flags 1 | deadline 8? | key length 1-2 | payload length 1-2? | object index 1? | key | payload
 //! ```
 //!
 //! The low four bits of `flags` say which optional fields are there and whether key or payload live out of
-//! line (then the field holds a 4-byte index into the page's long values). The high four bits are the length
+//! line (then the field holds a one-byte index into the page's long values). The high four bits are the length
 //! of the payload field when it is below 15, so a set member costs two bytes of header and a hash field
 //! with a short value no more. The deadline stands right behind the flags: looking
 //! for due entries reads nine bytes of each.
@@ -26,8 +26,8 @@ pub(super) const MAX_ENTRY: usize = 244;
 const LENGTH_FOLLOWS: usize = 15;
 /// Bytes of a deadline.
 pub(super) const DEADLINE_BYTES: usize = 8;
-/// Bytes of an index into a page's objects or long values.
-const INDEX_BYTES: usize = 4;
+/// Bytes of an index into a head's objects or long values: a hundred entries have no more than two each.
+const INDEX_BYTES: usize = 1;
 
 /// Where the fields of an encoded entry lie, as positions in the page's bytes.
 #[derive(Clone, Copy)]
@@ -213,14 +213,11 @@ fn read_deadline(bytes: &[u8], at: usize) -> i64 {
 }
 
 fn read_index(bytes: &[u8], at: usize) -> usize {
-    let mut raw = [0; INDEX_BYTES];
-    raw.copy_from_slice(&bytes[at..at + INDEX_BYTES]);
-    u32::from_le_bytes(raw) as usize
+    usize::from(bytes[at])
 }
 
 fn write_index(bytes: &mut [u8], at: usize, index: usize) {
-    let index = u32::try_from(index).expect("a page never holds four billion objects");
-    bytes[at..at + INDEX_BYTES].copy_from_slice(&index.to_le_bytes());
+    bytes[at] = u8::try_from(index).expect("a head never holds more than two hundred values");
 }
 
 /// Lengths below 128 take one byte, the others two.

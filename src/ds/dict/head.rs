@@ -16,6 +16,7 @@ use triomphe::Arc;
 
 use super::entry::{self, Draft, LONG_KEY, LONG_PAYLOAD, MAX_ENTRY, OBJECT, Shape};
 use super::page::{EntryMut, EntryRef, NewEntry, Page};
+use crate::ds::size_class::size_class;
 
 /// Entries of one head.
 pub(super) const SLOTS: usize = 100;
@@ -409,12 +410,13 @@ fn take_long(long: &mut Option<Box<Long>>, index: usize) -> Option<Arc<[u8]>> {
     Some(value)
 }
 
-/// Fills the first hole, or grows the list by a quarter.
+/// Fills the first hole, or grows the list to the allocator's next size.
 fn put<T>(list: &mut Vec<Option<T>>, value: T) -> usize {
     let hole = list.iter().position(Option::is_none).unwrap_or(list.len());
     if hole == list.len() {
         if list.len() == list.capacity() {
-            list.reserve_exact((list.len() / 4).max(1));
+            let bytes = size_class((list.len() + 1) * size_of::<Option<T>>());
+            list.reserve_exact(bytes / size_of::<Option<T>>() - list.len());
         }
         list.push(None);
     }

@@ -17,20 +17,24 @@
 //! It does not know what its elements mean: pairs of a hash are only a `skip` of [`Listpack::find`].
 //! Nothing here is cheaper than O(bytes); whoever lets one grow bounds it. [`MAX_BYTES`] is the last bound.
 
+mod buffer;
 mod encoding;
 #[cfg(test)]
 mod tests;
 
+pub use self::buffer::ALLOCATION_OVERHEAD;
+use self::buffer::{Buffer, roomy};
 use self::encoding::{Entry, backlen_bytes, decode, entry_bytes, next_offset, read_backlen, write_entry};
 use crate::base::number::parse_i64;
-use crate::ds::size_class::size_class;
 
 /// Bytes before the first entry.
 pub const HEADER_BYTES: usize = 6;
 /// No operation makes a listpack larger than this (Redis's own safety limit; the header could say 4 GiB).
-pub const MAX_BYTES: usize = 1 << 30;
+/// Tests reach it sooner.
+pub const MAX_BYTES: usize = if cfg!(test) { 1 << 22 } else { 1 << 30 };
 
 const END: u8 = 0xFF;
+const EMPTY: [u8; HEADER_BYTES + 1] = [HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, END];
 /// The element count that means "unknown: walk to count".
 const COUNT_UNKNOWN: u16 = u16::MAX;
 
@@ -118,11 +122,19 @@ impl<'a> Needle<'a> {
     }
 }
 
-/// A flat sequence of values; see the module's doc.
-#[derive(Clone, PartialEq, Eq)]
+/// A flat sequence of values; see the module's doc. A clone shares the bytes until one side changes.
+#[derive(Clone)]
 pub struct Listpack {
-    bytes: Vec<u8>,
+    bytes: Buffer,
 }
+
+impl PartialEq for Listpack {
+    fn eq(&self, other: &Self) -> bool {
+        *self.bytes == *other.bytes
+    }
+}
+
+impl Eq for Listpack {}
 
 impl Default for Listpack {
     fn default() -> Self {
@@ -139,23 +151,21 @@ impl std::fmt::Debug for Listpack {
 impl Listpack {
     /// An empty listpack (seven bytes).
     pub fn new() -> Self {
-        Self { bytes: vec![HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, END] }
+        Self::with_capacity(0)
     }
 
-    /// An empty listpack with room for `capacity` bytes in all.
+    /// An empty listpack with room for `capacity` bytes in all, and what the allocator adds to them for free.
     pub fn with_capacity(capacity: usize) -> Self {
-        let mut bytes = Vec::with_capacity(capacity.clamp(HEADER_BYTES + 1, MAX_BYTES));
-        bytes.extend_from_slice(&[HEADER_BYTES as u8 + 1, 0, 0, 0, 0, 0, END]);
-        Self { bytes }
+        Self { bytes: Buffer::of(&EMPTY, roomy(capacity.min(MAX_BYTES))) }
     }
 
     /// Takes bytes from outside after checking every one that later reads rely on: the header, each
     /// entry's encoding and backlen, the count, the end.
     pub fn from_bytes_checked(bytes: Vec<u8>) -> Result<Self, ListpackCorrupt> {
         let count = encoding::validate(&bytes)?;
-        let mut listpack = Self { bytes };
+        let mut listpack = Self { bytes: Buffer::of(&bytes, 0) };
         // A count that needs no walk is worth writing where the bytes said "unknown".
-        listpack.bytes[4..6].copy_from_slice(&saturated(count).to_le_bytes());
+        listpack.write_count(saturated(count));
         Ok(listpack)
     }
 
@@ -184,12 +194,14 @@ impl Listpack {
 
     /// Bytes allocated.
     pub fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.heap_bytes()
     }
 
     /// Gives back the room kept for growing.
     pub fn shrink_to_fit(&mut self) {
-        self.bytes.shrink_to_fit();
+        if roomy(self.bytes.len()) < self.bytes.capacity() {
+            self.bytes.resize(0);
+        }
     }
 
     /// What [`Listpack::push_back`] of `element` would add to [`Listpack::byte_len`].
@@ -278,18 +290,18 @@ impl Listpack {
     /// [`Listpack::find`] that starts at `from` instead of the first element.
     pub fn find_from(&self, from: Cursor, needle: &[u8], skip: usize) -> Option<Cursor> {
         let needle = Needle::new(needle);
-        let mut offset = from.0;
-        while self.bytes[offset] != END {
-            let entry = decode(&self.bytes, offset);
+        let (bytes, mut offset) = (&*self.bytes, from.0);
+        while bytes[offset] != END {
+            let entry = decode(bytes, offset);
             if needle.matches(entry.value) {
                 return Some(Cursor(offset));
             }
             offset = entry.next;
             for _ in 0..skip {
-                if self.bytes[offset] == END {
+                if bytes[offset] == END {
                     return None;
                 }
-                offset = next_offset(&self.bytes, offset);
+                offset = next_offset(bytes, offset);
             }
         }
         None
@@ -371,10 +383,12 @@ impl Listpack {
         let Some(cursor) = self.seek(index) else { return Self::new() };
         let moved = self.counted().map_or_else(|| self.iter_from(cursor).count(), |count| count - index);
         let data = &self.bytes[cursor.0..];
-        let mut tail = Self::with_capacity(size_class(HEADER_BYTES + data.len()));
-        tail.bytes.truncate(HEADER_BYTES);
-        tail.bytes.extend_from_slice(data);
-        tail.write_total();
+        let total = HEADER_BYTES + data.len();
+        let mut tail = Self::with_capacity(total);
+        tail.bytes.edit(|bytes| {
+            bytes[HEADER_BYTES..total].copy_from_slice(data);
+            write_total(bytes, total);
+        });
         tail.count_changed(moved, 0);
         self.cut(cursor.0, self.end_offset());
         self.count_changed(0, moved);
@@ -388,9 +402,11 @@ impl Listpack {
             return Err(ListpackFull);
         }
         self.reserve(added);
-        self.bytes.pop();
-        self.bytes.extend_from_slice(&other.bytes[HEADER_BYTES..]);
-        self.write_total();
+        let end = self.end_offset();
+        self.bytes.edit(|bytes| {
+            bytes[end..=end + added].copy_from_slice(&other.bytes[HEADER_BYTES..]);
+            write_total(bytes, end + 1 + added);
+        });
         self.count_changed(other.len(), 0);
         Ok(())
     }
@@ -432,16 +448,15 @@ impl Listpack {
         let Some(count) = self.counted() else {
             // Redis never learns a lost count back while changing; we do when it is free.
             if self.is_empty() {
-                self.bytes[4..6].fill(0);
+                self.write_count(0);
             }
             return;
         };
-        self.bytes[4..6].copy_from_slice(&saturated(count + added - removed).to_le_bytes());
+        self.write_count(saturated(count + added - removed));
     }
 
-    fn write_total(&mut self) {
-        let total = self.bytes.len() as u32;
-        self.bytes[..4].copy_from_slice(&total.to_le_bytes());
+    fn write_count(&mut self, count: u16) {
+        self.bytes.edit(|bytes| bytes[4..6].copy_from_slice(&count.to_le_bytes()));
     }
 
     /// Puts `value` in the place of the `old` bytes at `offset`. The count is the caller's.
@@ -452,22 +467,25 @@ impl Listpack {
         }
         if new > old {
             self.reserve(new - old);
-            self.bytes.resize(end + new - old, 0);
         }
-        self.bytes.copy_within(offset + old..end, offset + new);
-        self.bytes.truncate(end - old + new);
-        write_entry(&mut self.bytes[offset..offset + new], value);
-        self.write_total();
+        self.bytes.edit(|bytes| {
+            bytes.copy_within(offset + old..end, offset + new);
+            write_entry(&mut bytes[offset..offset + new], value);
+            write_total(bytes, end - old + new);
+        });
         Ok(())
     }
 
     /// Removes the bytes `from..to`. The count is the caller's.
     fn cut(&mut self, from: usize, to: usize) {
-        self.bytes.copy_within(to.., from);
-        self.bytes.truncate(self.bytes.len() - (to - from));
-        self.write_total();
-        if self.bytes.capacity() > 2 * self.bytes.len() + 64 {
-            self.bytes.shrink_to(size_class(self.bytes.len()));
+        let end = self.bytes.len();
+        let left = end - (to - from);
+        self.bytes.edit(|bytes| {
+            bytes.copy_within(to..end, from);
+            write_total(bytes, left);
+        });
+        if self.bytes.capacity() > 2 * left + 64 {
+            self.bytes.resize(roomy(left));
         }
     }
 
@@ -476,9 +494,13 @@ impl Listpack {
     pub fn reserve(&mut self, additional: usize) {
         let needed = self.bytes.len() + additional;
         if needed > self.bytes.capacity() {
-            self.bytes.reserve_exact(size_class(needed) - self.bytes.len());
+            self.bytes.resize(roomy(needed));
         }
     }
+}
+
+fn write_total(bytes: &mut [u8], total: usize) {
+    bytes[..4].copy_from_slice(&(total as u32).to_le_bytes());
 }
 
 /// The header's form of an element count.

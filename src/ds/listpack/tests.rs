@@ -61,7 +61,7 @@ fn string_heads_and_backlens_change_width_where_redis_does() {
 
 #[test]
 fn corrupt_bytes_are_refused() {
-    let good = listpack(&[b"field", b"12345", &[b'x'; 300]]).bytes;
+    let good = listpack(&[b"field", b"12345", &[b'x'; 300]]).as_bytes().to_vec();
     let mut cases = vec![
         (vec![], "shorter than its header"),
         (vec![6, 0, 0, 0, 0, 0], "shorter than its header"),
@@ -100,21 +100,34 @@ fn counts_beyond_the_header_are_walked() {
     let mut twice = listpack.clone();
     twice.append(&listpack).unwrap();
     assert_eq!(twice.len(), 131_072);
-    assert!(Listpack::from_bytes_checked(twice.bytes).is_ok());
+    assert!(Listpack::from_bytes_checked(twice.as_bytes().to_vec()).is_ok());
     assert_eq!(listpack.remove_range(0, usize::MAX), 65_536);
     assert_eq!(listpack.counted(), Some(0));
 }
 
 #[test]
 fn growth_beyond_the_bound_is_refused_and_changes_nothing() {
-    // A listpack of zeros that was never written costs no memory; only its length matters here.
-    let mut listpack = Listpack { bytes: vec![0; MAX_BYTES - 10] };
+    let mut listpack = self::listpack(&[&vec![b'x'; MAX_BYTES - 30]]);
     let other = self::listpack(&[b"a string of twenty b"]);
+    let before = listpack.clone();
     assert_eq!(listpack.push_back(b"a string of twenty b"), Err(ListpackFull));
     assert_eq!(listpack.insert_before(Cursor(HEADER_BYTES), b"a string of twenty b"), Err(ListpackFull));
     assert_eq!(listpack.append(&other), Err(ListpackFull));
-    assert_eq!(listpack.byte_len(), MAX_BYTES - 10);
-    assert_eq!(listpack.counted(), Some(0));
+    assert!(listpack.bytes.same(&before.bytes));
+    assert_eq!(listpack.push_back(b"a short one"), Ok(()));
+    assert_eq!((listpack.len(), before.len()), (2, 1));
+}
+
+#[test]
+fn a_clone_is_a_snapshot_that_costs_nothing_until_a_change() {
+    let mut listpack = listpack(&[b"one", b"two"]);
+    let snapshot = listpack.clone();
+    assert!(listpack.bytes.same(&snapshot.bytes));
+    listpack.remove(listpack.first().unwrap());
+    listpack.push_back(b"three").unwrap();
+    assert!(!listpack.bytes.same(&snapshot.bytes));
+    assert_eq!(texts(&snapshot), [b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(texts(&listpack), [b"two".to_vec(), b"three".to_vec()]);
 }
 
 #[test]
