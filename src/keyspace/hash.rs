@@ -115,6 +115,16 @@ impl Hash {
         }
     }
 
+    /// Whether both are references to the same bytes or pages, not copies of them.
+    #[must_use]
+    pub fn same(&self, other: &Hash) -> bool {
+        match (&self.form, &other.form) {
+            (Form::Listpack(one), Form::Listpack(two)) | (Form::Few(one), Form::Few(two)) => one.same(two),
+            (Form::Many(one), Form::Many(two)) => Arc::ptr_eq(one, two),
+            _ => false,
+        }
+    }
+
     /// The value of `field`.
     #[must_use]
     pub fn get(&self, field: &[u8]) -> Option<Text<'_>> {

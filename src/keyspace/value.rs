@@ -86,7 +86,7 @@ impl Value {
             (Value::List(one), Value::List(two)) => Arc::ptr_eq(one, two),
             (Value::Set(one), Value::Set(two)) => Arc::ptr_eq(one, two),
             (Value::SortedSet(one), Value::SortedSet(two)) => Arc::ptr_eq(one, two),
-            (Value::Hash(one), Value::Hash(two)) => Arc::ptr_eq(one, two),
+            (Value::Hash(one), Value::Hash(two)) => one.same(two),
             _ => false,
         }
     }

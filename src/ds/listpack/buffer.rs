@@ -65,9 +65,8 @@ impl Buffer {
     }
 
     /// Whether both are references to one allocation.
-    #[cfg(test)]
     pub(super) fn same(&self, other: &Self) -> bool {
-        std::ptr::eq(&raw const *self.0, &raw const *other.0)
+        std::ptr::addr_eq(self.0.ptr(), other.0.ptr())
     }
 
     /// Moves to an allocation for `capacity` bytes, not less than there are.

@@ -192,6 +192,11 @@ impl Listpack {
         self.bytes.len()
     }
 
+    /// Whether both are references to the same bytes, not copies of them.
+    pub fn same(&self, other: &Self) -> bool {
+        self.bytes.same(&other.bytes)
+    }
+
     /// Bytes allocated.
     pub fn heap_bytes(&self) -> usize {
         self.bytes.heap_bytes()
