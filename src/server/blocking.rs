@@ -24,8 +24,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 pub enum BlockOn {
     /// One of these keys of its database becoming what the command needs.
     Keys(Vec<Vec<u8>>),
-    /// A task outside the owner: a save, a reload, a pause. The server completes it.
+    /// A task outside the owner: a save, a reload. The server completes it.
     Task,
+    /// The end of a pause; the command has not begun. The number is its place among those held back.
+    Pause(u64),
 }
 
 /// Which change of a key wakes a waiter.
@@ -110,10 +112,16 @@ impl Parked {
         matches!(self.on, BlockOn::Keys(_))
     }
 
+    /// Whether the command has not begun, and comes to its turn when a pause is over.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        matches!(self.on, BlockOn::Pause(_))
+    }
+
     fn keys(&self) -> &[Vec<u8>] {
         match &self.on {
             BlockOn::Keys(keys) => keys,
-            BlockOn::Task => &[],
+            BlockOn::Task | BlockOn::Pause(_) => &[],
         }
     }
 }

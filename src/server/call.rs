@@ -53,12 +53,13 @@ impl Server {
             if session.close != Close::No {
                 break;
             }
-            if session.parked.is_some() {
+            if let Some(parked) = &session.parked {
                 session.outbox = out;
-                if index + 1 == batch.len() && batch.failure.is_none() {
+                let next = index + usize::from(!parked.is_held_back());
+                if next == batch.len() && batch.failure.is_none() {
                     return Some(batch);
                 }
-                session.pending.push_front(batch, index + 1);
+                session.pending.push_front(batch, next);
                 self.limit_pending(session);
                 return None;
             }
@@ -91,6 +92,7 @@ impl Server {
             Err(error) => reject(&mut self.parts, None, &error, session, out),
             Ok(entry) => match gate::admit(&mut self.parts, session, entry.0, argv.len()) {
                 Err(error) => reject(&mut self.parts, Some(entry), &error, session, out),
+                Ok(()) if super::pause::hold_back(&mut self.parts, session, entry.0) => return,
                 Ok(()) if multi::queue(&mut self.parts, session, entry, argv) => {
                     Reply::new(out, session.protocol).simple("QUEUED");
                 }

@@ -25,6 +25,7 @@ impl Server {
             self.parts.now = now;
             self.keyspace.freeze(now);
         }
+        self.end_due_pauses();
         self.expire_due();
         self.continue_eviction();
         self.time_out_parked();
@@ -40,6 +41,8 @@ impl Server {
     /// Ends a turn: a scheduled save begins, what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
         self.close_slow_clients(false);
+        self.follow_pauses();
+        self.run_released();
         self.continue_shutdown();
         let persistence = &mut self.parts.persistence;
         if persistence.scheduled
@@ -65,7 +68,8 @@ impl Server {
             return 0;
         }
         let mut next = self.parts.next_cron;
-        if self.parts.active_expire {
+        next = self.parts.pauses.next_end().map_or(next, |end| next.min(end.saturating_add_ms(1)));
+        if self.parts.active_expire && !self.parts.pauses.is_paused() {
             next = self
                 .keyspace
                 .next_deadline()
@@ -77,7 +81,7 @@ impl Server {
     }
 
     fn expire_due(&mut self) {
-        if !self.parts.active_expire || self.parts.loading {
+        if !self.parts.active_expire || self.parts.loading || self.parts.pauses.is_paused() {
             return;
         }
         if self.keyspace.next_deadline().is_none_or(|next| next >= self.parts.now) {

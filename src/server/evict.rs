@@ -118,7 +118,7 @@ fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
 
 /// Whether nothing may be evicted now.
 fn is_held_off(parts: &Parts) -> bool {
-    parts.loading
+    parts.loading || parts.pauses.is_paused()
 }
 
 impl Parts {

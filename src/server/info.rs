@@ -133,7 +133,7 @@ pub const FIELDS: &[Field] = fields! {
         "maxclients" => |view| view.parts.config.maxclients;
         "client_recent_max_input_buffer" => |view| largest_client(view, |session| session.pending_bytes());
         "client_recent_max_output_buffer" => |view| largest_client(view, |session| session.output_bytes());
-        "blocked_clients" => |view| view.parts.waiters.len();
+        "blocked_clients" => |view| view.parts.waiters.len() + view.parts.pauses.waiting();
         "tracking_clients" => |_view| 0;
         "clients_in_timeout_table" => |view| view.parts.waiters.deadlines_len();
     }

@@ -29,6 +29,7 @@ pub mod memory;
 pub mod monitor;
 pub mod multi;
 mod output;
+pub mod pause;
 pub mod persistence;
 pub mod propagate;
 mod publish;
@@ -55,6 +56,7 @@ pub use latency::LatencyMonitor;
 pub use loading::{PresentKeys, ReloadSteps};
 pub use monitor::Monitors;
 pub use multi::Transaction;
+pub use pause::{Pause, PauseReason, Pauses};
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
 pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};
@@ -157,6 +159,8 @@ pub struct Parts {
     pub watches: Watches,
     /// Who listens to what.
     pub pubsub: Subscriptions,
+    /// Why clients are held back, and which.
+    pub pauses: Pauses,
     /// Counters.
     pub stats: Stats,
     /// Effects on their way to the append-only file and replicas.
@@ -252,6 +256,7 @@ impl Server {
                 waiters: Waiters::default(),
                 pubsub: Subscriptions::default(),
                 watches: Watches::default(),
+                pauses: Pauses::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 eviction: Eviction::default(),

@@ -108,6 +108,7 @@ impl Server {
         let Some(session) = self.parts.clients.remove(id) else { return };
         if let Some(parked) = &session.parked {
             self.parts.waiters.unpark(id, parked);
+            self.parts.pauses.forget(parked);
         }
         self.parts.watches.unwatch(id);
         self.parts.monitors.remove(id);
@@ -142,6 +143,7 @@ impl Parts {
     pub fn close_client(&mut self, id: ClientId, close: Close) {
         if let Some(parked) = self.clients.get_mut(id).and_then(|session| session.parked.take()) {
             self.waiters.unpark(id, &parked);
+            self.pauses.forget(&parked);
         }
         self.clients.close(id, close);
     }

@@ -1,9 +1,12 @@
 //! CLIENT: what is known of connections, and how to end or rename them.
 
+use crate::base::number::parse_i64;
+use crate::base::time::UnixMillis;
 use crate::commands::help;
 use crate::server::client_info::{ClientClass, info_line};
 use crate::server::{
-    Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, ReplyMode, Session,
+    Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, Pause, PauseReason, ReplyMode,
+    Session,
 };
 use crate::spec::*;
 
@@ -93,6 +96,14 @@ pub(super) const COMMANDS: &[Command] = &[
         client_no_evict,
     ),
     Command::new(
+        Spec::new("client|pause", Group::Connection, -3, "timeout:integer [WRITE | ALL]@mode^6.2.0")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("2.9.50")
+            .summary("Holds back the commands of clients for a while.")
+            .history(&[("6.2.0", "The mode, `WRITE` or `ALL`.")]),
+        client_pause,
+    ),
+    Command::new(
         Spec::new("client|reply", Group::Connection, 3, "<ON | OFF | SKIP>")
             .flags(&[NOSCRIPT, LOADING, STALE])
             .since("3.2.0")
@@ -113,6 +124,14 @@ pub(super) const COMMANDS: &[Command] = &[
             .complexity("O(log(N)), N: connections.")
             .summary("Wakes a client that waits in a blocking command."),
         client_unblock,
+    ),
+    Command::new(
+        Spec::new("client|unpause", Group::Connection, 2, "")
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .since("6.2.0")
+            .complexity("O(N), N: clients held back.")
+            .summary("Ends CLIENT PAUSE."),
+        client_unpause,
     ),
 ];
 fn client_id(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
@@ -309,6 +328,38 @@ fn kill_filter(mut args: Args<'_>) -> Result<KillFilter<'_>, CommandError> {
     Ok(filter)
 }
 
+fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    const NOT_INTEGER: CommandError = CommandError::fixed("ERR timeout is not an integer or out of range");
+    if args.remaining() > 2 {
+        return Err(ctx.unknown_subcommand(args.argv().at(1)));
+    }
+    let ms = args.key();
+    // Redis: the mode is looked at first.
+    let what = if args.is_done() || args.keyword("ALL") {
+        Pause::All
+    } else if args.keyword("WRITE") {
+        Pause::Writes
+    } else {
+        return Err(CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+    };
+    let ms = parse_i64(ms).ok_or(NOT_INTEGER)?;
+    if ms < 0 {
+        return Err(CommandError::fixed("ERR timeout is negative"));
+    }
+    // Redis: a pause of no time has ended before it begins, and so has one beyond the end of time.
+    if let Some(end) = ctx.now.0.checked_add(ms).filter(|_| ms > 0) {
+        ctx.server.pauses.pause(PauseReason::Client, what, Some(UnixMillis(end)));
+    }
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.server.pauses.unpause(PauseReason::Client);
+    ctx.reply.ok();
+    Ok(())
+}
+
 fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let id = args.int()?;
     let with_error = if args.is_done() || args.keyword("TIMEOUT") {
@@ -401,6 +452,34 @@ mod tests {
         let long = format!("ECHO {}", "x".repeat(1200));
         server.run(&long);
         assert_eq!(server.closed, [ClientId(2), ClientId(1)], "over the hard limit at once");
+    }
+
+    #[test]
+    fn pause_holds_others_back_for_its_time_or_until_unpause() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        let rows = [
+            ("CLIENT PAUSE x", "(error) ERR timeout is not an integer or out of range"),
+            ("CLIENT PAUSE -1", "(error) ERR timeout is negative"),
+            ("CLIENT PAUSE 9223372036854775807", "OK"),
+            ("CLIENT PAUSE x y", "(error) ERR CLIENT PAUSE mode must be WRITE or ALL"),
+            (
+                "CLIENT PAUSE 1 ALL x",
+                "(error) ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.",
+            ),
+            ("CLIENT PAUSE 0", "OK"),
+            ("CLIENT UNPAUSE", "OK"),
+            ("CLIENT PAUSE 100 write", "OK"),
+        ];
+        rows.iter().for_each(|(line, answer)| assert_eq!(server.run(line), *answer, "{line}"));
+        assert_eq!(server.run_as(2, "SET k v"), "");
+        assert!(server.run("CLIENT LIST ID 2").contains(" flags=b "));
+        assert_eq!(server.run("CLIENT UNPAUSE"), "OK");
+        assert_eq!(server.output_of(2), "OK");
+        server.run("CLIENT PAUSE 100");
+        assert_eq!(server.run("CLIENT UNPAUSE"), "", "not even that");
+        server.advance(101);
+        assert_eq!(server.output_of(1), "OK");
     }
 
     #[test]

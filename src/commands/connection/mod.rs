@@ -1,6 +1,8 @@
 //! The group *connection*: logging in, choosing protocol and database, and CLIENT in [`client`].
 
 mod client;
+#[cfg(test)]
+mod pause_tests;
 
 use crate::keyspace::DbIndex;
 use crate::resp::Protocol;
@@ -223,7 +225,6 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     session.protocol = Protocol::Resp2;
     session.name.clear();
     session.reply_mode = ReplyMode::On;
-    session.no_evict = false;
     session.user = b"default".to_vec();
     session.set_authenticated(open);
     ctx.reply.set_protocol(Protocol::Resp2);
