@@ -13,6 +13,7 @@ pub mod hyperloglog;
 pub mod list;
 pub mod pubsub;
 mod scan;
+pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
@@ -38,6 +39,7 @@ const GROUPS: &[&[Command]] = &[
     hyperloglog::COMMANDS,
     list::COMMANDS,
     pubsub::COMMANDS,
+    scripting::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,
