@@ -5,7 +5,7 @@
 use super::table;
 use crate::base::hash::HashSeed;
 use crate::base::text::{quote, split_args};
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
@@ -48,6 +48,10 @@ impl Host for TestHost {
 
     fn rewrite_config(&self, _file: &str, _config: &Config) -> Result<(), String> {
         Ok(())
+    }
+
+    fn set_oom_score(&self, _how: OomScoreAdj, score: i32) -> Result<(), String> {
+        if score < 0 { Err("Permission denied".to_owned()) } else { Ok(()) }
     }
 
     fn sleep_us(&self, us: u64) {

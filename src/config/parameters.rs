@@ -222,10 +222,10 @@ parameters! {
     /// Seconds a shutdown waits for lagging replicas.
     "shutdown-timeout" => shutdown_timeout: i64 = 10, number(Count, 0, INT_MAX), [], REPLICATION;
     /// Tell the out-of-memory killer whom to prefer.
-    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, choice(OomScoreAdj), [], LINUX;
+    "oom-score-adj" => oom_score_adj: OomScoreAdj = OomScoreAdj::No, choice(OomScoreAdj), [], ACTS;
     /// Scores of a primary, a replica and a saving child.
     "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800],
-        special(OOM_SCORE_ADJ_VALUES), [MULTI_ARG], LINUX;
+        special(OOM_SCORE_ADJ_VALUES), [MULTI_ARG], ACTS;
     /// Ask the kernel for no transparent huge pages.
     "disable-thp" => disable_thp: bool = true, boolean, [IMMUTABLE], LINUX;
     /// CPUs of the server's threads.

@@ -8,8 +8,9 @@ use std::time::Duration;
 use std::{env, ffi::OsStr, thread};
 
 use super::log::{self as server_log, Logger};
+use super::oom_score::OomScore;
 use super::{limits, reason, sys};
-use crate::config::{Config, LogLevel, rewrite};
+use crate::config::{Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::saver;
 use crate::server::{Host, ProcessFacts, SaveJob};
 
@@ -20,6 +21,8 @@ const BUFFER_BYTES: usize = 256 << 10;
 pub struct Process {
     /// Its log.
     pub logger: &'static Logger,
+    /// Its standing with the out-of-memory killer.
+    pub oom_score: OomScore,
 }
 
 impl Host for Process {
@@ -49,6 +52,10 @@ impl Host for Process {
             other => other.map_err(|error| reason(&error))?,
         };
         replace(file, &rewrite(&old, config, &Config::default())).map_err(|error| reason(&error))
+    }
+
+    fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String> {
+        self.oom_score.set(how, score).map_err(|error| reason(&error))
     }
 
     fn sleep_us(&self, us: u64) {
@@ -110,7 +117,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn process() -> Process {
-        Process { logger: server_log::install() }
+        Process { logger: server_log::install(), oom_score: OomScore::default() }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod launch;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod oom_score;
 pub mod pid_file;
 pub mod probe;
 pub mod run;

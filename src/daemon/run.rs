@@ -23,6 +23,7 @@ use super::detach::Report;
 use super::host::Process;
 use super::launch::{Launch, path_of};
 use super::log::{self as server_log, Logger, RAW, Role};
+use super::oom_score::OomScore;
 use super::pid_file::{PidFile, PidFileError};
 use super::probe::Address;
 use super::signals::{self, Action, Phase, SharedPhase};
@@ -333,7 +334,7 @@ impl Prepared {
             executable: self.executable,
             pid: std::process::id(),
             clock: Box::new(clock),
-            host: Box::new(Process { logger: self.logger }),
+            host: Box::new(Process { logger: self.logger, oom_score: OomScore::default() }),
             random_seed: self.random_seed,
             hash_seed: crate::base::hash::HashSeed(self.hash_seed),
             limits: self.limits,

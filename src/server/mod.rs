@@ -70,7 +70,7 @@ use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::config::{Config, LogLevel, MaxmemoryPolicy, NotifyClasses};
+use crate::config::{Config, LogLevel, MaxmemoryPolicy, NotifyClasses, OomScoreAdj};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
@@ -105,6 +105,8 @@ pub trait Host {
     fn reopen_log(&self);
     /// Writes the configuration to `file`, keeping its comments and order.
     fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String>;
+    /// Tells the kernel how gladly this process may be killed when memory runs out.
+    fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String>;
     /// Stops this thread for a while: DEBUG SLEEP, whose purpose it is.
     fn sleep_us(&self, us: u64);
     /// Writes a snapshot while everybody waits: DEBUG RELOAD.
@@ -211,6 +213,19 @@ pub struct Parts {
     pub latency: LatencyMonitor,
     timing: timing::Timing,
     next_cron: UnixMillis,
+}
+
+impl Parts {
+    /// Gives the process the out-of-memory score of its role. Returns whether the system took it; a
+    /// refusal is logged.
+    pub fn apply_oom_score(&self) -> bool {
+        let [primary, _replica, _saving] = self.config.oom_score_adj_values;
+        let result = self.host.set_oom_score(self.config.oom_score_adj, primary);
+        if let Err(reason) = &result {
+            log::warn!("Unable to write oom_score_adj: {reason}");
+        }
+        result.is_ok()
+    }
 }
 
 impl fmt::Debug for Parts {

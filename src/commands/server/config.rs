@@ -69,10 +69,19 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let pairs: Vec<_> = args.rest().collect();
     let context = SetContext { loading: ctx.server.loading, local_client: ctx.session.connection.is_local() };
     let old = ctx.server.config.clone();
-    let result = config::config_set(&mut ctx.server.config, &pairs, context)
-        .and_then(|changed| changed.iter().try_for_each(|parameter| apply(ctx, parameter.name)));
-    if let Err(error) = result {
+    let changed = match config::config_set(&mut ctx.server.config, &pairs, context) {
+        Ok(changed) => changed,
+        Err(error) => {
+            ctx.server.config = old;
+            return Err(CommandError::line(error.to_string()));
+        }
+    };
+    if let Err(error) = changed.iter().try_for_each(|parameter| apply(ctx, parameter.name)) {
         ctx.server.config = old;
+        for parameter in &changed {
+            // What was accepted before is accepted again; the first refusal is the one to tell.
+            let _ = apply(ctx, parameter.name);
+        }
         return Err(CommandError::line(error.to_string()));
     }
     ctx.apply_config();
@@ -131,6 +140,10 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
         }
         "maxmemory" => server.maxmemory_changed(),
         "maxmemory-policy" => server.eviction.policy_changed(),
+        "oom-score-adj" | "oom-score-adj-values" if !server.apply_oom_score() => {
+            let reason = "Failed to apply new oom_score_adj configuration, check server logs.";
+            return Err(ConfigSetError::refused(name, reason));
+        }
         "loglevel" => server.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
             return Err(ConfigSetError::refused(
@@ -186,6 +199,9 @@ mod tests {
         let line = "(error) ERR CONFIG SET failed (possibly related to argument 'dir') - Changing directory: No such file or directory";
         server.server.parts.config.enable_protected_configs = crate::config::Protected::Yes;
         assert_eq!(server.run("CONFIG SET dir /nowhere"), line);
+        let refused = server.run("CONFIG SET maxmemory 1gb oom-score-adj-values \"-5 0 0\"");
+        assert!(refused.contains("Failed to apply new oom_score_adj configuration"), "{refused}");
+        assert_eq!(server.run("CONFIG GET maxmemory"), "1) \"maxmemory\"\n2) \"104857600\"", "taken back");
         assert_eq!(server.run("CONFIG REWRITE"), "(error) ERR The server is running without a config file");
         assert!(server.raw("CONFIG GET save*").starts_with("*2\r\n"));
     }
