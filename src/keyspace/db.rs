@@ -650,7 +650,10 @@ impl Db {
         }
         let coding = if let Value::String(bytes) = &value { coding_for(bytes) } else { StringCoding::Raw };
         let header = self.header(value.kind(), coding);
-        self.put(key, Stored { payload: header.to_vec(), object: Some(value), deadline });
+        let stored = Stored { payload: header.to_vec(), object: Some(value), deadline };
+        if self.replace(key, stored) {
+            self.note_added(key);
+        }
     }
 
     /// Removes `key`. Returns whether it existed. A big value is left to be freed elsewhere.
@@ -686,16 +689,22 @@ impl Db {
         stored.payload[1..HEADER].copy_from_slice(&self.access.fresh().to_le_bytes()[..3]);
     }
 
-    /// Puts what [`Db::take`] gave under `key`, whatever it held.
+    /// Puts what [`Db::take`] or [`Db::copy_of`] gave under `key`, whatever it held. Redis deletes that
+    /// first, so the key counts as new in any case.
     pub fn put(&mut self, key: &[u8], stored: Stored) {
+        self.replace(key, stored);
+        self.note_added(key);
+    }
+
+    /// Puts a value under `key`. Returns whether that held none.
+    fn replace(&mut self, key: &[u8], stored: Stored) -> bool {
         let hash = self.dict.hash(key);
         let deadline = stored.deadline.map(|deadline| deadline.0);
         let new = NewEntry { deadline, payload: &[&stored.payload], object: stored.object };
         let replaced = self.dict.insert_hashed(hash, key, new);
-        if replaced.is_none() {
-            self.note_added(key);
-        }
+        let is_new = replaced.is_none();
         self.discard(replaced.and_then(|replaced| replaced.object));
+        is_new
     }
 
     /// Whether `key` holds a collection without elements: what a handler that took some out may

@@ -134,6 +134,13 @@ impl Ctx<'_> {
         self.place_own();
     }
 
+    /// Announces what was found out so far about keys of all databases, before a change is reported:
+    /// MOVE tells that the key is new there before it tells of the move.
+    pub fn settle(&mut self) {
+        changed::settle_all(self.db, self.server);
+        self.place_own();
+    }
+
     /// An event for subscribers of notifications, when no key changed or a second event belongs
     /// to a change already reported.
     pub fn notify(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {

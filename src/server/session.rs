@@ -367,6 +367,10 @@ impl Clients {
         for id in std::mem::take(&mut self.output) {
             if let Some(Some(session)) = self.by_id.get_mut(&id) {
                 session.is_listed_for_output = false;
+                if session.close == Close::Now {
+                    // Redis: half an answer is not sent either.
+                    session.outbox = Vec::new();
+                }
                 session.last_interaction = now;
                 let wrote = std::mem::take(&mut session.wrote);
                 if session.held.is_idle() && !(wrote && hold.is_some()) || session.close == Close::Now {

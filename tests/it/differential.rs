@@ -1,5 +1,6 @@
 //! Random commands, sent to pyredis and to a real redis-server 7.0.15 side by side: every answer must
-//! be the same, and now and then the whole data set must be.
+//! be the same, and now and then the whole data set must be. A client that listens to every keyspace
+//! event must hear the same from both.
 //!
 //! A run begins with an empty server and is given by its seed, so it can be repeated:
 //! `PYREDIS_SEED` is the seed of the first run, `PYREDIS_COMMANDS` how many commands all runs send.
@@ -171,6 +172,8 @@ struct Arena {
     server: Server,
     _real: RealServer,
     pairs: Vec<Pair>,
+    /// Subscribed to all keyspace events.
+    listeners: Pair,
 }
 
 impl Arena {
@@ -183,7 +186,11 @@ impl Arena {
             assert!(matches!(client.value(), Value::Map(_)));
         }
         pairs[2].expect("SELECT 1");
-        Self { server, _real: real, pairs }
+        pairs[0].expect("CONFIG SET notify-keyspace-events EAmn");
+        let mut listeners = pair();
+        listeners.expect("PSUBSCRIBE __keyevent@*");
+        listeners.expect(&format!("SUBSCRIBE {END_OF_EVENTS}"));
+        Self { server, _real: real, pairs, listeners }
     }
 
     fn configure(&mut self, seed: u64) {
@@ -196,6 +203,7 @@ impl Arena {
     /// Sends steps to empty servers until their answers differ.
     fn play(&mut self, steps: &[Step]) -> Option<Difference> {
         self.pairs[0].expect("FLUSHALL");
+        self.events(0);
         let mut at = 0;
         while at < steps.len() {
             let alike = |step: &&Step| step.connection == steps[at].connection && is_plain(step.compare);
@@ -235,7 +243,18 @@ impl Arena {
                     Some(Difference { index: at + index, ours: shown(&ours.1), theirs: shown(&theirs.1) });
             }
         }
-        found
+        found.or_else(|| self.events(at + steps.len() - 1))
+    }
+
+    /// Compares what the commands since the last time have announced. It cannot be told which of them
+    /// did what, so it is blamed on the one at `index`, the last.
+    fn events(&mut self, index: usize) -> Option<Difference> {
+        self.pairs[0].expect(&format!("PUBLISH {END_OF_EVENTS} x"));
+        let (ours, theirs) = (heard(&mut self.listeners.ours), heard(&mut self.listeners.theirs));
+        let first = ours.iter().zip(&theirs).position(|(our, their)| our != their);
+        let first = first.unwrap_or(ours.len().min(theirs.len()));
+        let rest = |events: &[String]| brief(events[first.saturating_sub(1)..].join(" "));
+        (ours != theirs).then(|| Difference { index, ours: rest(&ours), theirs: rest(&theirs) })
     }
 
     fn special(&mut self, index: usize, step: &Step) -> Option<Difference> {
@@ -245,7 +264,10 @@ impl Arena {
             Compare::Exchange => exchange(pair, &step.words),
             _ => self.digests(),
         };
-        (ours != theirs).then_some(Difference { index, ours, theirs })
+        if ours != theirs {
+            return Some(Difference { index, ours, theirs });
+        }
+        if matches!(step.compare, Compare::Digest) { None } else { self.events(index) }
     }
 
     /// A digest of everything on both servers, and the keys that are not the same.
@@ -306,6 +328,30 @@ impl Arena {
                 return (steps, difference);
             }
             chunk = chunk.div_ceil(2);
+        }
+    }
+}
+
+/// The channel that tells the listeners that all events so far have come.
+const END_OF_EVENTS: &str = "end-of-events";
+
+/// The events that came, up to the end. When a key expires each server finds out in its own time.
+fn heard(listener: &mut Client) -> Vec<String> {
+    let mut events = Vec::new();
+    loop {
+        let words: Vec<Vec<u8>> = elements(listener.value()).into_iter().map(bytes_of).collect();
+        match &words[..] {
+            [_, _, channel, key] if !channel.ends_with(b":expired") => {
+                let channel = String::from_utf8_lossy(channel).replace("__keyevent@", "").replace("__:", ":");
+                events.push(format!("{channel}={}", shown(key)));
+            }
+            [_, channel, _] if channel == END_OF_EVENTS.as_bytes() => {
+                // SORT looks up in the order of its algorithm, set operations from the smallest set on.
+                let is_miss = |event: &String| event.contains(":keymiss=");
+                events.chunk_by_mut(|one, other| is_miss(one) && is_miss(other)).for_each(<[_]>::sort);
+                return events;
+            }
+            _ => {}
         }
     }
 }

@@ -121,6 +121,7 @@ fn move_key(ctx: &mut Ctx<'_>, key: &[u8], target: DbIndex) -> bool {
     }
     let Some(stored) = here.take(key) else { return false };
     there.put(key, stored);
+    ctx.settle();
     ctx.changed(NotifyClasses::GENERIC, "move_from", key);
     ctx.also_changed(target, NotifyClasses::GENERIC, "move_to", key);
     true
