@@ -9,7 +9,7 @@ use crate::config::{Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, SaveJob, Server, Setup};
+use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, WholeSave};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -58,9 +58,11 @@ impl Host for TestHost {
         self.0.set(self.0.get() + i64::try_from(us).expect("tests sleep for short"));
     }
 
-    fn write_snapshot(&self, _job: &SaveJob) -> Result<(), String> {
+    fn write_snapshot(&self, _job: &WholeSave) -> Result<(), String> {
         Err("no disk in this test".to_owned())
     }
+
+    fn loaded(&self, _result: Result<(), String>) {}
 
     fn process_facts(&self) -> ProcessFacts {
         ProcessFacts::default()

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::{env, ffi::OsStr, thread};
 
@@ -12,7 +13,7 @@ use super::oom_score::OomScore;
 use super::{limits, reason, sys};
 use crate::config::{Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::saver;
-use crate::server::{Host, ProcessFacts, SaveJob};
+use crate::server::{Host, ProcessFacts, WholeSave};
 
 /// What is read of a data file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -23,6 +24,8 @@ pub struct Process {
     pub logger: &'static Logger,
     /// Its standing with the out-of-memory killer.
     pub oom_score: OomScore,
+    /// To whoever waits for the data to be loaded.
+    pub outcome: Sender<Result<(), String>>,
 }
 
 impl Host for Process {
@@ -62,8 +65,13 @@ impl Host for Process {
         thread::sleep(Duration::from_micros(us));
     }
 
-    fn write_snapshot(&self, job: &SaveJob) -> Result<(), String> {
-        saver::write(job).map_err(|error| error.to_string())
+    fn write_snapshot(&self, job: &WholeSave) -> Result<(), String> {
+        saver::write_whole(job).map_err(|error| error.to_string())
+    }
+
+    fn loaded(&self, result: Result<(), String>) {
+        // Whoever starts the server waits for it, unless it has given up.
+        let _ = self.outcome.send(result);
     }
 
     fn process_facts(&self) -> ProcessFacts {
@@ -115,9 +123,10 @@ fn write_synced(temporary: &Path, model: &Path, text: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc;
 
     fn process() -> Process {
-        Process { logger: server_log::install(), oom_score: OomScore::default() }
+        Process { logger: server_log::install(), oom_score: OomScore::default(), outcome: mpsc::channel().0 }
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod control;
 pub mod crash;
 pub mod detach;
+pub mod folder;
 pub mod host;
 pub mod launch;
 pub mod limits;

@@ -1,18 +1,17 @@
 //! The life of a server, from configuration to exit code.
 //!
-//! Order of the start: log file → PID file → limits → listeners → owner thread (which loads the data)
-//! → accepting. So everything that can fail fails before a client is let in, and what costs nothing
-//! fails first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets,
+//! Order of the start: log file → data folder → PID file → limits → listeners → owner thread → accepting → loading, during
+//! which clients are answered `-LOADING`. So everything that can fail, but for a damaged data file, fails before
+//! a client is let in, and what costs nothing fails first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets,
 //! PID file → exit code. The lines in between are Redis's, since people and tools wait for them.
 //!
 //! The process title is left alone: changing it means writing over the memory of `argv`, which cannot
 //! be done safely.
 
-use std::fs::File;
-use std::io::{self, BufReader};
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -20,6 +19,7 @@ use simplelog::{ConfigBuilder, LevelFilter, SimpleLogger};
 
 use super::cli::{PYREDIS_VERSION, REDIS_VERSION};
 use super::detach::Report;
+use super::folder::{self, FolderLock};
 use super::host::Process;
 use super::launch::{Launch, path_of};
 use super::log::{self as server_log, Logger, RAW, Role};
@@ -29,14 +29,11 @@ use super::probe::Address;
 use super::signals::{self, Action, Phase, SharedPhase};
 use super::{crash, limits, listen, reason};
 use crate::commands;
-use crate::config::{Config, LogLevel, Text};
+use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, aof, saver};
 use crate::link;
 use crate::net::{Listener, Net, Settings};
-use crate::server::{Clock, Server, Setup, Signal, WireLimits};
-
-/// What is read of the snapshot file at once, bytes.
-const LOAD_BUFFER_BYTES: usize = 256 << 10;
+use crate::server::{Server, Setup, Signal, WireLimits};
 
 /// Who sees the server.
 pub enum Front {
@@ -143,6 +140,7 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
 struct Starting {
     launch: Launch,
     logger: &'static Logger,
+    folder: Option<FolderLock>,
     pid_file: SharedPidFile,
     phase: SharedPhase,
 }
@@ -153,6 +151,8 @@ struct Serving {
     net: Net,
     owner: JoinHandle<i32>,
     pid_file: SharedPidFile,
+    /// Ours until the end.
+    _folder: Option<FolderLock>,
 }
 
 impl Starting {
@@ -178,9 +178,13 @@ impl Starting {
             log::warn!("Can't load module from {path}: server aborting");
             return Err(Fatal::Line(format!("can't load the module {path}: pyredis has no module API")));
         }
+        let folder = folder::take(&launch.config).map_err(|line| {
+            log::warn!("Can't start: {line}");
+            Fatal::Line(line)
+        })?;
         let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
         logger.set_role(Role::Primary);
-        Ok(Self { launch, logger, pid_file, phase: SharedPhase::default() })
+        Ok(Self { launch, logger, folder, pid_file, phase: SharedPhase::default() })
     }
 
     fn start(self) -> Result<Serving, Fatal> {
@@ -197,7 +201,7 @@ impl Starting {
         let listeners = listen::bind(&self.launch.config).map_err(Fatal::Line)?;
         announce(&self.launch.config);
         match self.start_owner() {
-            Ok((handle, owner, wire_limits)) => self.accept(listeners, handle, owner, wire_limits),
+            Ok(started) => self.accept(listeners, started),
             Err(fatal) => {
                 listeners.iter().for_each(Listener::shut_down);
                 Err(fatal)
@@ -216,21 +220,18 @@ impl Starting {
         Ok(())
     }
 
-    /// Starts signals and owner; returns when the data is loaded.
-    fn start_owner(&self) -> Result<(Handle, JoinHandle<i32>, Arc<WireLimits>), Fatal> {
+    /// Starts signals and owner, which begins to load the data.
+    fn start_owner(&self) -> Result<Started, Fatal> {
         let wire_limits = Arc::new(WireLimits::default());
-        let setup = Prepared::new(&self.launch, Arc::clone(&wire_limits), self.logger).map_err(|error| {
-            Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
-        })?;
         let (loaded, outcome) = mpsc::channel();
-        let (handle, owner) = engine::spawn(link::links, move |_, clock| make_server(setup, clock, &loaded))
+        let setup =
+            Prepared::new(&self.launch, Arc::clone(&wire_limits), self.logger, loaded).map_err(|error| {
+                Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
+            })?;
+        let (handle, owner) = engine::spawn(link::links, move |_, clock| make_server(setup, clock))
             .map_err(|error| Fatal::Line(format!("can't start the owner thread: {}", reason(&error))))?;
         self.watch_signals(handle.clone())?;
-        match outcome.recv() {
-            Ok(Ok(())) => Ok((handle, owner, wire_limits)),
-            Ok(Err(line)) => Err(Fatal::SeeLog(line)),
-            Err(_) => Err(Fatal::SeeLog("the owner thread ended while it loaded the data".into())),
-        }
+        Ok(Started { handle, owner, wire_limits, outcome })
     }
 
     fn watch_signals(&self, handle: Handle) -> Result<(), Fatal> {
@@ -265,27 +266,35 @@ impl Starting {
             .map_err(|error| Fatal::Line(format!("can't watch for signals: {}", reason(&error))))
     }
 
-    fn accept(
-        self,
-        listeners: Vec<Listener>,
-        handle: Handle,
-        owner: JoinHandle<i32>,
-        wire_limits: Arc<WireLimits>,
-    ) -> Result<Serving, Fatal> {
+    /// Lets clients in, and waits until the data is loaded.
+    fn accept(self, listeners: Vec<Listener>, started: Started) -> Result<Serving, Fatal> {
+        let Started { handle, owner, wire_limits, outcome } = started;
         let config = &self.launch.config;
         let settings = Arc::new(Settings::default());
         settings.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
         let net = Net::serve(listeners, handle, wire_limits, settings)
             .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
-        self.phase.set(Phase::Serving);
-        if config.port != 0 {
-            log::info!("Ready to accept connections");
+        match outcome.recv() {
+            // Without an outcome the owner has ended because it was told to; its exit code says the rest.
+            Ok(Ok(())) | Err(_) => {
+                self.phase.set(Phase::Serving);
+                let Starting { logger, folder, pid_file, .. } = self;
+                Ok(Serving { logger, net, owner, pid_file, _folder: folder })
+            }
+            Ok(Err(line)) => {
+                net.stop();
+                Err(Fatal::SeeLog(line))
+            }
         }
-        if !config.unixsocket.is_empty() {
-            log::info!("The server is now ready to accept connections at {}", config.unixsocket);
-        }
-        Ok(Serving { logger: self.logger, net, owner, pid_file: self.pid_file })
     }
+}
+
+/// An owner at work, and where the outcome of its loading comes from.
+struct Started {
+    handle: Handle,
+    owner: JoinHandle<i32>,
+    wire_limits: Arc<WireLimits>,
+    outcome: Receiver<Result<(), String>>,
 }
 
 impl Serving {
@@ -307,10 +316,16 @@ struct Prepared {
     hash_seed: [u8; 16],
     limits: Arc<WireLimits>,
     logger: &'static Logger,
+    outcome: Sender<Result<(), String>>,
 }
 
 impl Prepared {
-    fn new(launch: &Launch, limits: Arc<WireLimits>, logger: &'static Logger) -> io::Result<Self> {
+    fn new(
+        launch: &Launch,
+        limits: Arc<WireLimits>,
+        logger: &'static Logger,
+        outcome: Sender<Result<(), String>>,
+    ) -> io::Result<Self> {
         let path =
             |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
@@ -324,6 +339,7 @@ impl Prepared {
             hash_seed,
             limits,
             logger,
+            outcome,
         })
     }
 
@@ -334,7 +350,11 @@ impl Prepared {
             executable: self.executable,
             pid: std::process::id(),
             clock: Box::new(clock),
-            host: Box::new(Process { logger: self.logger, oom_score: OomScore::default() }),
+            host: Box::new(Process {
+                logger: self.logger,
+                oom_score: OomScore::default(),
+                outcome: self.outcome,
+            }),
             random_seed: self.random_seed,
             hash_seed: crate::base::hash::HashSeed(self.hash_seed),
             limits: self.limits,
@@ -342,48 +362,27 @@ impl Prepared {
     }
 }
 
-/// Runs on the owner's thread: a server never changes threads. Says how it went, and never returns
-/// when it went badly: the main thread ends the process then.
-fn make_server(prepared: Prepared, clock: SystemClock, outcome: &Sender<Result<(), String>>) -> Server {
-    let made = Server::new(prepared.setup(clock), commands::table()).and_then(load);
-    // Whoever waits for the outcome waits for nothing else, so there is somebody.
-    match made {
-        Ok(server) => {
-            let _ = outcome.send(Ok(()));
-            server
+/// Runs on the owner's thread: a server never changes threads. Says when it cannot be made, and never returns
+/// then: the main thread ends the process.
+fn make_server(prepared: Prepared, clock: SystemClock) -> Server {
+    let outcome = prepared.outcome.clone();
+    let made = Server::new(prepared.setup(clock), commands::table()).and_then(|mut server| {
+        match aof::start::open(&mut server)? {
+            true => server.begin_serving(),
+            false => server.begin_loading(),
         }
+        Ok(server)
+    });
+    match made {
+        Ok(server) => server,
         Err(line) => {
+            // Whoever waits for the outcome waits for nothing else, so there is somebody.
             let _ = outcome.send(Err(line));
             loop {
                 thread::park();
             }
         }
     }
-}
-
-/// Reads the append-only file if one is kept, else the snapshot file, if there is one. A damaged one is an error: starting empty would overwrite
-/// it with the next save.
-fn load(mut server: Server) -> Result<Server, String> {
-    if aof::start::open(&mut server)? {
-        return Ok(server);
-    }
-    let path = server.parts.config.dbfilename.clone();
-    let file = match File::open(path_of(&path)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(server),
-        Err(error) => return Err(refuse(&path, &reason(&error))),
-    };
-    let clock = SystemClock::new();
-    server
-        .load(BufReader::with_capacity(LOAD_BUFFER_BYTES, file))
-        .map_err(|error| refuse(&path, &error.to_string()))?;
-    log::info!("DB loaded from disk: {:.3} seconds", clock.monotonic_ns() as f64 / 1e9);
-    Ok(server)
-}
-
-fn refuse(path: &Text, why: &str) -> String {
-    log::warn!("Fatal error loading the DB: {why}. Exiting.");
-    format!("can't load {path}: {why}")
 }
 
 /// Takes the PID file. A server that need not have one does without, and says so.

@@ -16,6 +16,8 @@
 
 use triomphe::Arc;
 
+use super::shared::make_mut;
+
 /// The most children of a branch.
 const MAX_CHILDREN: usize = 64;
 /// A branch smaller than this looks for a neighbour to merge with.
@@ -388,7 +390,7 @@ impl<L: Leaf> Child<L> {
 
     fn branch_mut(&mut self) -> &mut Branch<L> {
         match &mut self.node {
-            Node::Branch(branch) => Arc::make_mut(branch),
+            Node::Branch(branch) => make_mut(branch, |branch| branch.children.len() * size_of::<Child<L>>()),
             Node::Leaf(_) => unreachable!("the height says which children are branches"),
         }
     }
@@ -402,7 +404,7 @@ impl<L: Leaf> Child<L> {
 
     fn leaf_mut(&mut self) -> &mut L {
         match &mut self.node {
-            Node::Leaf(leaf) => Arc::make_mut(leaf),
+            Node::Leaf(leaf) => make_mut(leaf, |leaf| size_of::<L>() + leaf.heap_bytes()),
             Node::Branch(_) => unreachable!("the height says which children are leaves"),
         }
     }

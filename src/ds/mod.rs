@@ -6,4 +6,5 @@ pub mod dict;
 pub mod intset;
 pub mod listpack;
 pub mod score_tree;
+pub mod shared;
 mod size_class;

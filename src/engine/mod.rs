@@ -12,6 +12,7 @@
 pub mod aof;
 pub mod clock;
 pub mod crash;
+mod loader;
 pub mod os;
 pub mod owner;
 pub mod saver;
@@ -28,7 +29,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
-use crate::server::{AofReport, ClientId, Close, Connection, RewriteReport, SaveReport, Server, Signal};
+use crate::server::{
+    AofReport, ClientId, Close, Connection, LoadPiece, LoadResult, RewriteReport, SaveProgress, SaveReport,
+    Server, Signal,
+};
 
 pub use clock::SystemClock;
 use owner::Owner;
@@ -65,6 +69,12 @@ pub enum Event {
     Sync(Sender<()>),
     /// A signal to the process.
     Signal(Signal),
+    /// A saver thread has dealt with a parcel.
+    ParcelSaved(SaveProgress),
+    /// The loading thread has read something.
+    Loaded(LoadPiece),
+    /// The loading thread has finished.
+    LoadEnded(LoadResult),
     /// A saver thread has finished.
     Saved(SaveReport),
     /// Keys were sent to another server, or not.

@@ -1,52 +1,221 @@
-//! Writing a snapshot file: a temporary file beside it, synced, then renamed over it.
+//! The saver thread: writes the parcels of a snapshot walk to a temporary file, synced, then renamed over the old.
+//!
+//! It takes parcels from a queue that the owner fills without waiting; how many are in it the walk bounds
+//! ([`crate::keyspace::snapshot`]). Each parcel's pages are let go as they are encoded. The owner learns of every
+//! parcel and of the end by an event. A save is given up by the flag it shares with the owner, or by the end of the
+//! queue before the last parcel came.
+//!
+//! The folder always holds the old file or the whole new one; what is left of a save that did not end is
+//! a file `temp-PID-JOB.rdb`, removed by the next start ([`clean_folder`]).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::BufWriter;
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use crate::rdb::{self, RdbError};
-use crate::server::SaveJob;
+use crossbeam_channel::Receiver;
+
+use super::{Event, Handle, os};
+use crate::keyspace::Parcel;
+use crate::rdb::{self, RdbError, SnapshotWriter};
+use crate::server::{SaveJob, SaveProgress, SaveReport, WholeSave};
 
 /// What is written at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
+/// What is written between two forced writes to disk when they are wanted bit by bit.
+const SYNC_BYTES: usize = 32 << 20;
+/// Time slice of the saver thread, which is never in a hurry.
+const SLICE: Duration = Duration::from_millis(3);
+/// What a save that is given up ends with.
+const GIVEN_UP: &str = "given up";
 
-/// Writes the job's snapshot so that its path holds either the old file or the whole new one.
-pub fn write(job: &SaveJob) -> Result<(), RdbError> {
-    let path = Path::new(&job.path);
-    let temporary = temporary_name();
-    let result = write_file(job, Path::new(&temporary)).and_then(|()| {
-        fs::rename(&temporary, path)?;
-        sync_folder(path)?;
+/// A save on its way, as its thread sees it.
+pub(super) struct Saving {
+    pub(super) job: SaveJob,
+    pub(super) parcels: Receiver<Parcel>,
+    pub(super) is_cancelled: Arc<AtomicBool>,
+    pub(super) handle: Handle,
+}
+
+impl Saving {
+    /// Writes the file and reports how that went.
+    pub(super) fn run(self) {
+        os::schedule_as_batch(SLICE);
+        let temporary = temporary_name(self.job.id);
+        let result = put_in_place(&temporary, &self.job.path, |file| self.write(file));
+        let result = result.map_err(|error| error.to_string());
+        let report = SaveReport { job: self.job.id, reason: self.job.reason, result };
+        // When the owner is gone nobody waits for the report.
+        let _ = self.handle.send(Event::Saved(report));
+    }
+
+    fn write(&self, file: &File) -> Result<(), RdbError> {
+        let out = Synced { file, unsynced: 0, bit_by_bit: self.job.syncs_bit_by_bit };
+        let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+        let mut writer = SnapshotWriter::begin(out, &self.job.options, self.job.dbs.clone())?;
+        loop {
+            let Ok(parcel) = self.parcels.recv() else { return Err(given_up()) };
+            let (number, is_last) = (parcel.number, parcel.is_last);
+            parcel.visit(|db, view| {
+                writer.key(db, &view)?;
+                self.job.keys_saved.store(writer.written().keys, Ordering::Relaxed);
+                self.pause_after_key(writer.written().keys)
+            })?;
+            let progress = SaveProgress { job: self.job.id, parcel: number };
+            if self.handle.send(Event::ParcelSaved(progress)).is_err() || self.is_cancelled() {
+                return Err(given_up());
+            }
+            if is_last {
+                break;
+            }
+        }
+        writer.finish()?;
+        if self.is_cancelled() { Err(given_up()) } else { Ok(()) }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps as `rdb-key-save-delay` asks; a save that is given up does not.
+    fn pause_after_key(&self, keys: u64) -> Result<(), RdbError> {
+        let delay = self.job.delays.save_us.load(Ordering::Relaxed);
+        if delay != 0 {
+            if self.is_cancelled() {
+                return Err(given_up());
+            }
+            sleep_after_key(delay, keys);
+        }
         Ok(())
-    });
+    }
+}
+
+/// Sleeps for `delay_us` after a key; a negative delay means one microsecond after so many keys.
+pub(super) fn sleep_after_key(delay_us: i64, keys: u64) {
+    if delay_us > 0 {
+        thread::sleep(Duration::from_micros(delay_us.unsigned_abs()));
+    } else if keys.is_multiple_of(delay_us.unsigned_abs()) {
+        thread::sleep(Duration::from_micros(1));
+    }
+}
+
+/// Writes a snapshot while the caller waits, so that its path holds either the old file or the whole new one.
+pub fn write_whole(save: &WholeSave) -> Result<(), RdbError> {
+    put_in_place(&temporary_name(0), &save.path, |file| {
+        rdb::save(&save.snapshot, &save.options, BufWriter::with_capacity(BUFFER_BYTES, file)).map(drop)
+    })
+}
+
+/// Removes what unfinished saves of earlier processes have left in `folder`. Nobody else may be using it.
+pub fn clean_folder(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_temporary) {
+            log::info!("Removing what an unfinished save has left: {}", entry.file_name().display());
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what an unfinished save of this process has written. To be called when the process ends at once.
+pub fn remove_temporary() {
+    let prefix = format!("temp-{}-", std::process::id());
+    let entries = fs::read_dir(".").into_iter().flatten().flatten();
+    for name in entries.map(|entry| entry.file_name()) {
+        if name.to_str().is_some_and(|name| name.starts_with(&prefix) && is_temporary(name)) {
+            // The process ends; there is nobody to tell.
+            let _ = fs::remove_file(name);
+        }
+    }
+}
+
+/// The file a snapshot is written to before it has its name, in the working folder.
+fn temporary_name(job: u64) -> String {
+    format!("temp-{}-{job}.rdb", std::process::id())
+}
+
+fn is_temporary(name: &str) -> bool {
+    let numbers = name.strip_prefix("temp-").and_then(|rest| rest.strip_suffix(".rdb"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers
+        .and_then(|numbers| numbers.split_once('-'))
+        .is_some_and(|(pid, job)| is_number(pid) && is_number(job))
+}
+
+fn given_up() -> RdbError {
+    RdbError::Refused(GIVEN_UP.to_owned())
+}
+
+/// Lets `write` fill a new file, which takes the place of the one at `path` if all goes well.
+fn put_in_place(
+    temporary: &str,
+    path: &str,
+    write: impl FnOnce(&File) -> Result<(), RdbError>,
+) -> Result<(), RdbError> {
+    let result = (|| {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(temporary)?;
+        write(&file)?;
+        file.sync_all()?;
+        fs::rename(temporary, path)?;
+        sync_folder(Path::new(path))?;
+        Ok(())
+    })();
     if result.is_err() {
         // What is left of a failed save is of no use; the first error is the one to tell.
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
     }
     result
 }
 
-/// The file a snapshot is written to before it has its name, in the working folder.
-fn temporary_name() -> String {
-    format!("temp-{}.rdb", std::process::id())
-}
-
-/// Removes what an unfinished save has written. To be called by a process that ends at once.
-pub fn remove_temporary() {
-    // There is none, as a rule.
-    let _ = fs::remove_file(temporary_name());
-}
-
-fn write_file(job: &SaveJob, path: &Path) -> Result<(), RdbError> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(path)?;
-    rdb::save(&job.snapshot, &job.options, BufWriter::with_capacity(BUFFER_BYTES, &file))?;
-    file.sync_all()?;
-    Ok(())
-}
-
 /// Makes a rename durable.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
+fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
+}
+
+/// A file that is forced to disk now and then, so that the last time takes no longer than the others.
+struct Synced<'f> {
+    file: &'f File,
+    unsynced: usize,
+    bit_by_bit: bool,
+}
+
+impl Write for Synced<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.unsynced += written;
+        if self.bit_by_bit && self.unsynced >= SYNC_BYTES {
+            self.unsynced = 0;
+            self.file.sync_data()?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_save_leaves_is_temporary() {
+        for (name, is) in [
+            ("temp-12-3.rdb", true),
+            ("temp-12.rdb", false),
+            ("temp-12-.rdb", false),
+            ("temp-12-3.rdb.old", false),
+            ("temp-mine-3.rdb", false),
+            ("dump.rdb", false),
+        ] {
+            assert_eq!(is_temporary(name), is, "{name}");
+        }
+    }
 }

@@ -5,15 +5,20 @@
 //! reports back with an [`Event`]. The owner itself never sends events: it would wait for itself
 //! when the queue is full.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::aof::{self, AofThread, base};
-use super::{Event, Handle, Links, saver};
-use crate::keyspace::Garbage;
+use super::loader::{Loader, PIECES};
+use super::saver::Saving;
+use super::{Event, Handle, Links};
+use crate::keyspace::{Garbage, Parcel};
 use crate::server::{
-    Aof, ClientId, RewriteError, RewriteJob, RewriteReport, SaveJob, SaveReport, Server, Task,
+    Aof, ClientId, LoadJob, LoadPiece, RewriteError, RewriteJob, RewriteReport, SaveJob, SaveReport, Server,
+    Task,
 };
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
@@ -35,13 +40,25 @@ pub(super) struct Tasks {
     garbage: Option<Sender<Vec<Garbage>>>,
     /// The append-only file's thread, once there was something to do for it.
     aof: Option<AofThread>,
+    /// The tokens of the loading thread, taken back one by one.
+    tokens: Option<Receiver<()>>,
+    /// The last saver thread.
+    saver: Option<Saver>,
+}
+
+/// A thread that writes a snapshot.
+struct Saver {
+    /// Where its parcels go, until it has the last.
+    parcels: Option<Sender<Parcel>>,
+    /// Makes it give up, up to the moment its file is in place.
+    is_cancelled: Arc<AtomicBool>,
 }
 
 impl Tasks {
     /// Threads started for tasks report to `handle`, which also keeps the queue open while nobody
     /// is connected.
     pub(super) fn new(handle: Handle, links: Box<dyn Links>) -> Self {
-        Tasks { handle, links, garbage: None, aof: None }
+        Tasks { handle, links, garbage: None, aof: None, tokens: None, saver: None }
     }
 
     /// Carries out one task.
@@ -54,6 +71,9 @@ impl Tasks {
                     server.migrated(report);
                 }
             }
+            Task::HandOver(parcel) => self.hand_over(parcel),
+            Task::CancelSave => self.cancel_save(),
+            Task::Load(job) => self.load(job, server),
             Task::Free(garbage) => self.free(garbage),
             Task::Rewrite(job) => self.rewrite(job, server),
             Task::LoadAof(client) => return self.load_aof(client, server),
@@ -61,17 +81,58 @@ impl Tasks {
         Outcome::Continue
     }
 
-    /// Writes a snapshot on a thread of its own.
-    fn save(&self, job: SaveJob, server: &mut Server) {
-        let (reason, handle) = (job.reason, self.handle.clone());
-        let run = move || {
-            let result = saver::write(&job).map_err(|error| error.to_string());
-            // When the owner is gone nobody waits for the report.
-            let _ = handle.send(Event::Saved(SaveReport { reason, result }));
-        };
-        if let Err(error) = Builder::new().name("saver".to_owned()).spawn(run) {
+    /// Starts a thread that writes a snapshot from the parcels it is sent.
+    fn save(&mut self, job: SaveJob, server: &mut Server) {
+        // Never full: the walk bounds what is on its way.
+        let (sender, parcels) = unbounded();
+        let is_cancelled = Arc::new(AtomicBool::new(false));
+        self.saver = Some(Saver { parcels: Some(sender), is_cancelled: Arc::clone(&is_cancelled) });
+        let (id, reason) = (job.id, job.reason);
+        let saving = Saving { job, parcels, is_cancelled, handle: self.handle.clone() };
+        if let Err(error) = Builder::new().name("saver".to_owned()).spawn(move || saving.run()) {
             let result = Err(format!("no thread to save with: {error}"));
-            server.saved(&SaveReport { reason, result });
+            server.saved(&SaveReport { job: id, reason, result });
+        }
+    }
+
+    /// Sends pages to the saver.
+    fn hand_over(&mut self, parcel: Parcel) {
+        let Some(saver) = &mut self.saver else { return };
+        let is_last = parcel.is_last;
+        if let Some(parcels) = &saver.parcels {
+            // A saver that has failed takes no more; its report is on its way.
+            let _ = parcels.send(parcel);
+        }
+        if is_last {
+            saver.parcels = None;
+        }
+    }
+
+    /// Starts a thread that reads what is on disk.
+    fn load(&mut self, job: LoadJob, server: &mut Server) {
+        let (tokens, taken_back) = bounded(PIECES);
+        self.tokens = Some(taken_back);
+        let loader = Loader { job, handle: self.handle.clone(), tokens };
+        if let Err(error) = Builder::new().name("loader".to_owned()).spawn(move || loader.run()) {
+            server.load_ended(&Err(format!("no thread to load with: {error}")));
+        }
+    }
+
+    /// Lets the server take in a piece of what is loaded, and gives its token back.
+    pub(super) fn take_piece(&mut self, piece: LoadPiece, server: &mut Server) {
+        if let Some(tokens) = &self.tokens {
+            // The piece came with one.
+            let _ = tokens.try_recv();
+        }
+        if let Err(why) = server.load_piece(piece) {
+            self.tokens = None;
+            server.load_ended(&Err(why));
+        }
+    }
+
+    fn cancel_save(&mut self) {
+        if let Some(saver) = self.saver.take() {
+            saver.is_cancelled.store(true, Ordering::Relaxed);
         }
     }
 

@@ -18,12 +18,14 @@ mod evict;
 pub use evict::{Among, EvictionPool};
 
 use super::access::AccessClock;
+use super::snapshot::{Handed, WalkedDb};
 use super::value::{Collection, Kind, Shared, Value};
 use crate::base::hash::HashSeed;
 use crate::base::number;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, Shape, View};
+use crate::ds::shared::make_mut;
 use thiserror::Error;
 use triomphe::Arc;
 
@@ -263,8 +265,12 @@ impl<'a> KeyView<'a> {
 /// One database. See the module.
 #[derive(Debug)]
 pub struct Db {
-    index: DbIndex,
-    dict: Dict<Value>,
+    pub(super) index: DbIndex,
+    pub(super) dict: Dict<Value>,
+    /// The database that the keys belonged to when a snapshot walk over them began.
+    pub(super) walked_as: DbIndex,
+    /// What a flush has left to the walk.
+    pub(super) flushed: Vec<(DbIndex, Handed)>,
     now: UnixMillis,
     access: AccessClock,
     limits: Limits,
@@ -281,6 +287,8 @@ impl Db {
         Db {
             index,
             dict: Dict::new(limits.seed.0),
+            walked_as: index,
+            flushed: Vec::new(),
             now: UnixMillis::default(),
             access: AccessClock::default(),
             limits,
@@ -596,7 +604,7 @@ impl Db {
             match entry.object {
                 Some(Value::String(bytes)) => {
                     entry.payload[0] = header_byte(Kind::String, StringCoding::Raw);
-                    return Ok(edit(Arc::make_mut(bytes)));
+                    return Ok(edit(make_mut(bytes, |bytes| bytes.len())));
                 }
                 Some(_) => return Err(WrongType),
                 None => {
@@ -731,16 +739,15 @@ impl Db {
     /// Removes every key; what was there is left to be freed elsewhere. Returns how many.
     pub fn flush(&mut self) -> usize {
         let keys = self.dict.len();
-        let old = self.dict.clear();
-        if keys > 0 {
-            self.facts.garbage.push(Garbage::Dict(Box::new(old)));
-        }
+        let old = self.clear_dict().filter(|_| keys > 0);
+        self.facts.garbage.extend(old.map(|old| Garbage::Dict(Box::new(old))));
         keys
     }
 
     /// Exchanges the keys of two databases. Source: SWAPDB.
     pub fn swap_contents(&mut self, other: &mut Db) {
         std::mem::swap(&mut self.dict, &mut other.dict);
+        std::mem::swap(&mut self.walked_as, &mut other.walked_as);
     }
 
     /// The state of all keys at this moment; costs one reference per page.
@@ -799,7 +806,8 @@ impl Db {
             return None;
         }
         let old = access_of(entry.payload);
-        let new = self.access.touched(old, &mut self.random);
+        // Redis: while a save is under way nothing is touched, for that would copy what is being saved.
+        let new = if self.is_walked() { old } else { self.access.touched(old, &mut self.random) };
         if new != old {
             self.dict.at_mut(found).payload[1..HEADER].copy_from_slice(&new.to_le_bytes()[..3]);
         }
@@ -919,10 +927,10 @@ impl DbSnapshot {
         self.view.is_empty()
     }
 
-    /// How many keys have a deadline.
+    /// Its size.
     #[must_use]
-    pub fn deadlines_len(&self) -> usize {
-        self.deadlines
+    pub fn facts(&self) -> WalkedDb {
+        WalkedDb { index: self.index, keys: self.view.len(), deadlines: self.deadlines }
     }
 
     /// All keys in hash order.

@@ -9,6 +9,7 @@ pub mod hash;
 pub mod hyperloglog;
 pub mod list;
 pub mod set;
+pub mod snapshot;
 pub mod sorted_set;
 pub mod string;
 mod value;
@@ -21,6 +22,7 @@ pub use db::{
 pub use hash::{Hash, Text};
 pub use list::List;
 pub use set::{Member, Set};
+pub use snapshot::{Parcel, Walk, WalkedDb};
 pub use sorted_set::SortedSet;
 pub use value::{Collection, Kind, Shared, Value};
 
@@ -35,6 +37,10 @@ pub struct Keyspace {
     others: Vec<Option<Box<Db>>>,
     /// Whether another database than the current one was lent out, and may have left facts.
     lent_others: bool,
+    /// The snapshot walk under way.
+    walk: Option<Box<Walk>>,
+    /// How many walks there were.
+    walks: u32,
 }
 
 impl Keyspace {
@@ -46,7 +52,7 @@ impl Keyspace {
         };
         let mut others: Vec<_> = (0..databases.max(1)).map(|index| Some(make(index))).collect();
         let current = others[0].take().expect("there is at least one database");
-        Keyspace { current, others, lent_others: false }
+        Keyspace { current, others, lent_others: false, walk: None, walks: 0 }
     }
 
     /// How many databases there are.

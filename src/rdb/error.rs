@@ -16,7 +16,7 @@ pub enum RdbError {
     #[error("Unexpected EOF reading RDB file")]
     Eof,
     /// Its checksum does not fit its content.
-    #[error("Wrong RDB checksum expected: ({expected:x}) but got ({found:x}). Aborting now.")]
+    #[error("RDB CRC error: wrong checksum, expected ({expected:x}) but got ({found:x})")]
     Checksum {
         /// What the content gives.
         expected: u64,

@@ -25,7 +25,7 @@ mod ziplist;
 pub use error::RdbError;
 pub use payload::{Checksum, RestoreError, dump, restore};
 pub use reader::{Item, LoadSummary, load};
-pub use writer::{Access, SaveOptions, SaveSummary, save, serialized_len};
+pub use writer::{Access, SaveOptions, SaveSummary, SnapshotWriter, save, serialized_len};
 
 /// The version written.
 pub const VERSION: u32 = 10;

@@ -60,11 +60,12 @@ pub struct LoadSummary {
     pub bytes: u64,
 }
 
-/// Reads a whole snapshot and hands what it holds to `take`, whose errors end the reading.
+/// Reads a whole snapshot and hands what it holds to `take`, each item with the number of bytes read up to its
+/// end. Errors of `take` end the reading.
 pub fn load(
     input: impl Read,
     limits: &Limits,
-    mut take: impl FnMut(Item) -> Result<(), RdbError>,
+    mut take: impl FnMut(Item, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
     let mut reader = Reader::new(input);
     let version = reader.signature()?;
@@ -79,14 +80,18 @@ pub fn load(
             }
             opcode::FREQ => pending.frequency = Some(reader.byte()?),
             opcode::IDLE => pending.idle_secs = Some(reader.length()?),
-            opcode::AUX => take(Item::Aux { name: reader.string()?, value: reader.string()? })?,
+            opcode::AUX => {
+                let item = Item::Aux { name: reader.string()?, value: reader.string()? };
+                take(item, reader.offset)?;
+            }
             opcode::SELECT_DB => {
                 let index =
                     usize::try_from(reader.length()?).map_err(|_| reader.corrupt("a database number"))?;
-                take(Item::SelectDb(index))?;
+                take(Item::SelectDb(index), reader.offset)?;
             }
             opcode::RESIZE_DB => {
-                take(Item::ResizeDb { keys: reader.length()?, deadlines: reader.length()? })?
+                let item = Item::ResizeDb { keys: reader.length()?, deadlines: reader.length()? };
+                take(item, reader.offset)?;
             }
             opcode::MODULE_AUX => return Err(RdbError::ModuleAux(reader.module_name()?)),
             opcode::FUNCTION | opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
@@ -98,9 +103,9 @@ pub fn load(
                 match value {
                     Some(value) => {
                         summary.keys += 1;
-                        take(Item::Key { key, value, deadline, idle_secs, frequency })?;
+                        take(Item::Key { key, value, deadline, idle_secs, frequency }, reader.offset)?;
                     }
-                    None => take(Item::EmptyKey(key))?,
+                    None => take(Item::EmptyKey(key), reader.offset)?,
                 }
             }
         }

@@ -32,7 +32,7 @@ type Rows = Vec<(usize, Vec<u8>, String, Option<i64>)>;
 fn read(bytes: &[u8]) -> Result<Rows, RdbError> {
     let mut db = 0;
     let mut rows = Vec::new();
-    load(bytes, &Limits::default(), |item| {
+    load(bytes, &Limits::default(), |item, _| {
         match item {
             Item::SelectDb(index) => db = index,
             Item::Key { key, value, deadline, .. } => {
@@ -389,7 +389,7 @@ fn access_histories_are_kept_when_the_policy_uses_them() {
         keyspace.set_access_of(b"key", bits);
         let bytes = saved(&keyspace, &SaveOptions { access: options, ..SaveOptions::default() });
         let mut found = None;
-        load(&bytes[..], &Limits::default(), |item| {
+        load(&bytes[..], &Limits::default(), |item, _| {
             if let Item::Key { idle_secs, frequency, .. } = item {
                 found = Some((idle_secs, frequency));
             }
@@ -404,7 +404,7 @@ fn access_histories_are_kept_when_the_policy_uses_them() {
 fn empty_collections_are_left_out_and_strange_things_named() {
     let mut empty = Vec::new();
     let file = b"REDIS0010\xfa\x01a\x01b\xfe\x00\x01\x03key\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0";
-    let summary = load(&file[..], &Limits::default(), |item| {
+    let summary = load(&file[..], &Limits::default(), |item, _| {
         if let Item::EmptyKey(key) = item {
             empty.push(key);
         }

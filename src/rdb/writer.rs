@@ -3,7 +3,7 @@
 use super::{RdbError, VERSION, opcode, values};
 use crate::base::crc64::Crc64;
 use crate::base::{lzf, number};
-use crate::keyspace::{AccessClock, DbSnapshot, KeyView, ValueRef};
+use crate::keyspace::{AccessClock, DbIndex, DbSnapshot, KeyView, ValueRef, WalkedDb};
 use std::io::Write;
 
 /// Shorter strings are not worth compressing.
@@ -57,30 +57,69 @@ pub fn save(
     options: &SaveOptions,
     out: impl Write,
 ) -> Result<SaveSummary, RdbError> {
-    let mut writer = Writer::new(out, options);
-    let mut keys = 0;
-    writer.raw(format!("REDIS{VERSION:04}").as_bytes())?;
-    for (name, value) in &options.aux {
-        writer.byte(opcode::AUX)?;
-        writer.string(name.as_bytes())?;
-        writer.string(value.as_bytes())?;
-    }
+    let dbs = snapshot.iter().map(DbSnapshot::facts).collect();
+    let mut writer = SnapshotWriter::begin(out, options, dbs)?;
     for db in snapshot {
-        writer.byte(opcode::SELECT_DB)?;
-        writer.length(u64::from(db.index.0))?;
-        writer.byte(opcode::RESIZE_DB)?;
-        writer.length(db.len() as u64)?;
-        writer.length(db.deadlines_len() as u64)?;
-        for view in db.iter() {
-            writer.key(&view)?;
-            keys += 1;
-        }
+        db.iter().try_for_each(|view| writer.key(db.index, &view))?;
     }
-    writer.byte(opcode::EOF)?;
-    let sum = if options.checksum { writer.crc.value() } else { 0 };
-    writer.raw(&sum.to_le_bytes())?;
-    writer.out.flush()?;
-    Ok(SaveSummary { keys, bytes: writer.bytes })
+    writer.finish()
+}
+
+/// Writes a snapshot whose keys come in any order: whenever the next key is of another database, it says so.
+pub struct SnapshotWriter<'o, W> {
+    writer: Writer<'o, W>,
+    current: Option<DbIndex>,
+    /// The databases no key of which was written yet.
+    unseen: Vec<WalkedDb>,
+    keys: u64,
+}
+
+impl<'o, W: Write> SnapshotWriter<'o, W> {
+    /// Writes what stands before the keys. `dbs` says how large each database is.
+    pub fn begin(out: W, options: &'o SaveOptions, dbs: Vec<WalkedDb>) -> Result<Self, RdbError> {
+        let mut writer = Writer::new(out, options);
+        writer.raw(format!("REDIS{VERSION:04}").as_bytes())?;
+        for (name, value) in &options.aux {
+            writer.byte(opcode::AUX)?;
+            writer.string(name.as_bytes())?;
+            writer.string(value.as_bytes())?;
+        }
+        Ok(SnapshotWriter { writer, current: None, unseen: dbs, keys: 0 })
+    }
+
+    /// Writes a key of database `db`.
+    pub fn key(&mut self, db: DbIndex, view: &KeyView<'_>) -> Result<(), RdbError> {
+        if self.current != Some(db) {
+            self.switch(db)?;
+        }
+        self.keys += 1;
+        self.writer.key(view)
+    }
+
+    /// Keys and bytes so far.
+    pub fn written(&self) -> SaveSummary {
+        SaveSummary { keys: self.keys, bytes: self.writer.bytes }
+    }
+
+    /// Writes what stands behind the keys.
+    pub fn finish(mut self) -> Result<SaveSummary, RdbError> {
+        self.writer.byte(opcode::EOF)?;
+        let sum = if self.writer.options.checksum { self.writer.crc.value() } else { 0 };
+        self.writer.raw(&sum.to_le_bytes())?;
+        self.writer.out.flush()?;
+        Ok(self.written())
+    }
+
+    fn switch(&mut self, db: DbIndex) -> Result<(), RdbError> {
+        self.current = Some(db);
+        self.writer.byte(opcode::SELECT_DB)?;
+        self.writer.length(u64::from(db.0))?;
+        let Some(place) = self.unseen.iter().position(|unseen| unseen.index == db) else { return Ok(()) };
+        let WalkedDb { keys, deadlines, .. } = self.unseen.swap_remove(place);
+        self.writer.byte(opcode::RESIZE_DB)?;
+        self.writer.length(keys as u64)?;
+        self.writer.length(deadlines as u64)
+    }
 }
 
 /// How many bytes a value takes in a snapshot, its type byte left out.

@@ -19,7 +19,7 @@
 
 use super::session::{ClientId, Close};
 use super::task::{BaseFormat, RewriteJob, Task};
-use super::{Parts, Server, cron};
+use super::{Parts, Server, saving};
 use crate::aof::{Manifest, Names, timestamp_line};
 use crate::base::time::UnixMillis;
 use crate::config::{Appendfsync, Config};
@@ -815,7 +815,7 @@ fn hand_over(parts: &mut Parts) {
 
 /// How a base that is a snapshot is written.
 fn base_options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
-    let mut options = cron::save_options(keyspace, parts);
+    let mut options = saving::options(keyspace, parts);
     options.aux.retain(|(name, _)| *name != "aof-base");
     options.aux.push(("aof-base", "1".to_owned()));
     options

@@ -1,13 +1,11 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
 use super::evict::Room;
-use super::task::{SaveJob, SaveReason, SaveReport, Task};
-use super::{Parts, REDIS_VERSION, Server, changed};
+use super::task::{SaveReason, Task};
+use super::{Server, changed};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
-use crate::config::MaxmemoryPolicy;
-use crate::keyspace::{Garbage, Keyspace};
-use crate::rdb::{Access, SaveOptions};
+use crate::keyspace::Garbage;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -53,6 +51,7 @@ impl Server {
             persistence.scheduled = false;
             self.save(SaveReason::Background);
         }
+        self.hand_over();
         self.end_aof_turn();
         let garbage = self.keyspace.take_garbage();
         if !garbage.is_empty() {
@@ -76,6 +75,9 @@ impl Server {
                 .map_or(next, |deadline| next.min(deadline.saturating_add_ms(1)));
         }
         next = self.parts.waiters.next_deadline().map_or(next, |deadline| next.min(deadline));
+        if self.keyspace.walk_has_room() {
+            return 0;
+        }
         // The time of the turn that ends is near enough, and costs no reading of the clock.
         u64::try_from(next.0 - self.parts.now.0).unwrap_or(0)
     }
@@ -117,29 +119,6 @@ impl Server {
         self.close_slow_clients(true);
     }
 
-    /// Takes a snapshot of this moment and has it written.
-    pub fn save(&mut self, reason: SaveReason) {
-        begin_save(&self.keyspace, &mut self.parts, reason);
-    }
-
-    /// Notes how a save ended and goes on with whatever waited for it.
-    pub fn saved(&mut self, report: &SaveReport) {
-        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
-        self.parts.persistence.end(report, now);
-        match &report.result {
-            Ok(()) => log::info!("DB saved on disk"),
-            Err(error) => log::warn!("Failed saving the DB: {error}"),
-        }
-        match report.reason {
-            SaveReason::Background | SaveReason::Reload => {}
-            SaveReason::Command(client) => {
-                let saved = report.result.is_ok();
-                self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
-            }
-            SaveReason::Shutdown => self.shutdown_saved(report.result.is_ok()),
-        }
-    }
-
     fn sample(&mut self) {
         let now_ms = self.parts.now.0;
         let (read, written) = self.parts.clients.traffic();
@@ -168,36 +147,4 @@ impl Server {
             self.parts.clients.close(id, super::session::Close::AfterFlush);
         }
     }
-}
-
-/// Takes a snapshot of this moment and has it written on another thread.
-pub(super) fn begin_save(keyspace: &Keyspace, parts: &mut Parts, reason: SaveReason) {
-    parts.persistence.begin(reason, parts.now);
-    let job = save_job(keyspace, parts, reason);
-    parts.tasks.push(Task::Save(job));
-}
-
-/// A snapshot of this moment, to be written as configured.
-pub(super) fn save_job(keyspace: &Keyspace, parts: &Parts, reason: SaveReason) -> SaveJob {
-    let options = save_options(keyspace, parts);
-    SaveJob { reason, snapshot: keyspace.snapshot(), options, path: parts.config.dbfilename.to_string() }
-}
-
-/// How snapshots are written as configured now.
-pub(super) fn save_options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
-    let config = &parts.config;
-    let clock = keyspace.access_clock();
-    let access = match config.maxmemory_policy {
-        MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => Access::Idle(clock),
-        MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => Access::Frequency(clock),
-        _ => Access::Nothing,
-    };
-    let aux = vec![
-        ("redis-ver", REDIS_VERSION.to_owned()),
-        ("redis-bits", usize::BITS.to_string()),
-        ("ctime", parts.now.secs().to_string()),
-        ("used-mem", alloc::used_bytes().to_string()),
-        ("aof-base", "0".to_owned()),
-    ];
-    SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux }
 }

@@ -12,7 +12,7 @@ use super::loading::ReloadSteps;
 use super::propagate::Effect;
 use super::session::Session;
 use super::task::SaveReason;
-use super::{changed, cron, loading};
+use super::{changed, loading, saving};
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
@@ -220,7 +220,14 @@ impl Ctx<'_> {
 
     /// Takes a snapshot of this moment and has it written on another thread.
     pub fn begin_save(&mut self, reason: SaveReason) {
-        cron::begin_save(self.db, self.server, reason);
+        saving::begin(self.db, self.server, reason);
+    }
+
+    /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
+    pub fn give_up_background_save(&mut self) {
+        if self.server.persistence.running == Some(SaveReason::Background) {
+            saving::cancel(self.db, self.server);
+        }
     }
 
     /// Writes the data set and reads it back. Errors in words. Source: DEBUG RELOAD.

@@ -7,7 +7,7 @@ use super::memory::{MemoryUse, largest_client};
 use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::config::show_percentile;
-use crate::keyspace::{Db, Keyspace};
+use crate::keyspace::{Db, Keyspace, Walk};
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -193,12 +193,12 @@ pub const FIELDS: &[Field] = fields! {
     "persistence" {
         "loading" => |view| u8::from(view.parts.loading);
         "async_loading" => |_view| 0;
-        "current_cow_peak" => |_view| 0;
-        "current_cow_size" => |_view| 0;
+        "current_cow_peak" => |view| view.keyspace.walk().map_or(0, Walk::peak_copies);
+        "current_cow_size" => |view| view.keyspace.walk().map_or(0, Walk::all_copies);
         "current_cow_size_age" => |_view| 0;
-        "current_fork_perc" => |_view| "0.00";
-        "current_save_keys_processed" => |_view| 0;
-        "current_save_keys_total" => |_view| 0;
+        "current_fork_perc" => |view| current_save_percent(view);
+        "current_save_keys_processed" => |view| current_save_keys(view).0;
+        "current_save_keys_total" => |view| current_save_keys(view).1;
         "rdb_changes_since_last_save" => |view| view.parts.persistence.dirty;
         "rdb_bgsave_in_progress" => |view| u8::from(view.parts.persistence.running.is_some());
         "rdb_last_save_time" => |view| view.parts.persistence.last_save.secs();
@@ -206,7 +206,7 @@ pub const FIELDS: &[Field] = fields! {
         "rdb_last_bgsave_time_sec" => |view| view.parts.persistence.last_duration_secs.unwrap_or(-1);
         "rdb_current_bgsave_time_sec" => |view| current_save_secs(view);
         "rdb_saves" => |view| view.parts.persistence.saves;
-        "rdb_last_cow_size" => |_view| 0;
+        "rdb_last_cow_size" => |view| view.parts.persistence.last_copies;
         "rdb_last_load_keys_expired" => |view| view.parts.persistence.last_load_expired;
         "rdb_last_load_keys_loaded" => |view| view.parts.persistence.last_load_keys;
         "aof_enabled" => |view| u8::from(view.parts.aof.state != AofState::Off);
@@ -340,8 +340,13 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
             }
         }
         "latencystats" => write_latencies(view.parts, out),
-        "persistence" if view.parts.aof.state != AofState::Off => write_aof(view.parts, out),
         "keyspace" => view.keyspace.iter().filter(|db| !db.is_empty()).for_each(|db| write_db(db, out)),
+        "persistence" => {
+            if view.parts.aof.state != AofState::Off {
+                write_aof(view.parts, out);
+            }
+            write_loading(view, out);
+        }
         _ => {}
     }
 }
@@ -358,6 +363,22 @@ fn write_aof(parts: &Parts, out: &mut String) {
         aof.unwritten_bytes(),
         u8::from(aof.gauges.syncing.load(relaxed)),
         aof.delayed_fsyncs
+    );
+}
+
+/// How far a load has come, while there is one.
+fn write_loading(view: &View<'_>, out: &mut String) {
+    let Some(load) = &view.parts.load else { return };
+    let _ = write!(
+        out,
+        "loading_start_time:{}\r\nloading_total_bytes:{}\r\nloading_rdb_used_mem:{}\r\nloading_loaded_bytes:{}\r\n\
+         loading_loaded_perc:{:.2}\r\nloading_eta_seconds:{}\r\n",
+        load.started.secs(),
+        load.total_bytes,
+        load.used_memory_bytes,
+        load.loaded_bytes,
+        load.percent(),
+        load.eta_secs(view.parts.now)
     );
 }
 
@@ -416,6 +437,20 @@ fn uptime_secs(view: &View<'_>) -> i64 {
 fn current_save_secs(view: &View<'_>) -> i64 {
     let persistence = &view.parts.persistence;
     if persistence.running.is_some() { view.parts.now.secs() - persistence.started.secs() } else { -1 }
+}
+
+/// Keys that the running save has written, and all it has to write; 0 without one.
+fn current_save_keys(view: &View<'_>) -> (u64, u64) {
+    let persistence = &view.parts.persistence;
+    match view.keyspace.walk() {
+        Some(_) => (persistence.keys_saved.load(Ordering::Relaxed), persistence.keys_to_save),
+        None => (0, 0),
+    }
+}
+
+fn current_save_percent(view: &View<'_>) -> String {
+    let (done, total) = current_save_keys(view);
+    format!("{:.2}", if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 })
 }
 
 /// Bytes read from and written to the clients that are connected.

@@ -1,29 +1,206 @@
-//! Taking in a snapshot: at start, and for DEBUG RELOAD.
+//! Taking in what is on disk: in the background at start, at once for DEBUG RELOAD.
+//!
+//! At start the server listens and answers at once, mostly `-LOADING`. [`Server::begin_loading`] asks the engine for
+//! a thread that reads; what it reads comes back as [`Event`](crate::engine::Event)s, each a [`LoadPiece`] small
+//! enough for a turn, at most a few of them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`].
+//! A piece is either items of a snapshot or commands of an append-only file, so that one load may consist of
+//! several files of both kinds, in order; which files, the [`LoadJob`] says.
+//!
+//! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next save.
 
-use super::cron::save_job;
-use super::task::SaveReason;
-use super::{Parts, Server, changed};
+use super::task::{Delays, Task};
+use super::{Parts, Server, changed, saving};
 use crate::base::number;
 use crate::base::time::UnixMillis;
-use crate::keyspace::{Db, DbIndex, Keyspace};
+use crate::keyspace::{Db, DbIndex, Keyspace, Limits};
 use crate::rdb::{self, Item, LoadSummary, RdbError};
 use std::io::Read;
+use std::sync::Arc;
 
 /// Redis names only so many of the empty keys it skips.
 const MAX_EMPTY_KEYS_TOLD: u64 = 10;
+/// The log tells about progress this often.
+const PROGRESS_MS: i64 = 5000;
+
+/// What is to be loaded, and how.
+#[derive(Clone, Debug)]
+pub struct LoadJob {
+    /// The snapshot file, relative to `dir`; that there is none is no error.
+    pub path: String,
+    /// Thresholds of compact collections.
+    pub limits: Limits,
+    /// Delays that tests ask for.
+    pub delays: Arc<Delays>,
+}
+
+/// What a loading thread has read, in order.
+#[derive(Debug)]
+pub enum LoadPiece {
+    /// The beginning: how many bytes there are.
+    Size(u64),
+    /// Items of a snapshot.
+    Items {
+        /// What they are.
+        items: Vec<Item>,
+        /// Bytes read so far, of all files.
+        loaded_bytes: u64,
+    },
+}
+
+/// How a load ended: what was read, nothing if there was no file, or what is wrong, in words.
+pub type LoadResult = Result<Option<LoadSummary>, String>;
+
+/// A load under way, or the last one.
+#[derive(Debug)]
+pub struct Loading {
+    /// The database that the next item belongs to.
+    db: DbIndex,
+    present_keys: PresentKeys,
+    /// When it began.
+    pub started: UnixMillis,
+    /// `monotonic_ns` then.
+    started_ns: u64,
+    /// Bytes of all files.
+    pub total_bytes: u64,
+    /// Bytes read so far.
+    pub loaded_bytes: u64,
+    /// What the file says of the memory its data took.
+    pub used_memory_bytes: u64,
+    told: UnixMillis,
+    keys: u64,
+    expired: u64,
+    empty: u64,
+}
+
+impl Loading {
+    fn new(parts: &Parts, present_keys: PresentKeys) -> Self {
+        Loading {
+            db: DbIndex(0),
+            present_keys,
+            started: parts.now,
+            started_ns: parts.clock.monotonic_ns(),
+            total_bytes: 0,
+            loaded_bytes: 0,
+            used_memory_bytes: 0,
+            told: parts.now,
+            keys: 0,
+            expired: 0,
+            empty: 0,
+        }
+    }
+
+    /// Seconds that it takes yet, if it goes on as it did.
+    #[must_use]
+    pub fn eta_secs(&self, now: UnixMillis) -> i64 {
+        let elapsed = now.secs() - self.started.secs();
+        let left = self.total_bytes.saturating_sub(self.loaded_bytes);
+        if elapsed == 0 || self.loaded_bytes == 0 {
+            return 1;
+        }
+        (i128::from(elapsed) * i128::from(left) / i128::from(self.loaded_bytes)) as i64
+    }
+
+    /// How much is loaded, percent.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        if self.total_bytes == 0 { 0.0 } else { self.loaded_bytes as f64 * 100.0 / self.total_bytes as f64 }
+    }
+
+    fn tell_progress(&mut self, now: UnixMillis) {
+        if now.0 - self.told.0 >= PROGRESS_MS {
+            self.told = now;
+            let (percent, eta) = (self.percent(), self.eta_secs(now));
+            log::info!("Loading DB in memory: {percent:.1}%, about {eta} seconds left");
+        }
+    }
+}
 
 impl Server {
-    /// Adds every key of a snapshot to the keyspace. Keys whose time has come are left out.
-    pub fn load(&mut self, input: impl Read) -> Result<LoadSummary, RdbError> {
-        load(&mut self.keyspace, &mut self.parts, input, PresentKeys::Refused, ExpiredKeys::LeftOut)
+    /// Begins to load what is on disk. Until [`Server::load_ended`], commands that are not meant for it are
+    /// answered with `-LOADING`.
+    pub fn begin_loading(&mut self) {
+        let job = LoadJob {
+            path: self.parts.config.dbfilename.to_string(),
+            limits: self.keyspace.limits(),
+            delays: Arc::clone(&self.parts.delays),
+        };
+        self.parts.loading = true;
+        self.parts.load = Some(Box::new(Loading::new(&self.parts, PresentKeys::Refused)));
+        self.parts.tasks.push(Task::Load(job));
     }
+
+    /// Takes in what the loading thread has read. Errors in words; the thread should stop then, and report
+    /// the error as the end of the load.
+    pub fn load_piece(&mut self, piece: LoadPiece) -> Result<(), String> {
+        let Some(mut load) = self.parts.load.take() else { return Ok(()) };
+        let result = match piece {
+            LoadPiece::Size(bytes) => {
+                load.total_bytes = bytes;
+                Ok(())
+            }
+            LoadPiece::Items { items, loaded_bytes } => {
+                load.loaded_bytes = loaded_bytes;
+                load.tell_progress(self.parts.now);
+                let home = self.keyspace.index();
+                let (keyspace, now) = (&mut self.keyspace, self.parts.now);
+                let mut taker = Taker { load: &mut load, keyspace, now, expired_keys: ExpiredKeys::LeftOut };
+                let result = items.into_iter().try_for_each(|item| taker.take(item));
+                self.keyspace.select(home);
+                result.map_err(|error| error.to_string())
+            }
+        };
+        self.parts.load = Some(load);
+        result
+    }
+
+    /// Ends a load: the server serves from now on, or the process ends.
+    pub fn load_ended(&mut self, result: &LoadResult) {
+        let Some(load) = self.parts.load.take() else { return };
+        self.parts.loading = false;
+        if let Err(why) = result {
+            log::warn!("Fatal error loading the DB: {why}. Exiting.");
+            let path = &self.parts.config.dbfilename;
+            self.parts.host.loaded(Err(format!("can't load {path}: {why}")));
+            return self.parts.tasks.push(Task::Stop { exit_code: 1 });
+        }
+        if let Ok(Some(_)) = result {
+            note_summary(&mut self.parts, &load);
+            let ns = self.parts.clock.monotonic_ns().saturating_sub(load.started_ns);
+            log::info!("DB loaded from disk: {:.3} seconds", ns as f64 / 1e9);
+        }
+        self.begin_serving();
+    }
+
+    /// Says that what was on disk is loaded, or nothing was.
+    pub fn begin_serving(&self) {
+        self.announce_ready();
+        self.parts.host.loaded(Ok(()));
+    }
+
+    /// The lines a start is recognised by.
+    fn announce_ready(&self) {
+        let config = &self.parts.config;
+        if config.port != 0 {
+            log::info!("Ready to accept connections");
+        }
+        if !config.unixsocket.is_empty() {
+            log::info!("The server is now ready to accept connections at {}", config.unixsocket);
+        }
+    }
+}
+
+fn note_summary(parts: &mut Parts, load: &Loading) {
+    let Loading { keys, expired, empty, .. } = *load;
+    parts.persistence.last_load_keys = keys;
+    parts.persistence.last_load_expired = expired;
+    let empty = if empty > 0 { format!(", empty keys skipped: {empty}") } else { String::new() };
+    log::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}.");
 }
 
 /// Writes the data set to its file and reads it back. Source: DEBUG RELOAD.
 pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSteps) -> Result<(), String> {
     if steps.save {
-        let job = save_job(keyspace, parts, SaveReason::Reload);
-        parts.host.write_snapshot(&job)?;
+        parts.host.write_snapshot(&saving::whole(keyspace, parts))?;
         parts.persistence.saved_at_once(parts.now);
     }
     if steps.flush {
@@ -75,65 +252,66 @@ pub(super) fn load(
     expired_keys: ExpiredKeys,
 ) -> Result<LoadSummary, RdbError> {
     let home = keyspace.index();
-    keyspace.select(DbIndex(0));
+    let mut load = Loading::new(parts, present_keys);
     let limits = keyspace.limits();
-    let mut loading = Loading { keyspace, now: parts.now, present_keys, expired_keys, expired: 0, empty: 0 };
-    let result = rdb::load(input, &limits, |item| loading.take(item));
-    let Loading { keyspace, expired, empty, .. } = loading;
+    let mut taker = Taker { load: &mut load, keyspace, now: parts.now, expired_keys };
+    let result = rdb::load(input, &limits, |item, _| taker.take(item));
     keyspace.select(home);
-    if let Ok(summary) = &result {
-        let loaded = summary.keys - expired;
-        parts.persistence.last_load_keys = loaded;
-        parts.persistence.last_load_expired = expired;
-        let empty = if empty > 0 { format!(", empty keys skipped: {empty}") } else { String::new() };
-        log::info!("Done loading RDB, keys loaded: {loaded}, keys expired: {expired}{empty}.");
+    if result.is_ok() {
+        note_summary(parts, &load);
     }
     result
 }
 
-/// A load under way.
-struct Loading<'k> {
-    keyspace: &'k mut Keyspace,
+/// Who takes in the items of a snapshot.
+struct Taker<'l> {
+    load: &'l mut Loading,
+    keyspace: &'l mut Keyspace,
     now: UnixMillis,
-    present_keys: PresentKeys,
     expired_keys: ExpiredKeys,
-    expired: u64,
-    empty: u64,
 }
 
-impl Loading<'_> {
+impl Taker<'_> {
     fn take(&mut self, item: Item) -> Result<(), RdbError> {
         match item {
             Item::SelectDb(index) => match u16::try_from(index) {
                 Ok(index) if usize::from(index) < self.keyspace.databases() => {
-                    self.keyspace.select(DbIndex(index));
+                    self.load.db = DbIndex(index);
                 }
                 _ => return Err(RdbError::Refused(too_many_databases(self.keyspace.databases()))),
             },
             Item::Key { deadline: Some(deadline), .. }
                 if deadline < self.now && self.expired_keys == ExpiredKeys::LeftOut =>
             {
-                self.expired += 1;
+                self.load.expired += 1;
             }
             Item::Key { key, value, deadline, idle_secs, frequency } => {
+                self.keyspace.select(self.load.db);
                 let before = self.keyspace.len();
                 self.keyspace.insert(&key, value, deadline);
                 // What is loaded is no news.
                 self.keyspace.facts.added.clear();
-                if self.keyspace.len() == before && self.present_keys == PresentKeys::Refused {
+                if self.keyspace.len() == before && self.load.present_keys == PresentKeys::Refused {
                     return Err(RdbError::Refused(duplicated(&key, self.keyspace.index())));
                 }
                 if let Some(access) = self.keyspace.access_clock().restored(idle_secs, frequency) {
                     self.keyspace.set_access_of(&key, access);
                 }
+                self.load.keys += 1;
             }
             Item::EmptyKey(key) => {
-                if self.empty < MAX_EMPTY_KEYS_TOLD {
+                if self.load.empty < MAX_EMPTY_KEYS_TOLD {
                     log::info!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(&key));
                 }
-                self.empty += 1;
+                self.load.empty += 1;
             }
-            Item::Aux { name, value } => tell(&name, &value, self.now),
+            Item::Aux { name, value } => {
+                if name == b"used-mem" {
+                    let bytes = number::parse_i64(&value).unwrap_or_default();
+                    self.load.used_memory_bytes = u64::try_from(bytes).unwrap_or_default();
+                }
+                tell(&name, &value, self.now);
+            }
             Item::ResizeDb { .. } => {}
         }
         Ok(())

@@ -25,6 +25,7 @@ pub mod info;
 pub mod latency;
 mod loading;
 pub mod migrate;
+mod saving;
 pub mod memory;
 pub mod monitor;
 pub mod multi;
@@ -53,7 +54,7 @@ pub use error::{CommandError, CommandResult};
 pub use evict::Eviction;
 pub use info::ProcessFacts;
 pub use latency::LatencyMonitor;
-pub use loading::{PresentKeys, ReloadSteps};
+pub use loading::{LoadJob, LoadPiece, LoadResult, Loading, PresentKeys, ReloadSteps};
 pub use monitor::Monitors;
 pub use multi::Transaction;
 pub use pause::{Pause, PauseReason, Pauses};
@@ -63,7 +64,9 @@ pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode,
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
-pub use task::{BaseFormat, RewriteJob, SaveJob, SaveReason, SaveReport, Task};
+pub use task::{
+    BaseFormat, Delays, RewriteJob, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave,
+};
 pub use watch::Watches;
 
 use crate::base::alloc;
@@ -110,9 +113,11 @@ pub trait Host {
     /// Stops this thread for a while: DEBUG SLEEP, whose purpose it is.
     fn sleep_us(&self, us: u64);
     /// Writes a snapshot while everybody waits: DEBUG RELOAD.
-    fn write_snapshot(&self, job: &SaveJob) -> Result<(), String>;
+    fn write_snapshot(&self, job: &WholeSave) -> Result<(), String>;
     /// What the operating system says of the process now.
     fn process_facts(&self) -> ProcessFacts;
+    /// Notes that what was on disk is loaded, or why it cannot be.
+    fn loaded(&self, result: Result<(), String>);
     /// Opens a file of the data folder.
     fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
 }
@@ -195,6 +200,8 @@ pub struct Parts {
     pub checksum: Checksum,
     /// Whether the data set is being loaded.
     pub loading: bool,
+    /// The load under way.
+    pub load: Option<Box<Loading>>,
     /// The time of this turn.
     pub now: UnixMillis,
     /// When the server was made.
@@ -212,6 +219,8 @@ pub struct Parts {
     /// What took long.
     pub latency: LatencyMonitor,
     timing: timing::Timing,
+    /// Delays shared with the threads that save and load.
+    pub delays: Arc<Delays>,
     next_cron: UnixMillis,
 }
 
@@ -287,6 +296,7 @@ impl Server {
                 cron_paused: false,
                 checksum: Checksum::Verified,
                 loading: false,
+                load: None,
                 now,
                 started: now,
                 monitors: Monitors::default(),
@@ -296,6 +306,7 @@ impl Server {
                 clock: setup.clock,
                 host: setup.host,
                 limits: setup.limits,
+                delays: Arc::default(),
                 next_cron: now,
             },
         };
@@ -360,6 +371,8 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
     let query_buffer = usize::try_from(config.client_query_buffer_limit).unwrap_or(usize::MAX);
     limits.query_buffer_bytes.store(query_buffer, Ordering::Relaxed);
     limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
+    parts.delays.save_us.store(config.rdb_key_save_delay, Ordering::Relaxed);
+    parts.delays.load_us.store(config.key_load_delay, Ordering::Relaxed);
 }
 
 impl Default for WireLimits {

@@ -3,6 +3,8 @@
 use super::task::{SaveReason, SaveReport};
 use crate::base::time::UnixMillis;
 use crate::config::Config;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// A failed background save is tried again after this many seconds at the earliest.
 const RETRY_SECS: i64 = 5;
@@ -14,6 +16,14 @@ pub struct Persistence {
     pub dirty: u64,
     /// `dirty` when the running save took its snapshot.
     pub dirty_at_save: u64,
+    /// The number of the last background save; its thread's reports carry it.
+    pub job: u64,
+    /// Keys the running save has written; its thread counts.
+    pub keys_saved: Arc<AtomicU64>,
+    /// Keys the running save has to write.
+    pub keys_to_save: u64,
+    /// Bytes copied because of the last save.
+    pub last_copies: u64,
     /// Why a save runs, if one does.
     pub running: Option<SaveReason>,
     /// A background save is to begin at the end of the turn, or as soon as the running save ends.

@@ -1,8 +1,8 @@
 //! Stopping in order: save where save points are set, then ask the engine to end the process.
 
-use super::Server;
 use super::session::ClientId;
 use super::task::{SaveReason, Task};
+use super::{Server, saving};
 
 /// What the process was told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +62,15 @@ impl Server {
             self.abort_shutdown();
         }
         let Some(request) = self.parts.shutdown else { return };
-        if self.parts.persistence.shutting_down || self.parts.persistence.running.is_some() {
-            return;
+        match self.parts.persistence.running {
+            _ if self.parts.persistence.shutting_down => return,
+            // Somebody waits for the answer.
+            Some(SaveReason::Command(_)) => return,
+            Some(_) => {
+                log::warn!("A save is under way. Giving it up!");
+                saving::cancel(&mut self.keyspace, &mut self.parts);
+            }
+            None => {}
         }
         if !self.parts.shutdown_announced {
             self.parts.shutdown_announced = true;
@@ -101,6 +108,9 @@ impl Server {
         self.parts.persistence.shutting_down = false;
         self.parts.shutdown_announced = false;
         self.parts.aof.shutdown_aborted();
+        if self.parts.persistence.running == Some(SaveReason::Shutdown) {
+            saving::cancel(&mut self.keyspace, &mut self.parts);
+        }
         if let Some(client) = request.client {
             self.complete(client, |_, reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
         }

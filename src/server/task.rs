@@ -1,11 +1,12 @@
 //! What the server asks the world to do: [`Task`]. The engine carries it out and reports back.
 
+use super::loading::LoadJob;
 use super::migrate::MigrateJob;
 use super::session::ClientId;
-use crate::keyspace::{DbSnapshot, Garbage};
+use crate::keyspace::{DbSnapshot, Garbage, Parcel, WalkedDb};
 use crate::rdb::SaveOptions;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 
 /// Why a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,28 +15,66 @@ pub enum SaveReason {
     Command(ClientId),
     /// BGSAVE or a save point.
     Background,
-    /// DEBUG RELOAD, which loads it again at once.
-    Reload,
     /// The last act before the process ends.
     Shutdown,
 }
 
-/// A snapshot to write, and how.
+/// A snapshot to write, and how. Its keys follow as [`Task::HandOver`].
 #[derive(Debug)]
 pub struct SaveJob {
+    /// Numbers the jobs; reports carry it.
+    pub id: u64,
     /// Why.
     pub reason: SaveReason,
-    /// The data of all databases that are not empty.
-    pub snapshot: Vec<DbSnapshot>,
+    /// The databases that are not empty.
+    pub dbs: Vec<WalkedDb>,
     /// How it is written.
     pub options: SaveOptions,
     /// The file to replace: `dbfilename`, relative to `dir`, which is the working folder.
     pub path: String,
+    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`.
+    pub syncs_bit_by_bit: bool,
+    /// Delays that tests ask for.
+    pub delays: Arc<Delays>,
+    /// Where the thread counts the keys it has written.
+    pub keys_saved: Arc<AtomicU64>,
+}
+
+/// A snapshot to write while everybody waits.
+#[derive(Debug)]
+pub struct WholeSave {
+    /// The data of all databases that are not empty.
+    pub snapshot: Vec<DbSnapshot>,
+    /// How it is written.
+    pub options: SaveOptions,
+    /// The file to replace.
+    pub path: String,
+}
+
+/// How long the threads that save and load sleep after each key, for tests: microseconds, or if negative the
+/// number of keys after which they sleep for one.
+#[derive(Debug, Default)]
+pub struct Delays {
+    /// `rdb-key-save-delay`.
+    pub save_us: AtomicI64,
+    /// `key-load-delay`.
+    pub load_us: AtomicI64,
+}
+
+/// What a saver has done so far.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveProgress {
+    /// The job.
+    pub job: u64,
+    /// The last parcel that was dealt with.
+    pub parcel: u64,
 }
 
 /// How a save ended.
 #[derive(Debug)]
 pub struct SaveReport {
+    /// The job.
+    pub job: u64,
     /// Why it was made.
     pub reason: SaveReason,
     /// What went wrong, in words for the log.
@@ -72,8 +111,15 @@ pub struct RewriteJob {
 /// Something for the engine to do; in the order given.
 #[derive(Debug)]
 pub enum Task {
-    /// Write a snapshot on a thread of its own, then call [`super::Server::saved`].
+    /// Write a snapshot on a thread of its own, from the parcels that follow, then call
+    /// [`super::Server::saved`]. The save before it has ended or was cancelled.
     Save(SaveJob),
+    /// Send these keys to the saver thread; it calls [`super::Server::parcel_saved`].
+    HandOver(Parcel),
+    /// Read what is on disk on a thread of its own: [`super::Server::load_piece`], [`super::Server::load_ended`].
+    Load(LoadJob),
+    /// Let the saver thread give up; its report means nothing any more.
+    CancelSave,
     /// Send keys to another server, then call [`super::Server::migrated`].
     Migrate(MigrateJob),
     /// Write a base on a thread of its own, then call [`super::Server::rewritten`].

@@ -153,10 +153,18 @@ mod tests {
     use crate::commands::testing::TestServer;
     use crate::server::{SaveReason, SaveReport, Task};
 
-    fn saved(server: &mut TestServer, result: Result<(), String>) {
+    /// The save that is asked for.
+    fn asked(server: &mut TestServer) -> (u64, SaveReason) {
         let tasks = server.server.take_tasks();
-        let [Task::Save(job)] = &tasks[..] else { panic!("one save is asked for: {tasks:?}") };
-        server.server.saved(&SaveReport { reason: job.reason, result });
+        let Some(Task::Save(job)) = tasks.first() else { panic!("a save is asked for: {tasks:?}") };
+        let last = tasks.iter().position(|task| matches!(task, Task::HandOver(parcel) if parcel.is_last));
+        assert_eq!(last, Some(tasks.len() - 1), "so few keys leave in the same turn: {tasks:?}");
+        (job.id, job.reason)
+    }
+
+    fn saved(server: &mut TestServer, result: Result<(), String>) {
+        let (job, reason) = asked(server);
+        server.server.saved(&SaveReport { job, reason, result });
         server.advance(0);
     }
 
@@ -209,9 +217,9 @@ mod tests {
         let mut server = TestServer::new();
         assert_eq!(server.run("SHUTDOWN"), "");
         server.advance(0);
-        let tasks = server.server.take_tasks();
-        assert!(matches!(&tasks[..], [Task::Save(job)] if job.reason == SaveReason::Shutdown), "{tasks:?}");
-        server.server.saved(&SaveReport { reason: SaveReason::Shutdown, result: Err("full".into()) });
+        let (job, reason) = asked(&mut server);
+        assert_eq!(reason, SaveReason::Shutdown);
+        server.server.saved(&SaveReport { job, reason, result: Err("full".into()) });
         server.advance(0);
         assert_eq!(server.output_of(1), "(error) ERR Errors trying to SHUTDOWN. Check logs.");
         assert_eq!(server.run("SHUTDOWN SAVE NOSAVE"), "(error) ERR syntax error");

@@ -83,6 +83,7 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 fn empty_all(ctx: &mut Ctx<'_>, verb: &[u8], args: Args<'_>) -> CommandResult {
     check_flush_option(args)?;
     let dbs: Vec<DbIndex> = ctx.db.iter().map(|db| db.index()).collect();
+    ctx.give_up_background_save();
     empty(ctx, verb, args, dbs)?;
     // Redis: the file on disk must not bring back what was deleted.
     ctx.server.persistence.scheduled |= !ctx.server.config.save.is_empty();
@@ -170,7 +171,7 @@ mod tests {
         let Some(Task::Save(job)) = tasks.iter().find(|task| matches!(task, Task::Save(_))) else {
             panic!("{tasks:?}")
         };
-        assert!(job.snapshot.is_empty() && job.reason == SaveReason::Background);
+        assert!(job.dbs.is_empty() && job.reason == SaveReason::Background);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 
 use triomphe::Arc;
 
+use super::super::shared::make_mut;
 use super::page::Page;
 
 /// A segment's directory has at most 2^this places.
@@ -28,11 +29,13 @@ pub(super) struct Place<O> {
     /// No entry of the page has a deadline before this. Kept outside of the page, so that learning
     /// a better bound never copies a shared page.
     pub(super) bound: i64,
+    /// The number of the last walk that the page was handed to.
+    pub(super) handed: u32,
 }
 
 impl<O> Clone for Place<O> {
     fn clone(&self) -> Place<O> {
-        Place { page: self.page.clone(), bound: self.bound }
+        Place { page: self.page.clone(), ..*self }
     }
 }
 
@@ -120,6 +123,13 @@ impl<O> Segment<O> {
         run.len()
     }
 
+    /// The places in the order of the hashes.
+    fn into_places(segment: Arc<Segment<O>>) -> impl Iterator<Item = Place<O>> {
+        let mut segment = Arc::unwrap_or_clone(segment);
+        let mut places: Vec<_> = std::mem::take(&mut segment.places).into_iter().map(Some).collect();
+        segment.numbers.into_iter().filter_map(move |number| places[usize::from(number)].take())
+    }
+
     /// Appends the pages that `numbers` names, in order, and their numbers, each `stretch` times.
     fn append(&mut self, numbers: &[u16], from: &mut [Option<Place<O>>], stretch: usize) {
         let mut last = None;
@@ -137,7 +147,7 @@ impl<O> Segment<O> {
 impl<O> Directory<O> {
     /// A directory of one page, which covers all hashes.
     pub(super) fn new(page: Page<O>) -> Directory<O> {
-        let places = vec![Place { page, bound: i64::MAX }];
+        let places = vec![Place { page, bound: i64::MAX, handed: 0 }];
         let segment = Segment { depth: 0, bits: 0, numbers: vec![0], places };
         let segments = vec![Arc::new(segment)];
         Directory { bits: 0, top: vec![0], segments, page_count: 1, number_count: 1, moved: 0 }
@@ -181,14 +191,14 @@ impl<O> Directory<O> {
 
     /// The page whose hashes differ from those of `hash`'s page in the last common bit only,
     /// if the two are halves of one and in one segment.
-    pub(super) fn buddy(&self, hash: u64) -> Option<&Page<O>> {
+    pub(super) fn buddy(&self, hash: u64) -> Option<&Place<O>> {
         let segment = &self.segments[self.segment_number(hash)];
         let page = &segment.places[segment.number(hash)].page;
         if page.depth() == segment.depth {
             return None;
         }
-        let buddy = &segment.places[segment.number(buddy_hash(page))].page;
-        (buddy.depth() == page.depth()).then_some(buddy)
+        let buddy = &segment.places[segment.number(buddy_hash(page))];
+        (buddy.page.depth() == page.depth()).then_some(buddy)
     }
 
     /// Replaces the page of `hash` by its two halves.
@@ -236,13 +246,24 @@ impl<O> Directory<O> {
         self.merge_segment(hash);
     }
 
+    /// All places in the order of the hashes. Lets go of each segment when it is passed, so that whoever holds
+    /// the directory alone frees it on the way.
+    pub(super) fn into_places(self) -> impl Iterator<Item = Place<O>> {
+        let Directory { top, segments, .. } = self;
+        let mut segments: Vec<_> = segments.into_iter().map(Some).collect();
+        let in_order = top.into_iter().filter_map(move |number| segments[number as usize].take());
+        in_order.flat_map(Segment::into_places)
+    }
+
     fn segment_number(&self, hash: u64) -> usize {
         self.top[bits_of(hash, 0, self.bits)] as usize
     }
 
     fn segment_mut(&mut self, hash: u64) -> &mut Segment<O> {
         let number = self.segment_number(hash);
-        Arc::make_mut(&mut self.segments[number])
+        make_mut(&mut self.segments[number], |segment| {
+            segment.places.len() * size_of::<Place<O>>() + segment.numbers.len() * size_of::<u16>()
+        })
     }
 
     /// Makes the segment of `hash` able to tell pages of `depth` bits apart.

@@ -14,6 +14,7 @@ use std::ops::Range;
 use memchr::memchr;
 use triomphe::Arc;
 
+use super::super::shared::make_mut;
 use super::entry::{self, Draft, LONG_KEY, LONG_PAYLOAD, MAX_ENTRY, OBJECT, Shape};
 use super::page::{EntryMut, EntryRef, NewEntry, Page};
 use crate::ds::size_class::size_class;
@@ -70,7 +71,7 @@ pub(super) struct Held<O> {
 
 /// A block's bytes, to change. Copies the block if somebody else holds it too.
 fn block_mut(block: &mut Option<Block>) -> &mut [u8; BLOCK_BYTES] {
-    Arc::make_mut(block.as_mut().expect("addresses name blocks that exist"))
+    make_mut(block.as_mut().expect("addresses name blocks that exist"), |_| BLOCK_STRIDE)
 }
 
 impl<O> Head<O> {

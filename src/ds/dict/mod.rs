@@ -36,6 +36,7 @@ mod head;
 mod page;
 mod sample;
 mod view;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,8 @@ use directory::{Directory, Place};
 use entry::Draft;
 pub use page::{EntryMut, EntryRef, NewEntry, Page, Removed};
 pub use view::{Found, HashSeed, POSITIONS, Shape, View};
+pub use walk::Rest;
+use walk::Walk;
 
 /// Two pages become one if one uses less than this, …
 const MERGE_BELOW: usize = head::PAGE_BYTES / 4;
@@ -74,12 +77,14 @@ pub struct Dict<O> {
     /// See [`Dict::pack_tightly`].
     tight: bool,
     moved: u64,
+    walk: Option<Box<Walk<O>>>,
 }
 
 impl<O> Clone for Dict<O> {
     /// Shares every page; but the order of deadlines is copied, so prefer [`Dict::view`] for reading.
     fn clone(&self) -> Dict<O> {
-        Dict { view: self.view.clone(), deadlines: self.deadlines.clone(), ..*self }
+        // A walk is over one dict, not over its copies.
+        Dict { view: self.view.clone(), deadlines: self.deadlines.clone(), walk: None, ..*self }
     }
 }
 
@@ -101,7 +106,15 @@ impl<O: Clone> Dict<O> {
         let page = Page::new(0, 0);
         let page_bytes = page.heap_bytes();
         let view = View { directory: Directory::new(page), hasher, len: 0 };
-        Dict { view, deadlines: Deadlines::default(), page_bytes, merging: true, tight: false, moved: 0 }
+        Dict {
+            view,
+            deadlines: Deadlines::default(),
+            page_bytes,
+            merging: true,
+            tight: false,
+            moved: 0,
+            walk: None,
+        }
     }
 
     /// The entries as they are now, by reference.
@@ -109,12 +122,14 @@ impl<O: Clone> Dict<O> {
         self.view.clone()
     }
 
-    /// Removes everything; returns what was there, to be dropped elsewhere.
-    pub fn clear(&mut self) -> View<O> {
+    /// Removes everything; returns what was there, to be dropped elsewhere. A walk goes on: it finds nothing
+    /// more, so [`Dict::clear_walked`] is for dicts that have not handed out everything.
+    fn clear(&mut self) -> View<O> {
         let empty = Dict {
             merging: self.merging,
             tight: self.tight,
             moved: self.moved(),
+            walk: self.walk.take(),
             ..Dict::with_hasher(self.view.hasher)
         };
         std::mem::replace(self, empty).view
@@ -158,6 +173,7 @@ impl<O: Clone> Dict<O> {
 
     /// The entry found before, to change in place.
     pub fn at_mut(&mut self, Found { hash, slot }: Found) -> EntryMut<'_, O> {
+        self.before_change(hash);
         let page = &mut self.view.directory.place_mut(hash).page;
         let before = page.heap_bytes();
         page.make_unique();
@@ -175,6 +191,7 @@ impl<O: Clone> Dict<O> {
     pub fn insert_hashed(&mut self, hash: u64, key: &[u8], new: NewEntry<'_, O>) -> Option<Removed<O>> {
         let payload_len = new.payload.iter().map(|part| part.len()).sum();
         let draft = Draft::new(key.len(), payload_len, new.deadline.is_some(), new.object.is_some());
+        self.before_change(hash);
         let slot = self.make_room(hash, key, draft.size);
         let deadline = new.deadline;
         let place = self.view.directory.place_mut(hash);
@@ -200,6 +217,7 @@ impl<O: Clone> Dict<O> {
     /// Removes the entry of `key`, whose hash the caller knows.
     pub fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> Option<Removed<O>> {
         let slot = self.view.directory.page(hash).find(hash, key)?;
+        self.before_change(hash);
         let place = self.view.directory.place_mut(hash);
         let before = place.page.heap_bytes();
         let removed = place.page.remove(slot);
@@ -225,6 +243,7 @@ impl<O: Clone> Dict<O> {
             return false;
         };
         let size = page.size_with_deadline(slot, deadline.is_some());
+        self.before_change(hash);
         let Some(slot) = self.make_room(hash, key, size) else {
             unreachable!("making room loses no entry");
         };
@@ -295,7 +314,8 @@ impl<O: Clone> Dict<O> {
 
     fn split_page(&mut self, hash: u64) {
         let hasher = self.view.hasher;
-        let Place { page, bound } = self.view.directory.place_mut(hash);
+        let Place { page, bound, handed } = self.view.directory.place_mut(hash);
+        let handed = *handed;
         self.moved += page.len() as u64;
         let before = page.heap_bytes();
         let first_hash = page.first_hash();
@@ -309,7 +329,7 @@ impl<O: Clone> Dict<O> {
             if had_deadlines {
                 deadlines.set_bound(page.first_hash(), &mut bound, page.earliest_deadline());
             }
-            Place { page, bound }
+            Place { page, bound, handed }
         });
         self.view.directory.put_halves(hash, left, right);
     }
@@ -328,7 +348,11 @@ impl<O: Clone> Dict<O> {
             let Some(buddy) = self.view.directory.buddy(hash) else {
                 return;
             };
-            if page.load() + buddy.load() > MERGE_INTO {
+            if page.load() + buddy.page.load() > MERGE_INTO {
+                return;
+            }
+            let marks = [self.view.directory.place(hash).handed, buddy.handed];
+            if self.walk_parts(marks) {
                 return;
             }
             let Dict { view, deadlines, page_bytes, moved, .. } = self;
@@ -340,7 +364,7 @@ impl<O: Clone> Dict<O> {
                 let earliest = left.bound.min(right.bound);
                 deadlines.set_bound(right.page.first_hash(), &mut right.bound, NEVER);
                 deadlines.set_bound(left.page.first_hash(), &mut left.bound, earliest);
-                Place { page, bound: left.bound }
+                Place { page, bound: left.bound, handed: left.handed.max(right.handed) }
             });
         }
     }
@@ -352,7 +376,7 @@ impl<O: Clone> Dict<O> {
             return;
         };
         if deadline < self.view.directory.place(hash).bound {
-            let Place { page, bound } = self.view.directory.place_mut(hash);
+            let Place { page, bound, .. } = self.view.directory.place_mut(hash);
             self.deadlines.set_bound(page.first_hash(), bound, deadline);
         }
     }

@@ -21,6 +21,7 @@ use std::ops::Range;
 use memchr::memchr;
 use triomphe::Arc;
 
+use super::super::shared::{count_copy, make_mut};
 use super::entry::{self, Draft};
 use super::head::{BLOCK_BYTES, Head, Held, PAGE_BYTES, SLOTS};
 
@@ -251,7 +252,7 @@ impl<O: Clone> Page<O> {
     /// Copies the head if somebody else holds it too: the one way to change a page. Blocks follow suit
     /// when they are written to.
     fn head_mut(&mut self) -> &mut Head<O> {
-        Arc::make_mut(&mut self.0)
+        make_mut(&mut self.0, |_| size_of::<Head<O>>())
     }
 
     /// The head that `slot` belongs to, and its number there.
@@ -384,6 +385,7 @@ impl<O: Clone> Page<O> {
 
     /// The two halves of this page, by the next bit of the hash. Leaves it without objects, to be dropped.
     pub(super) fn split(&mut self, hash_of: impl Fn(&[u8]) -> u64) -> (Page<O>, Page<O>) {
+        self.count_if_shared();
         let bit = 1 << (63 - self.depth());
         let mut halves =
             [self.first_hash(), self.first_hash() | bit].map(|hash| Page::new(hash, self.depth() + 1));
@@ -393,11 +395,19 @@ impl<O: Clone> Page<O> {
 
     /// One page with the entries of two neighbours of the same depth. Leaves both without objects.
     pub(super) fn merge(left: &mut Page<O>, right: &mut Page<O>) -> Page<O> {
+        [&*left, &*right].into_iter().for_each(Page::count_if_shared);
         let mut merged = [Page::new(left.first_hash(), left.depth() - 1)];
         left.move_entries(&mut merged, |_| 0);
         right.move_entries(&mut merged, |_| 0);
         let [merged] = merged;
         merged
+    }
+
+    /// Counts what moving the entries elsewhere copies.
+    fn count_if_shared(&self) {
+        if !self.0.is_unique() {
+            count_copy(self.heap_bytes());
+        }
     }
 
     /// Moves every entry to the one of `targets` that is picked for its key.

@@ -169,7 +169,7 @@ fn apply(dict: &mut Dict<Object>, model: &mut Model, now: &mut i64, op: Op) {
             }
         }
         Op::Clear => {
-            let before = dict.clear();
+            let before = dict.clear_walked().0.expect("no walk");
             assert_eq!(contents(&before), std::mem::take(model));
         }
         Op::Snapshot => {}

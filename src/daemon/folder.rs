@@ -1,0 +1,88 @@
+//! The data folder belongs to one server: a lock on the folder itself says so.
+//!
+//! A server that keeps data on disk (save points or an append-only file) holds the lock for as long as it lives;
+//! the kernel drops it with the process, however that dies. Two such servers in one folder would replace each
+//! other's files, so the second is refused. A server that keeps nothing, `save ""` without an append-only file, may
+//! run beside others; it takes the lock if it is free, and only who has the lock cleans up.
+//!
+//! The lock is on the folder's own inode and leaves no file behind. CONFIG SET dir does not move it: it is about what
+//! a start finds, and a folder chosen later is the choice of whoever made it.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use super::reason;
+use crate::config::Config;
+use crate::engine::saver;
+
+/// A folder that is ours while this lives.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for its lock")]
+pub struct FolderLock(File);
+
+/// Locks the working folder and removes what unfinished saves have left there. Nothing if somebody else has it
+/// and this server can do without. Errors in words for the user.
+pub fn take(config: &Config) -> Result<Option<FolderLock>, String> {
+    let keeps_data = !config.save.is_empty() || config.appendonly;
+    take_at(Path::new("."), keeps_data)
+}
+
+fn take_at(folder: &Path, keeps_data: bool) -> Result<Option<FolderLock>, String> {
+    let name = || folder.canonicalize().unwrap_or_else(|_| folder.into()).display().to_string();
+    let lock =
+        File::open(folder).map_err(TryLockError::Error).and_then(|file| file.try_lock().map(|()| file));
+    match lock {
+        Ok(file) => {
+            if let Err(error) = saver::clean_folder(folder) {
+                log::warn!("Can't remove what unfinished saves have left in {}: {}", name(), reason(&error));
+            }
+            Ok(Some(FolderLock(file)))
+        }
+        Err(TryLockError::WouldBlock) if keeps_data => Err(format!(
+            "another server keeps its data in {}; give this one a folder of its own with dir, or let it keep nothing \
+             with save \"\" and appendonly no",
+            name()
+        )),
+        // A folder that cannot be locked at all (some network file systems) is no reason not to serve.
+        Err(TryLockError::Error(error)) if keeps_data => {
+            log::warn!("Can't lock the data folder {}: {}", name(), reason(&error));
+            Ok(None)
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_folder_has_one_server_that_keeps_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = take_at(folder.path(), true).unwrap();
+        assert!(first.is_some());
+        let refused = take_at(folder.path(), true).unwrap_err();
+        assert!(refused.starts_with("another server keeps its data in /"), "{refused}");
+        assert!(take_at(folder.path(), false).unwrap().is_none(), "one that keeps nothing does without");
+        drop(first);
+        assert!(take_at(folder.path(), true).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_unfinished_saves_left_goes_when_the_folder_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["temp-7-1.rdb", "dump.rdb", "temp-seven.rdb"] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let lock = take_at(folder.path(), false).unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["dump.rdb", "temp-seven.rdb"]);
+        fs::write(folder.path().join("temp-7-2.rdb"), "x").unwrap();
+        assert!(take_at(folder.path(), false).unwrap().is_none());
+        assert!(folder.path().join("temp-7-2.rdb").exists(), "it is the other server's");
+        drop(lock);
+    }
+}

@@ -1,0 +1,130 @@
+//! The loading thread: reads what is on disk and sends it to the owner in pieces small enough for a turn.
+//!
+//! The thread parses, the owner inserts: two cores load one file. A piece needs a token, of which there are
+//! [`PIECES`]; the owner gives it back when it has taken the piece in. So what is read ahead is bounded, and
+//! clients' events never wait behind more than a few pieces. When the owner refuses a piece it drops its end of
+//! the tokens, and the thread ends.
+//!
+//! Another kind of file (the append-only file) is another source of [`LoadPiece`]s: read it in [`Loader::read`],
+//! after or instead of the snapshot, and send its pieces with [`Loader::send`].
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Sender;
+
+use super::saver::sleep_after_key;
+use super::{Event, Handle};
+use crate::keyspace::Value;
+use crate::rdb::{self, Item, LoadSummary, RdbError};
+use crate::server::{LoadJob, LoadPiece, LoadResult};
+
+/// Pieces that may wait for the owner.
+pub(super) const PIECES: usize = 4;
+/// Items of a piece at most.
+const PIECE_ITEMS: usize = 256;
+/// Bytes of a piece after which it is sent; one large value may be more.
+const PIECE_BYTES: usize = 64 << 10;
+/// With `key-load-delay`, a piece is sent after so much sleep, microseconds.
+const PIECE_DELAY_US: i64 = 10_000;
+/// What is read at once, bytes.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The loading thread's state.
+pub(super) struct Loader {
+    pub(super) job: LoadJob,
+    pub(super) handle: Handle,
+    /// Taking a token is sending it, which waits while all are out.
+    pub(super) tokens: Sender<()>,
+}
+
+/// The owner wants no more.
+struct Unwanted;
+
+impl Loader {
+    /// Reads everything and reports how that went.
+    pub(super) fn run(self) {
+        let result = self.read();
+        // When the owner is gone nobody waits for the report.
+        let _ = self.handle.send(Event::LoadEnded(result));
+    }
+
+    fn read(&self) -> LoadResult {
+        let file = match File::open(&self.job.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let size = file.metadata().map_or(0, |metadata| metadata.len());
+        // Unwanted is told by the next piece again.
+        let _ = self.send(LoadPiece::Size(size));
+        self.read_snapshot(file, 0).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// Reads a snapshot. `before` is what was read of other files, bytes.
+    fn read_snapshot(&self, file: File, before: u64) -> Result<LoadSummary, RdbError> {
+        let mut piece = Piece::default();
+        let mut keys = 0;
+        let input = BufReader::with_capacity(BUFFER_BYTES, file);
+        let summary = rdb::load(input, &self.job.limits, |item, offset| {
+            keys += u64::from(matches!(item, Item::Key { .. }));
+            piece.add(item);
+            let is_due = self.sleep(keys, &mut piece);
+            if is_due || piece.is_full() {
+                self.send_items(&mut piece, before + offset)?;
+            }
+            Ok(())
+        })?;
+        self.send_items(&mut piece, before + summary.bytes)?;
+        Ok(summary)
+    }
+
+    /// Sleeps as `key-load-delay` asks. Returns whether the owner should get what there is.
+    fn sleep(&self, keys: u64, piece: &mut Piece) -> bool {
+        let delay_us = self.job.delays.load_us.load(Ordering::Relaxed);
+        if delay_us == 0 || keys == 0 {
+            return false;
+        }
+        sleep_after_key(delay_us, keys);
+        piece.slept_us += delay_us.max(0);
+        piece.slept_us >= PIECE_DELAY_US
+    }
+
+    fn send_items(&self, piece: &mut Piece, loaded_bytes: u64) -> Result<(), RdbError> {
+        let Piece { items, .. } = std::mem::take(piece);
+        self.send(LoadPiece::Items { items, loaded_bytes })
+            .map_err(|Unwanted| RdbError::Refused("nobody takes what is loaded".to_owned()))
+    }
+
+    /// Sends a piece when there is a token for it.
+    fn send(&self, piece: LoadPiece) -> Result<(), Unwanted> {
+        self.tokens.send(()).map_err(|_| Unwanted)?;
+        self.handle.send(Event::Loaded(piece)).map_err(|_| Unwanted)
+    }
+}
+
+/// Items on their way into a piece.
+#[derive(Default)]
+struct Piece {
+    items: Vec<Item>,
+    bytes: usize,
+    slept_us: i64,
+}
+
+impl Piece {
+    fn add(&mut self, item: Item) {
+        if self.items.capacity() == 0 {
+            self.items.reserve(PIECE_ITEMS);
+        }
+        if let Item::Key { key, value, .. } = &item {
+            self.bytes +=
+                key.len() + if let Value::String(bytes) = value { bytes.len() } else { value.len() };
+        }
+        self.items.push(item);
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= PIECE_ITEMS || self.bytes >= PIECE_BYTES
+    }
+}

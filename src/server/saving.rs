@@ -1,0 +1,140 @@
+//! Saving in the background: from the wish to the report.
+//!
+//! [`begin`] fixes the moment ([`crate::keyspace::snapshot`]) and asks the engine for a saver thread; at the end of
+//! every turn what the walk hands out goes to it ([`Server::hand_over`]); it reports each parcel it has
+//! dealt with ([`Server::parcel_saved`]) and in the end the outcome ([`Server::saved`]). [`cancel`] gives a save up.
+//!
+//! There is one walk, so one save at a time, whatever it is for: [`SaveReason`] says what follows from its end.
+//! Another taker of the walk (a rewrite of the append-only file) adds a reason and calls [`begin_job`] with its
+//! own path and options.
+
+use super::task::{SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
+use super::{Parts, REDIS_VERSION, Server};
+use crate::base::alloc;
+use crate::base::time::UnixMillis;
+use crate::config::MaxmemoryPolicy;
+use crate::keyspace::{Keyspace, Walk};
+use crate::rdb::{Access, SaveOptions};
+use std::sync::Arc;
+
+impl Server {
+    /// Takes a snapshot of this moment and has it written.
+    pub fn save(&mut self, reason: SaveReason) {
+        begin(&mut self.keyspace, &mut self.parts, reason);
+    }
+
+    /// Hands over what a walk has for its taker. Called at the end of a turn.
+    pub(super) fn hand_over(&mut self) {
+        if self.keyspace.walk().is_some() {
+            let parcels = self.keyspace.walk_on();
+            self.parts.tasks.extend(parcels.into_iter().map(Task::HandOver));
+        }
+    }
+
+    /// Notes that the saver has dealt with a parcel.
+    pub fn parcel_saved(&mut self, progress: SaveProgress) {
+        let persistence = &mut self.parts.persistence;
+        if persistence.job == progress.job && persistence.running.is_some() {
+            self.keyspace.parcel_released(progress.parcel);
+        }
+    }
+
+    /// Notes how a save ended and goes on with whatever waited for it.
+    pub fn saved(&mut self, report: &SaveReport) {
+        if report.job == self.parts.persistence.job && self.parts.persistence.running.is_some() {
+            self.end_save(report);
+        }
+    }
+
+    pub(super) fn end_save(&mut self, report: &SaveReport) {
+        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
+        let persistence = &mut self.parts.persistence;
+        persistence.last_copies = self.keyspace.walk().map_or(0, Walk::all_copies);
+        let peak_copies = self.keyspace.walk().map_or(0, Walk::peak_copies);
+        self.keyspace.end_walk();
+        persistence.end(report, now);
+        let copied_mb = persistence.last_copies >> 20;
+        let peak_mb = peak_copies >> 20;
+        match (&report.result, report.reason) {
+            (Ok(()), SaveReason::Background) => {
+                log::info!("DB saved on disk");
+                log::info!("Copied for RDB: {copied_mb} MB in all, {peak_mb} MB at most at a time");
+                log::info!("Background saving terminated with success");
+            }
+            (Ok(()), _) => log::info!("DB saved on disk"),
+            (Err(error), SaveReason::Background) => log::warn!("Background saving error: {error}"),
+            (Err(error), _) => log::warn!("Failed saving the DB: {error}"),
+        }
+        match report.reason {
+            SaveReason::Background => {}
+            SaveReason::Command(client) => {
+                let saved = report.result.is_ok();
+                self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
+            }
+            SaveReason::Shutdown => self.shutdown_saved(report.result.is_ok()),
+        }
+    }
+}
+
+/// Takes a snapshot of this moment and has it written on another thread.
+pub(super) fn begin(keyspace: &mut Keyspace, parts: &mut Parts, reason: SaveReason) {
+    let (options, path) = (options(keyspace, parts), parts.config.dbfilename.to_string());
+    parts.persistence.begin(reason, parts.now);
+    begin_job(keyspace, parts, reason, options, path);
+}
+
+/// Begins a walk and asks for a thread that writes it to `path`.
+pub(super) fn begin_job(
+    keyspace: &mut Keyspace,
+    parts: &mut Parts,
+    reason: SaveReason,
+    options: SaveOptions,
+    path: String,
+) {
+    let dbs = keyspace.begin_walk(alloc::used_bytes() as u64);
+    let persistence = &mut parts.persistence;
+    persistence.job += 1;
+    persistence.keys_saved = Arc::default();
+    persistence.keys_to_save = dbs.iter().map(|db| db.keys as u64).sum();
+    let syncs_bit_by_bit = parts.config.rdb_save_incremental_fsync;
+    let delays = Arc::clone(&parts.delays);
+    let (id, keys_saved) = (persistence.job, Arc::clone(&persistence.keys_saved));
+    let job = SaveJob { id, reason, dbs, options, path, syncs_bit_by_bit, delays, keys_saved };
+    parts.tasks.push(Task::Save(job));
+}
+
+/// Gives up the running save, if there is one. It counts as neither done nor failed.
+pub(super) fn cancel(keyspace: &mut Keyspace, parts: &mut Parts) {
+    if parts.persistence.running.take().is_some() {
+        log::warn!("Background saving was given up");
+        keyspace.end_walk();
+        // What is on its way to the saver is of no use any more.
+        parts.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
+        parts.tasks.push(Task::CancelSave);
+    }
+}
+
+/// A snapshot of this moment, to be written while everybody waits.
+pub(super) fn whole(keyspace: &Keyspace, parts: &Parts) -> WholeSave {
+    let path = parts.config.dbfilename.to_string();
+    WholeSave { snapshot: keyspace.snapshot(), options: options(keyspace, parts), path }
+}
+
+/// How snapshots are written, as configured.
+pub(super) fn options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
+    let config = &parts.config;
+    let clock = keyspace.access_clock();
+    let access = match config.maxmemory_policy {
+        MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => Access::Idle(clock),
+        MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => Access::Frequency(clock),
+        _ => Access::Nothing,
+    };
+    let aux = vec![
+        ("redis-ver", REDIS_VERSION.to_owned()),
+        ("redis-bits", usize::BITS.to_string()),
+        ("ctime", parts.now.secs().to_string()),
+        ("used-mem", alloc::used_bytes().to_string()),
+        ("aof-base", "0".to_owned()),
+    ];
+    SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux }
+}
