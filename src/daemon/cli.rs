@@ -9,6 +9,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
@@ -44,6 +45,8 @@ pub enum Wish {
     Restart(ConfigArgs),
     /// Say whether it runs.
     Status(ConfigArgs),
+    /// Check this snapshot file.
+    CheckRdb(PathBuf),
     /// Print this text and end well.
     Print(String),
     /// Print this text on stderr and end with this code.
@@ -65,6 +68,7 @@ pub enum Place {
 pub fn parse(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) -> Wish {
     match args.first().and_then(|first| first.to_str()) {
         Some("start" | "stop" | "restart" | "status") => control(args, environment),
+        Some("check-rdb") => check_rdb(&args[1..]),
         Some("-v" | "--version") => Wish::Print(version_line()),
         Some("-h" | "--help") => Wish::Print(command().render_long_help().to_string()),
         Some("--test-memory") => Wish::Refuse(
@@ -81,6 +85,14 @@ pub fn version_line() -> String {
         "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=mimalloc bits={} build=0 pyredis={PYREDIS_VERSION}\n",
         usize::BITS
     )
+}
+
+/// Exit codes as redis-check-rdb has them.
+fn check_rdb(args: &[OsString]) -> Wish {
+    match args {
+        [file] if file != "--help" && file != "-h" => Wish::CheckRdb(file.into()),
+        _ => Wish::Refuse("Usage: pyredis check-rdb <rdb-file-name>\n".into(), 1),
+    }
 }
 
 fn control(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) -> Wish {
@@ -197,6 +209,7 @@ fn base_command() -> Command {
             "pyredis start|stop|restart|status [CONF] [--directive value …]\n       \
              pyredis start [debug | --foreground] [CONF] [--directive value …]\n       \
              pyredis [/path/to/redis.conf | -] [--directive value …]     as redis-server, in the foreground\n       \
+             pyredis check-rdb FILE                              is this snapshot whole, and what is in it?\n       \
              pyredis -v | --version\n       \
              pyredis -h | --help",
         )

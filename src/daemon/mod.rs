@@ -5,6 +5,7 @@
 //! comes up in [`run`], which holds the order of start and stop. What holds the rest together is the
 //! lock of the PID file ([`pid_file`]): it, and nothing else, says whether a server runs.
 
+pub mod check_rdb;
 pub mod cli;
 pub mod control;
 pub mod crash;
@@ -40,6 +41,7 @@ pub fn main(args: &[OsString]) -> u8 {
         Wish::Stop(args) => control::stop(&args),
         Wish::Restart(args) => control::restart(&args),
         Wish::Status(args) => control::status(&args),
+        Wish::CheckRdb(path) => check_rdb::run(&path),
         Wish::Print(text) => {
             // Whoever closed the pipe (`pyredis --help | head`) has read enough.
             let _ = io::stdout().write_all(text.as_bytes());

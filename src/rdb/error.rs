@@ -32,9 +32,6 @@ pub enum RdbError {
     /// A value of a module, which only the module can read.
     #[error("The RDB file contains module data I can't load: no matching module type '{0}'")]
     ModuleValue(String),
-    /// Data of a module beside the keys.
-    #[error("The RDB file contains AUX module data I can't load: no matching module '{0}'")]
-    ModuleAux(String),
     /// Something that cannot be, in words.
     #[error("Internal error in RDB reading at offset {offset}: {reason}")]
     Corrupt {

@@ -47,6 +47,8 @@ pub enum Item {
         /// Its access counter, if the file tells.
         frequency: Option<u8>,
     },
+    /// Data of a module beside the keys, which is left out: the module's name.
+    ModuleAux(String),
     /// A key with a collection of no elements, which is left out.
     EmptyKey(Vec<u8>),
 }
@@ -58,6 +60,8 @@ pub struct LoadSummary {
     pub keys: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Whether a checksum was there, and fitted.
+    pub has_checksum: bool,
 }
 
 /// Reads a whole snapshot and hands what it holds to `take`, each item with the number of bytes read up to its
@@ -93,7 +97,11 @@ pub fn load(
                 let item = Item::ResizeDb { keys: reader.length()?, deadlines: reader.length()? };
                 take(item, reader.offset)?;
             }
-            opcode::MODULE_AUX => return Err(RdbError::ModuleAux(reader.module_name()?)),
+            opcode::MODULE_AUX => {
+                let name = reader.module_name()?;
+                reader.skip_module_data()?;
+                take(Item::ModuleAux(name), reader.offset)?;
+            }
             opcode::FUNCTION | opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
             opcode::EOF => break,
             kind => {
@@ -110,7 +118,7 @@ pub fn load(
             }
         }
     }
-    reader.check_sum(version)?;
+    summary.has_checksum = reader.check_sum(version)?;
     summary.bytes = reader.offset;
     Ok(summary)
 }
@@ -149,14 +157,18 @@ impl<R: Read> Reader<R> {
         if (1..=MAX_VERSION).contains(&version) { Ok(version) } else { Err(RdbError::Version(version)) }
     }
 
-    /// Versions before 5 have no checksum; 0 says that none was computed.
-    fn check_sum(&mut self, version: u32) -> Result<(), RdbError> {
+    /// Returns whether there is a checksum: versions before 5 have none; 0 says that none was computed.
+    fn check_sum(&mut self, version: u32) -> Result<bool, RdbError> {
         if version < 5 {
-            return Ok(());
+            return Ok(false);
         }
         let expected = self.crc.value();
         let found = u64::from_le_bytes(self.array()?);
-        if found == 0 || found == expected { Ok(()) } else { Err(RdbError::Checksum { expected, found }) }
+        if found == 0 || found == expected {
+            Ok(found != 0)
+        } else {
+            Err(RdbError::Checksum { expected, found })
+        }
     }
 
     pub(super) fn corrupt(&self, reason: &'static str) -> RdbError {
@@ -249,6 +261,20 @@ impl<R: Read> Reader<R> {
         Ok(bytes)
     }
 
+    /// Passes over a module's data: its parts say what they are, so nobody needs the module for that.
+    fn skip_module_data(&mut self) -> Result<(), RdbError> {
+        loop {
+            match self.length()? {
+                module::EOF => return Ok(()),
+                module::SIGNED | module::UNSIGNED => drop(self.length()?),
+                module::FLOAT => drop(self.array::<4>()?),
+                module::DOUBLE => drop(self.array::<8>()?),
+                module::STRING => drop(self.string()?),
+                _ => return Err(self.corrupt("module data of unknown form")),
+            }
+        }
+    }
+
     /// The name in the number that stands before a module's data: nine characters of six bits.
     pub(super) fn module_name(&mut self) -> Result<String, RdbError> {
         const CHARACTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -256,6 +282,16 @@ impl<R: Read> Reader<R> {
         let character = |place: u32| char::from(CHARACTERS[(id >> (10 + 6 * place)) as usize & 0x3f]);
         Ok((0..9).rev().map(character).collect())
     }
+}
+
+/// What a module's data consists of, each behind one of these.
+mod module {
+    pub(super) const EOF: u64 = 0;
+    pub(super) const SIGNED: u64 = 1;
+    pub(super) const UNSIGNED: u64 = 2;
+    pub(super) const FLOAT: u64 = 3;
+    pub(super) const DOUBLE: u64 = 4;
+    pub(super) const STRING: u64 = 5;
 }
 
 /// LZF writes at most 264 bytes for three.

@@ -38,7 +38,7 @@ fn read(bytes: &[u8]) -> Result<Rows, RdbError> {
             Item::Key { key, value, deadline, .. } => {
                 rows.push((db, key, format!("{value:?}"), deadline.map(|deadline| deadline.0)));
             }
-            Item::Aux { .. } | Item::ResizeDb { .. } | Item::EmptyKey(_) => {}
+            Item::Aux { .. } | Item::ResizeDb { .. } | Item::EmptyKey(_) | Item::ModuleAux(_) => {}
         }
         Ok(())
     })?;
@@ -416,10 +416,7 @@ fn empty_collections_are_left_out_and_strange_things_named() {
         (&b"\xf5\x01x"[..], "The RDB file contains functions, which this server can't load yet"),
         (b"\xf6\x01x", "The RDB file contains functions, which this server can't load yet"),
         (b"\x0f\x01x", "The RDB file contains a stream, which this server can't load yet"),
-        (
-            b"\xf7\x81\x04\x20\xc4\x00\x00\x00\x00\x01",
-            "The RDB file contains AUX module data I can't load: no matching module 'BCDEAAAAA'",
-        ),
+        (b"\xf7\x01\x02\x01\x06", "Internal error in RDB reading at offset 14: module data of unknown form"),
         (
             b"\x07\x01k\x00",
             "The RDB file contains module data I can't load: no matching module type 'AAAAAAAAA'",
@@ -438,6 +435,21 @@ fn empty_collections_are_left_out_and_strange_things_named() {
         assert_eq!(read(file).expect_err(reason).to_string(), reason);
     }
     assert_eq!(read(b"REDIS0004\xfe\x00\x00\x01k\x01v\xff").expect("no checksum before 5").len(), 1);
+}
+
+#[test]
+fn data_of_modules_beside_the_keys_is_left_out() {
+    let data = b"\xf7\x81\x04\x20\xc4\x00\x00\x00\x00\x01\x02\x01\x05\x03abc\x04________\x01\x05\x03____\x00";
+    let file = [b"REDIS0010", &data[..], b"\x00\x01k\x01v\xff", &[0; 8]].concat();
+    let mut names = Vec::new();
+    let summary = load(&file[..], &Limits::default(), |item, _| {
+        if let Item::ModuleAux(name) = item {
+            names.push(name);
+        }
+        Ok(())
+    });
+    assert_eq!(summary.map(|summary| summary.keys).expect("it is valid"), 1);
+    assert_eq!(names, ["BCDEAAAAA"]);
 }
 
 fn element() -> impl Strategy<Value = Vec<u8>> {

@@ -312,6 +312,9 @@ impl Taker<'_> {
                 }
                 tell(&name, &value, self.now);
             }
+            Item::ModuleAux(name) => {
+                log::warn!("The RDB file contains AUX data of the module '{name}': left out")
+            }
             Item::ResizeDb { .. } => {}
         }
         Ok(())
