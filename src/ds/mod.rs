@@ -5,6 +5,7 @@ mod counted_tree;
 pub mod dict;
 pub mod intset;
 pub mod listpack;
+pub(crate) mod score;
 pub mod score_tree;
 pub mod shared;
 mod size_class;

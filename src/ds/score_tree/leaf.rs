@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! pair = | head | score | member |
-//! head = member's length × 2 + wide, as a varint of seven bits a byte, lowest first
-//! score = i32 LE (wide = 0), or f64 LE (wide = 1)
+//! head = member's length × 4 + form, as a varint of seven bits a byte, lowest first
+//! score = 4, 5, 6 or 8 bytes (form 0, 1, 2, 3), see [`score`]
 //! ```
 //!
 //! There is no table of offsets: a search steps over lengths, about a hundred steps through memory the
@@ -11,10 +11,15 @@
 
 use super::Edge;
 use crate::ds::counted_tree::Leaf;
+use crate::ds::score::{self, ShortScore};
 use crate::ds::size_class::size_class;
 
 /// A leaf with several pairs is not larger than this.
 pub(super) const MAX_LEAF_BYTES: usize = 4 << 10;
+
+/// How long a score is, by its form.
+const SCORE_BYTES: [usize; 1 << FORM_BITS] = [4, 5, 6, 8];
+const FORM_BITS: u32 = 2;
 
 /// A decoded pair.
 #[derive(Debug, Clone, Copy)]
@@ -47,20 +52,16 @@ pub(super) struct Chunk {
 /// The bytes of a pair.
 pub(super) fn encode(score: f64, member: &[u8]) -> Vec<u8> {
     let mut entry = Vec::with_capacity(member.len() + 18);
-    let narrow = score as i32;
-    // Bits, not values: -0 keeps its sign.
-    let wide = f64::from(narrow).to_bits() != score.to_bits();
-    let mut head = member.len() << 1 | usize::from(wide);
+    let score = ShortScore::new(score);
+    let score = score.as_bytes();
+    let form = SCORE_BYTES.iter().position(|&bytes| bytes == score.len()).expect("a score has such a length");
+    let mut head = member.len() << FORM_BITS | form;
     while head > 127 {
         entry.push(head as u8 | 128);
         head >>= 7;
     }
     entry.push(head as u8);
-    if wide {
-        entry.extend_from_slice(&score.to_le_bytes());
-    } else {
-        entry.extend_from_slice(&narrow.to_le_bytes());
-    }
+    entry.extend_from_slice(score);
     entry.extend_from_slice(member);
     entry
 }
@@ -108,15 +109,9 @@ fn decode(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     if first > 127 {
         (head, rest) = long_head(bytes)?;
     }
-    let score;
-    if head & 1 == 0 {
-        let (narrow, after) = rest.split_first_chunk()?;
-        (score, rest) = (f64::from(i32::from_le_bytes(*narrow)), after);
-    } else {
-        let (wide, after) = rest.split_first_chunk()?;
-        (score, rest) = (f64::from_le_bytes(*wide), after);
-    }
-    let (member, rest) = rest.split_at_checked(head >> 1)?;
+    let (score, rest) = rest.split_at_checked(SCORE_BYTES[head % SCORE_BYTES.len()])?;
+    let (member, rest) = rest.split_at_checked(head >> FORM_BITS)?;
+    let score = score::read(score);
     Some((Entry { score, member }, rest))
 }
 

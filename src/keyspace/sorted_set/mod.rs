@@ -23,6 +23,7 @@ use crate::base::number;
 use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, NewEntry, Shape};
 use crate::ds::listpack::{self, Cursor, Listpack, ListpackFull, ListpackValue};
+use crate::ds::score::{self, ShortScore};
 use crate::ds::score_tree::{self, Edge, ScoreTree};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -48,7 +49,7 @@ enum Form {
 
 #[derive(Clone, Debug)]
 struct Tree {
-    /// Eight bytes of score for each member.
+    /// The score of each member, in its shortest form; of results made anew in eight bytes.
     scores: Dict<()>,
     order: ScoreTree,
 }
@@ -419,16 +420,22 @@ impl SortedSet {
         let hash = tree.scores.hash(member);
         let old = tree.scores.get_hashed(hash, member).map(|entry| score_of(entry.payload));
         let Some(new) = decide(old).filter(|&new| Some(new) != old) else { return Edit::Nothing };
-        let payload = new.to_le_bytes();
+        let payload = ShortScore::new(new);
+        let payload = payload.as_bytes();
         let edit = match old {
             Some(old) => {
                 tree.order.remove(old, member);
                 let entry = tree.scores.get_mut_hashed(hash, member).expect("it was just found");
-                entry.payload.copy_from_slice(&payload);
+                if entry.payload.len() == payload.len() {
+                    entry.payload.copy_from_slice(payload);
+                } else {
+                    let entry = NewEntry { deadline: None, payload: &[payload], object: None };
+                    tree.scores.insert_hashed(hash, member, entry);
+                }
                 Edit::Updated
             }
             None => {
-                let entry = NewEntry { deadline: None, payload: &[&payload], object: None };
+                let entry = NewEntry { deadline: None, payload: &[payload], object: None };
                 tree.scores.insert_hashed(hash, member, entry);
                 Edit::Added
             }
@@ -459,7 +466,8 @@ impl SortedSet {
 impl Tree {
     /// Adds a member that is not there.
     fn insert(&mut self, member: &[u8], score: f64) {
-        let entry = NewEntry { deadline: None, payload: &[&score.to_le_bytes()], object: None };
+        let payload = ShortScore::new(score);
+        let entry = NewEntry { deadline: None, payload: &[payload.as_bytes()], object: None };
         self.scores.insert(member, entry);
         self.order.insert(score, member);
     }
@@ -558,7 +566,7 @@ fn compare(one: (Member<'_>, f64), two: (Member<'_>, f64)) -> Ordering {
 }
 
 fn score_of(payload: &[u8]) -> f64 {
-    f64::from_le_bytes(payload.try_into().expect("a score is eight bytes"))
+    score::read(payload)
 }
 
 fn score_text(text: ListpackValue<'_>) -> f64 {
