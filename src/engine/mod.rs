@@ -41,7 +41,7 @@ use owner::Owner;
 pub const EVENT_QUEUE: usize = 1024;
 /// Batches that have run whose memory is kept for the workers, and the largest such batch, bytes.
 const SPENT_BATCHES: usize = 128;
-const SPENT_BYTES: usize = 16 * 1024;
+const SPENT_BYTES: usize = 6 * 1024;
 /// What a batch that has not been used yet has room for.
 const NEW_BATCH_BYTES: usize = 256;
 const NEW_BATCH_ARGUMENTS: usize = 16;

@@ -649,6 +649,16 @@ impl Db {
         Ok(inner)
     }
 
+    /// Prepares for many keys that are about to be inserted: their places are fetched from memory side
+    /// by side instead of one after the other. Nothing changes but the speed. Source: RDB.
+    pub fn anticipate<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
+        /// About what an entry takes.
+        const ENTRY_BYTES: usize = 48;
+        let hashes: Vec<u64> = keys.map(|key| self.dict.hash(key)).collect();
+        hashes.iter().for_each(|&hash| self.dict.prefetch(hash));
+        hashes.iter().for_each(|&hash| self.dict.prefetch_room(hash, ENTRY_BYTES));
+    }
+
     /// Sets `key` to a value, whatever it held; its deadline becomes `deadline`.
     pub fn insert(&mut self, key: &[u8], value: Value, deadline: Option<UnixMillis>) {
         if let Value::String(bytes) = &value

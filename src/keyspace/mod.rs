@@ -35,12 +35,31 @@ pub struct Keyspace {
     current: Box<Db>,
     /// The others; the place of the current one is empty.
     others: Vec<Option<Box<Db>>>,
-    /// Whether another database than the current one was lent out, and may have left facts.
-    lent_others: bool,
+    /// What became of the other databases, as far as nobody has looked.
+    others_news: News,
     /// The snapshot walk under way.
     walk: Option<Box<Walk>>,
     /// How many walks there were.
     walks: u32,
+}
+
+/// Whether another database than the current one was lent out since somebody looked at it: walks over
+/// all databases in every turn cost more than a short command.
+#[derive(Debug, Default)]
+struct News {
+    /// It may have left facts.
+    facts: bool,
+    /// It may have left garbage.
+    garbage: bool,
+    /// Its next deadline may be another than `deadline`, the earliest of all others.
+    deadlines: bool,
+    deadline: Option<UnixMillis>,
+}
+
+impl News {
+    fn lent(&mut self) {
+        (self.facts, self.garbage, self.deadlines) = (true, true, true);
+    }
 }
 
 impl Keyspace {
@@ -52,7 +71,7 @@ impl Keyspace {
         };
         let mut others: Vec<_> = (0..databases.max(1)).map(|index| Some(make(index))).collect();
         let current = others[0].take().expect("there is at least one database");
-        Keyspace { current, others, lent_others: false, walk: None, walks: 0 }
+        Keyspace { current, others, others_news: News::default(), walk: None, walks: 0 }
     }
 
     /// How many databases there are.
@@ -66,7 +85,7 @@ impl Keyspace {
         if self.current.index() == index {
             return;
         }
-        self.lent_others = true;
+        self.others_news.lent();
         let next =
             self.others[usize::from(index.0)].take().expect("only the current database's place is empty");
         let previous = std::mem::replace(&mut self.current, next);
@@ -79,7 +98,7 @@ impl Keyspace {
         if self.current.index() == index {
             return Some(&mut self.current);
         }
-        self.lent_others = true;
+        self.others_news.lent();
         self.others.get_mut(usize::from(index.0))?.as_deref_mut()
     }
 
@@ -92,7 +111,7 @@ impl Keyspace {
 
     /// The current database and another one; `None` if they are the same or it does not exist.
     pub fn pair(&mut self, other: DbIndex) -> Option<(&mut Db, &mut Db)> {
-        self.lent_others = true;
+        self.others_news.lent();
         let other = self.others.get_mut(usize::from(other.0))?.as_deref_mut()?;
         Some((&mut self.current, other))
     }
@@ -104,7 +123,7 @@ impl Keyspace {
 
     /// All databases in order, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Db> {
-        self.lent_others = true;
+        self.others_news.lent();
         let mut current = Some(&mut self.current);
         self.others.iter_mut().map(move |db| match db {
             Some(db) => &mut **db,
@@ -124,7 +143,9 @@ impl Keyspace {
 
     /// Sets the time all accessors go by.
     pub fn freeze(&mut self, now: UnixMillis) {
-        self.iter_mut().for_each(|db| db.freeze(now));
+        // Databases that only learn the time have nothing to tell.
+        self.current.freeze(now);
+        self.others.iter_mut().flatten().for_each(|db| db.freeze(now));
     }
 
     /// Lets no key expire until the time is set again: while commands are loaded that were run once
@@ -169,8 +190,12 @@ impl Keyspace {
 
     /// When the next key of any database may be due.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<UnixMillis> {
-        self.iter().filter_map(Db::next_deadline).min()
+    pub fn next_deadline(&mut self) -> Option<UnixMillis> {
+        if std::mem::take(&mut self.others_news.deadlines) {
+            self.others_news.deadline =
+                self.others.iter().flatten().filter_map(|db| db.next_deadline()).min();
+        }
+        self.current.next_deadline().into_iter().chain(self.others_news.deadline).min()
     }
 
     /// The state of all databases at this moment.
@@ -181,13 +206,19 @@ impl Keyspace {
 
     /// The databases that may have left facts since the last call: mostly the current one alone.
     pub fn lent(&mut self) -> impl Iterator<Item = &mut Db> {
-        let others = if std::mem::take(&mut self.lent_others) { &mut self.others[..] } else { &mut [] };
+        let others = if std::mem::take(&mut self.others_news.facts) { &mut self.others[..] } else { &mut [] };
         std::iter::once(&mut *self.current).chain(others.iter_mut().filter_map(Option::as_deref_mut))
     }
 
     /// What is to be freed on another thread, of all databases.
     pub fn take_garbage(&mut self) -> Vec<Garbage> {
-        self.iter_mut().flat_map(|db| std::mem::take(&mut db.facts.garbage)).collect()
+        let mut garbage = std::mem::take(&mut self.current.facts.garbage);
+        if std::mem::take(&mut self.others_news.garbage) {
+            garbage.extend(
+                self.others.iter_mut().flatten().flat_map(|db| std::mem::take(&mut db.facts.garbage)),
+            );
+        }
+        garbage
     }
 }
 
@@ -202,5 +233,43 @@ impl Deref for Keyspace {
 impl DerefMut for Keyspace {
     fn deref_mut(&mut self) -> &mut Db {
         &mut self.current
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_and_garbage_of_all_databases_are_found_wherever_it_is_positioned() {
+        let mut keyspace = Keyspace::new(4, Limits::default(), 7);
+        assert_eq!(keyspace.next_deadline(), None);
+        for (index, deadline) in [(3, 900), (1, 700), (2, 800), (0, 1000)] {
+            keyspace.select(DbIndex(index));
+            keyspace.set_string(b"key", b"value", Ttl::At(UnixMillis(deadline)));
+        }
+        assert_eq!(keyspace.next_deadline(), Some(UnixMillis(700)));
+        keyspace.db(DbIndex(1)).expect("it exists").set_deadline(b"key", Some(UnixMillis(500)));
+        assert_eq!(keyspace.next_deadline(), Some(UnixMillis(500)));
+        keyspace.select(DbIndex(1));
+        keyspace.flush();
+        keyspace.select(DbIndex(0));
+        assert_eq!(keyspace.next_deadline(), Some(UnixMillis(800)));
+        assert_eq!(keyspace.take_garbage().len(), 1);
+        assert!(keyspace.take_garbage().is_empty());
+        keyspace.flush();
+        assert_eq!((keyspace.take_garbage().len(), keyspace.next_deadline()), (1, Some(UnixMillis(800))));
+    }
+
+    #[test]
+    fn only_databases_in_hand_are_looked_at_for_facts() {
+        let mut keyspace = Keyspace::new(4, Limits::default(), 7);
+        keyspace.lent().for_each(drop);
+        keyspace.freeze(UnixMillis(5));
+        keyspace.take_garbage();
+        assert_eq!(keyspace.lent().count(), 1, "the current one");
+        keyspace.db(DbIndex(2));
+        assert_eq!(keyspace.lent().count(), 4);
+        assert_eq!(keyspace.lent().count(), 1);
     }
 }

@@ -53,6 +53,14 @@ pub enum Item {
     EmptyKey(Vec<u8>),
 }
 
+impl Item {
+    /// The key's name, of a key.
+    #[must_use]
+    pub fn key(&self) -> Option<&[u8]> {
+        if let Item::Key { key, .. } = self { Some(key) } else { None }
+    }
+}
+
 /// What was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadSummary {

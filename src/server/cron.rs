@@ -62,7 +62,7 @@ impl Server {
 
     /// How long until [`Server::begin_turn`] has something to do without an event, milliseconds.
     #[must_use]
-    pub fn next_wake_ms(&self) -> u64 {
+    pub fn next_wake_ms(&mut self) -> u64 {
         if self.parts.eviction.room == Room::Running {
             return 0;
         }

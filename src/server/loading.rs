@@ -143,6 +143,9 @@ impl Server {
                 load.tell_progress(self.parts.now);
                 let home = self.keyspace.index();
                 let (keyspace, now) = (&mut self.keyspace, self.parts.now);
+                if let Some(db) = keyspace.db(load.db) {
+                    db.anticipate(items.iter().filter_map(Item::key));
+                }
                 let mut taker = Taker { load: &mut load, keyspace, now, expired_keys: ExpiredKeys::LeftOut };
                 let result = items.into_iter().try_for_each(|item| taker.take(item));
                 self.keyspace.select(home);

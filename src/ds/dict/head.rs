@@ -121,6 +121,16 @@ impl<O> Head<O> {
         std::hint::black_box(self.blocks[BLOCKS - 1].is_some());
     }
 
+    /// Asks for where a new entry of about `size` bytes would be written.
+    pub(super) fn touch_room(&self, size: usize) {
+        if let Some(block) = self.room_for(size)
+            && let Some(bytes) = &self.blocks[block]
+        {
+            std::hint::black_box(Arc::is_unique(bytes));
+            std::hint::black_box(bytes[usize::from(self.fills[block])]);
+        }
+    }
+
     pub(super) fn entry(&self, slot: usize) -> EntryRef<'_, O> {
         let (bytes, at) = self.located(slot);
         let shape = Shape::read(bytes, at);

@@ -228,6 +228,11 @@ impl<O> Page<O> {
         }
     }
 
+    /// Brings the bytes that a new entry of about `size` bytes would take into the cache.
+    pub(super) fn touch_room(&self, size: usize) {
+        self.0.touch_room(size);
+    }
+
     fn heads(&self) -> impl Iterator<Item = &Head<O>> {
         std::iter::successors(Some(&*self.0), |head| head.next.as_ref().map(|next| &*next.0))
     }

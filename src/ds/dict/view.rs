@@ -118,6 +118,11 @@ impl<O> View<O> {
         self.directory.page(hash).touch_entry(hash);
     }
 
+    /// The second step for a batch of new keys: fetches where an entry of about `size` bytes will be written.
+    pub fn prefetch_room(&self, hash: u64, size: usize) {
+        self.directory.page(hash).touch_room(size);
+    }
+
     /// Shows every entry at or behind position `cursor` until `count` were shown, in the order of positions.
     /// Returns the cursor to go on with, 0 at the end. Entries of one position are never parted.
     ///
