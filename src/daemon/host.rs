@@ -76,11 +76,15 @@ impl Host for Process {
 
     fn process_facts(&self) -> ProcessFacts {
         let (cpu_user_us, cpu_system_us) = sys::cpu_times_us();
+        let (thread_user_us, thread_system_us) = sys::thread_cpu_times_us();
         ProcessFacts {
+            system: sys::name(),
             resident_bytes: pages_of("/proc/self/statm", 1) * sys::page_bytes(),
             total_memory_bytes: sys::memory_bytes(),
             cpu_system_us,
             cpu_user_us,
+            thread_system_us,
+            thread_user_us,
         }
     }
 

@@ -234,14 +234,37 @@ pub(crate) fn local_time(unix_secs: i64) -> LocalTime {
 }
 /// CPU time of the process, microseconds: outside the kernel, inside it.
 pub(crate) fn cpu_times_us() -> (u64, u64) {
+    usage_us(libc::RUSAGE_SELF)
+}
+
+/// CPU time of the calling thread, microseconds: outside the kernel, inside it.
+pub(crate) fn thread_cpu_times_us() -> (u64, u64) {
+    usage_us(libc::RUSAGE_THREAD)
+}
+
+fn usage_us(whose: libc::c_int) -> (u64, u64) {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the kernel fills the struct it is given, which all zeroes are valid for too.
     let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
+        libc::getrusage(whose, usage.as_mut_ptr());
         usage.assume_init()
     };
     let us = |time: libc::timeval| (time.tv_sec as u64) * 1_000_000 + time.tv_usec as u64;
     (us(usage.ru_utime), us(usage.ru_stime))
+}
+
+/// The system, its release and the machine, as `uname -srm` prints them.
+pub(crate) fn name() -> String {
+    let mut name = std::mem::MaybeUninit::<libc::utsname>::zeroed();
+    // SAFETY: the kernel fills the struct with texts that end in NUL; all zeroes are valid too.
+    let name = unsafe {
+        libc::uname(name.as_mut_ptr());
+        name.assume_init()
+    };
+    let text = |field: &[libc::c_char]| -> String {
+        field.iter().take_while(|&&byte| byte != 0).map(|&byte| char::from(byte.cast_unsigned())).collect()
+    };
+    format!("{} {} {}", text(&name.sysname), text(&name.release), text(&name.machine))
 }
 
 /// Bytes of a page of memory.

@@ -6,10 +6,10 @@
 //! when the queue is full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::Builder;
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
 use super::aof::{self, AofThread, base};
 use super::loader::{Loader, PIECES};
@@ -74,7 +74,7 @@ impl Tasks {
             Task::HandOver(parcel) => self.hand_over(parcel),
             Task::CancelSave => self.cancel_save(),
             Task::Load(job) => self.load(job, server),
-            Task::Free(garbage) => self.free(garbage),
+            Task::Free(garbage) => self.free(garbage, server),
             Task::Rewrite(job) => self.rewrite(job, server),
             Task::LoadAof(client) => return self.load_aof(client, server),
         }
@@ -187,14 +187,27 @@ impl Tasks {
     }
 
     /// Drops `garbage` on the freeing thread; here if there is none or it is far behind.
-    fn free(&mut self, garbage: Vec<Garbage>) {
+    fn free(&mut self, garbage: Vec<Garbage>, server: &Server) {
+        let pending = &server.parts.pending_garbage;
         if self.garbage.is_none() {
             let (sender, receiver) = bounded::<Vec<Garbage>>(GARBAGE_QUEUE);
-            let run = move || receiver.iter().for_each(drop);
+            let pending = Arc::clone(pending);
+            let run = move || receiver.iter().for_each(|garbage| drop_counted(garbage, &pending));
             self.garbage = Builder::new().name("free".to_owned()).spawn(run).ok().map(|_| sender);
         }
-        if let Some(sender) = &self.garbage {
-            let _dropped_here_when_full = sender.try_send(garbage);
+        let kept = match &self.garbage {
+            Some(sender) => sender.try_send(garbage).err().map(TrySendError::into_inner),
+            None => Some(garbage),
+        };
+        if let Some(garbage) = kept {
+            drop_counted(garbage, pending);
         }
     }
+}
+
+/// Frees values and counts down how many wait for that.
+fn drop_counted(garbage: Vec<Garbage>, pending: &AtomicU64) {
+    let objects = garbage.iter().map(Garbage::objects).sum();
+    drop(garbage);
+    pending.fetch_sub(objects, Ordering::Relaxed);
 }

@@ -6,6 +6,7 @@ use super::{Server, changed};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
 use crate::keyspace::Garbage;
+use std::sync::atomic::Ordering;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -55,7 +56,9 @@ impl Server {
         self.end_aof_turn();
         let garbage = self.keyspace.take_garbage();
         if !garbage.is_empty() {
-            self.parts.stats.lazyfreed_objects += garbage.iter().map(Garbage::objects).sum::<u64>();
+            let objects = garbage.iter().map(Garbage::objects).sum::<u64>();
+            self.parts.stats.lazyfreed_objects += objects;
+            self.parts.pending_garbage.fetch_add(objects, Ordering::Relaxed);
             self.parts.tasks.push(Task::Free(garbage));
         }
     }
@@ -94,6 +97,7 @@ impl Server {
             left -= db.expire_due(left);
             changed::settle(db, &mut self.parts);
             if left == 0 {
+                self.parts.stats.expire_cap_reached += 1;
                 break;
             }
         }

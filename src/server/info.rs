@@ -39,8 +39,10 @@ impl<'a> View<'a> {
 }
 
 /// What the operating system says of the process.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ProcessFacts {
+    /// The system, its release and the machine: `Linux 6.1.0 x86_64`.
+    pub system: String,
     /// Resident memory, bytes.
     pub resident_bytes: u64,
     /// Memory of the machine, bytes.
@@ -49,6 +51,10 @@ pub struct ProcessFacts {
     pub cpu_system_us: u64,
     /// CPU time outside it, microseconds.
     pub cpu_user_us: u64,
+    /// CPU time of the calling thread in the kernel, microseconds.
+    pub thread_system_us: u64,
+    /// CPU time of the calling thread outside it, microseconds.
+    pub thread_user_us: u64,
 }
 
 /// One line of INFO.
@@ -108,11 +114,13 @@ pub const FIELDS: &[Field] = fields! {
         "redis_git_dirty" => |_view| 0;
         "redis_build_id" => |_view| PYREDIS_VERSION;
         "redis_mode" => |_view| "standalone";
-        "os" => |_view| std::env::consts::OS;
+        "os" => |view| view.process.system;
         "arch_bits" => |_view| usize::BITS;
         "monotonic_clock" => |_view| "POSIX clock_gettime";
         "multiplexing_api" => |_view| "threads";
         "atomicvar_api" => |_view| "rust-std";
+        // What Redis says where another compiler than GCC made it.
+        "gcc_version" => |_view| "0.0.0";
         "process_id" => |view| view.parts.pid;
         "process_supervised" => |_view| "no";
         "run_id" => |view| view.parts.run_id;
@@ -187,8 +195,8 @@ pub const FIELDS: &[Field] = fields! {
         "mem_aof_buffer" => |view| view.parts.aof.unwritten_bytes();
         "mem_allocator" => |_view| "mimalloc";
         "active_defrag_running" => |_view| 0;
-        "lazyfree_pending_objects" => |_view| 0;
-        "lazyfreed_objects" => |view| view.parts.stats.lazyfreed_objects;
+        "lazyfree_pending_objects" => |view| pending_garbage(view);
+        "lazyfreed_objects" => |view| view.parts.stats.lazyfreed_objects.saturating_sub(pending_garbage(view));
     }
     "persistence" {
         "loading" => |view| u8::from(view.parts.loading);
@@ -240,7 +248,7 @@ pub const FIELDS: &[Field] = fields! {
         "sync_partial_err" => |_view| 0;
         "expired_keys" => |view| view.parts.stats.expired_keys;
         "expired_stale_perc" => |_view| "0.00";
-        "expired_time_cap_reached_count" => |_view| 0;
+        "expired_time_cap_reached_count" => |view| view.parts.stats.expire_cap_reached;
         "expire_cycle_cpu_milliseconds" => |view| view.parts.stats.expire_ns / 1_000_000;
         "evicted_keys" => |view| view.parts.stats.evicted_keys;
         "evicted_clients" => |_view| 0;
@@ -292,8 +300,8 @@ pub const FIELDS: &[Field] = fields! {
         "used_cpu_user" => |view| seconds(view.process.cpu_user_us);
         "used_cpu_sys_children" => |_view| seconds(0);
         "used_cpu_user_children" => |_view| seconds(0);
-        "used_cpu_sys_main_thread" => |view| seconds(view.process.cpu_system_us);
-        "used_cpu_user_main_thread" => |view| seconds(view.process.cpu_user_us);
+        "used_cpu_sys_main_thread" => |view| seconds(view.process.thread_system_us);
+        "used_cpu_user_main_thread" => |view| seconds(view.process.thread_user_us);
     }
     "cluster" {
         "cluster_enabled" => |_view| 0;
@@ -428,6 +436,11 @@ fn write_db(db: &Db, out: &mut String) {
         db.deadlines_len(),
         db.average_ttl_ms()
     );
+}
+
+/// Values on their way to the thread that frees them.
+fn pending_garbage(view: &View<'_>) -> u64 {
+    view.parts.pending_garbage.load(Ordering::Relaxed)
 }
 
 fn uptime_secs(view: &View<'_>) -> i64 {

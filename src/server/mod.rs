@@ -80,7 +80,7 @@ use crate::rdb::Checksum;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -190,6 +190,8 @@ pub struct Parts {
     pub migrate_sockets: Arc<AtomicUsize>,
     /// Chance.
     pub random: Random,
+    /// Values that wait to be freed on another thread, which counts down.
+    pub pending_garbage: Arc<AtomicU64>,
     /// Memory in use when the server was made, bytes.
     pub startup_bytes: u64,
     /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
@@ -291,6 +293,7 @@ impl Server {
                 tasks: Vec::new(),
                 migrate_sockets: Arc::default(),
                 random,
+                pending_garbage: Arc::default(),
                 startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,
                 cron_paused: false,

@@ -53,7 +53,9 @@ pub struct Stats {
     pub reads: u64,
     /// Batches of answers handed over.
     pub writes: u64,
-    /// Values freed on another thread.
+    /// Turns that left due keys to the next one.
+    pub expire_cap_reached: u64,
+    /// Values handed to the thread that frees them.
     pub lazyfreed_objects: u64,
     /// Time spent on keys that were due, nanoseconds.
     pub expire_ns: u64,

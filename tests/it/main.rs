@@ -2,6 +2,7 @@
 
 mod daemon;
 mod differential;
+mod info;
 mod rdb;
 mod sessions;
 mod support;
