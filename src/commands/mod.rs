@@ -47,6 +47,7 @@ const GROUPS: &[&[Command]] = &[
     server::info::COMMANDS,
     server::keyspace::COMMANDS,
     server::latency::COMMANDS,
+    server::lolwut::COMMANDS,
     server::memory::COMMANDS,
     server::monitor::COMMANDS,
     server::slowlog::COMMANDS,

@@ -141,7 +141,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
         "maxmemory" => server.maxmemory_changed(),
         "maxmemory-policy" => server.eviction.policy_changed(),
         "oom-score-adj" | "oom-score-adj-values" if !server.apply_oom_score() => {
-            let reason = "Failed to apply new oom_score_adj configuration, check server logs.";
+            let reason = "Failed to set current oom_score_adj. Check server logs.";
             return Err(ConfigSetError::refused(name, reason));
         }
         "loglevel" => server.host.set_log_level(server.config.loglevel),
@@ -200,7 +200,7 @@ mod tests {
         server.server.parts.config.enable_protected_configs = crate::config::Protected::Yes;
         assert_eq!(server.run("CONFIG SET dir /nowhere"), line);
         let refused = server.run("CONFIG SET maxmemory 1gb oom-score-adj-values \"-5 0 0\"");
-        assert!(refused.contains("Failed to apply new oom_score_adj configuration"), "{refused}");
+        assert!(refused.contains("Failed to set current oom_score_adj"), "{refused}");
         assert_eq!(server.run("CONFIG GET maxmemory"), "1) \"maxmemory\"\n2) \"104857600\"", "taken back");
         assert_eq!(server.run("CONFIG REWRITE"), "(error) ERR The server is running without a config file");
         assert!(server.raw("CONFIG GET save*").starts_with("*2\r\n"));

@@ -11,6 +11,7 @@ pub mod keyspace;
 pub mod latency;
 #[cfg(test)]
 mod maxmemory;
+pub mod lolwut;
 pub mod memory;
 pub mod monitor;
 pub mod slowlog;
