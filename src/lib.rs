@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | 0 | [`base`], [`ds`] | nothing of Redis |
 //! | 1 | [`resp`], [`spec`], [`config`], [`keyspace`] | the vocabulary |
-//! | 2 | [`rdb`], [`pubsub`], [`aof`] | one part each; parts do not know each other |
+//! | 2 | [`rdb`], [`pubsub`], [`aof`], [`acl`] | one part each; parts do not know each other |
 //! | 3 | [`server`] | all parts; runs commands, keeps the books |
 //! | 4 | [`commands`] | what users can say, one file per group |
 //! | 5 | [`engine`] | the owner thread, its turn, the clocks |
@@ -33,6 +33,7 @@ pub mod keyspace;
 pub mod rdb;
 pub mod pubsub;
 pub mod aof;
+pub mod acl;
 // Floor 3: the one who knows all parts.
 pub mod server;
 // Floor 4: what users can say.

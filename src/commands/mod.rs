@@ -40,6 +40,7 @@ const GROUPS: &[&[Command]] = &[
     list::COMMANDS,
     pubsub::COMMANDS,
     scripting::COMMANDS,
+    server::acl::COMMANDS,
     server::admin::COMMANDS,
     server::command::COMMANDS,
     server::config::COMMANDS,

@@ -10,7 +10,7 @@ use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
 use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, WholeSave};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::rc::Rc;
@@ -30,8 +30,14 @@ impl Clock for HandClock {
     }
 }
 
-/// A process without folders and files, whose sleep moves the clock.
-struct TestHost(Rc<Cell<i64>>);
+/// A process whose files are in memory, and whose sleep moves the clock.
+struct TestHost {
+    clock: Rc<Cell<i64>>,
+    files: Files,
+}
+
+/// Small files by name.
+type Files = Rc<RefCell<BTreeMap<String, Vec<u8>>>>;
 
 impl Host for TestHost {
     fn change_dir(&self, _path: &[u8]) -> Result<Vec<u8>, String> {
@@ -55,7 +61,7 @@ impl Host for TestHost {
     }
 
     fn sleep_us(&self, us: u64) {
-        self.0.set(self.0.get() + i64::try_from(us).expect("tests sleep for short"));
+        self.clock.set(self.clock.get() + i64::try_from(us).expect("tests sleep for short"));
     }
 
     fn write_snapshot(&self, _job: &WholeSave) -> Result<(), String> {
@@ -68,8 +74,19 @@ impl Host for TestHost {
         ProcessFacts::default()
     }
 
-    fn read_file(&self, _path: &str) -> Result<Box<dyn Read>, String> {
-        Err("no disk in this test".to_owned())
+    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        self.files.borrow_mut().insert(path.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String> {
+        bytes.iter_mut().zip(0x1b..).for_each(|(byte, value)| *byte = value);
+        Ok(())
+    }
+
+    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String> {
+        let file = self.files.borrow().get(path).cloned().ok_or("No such file or directory")?;
+        Ok(Box::new(std::io::Cursor::new(file)))
     }
 }
 
@@ -79,6 +96,8 @@ pub struct TestServer {
     pub server: Server,
     clock: Rc<Cell<i64>>,
     outputs: BTreeMap<ClientId, Vec<u8>>,
+    /// The files of the server, by name.
+    pub files: Files,
     /// Clients the server has asked to close.
     pub closed: Vec<ClientId>,
 }
@@ -92,7 +111,13 @@ impl TestServer {
 
     /// The same with a changed configuration.
     pub fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::try_with(configure).expect("the configuration is valid")
+    }
+
+    /// The same; the error is why a server would not start.
+    pub fn try_with(configure: impl FnOnce(&mut Config)) -> Result<Self, String> {
         let clock = Rc::new(Cell::new(1_700_000_000_000_000));
+        let files = Files::default();
         let mut config = Config::default();
         configure(&mut config);
         let setup = Setup {
@@ -101,24 +126,29 @@ impl TestServer {
             executable: "pyredis".to_string(),
             pid: 1,
             clock: Box::new(HandClock(Rc::clone(&clock))),
-            host: Box::new(TestHost(Rc::clone(&clock))),
+            host: Box::new(TestHost { clock: Rc::clone(&clock), files: Rc::clone(&files) }),
             random_seed: 7,
             hash_seed: HashSeed([3; 16]),
             limits: std::sync::Arc::default(),
         };
-        let server = Server::new(setup, table()).expect("the default configuration is valid");
-        let mut test = TestServer { server, clock, outputs: BTreeMap::new(), closed: Vec::new() };
+        let server = Server::new(setup, table())?;
+        let mut test = TestServer { server, clock, outputs: BTreeMap::new(), files, closed: Vec::new() };
         test.server.parts.propagation.subscribe();
         test.connect(1);
-        test
+        Ok(test)
     }
 
-    /// Connects client `id`.
+    /// Connects client `id` from this machine.
     pub fn connect(&mut self, id: u64) {
+        self.connect_from(id, &format!("127.0.0.1:{}", 10_000 + id));
+    }
+
+    /// Connects client `id` from an address of any machine.
+    pub fn connect_from(&mut self, id: u64, addr: &str) {
         self.server.begin_turn();
-        let connection =
-            Connection { addr: format!("127.0.0.1:{}", 10_000 + id), fd: 8, ..Connection::default() };
+        let connection = Connection { addr: addr.to_owned(), fd: 8, ..Connection::default() };
         self.server.connect(ClientId(id), connection);
+        self.collect();
     }
 
     /// Disconnects client `id`.

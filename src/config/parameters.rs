@@ -28,7 +28,6 @@ const MB: i128 = 1 << 20;
 
 const ACTS: Effect = Effect::Acts;
 const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves or returns memory on request");
-const ACL: Effect = Effect::Accepted("waits for ACLs");
 const CLUSTER: Effect = Effect::Accepted("waits for cluster mode");
 const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently");
 const LINUX: Effect = Effect::Accepted("left to the operating system");
@@ -242,12 +241,12 @@ parameters! {
     /// Password of the default user; empty for none.
     "requirepass" => requirepass: Text = Text::default(), text(Unset), [SENSITIVE], ACTS;
     /// File of ACL users.
-    "aclfile" => aclfile: Text = Text::default(), text(Value), [IMMUTABLE], ACL;
+    "aclfile" => aclfile: Text = Text::default(), text(Value), [IMMUTABLE], ACTS;
     /// Channels of a new user.
     "acl-pubsub-default" => acl_pubsub_default: AclPubsubDefault = AclPubsubDefault::Resetchannels,
-        choice(AclPubsubDefault), [], ACL;
+        choice(AclPubsubDefault), [], ACTS;
     /// Entries the ACL log keeps.
-    "acllog-max-len" => acllog_max_len: usize = 128, number(Count, 0, LONG_MAX), [], ACL;
+    "acllog-max-len" => acllog_max_len: usize = 128, number(Count, 0, LONG_MAX), [], ACTS;
     /// Who may CONFIG SET protected parameters.
     "enable-protected-configs" => enable_protected_configs: Protected = Protected::No,
         choice(Protected), [IMMUTABLE], ACTS;

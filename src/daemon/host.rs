@@ -88,6 +88,14 @@ impl Host for Process {
         }
     }
 
+    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
+        replace(Path::new(path), bytes).map_err(|error| reason(&error))
+    }
+
+    fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String> {
+        getrandom::fill(bytes).map_err(|error| error.to_string())
+    }
+
     fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String> {
         let file = File::open(path).map_err(|error| reason(&error))?;
         Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file)))

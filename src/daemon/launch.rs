@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::reason;
+use crate::acl::{self, Catalog, Rulebook};
 use crate::base::glob::{Case, glob_match};
 use crate::commands;
 use crate::config::{self, Config, LoadError, Surroundings, Text};
@@ -166,6 +167,13 @@ impl Surroundings for World {
 
     fn knows_command(&self, name: &[u8]) -> bool {
         commands::table().by_name(name).is_some()
+    }
+
+    fn check_user(&self, name: &[u8], rules: &[Text]) -> Result<(), String> {
+        let table = commands::table();
+        let catalog = Catalog::new(table.all().iter().map(|command| &command.spec));
+        let words: Vec<&[u8]> = [b"user", name].into_iter().chain(rules.iter().map(Text::as_bytes)).collect();
+        acl::check_user_line(&words, Rulebook { catalog: &catalog, all_channels: false })
     }
 }
 

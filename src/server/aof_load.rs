@@ -172,7 +172,8 @@ enum Wrong {
 
 impl AofClient {
     fn new(server: &Server) -> Self {
-        let session = Session::new(ClientId(u64::MAX), Connection::default(), true, server.parts.now);
+        let mut session = Session::new(ClientId(u64::MAX), Connection::default(), server.parts.now);
+        session.unrestricted = true;
         AofClient { session: Box::new(session), transaction: None, commands: 0, out: Vec::new() }
     }
 

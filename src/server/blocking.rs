@@ -59,6 +59,8 @@ pub enum TimeoutReply {
     NullArray,
     /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array too.
     Null,
+    /// An error that was to come late: AUTH.
+    Error(&'static str),
     /// An integer: WAIT.
     Integer(i64),
 }
@@ -116,6 +118,12 @@ impl Parked {
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         matches!(self.on, BlockOn::Pause(_))
+    }
+
+    /// Whether the command is done and only its answer comes late.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.timeout_reply, TimeoutReply::Error(_))
     }
 
     fn keys(&self) -> &[Vec<u8>] {

@@ -90,7 +90,7 @@ impl Server {
         evict::make_room(&mut self.keyspace, &mut self.parts);
         match found {
             Err(error) => reject(&mut self.parts, None, &error, session, out),
-            Ok(entry) => match gate::admit(&mut self.parts, session, entry.0, argv.len()) {
+            Ok(entry) => match gate::admit(&mut self.parts, session, entry, argv) {
                 Err(error) => reject(&mut self.parts, Some(entry), &error, session, out),
                 Ok(()) if super::pause::hold_back(&mut self.parts, session, entry.0) => return,
                 Ok(()) if multi::queue(&mut self.parts, session, entry, argv) => {

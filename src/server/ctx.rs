@@ -183,6 +183,7 @@ impl Ctx<'_> {
             Origin::Transaction | Origin::Script | Origin::AofLoad | Origin::Primary => match timeout_reply {
                 TimeoutReply::NullArray => self.reply.null_array(),
                 TimeoutReply::Null => self.reply.null(),
+                TimeoutReply::Error(line) => self.reply.error(line),
                 TimeoutReply::Integer(value) => self.reply.integer(value),
             },
         }

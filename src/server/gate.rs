@@ -1,14 +1,17 @@
 //! May this command run? A fixed order of small checks, the order of Redis's `processCommand`.
 
 use super::Parts;
-use super::command::{Command, Lookup};
+use super::access;
+use super::call::Entry;
+use super::command::Lookup;
 use super::error::CommandError;
 use super::evict::Room;
 use super::multi;
 use super::publish;
 use super::session::Session;
+use crate::acl::Context;
 use crate::resp::Argv;
-use crate::spec::{ADMIN, DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
+use crate::spec::{DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
 
 /// Longest part of a client's words that an error line repeats, bytes.
 const MAX_QUOTED_BYTES: usize = 128;
@@ -47,22 +50,27 @@ fn quoted(word: &[u8], limit: usize) -> String {
 pub(super) fn admit(
     server: &mut Parts,
     session: &Session,
-    command: &'static Command,
-    argc: usize,
+    entry: Entry,
+    argv: Argv<'_>,
 ) -> Result<(), CommandError> {
+    let command = entry.0;
     let spec = &command.spec;
-    if !spec.accepts(argc) || command.handler.is_none() {
+    if !spec.accepts(argv.len()) || command.handler.is_none() {
         return Err(CommandError::Arity(spec.name.into()));
     }
     if spec.flags.contains(PROTECTED) {
         protected(server, session, spec.name)?;
     }
-    if !session.authenticated && !spec.flags.contains(NO_AUTH) {
+    if !session.authenticated && !spec.flags.contains(NO_AUTH) && !server.acl.users.default_is_open() {
         return Err(CommandError::NoAuth);
     }
     let flags = multi::flags_of(session, command);
     if session.multi.is_some() && flags.contains(NO_MULTI) {
         return Err(CommandError::fixed("ERR Command not allowed inside a transaction"));
+    }
+    if !session.unrestricted {
+        let context = if session.multi.is_some() { Context::Multi } else { Context::Toplevel };
+        access::check(server, session, entry, argv, context)?;
     }
     if server.eviction.room == Room::None && flags.contains(DENYOOM) {
         return Err(CommandError::OutOfMemory);
@@ -84,7 +92,6 @@ pub(super) fn admit(
     {
         return Err(CommandError::line(line));
     }
-    debug_assert!(!spec.flags.contains(ADMIN) || session.authenticated, "ADMIN commands need AUTH");
     Ok(())
 }
 

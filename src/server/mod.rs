@@ -8,6 +8,7 @@
 //! Read [`Ctx`] first (what a handler works with), then `call` (the door every command passes) and
 //! `changed` (what follows from a change). What needs two parts is a sentence in this room.
 
+mod access;
 pub mod aof;
 mod aof_load;
 pub mod args;
@@ -44,6 +45,7 @@ mod timing;
 mod wake;
 pub mod watch;
 
+pub use access::{Acl, Login};
 pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState, RewriteError, RewriteReport};
 pub use aof_load::{AofLoaded, AofRefused};
 pub use args::Args;
@@ -118,6 +120,10 @@ pub trait Host {
     fn process_facts(&self) -> ProcessFacts;
     /// Notes that what was on disk is loaded, or why it cannot be.
     fn loaded(&self, result: Result<(), String>);
+    /// Puts a whole new file in the place of an old one, which survives a failure.
+    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String>;
+    /// Fills `bytes` with chance that nobody can guess, for passwords.
+    fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String>;
     /// Opens a file of the data folder.
     fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
 }
@@ -160,6 +166,8 @@ pub struct Parts {
     pub commands: CommandTable,
     /// All clients but the one whose command runs.
     pub clients: Clients,
+    /// Users and what they may do.
+    pub acl: Acl,
     /// Who waits for which key.
     pub waiters: Waiters,
     /// Who watches which key.
@@ -264,6 +272,7 @@ impl Server {
         for rename in &setup.config.renamed_commands {
             commands.rename(rename.from.as_bytes(), rename.to.as_bytes())?;
         }
+        let acl = Acl::new(&setup.config, &commands, setup.host.as_ref())?;
         let mut random = Random::new(setup.random_seed);
         let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
         let limits = Limits { seed: setup.hash_seed, ..Limits::default() };
@@ -279,6 +288,7 @@ impl Server {
                 stats: Stats::new(commands.all().len()),
                 commands,
                 clients: Clients::default(),
+                acl,
                 waiters: Waiters::default(),
                 pubsub: Subscriptions::default(),
                 watches: Watches::default(),
@@ -321,8 +331,18 @@ impl Server {
     /// A client has connected.
     pub fn connect(&mut self, id: ClientId, connection: Connection) {
         self.parts.stats.connections += 1;
-        let open = self.parts.config.requirepass.is_empty();
-        self.parts.clients.insert(Session::new(id, connection, open, self.parts.now));
+        let parts = &mut self.parts;
+        let is_refused = parts.acl.refuses(&parts.config, &connection);
+        let mut session = Session::new(id, connection, parts.now);
+        parts.acl.log_out(&mut session);
+        if is_refused {
+            parts.stats.rejected_connections += 1;
+            session.outbox.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
+        }
+        parts.clients.insert(session);
+        if is_refused {
+            parts.clients.close(id, Close::AfterFlush);
+        }
     }
 
     /// A connection was refused for `maxclients`.

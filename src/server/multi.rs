@@ -10,6 +10,7 @@
 //! The queue counts against `client-query-buffer-limit`: it is nothing but requests that wait.
 
 use super::Parts;
+use super::access;
 use super::call::{Entry, call};
 use super::command::Command;
 use super::ctx::{Ctx, Origin};
@@ -195,6 +196,12 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         let mut reply = ctx.reply.reborrow();
         // HELLO may have changed it.
         reply.set_protocol(ctx.session.protocol);
+        // What was allowed when it was queued may not be any more.
+        if let Err(refusal) = access::check_queued(ctx.server, ctx.session, *entry, argv.as_argv()) {
+            ctx.server.stats.count_error(refusal.as_bytes());
+            reply.error(&refusal);
+            continue;
+        }
         call(ctx.db, ctx.server, ctx.session, reply, *entry, argv.as_argv(), Origin::Transaction);
         debug_assert!(ctx.session.parked.is_none(), "nothing waits in a transaction");
     }

@@ -112,6 +112,8 @@ pub struct Session {
     pub user: Vec<u8>,
     /// Whether commands other than AUTH and HELLO are admitted.
     pub authenticated: bool,
+    /// Whether that user may do everything, so that nothing need be checked.
+    pub unrestricted: bool,
     /// CLIENT REPLY.
     pub reply_mode: ReplyMode,
     /// CLIENT NO-EVICT.
@@ -157,10 +159,9 @@ pub(super) struct LookupCache {
 }
 
 impl Session {
-    /// A client that has just connected.
+    /// A client that has just connected, and may do nothing yet.
     #[must_use]
-    pub fn new(id: ClientId, connection: Connection, authenticated: bool, now: UnixMillis) -> Self {
-        connection.gauges.authenticated.store(authenticated, Ordering::Relaxed);
+    pub fn new(id: ClientId, connection: Connection, now: UnixMillis) -> Self {
         Session {
             id,
             connection,
@@ -168,7 +169,8 @@ impl Session {
             protocol: Protocol::default(),
             name: Vec::new(),
             user: b"default".to_vec(),
-            authenticated,
+            authenticated: false,
+            unrestricted: false,
             reply_mode: ReplyMode::On,
             no_evict: false,
             is_monitor: false,

@@ -89,7 +89,7 @@ pub(super) fn end(
     server.lap_ns();
     let ns = server.timing.last_ns - begun.at_ns;
     server.stats.command(index).ns += ns;
-    if session.parked.is_some() {
+    if session.parked.as_ref().is_some_and(|parked| !parked.is_answered()) {
         return;
     }
     if server.config.latency_tracking {

@@ -151,7 +151,11 @@ impl Parts {
     fn time_out(&mut self, id: ClientId) {
         let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
         let reply = parked.map(|parked| parked.timeout_reply);
-        self.unpark(id, |_, out| match reply {
+        self.unpark(id, |parts, out| match reply {
+            Some(TimeoutReply::Error(line)) => {
+                parts.stats.count_error(line.as_bytes());
+                out.error(line);
+            }
             Some(TimeoutReply::Integer(value)) => out.integer(value),
             _ => out.null_array(),
         });

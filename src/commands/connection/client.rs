@@ -202,7 +202,9 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 /// All clients by number, the one whose command runs included.
 fn all<'s>(server: &'s Parts, own: &'s Session) -> Vec<&'s Session> {
-    let mut sessions: Vec<_> = server.clients.iter().chain(std::iter::once(own)).collect();
+    // Redis: who is closed at once is gone at once.
+    let others = server.clients.iter().filter(|session| session.close != Close::Now);
+    let mut sessions: Vec<_> = others.chain(std::iter::once(own)).collect();
     sessions.sort_unstable_by_key(|session| session.id);
     sessions
 }

@@ -4,9 +4,12 @@ mod client;
 #[cfg(test)]
 mod pause_tests;
 
+use crate::acl::DEFAULT_USER;
 use crate::keyspace::DbIndex;
 use crate::resp::Protocol;
-use crate::server::{Args, Close, Command, CommandError, CommandResult, Ctx, REDIS_VERSION, ReplyMode};
+use crate::server::{
+    Args, Close, Command, CommandError, CommandResult, Ctx, Login, REDIS_VERSION, ReplyMode,
+};
 use crate::spec::*;
 
 /// The commands of the group.
@@ -77,9 +80,6 @@ pub const COMMANDS: &[Command] = &[
     ),
 ];
 
-const WRONG_PASSWORD: CommandError =
-    CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
-
 fn ping(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     if args.remaining() > 1 {
         return Err(CommandError::Arity("ping".into()));
@@ -121,38 +121,20 @@ fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     let (user, password) = if args.remaining() == 1 {
-        if ctx.server.config.requirepass.is_empty() {
+        if ctx.server.acl.users.default_user().needs_no_password() {
             return Err(CommandError::fixed(
                 "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
                  configuration is correct?",
             ));
         }
-        (&b"default"[..], args.key())
+        (DEFAULT_USER, args.key())
     } else {
         (args.key(), args.key())
     };
-    log_in(ctx, user, password)?;
-    ctx.reply.ok();
-    Ok(())
-}
-
-/// Logs the session in as `user`, or leaves it as it was.
-fn log_in(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> CommandResult {
-    let required = ctx.server.config.requirepass.as_bytes();
-    // Redis: without a password any one will do for the default user.
-    if user != b"default" || !(required.is_empty() || equal_in_constant_time(required, password)) {
-        return Err(WRONG_PASSWORD);
+    if ctx.log_in(args.argv(), user, password)? == Login::Done {
+        ctx.reply.ok();
     }
-    ctx.session.user = user.to_vec();
-    ctx.session.set_authenticated(true);
     Ok(())
-}
-
-/// Compares without telling by its duration how much was right.
-fn equal_in_constant_time(secret: &[u8], given: &[u8]) -> bool {
-    let difference =
-        secret.iter().zip(given.iter().chain(std::iter::repeat(&0))).fold(0, |sum, (a, b)| sum | (a ^ b));
-    difference == 0 && secret.len() == given.len()
 }
 
 fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -177,8 +159,10 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             return Err(CommandError::line(format!("ERR Syntax error in HELLO option '{option}'")));
         }
     }
-    if let Some((user, password)) = login {
-        log_in(ctx, user, password)?;
+    if let Some((user, password)) = login
+        && ctx.log_in(args.argv(), user, password)? == Login::Later
+    {
+        return Ok(());
     }
     if !ctx.session.authenticated {
         return Err(CommandError::fixed(
@@ -219,14 +203,12 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.discard();
     ctx.end_monitor();
     ctx.unsubscribe_from_all();
-    let open = ctx.server.config.requirepass.is_empty();
+    ctx.log_out();
     let session = &mut *ctx.session;
     session.db = DbIndex(0);
     session.protocol = Protocol::Resp2;
     session.name.clear();
     session.reply_mode = ReplyMode::On;
-    session.user = b"default".to_vec();
-    session.set_authenticated(open);
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.simple("RESET");
     Ok(())
@@ -252,9 +234,14 @@ mod tests {
                 "HELLO 2 SETNAME \"a b\"",
                 "(error) ERR Client names cannot contain spaces, newlines or special characters.",
             ),
-            ("HELLO 2 AUTH bob x", "(error) WRONGPASS invalid username-password pair or user is disabled."),
         ];
         rows.iter().for_each(|(line, answer)| assert_eq!(server.run(line), *answer, "{line}"));
+        assert_eq!(server.run("HELLO 2 AUTH bob x"), "");
+        server.advance(1000);
+        assert_eq!(
+            server.output_of(1),
+            "(error) WRONGPASS invalid username-password pair or user is disabled."
+        );
     }
 
     #[test]
@@ -262,8 +249,10 @@ mod tests {
         let mut server = TestServer::with(|config| config.requirepass = "secret".into());
         assert_eq!(server.run("GET k"), "(error) NOAUTH Authentication required.");
         assert!(server.run("HELLO 3").starts_with("(error) NOAUTH HELLO must be called"));
+        assert_eq!(server.run("AUTH wrong"), "");
+        server.advance(1000);
         assert_eq!(
-            server.run("AUTH wrong"),
+            server.output_of(1),
             "(error) WRONGPASS invalid username-password pair or user is disabled."
         );
         assert_eq!(server.run("AUTH a b c"), "(error) ERR syntax error");

@@ -54,8 +54,13 @@ struct Options<'a> {
     store: Option<&'a [u8]>,
 }
 
+fn denied(option: &str) -> CommandError {
+    CommandError::line(format!("ERR {option} option of SORT denied due to insufficient ACL permissions."))
+}
+
 impl<'a> Options<'a> {
-    fn parse(args: &mut Args<'a>, access: Access) -> Result<Self, CommandError> {
+    /// `reads_any_key`: whether the user may read what the patterns lead to.
+    fn parse(args: &mut Args<'a>, access: Access, reads_any_key: bool) -> Result<Self, CommandError> {
         let mut options = Options { count: -1, ..Options::default() };
         while !args.is_done() {
             if args.keyword("ASC") {
@@ -70,10 +75,16 @@ impl<'a> Options<'a> {
                 options.store = Some(args.key());
             } else if args.keyword_with_value("BY") {
                 let by = Pattern::parse(args.key());
+                if by.has_star() && !reads_any_key {
+                    return Err(denied("BY"));
+                }
                 // Redis: a later BY with a star does not take this back.
                 options.as_they_are |= !by.has_star();
                 options.by = Some(by);
             } else if args.keyword_with_value("GET") {
+                if !reads_any_key {
+                    return Err(denied("GET"));
+                }
                 options.get.push(Pattern::parse(args.key()));
             } else {
                 return Err(CommandError::Syntax);
@@ -92,7 +103,8 @@ impl<'a> Options<'a> {
 
 fn answer(ctx: &mut Ctx<'_>, mut args: Args<'_>, access: Access) -> CommandResult {
     let key = args.key();
-    let mut options = Options::parse(&mut args, access)?;
+    let reads_any_key = ctx.may_read_any_key(args.argv());
+    let mut options = Options::parse(&mut args, access, reads_any_key)?;
     if ctx.db.kind(key) == Some(Kind::SortedSet) {
         // Redis: whoever sorts a sorted set finds it a skiplist afterwards.
         let limits = ctx.db.limits();

@@ -144,6 +144,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
             let reason = "Failed to set current oom_score_adj. Check server logs.";
             return Err(ConfigSetError::refused(name, reason));
         }
+        "requirepass" => ctx.apply_requirepass(),
         "loglevel" => server.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
             return Err(ConfigSetError::refused(
@@ -170,7 +171,8 @@ fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     if server.config_file.is_empty() {
         return Err(CommandError::fixed("ERR The server is running without a config file"));
     }
-    let result = server.host.rewrite_config(&server.config_file, &server.config);
+    let config = Config { users: server.acl.user_lines(&server.config), ..server.config.clone() };
+    let result = server.host.rewrite_config(&server.config_file, &config);
     result.map_err(|reason| CommandError::line(format!("ERR Rewriting config file: {reason}")))?;
     log::info!("CONFIG REWRITE executed with success.");
     ctx.reply.ok();

@@ -1,5 +1,6 @@
 //! The group *server*: settings, descriptions, saving, stopping, debugging. One file per subject.
 
+pub mod acl;
 pub mod admin;
 pub mod command;
 pub mod config;

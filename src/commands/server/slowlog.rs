@@ -166,6 +166,7 @@ mod tests {
         server.run("CONFIG SET masterauth x");
         assert_eq!(newest(&mut server), "CONFIG SET masterauth (redacted)");
         server.run("AUTH u p");
+        server.advance(1000);
         assert_eq!(newest(&mut server), "AUTH (redacted) (redacted)");
         server.run("HELLO 3 AUTH u p");
         assert_eq!(newest(&mut server), "HELLO 3 AUTH (redacted) (redacted)");

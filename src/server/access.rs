@@ -1,0 +1,390 @@
+//! Who a client is and what it may do: joins the ACL room with the sessions.
+//!
+//! A session keeps its user's name and whether that user is unrestricted. The gate looks at that one
+//! bit; only who is restricted pays for a [`check`]. So whoever changes users does it through the
+//! [`Ctx`] methods here, which keep the bit true for everybody and close the connections of those who
+//! lost the right to have one.
+
+use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
+use super::call::Entry;
+use super::command::{CommandTable, Lookup};
+use super::ctx::{Ctx, Origin};
+use super::error::CommandError;
+use super::session::{ClientId, Close, Connection, Session};
+use super::{Host, Parts, client_info};
+use crate::acl::{
+    AclLog, Catalog, Context, DEFAULT_USER, Denial, LogEntry, Reason, Rulebook, SetUserError, Throttle, User,
+    Users,
+};
+use crate::config::{AclPubsubDefault, Config, Text, UserLine};
+use crate::resp::{Argv, OwnedArgv};
+use std::io::Read;
+
+/// What an ACL file may hold, bytes: beyond this it is taken for something else.
+const MAX_ACL_FILE_BYTES: u64 = 64 << 20;
+
+const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
+
+/// What somebody from another machine is told while there is no password.
+pub(super) const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is enabled and \
+     no password is set for the default user. In this mode connections are only accepted from the loopback interface. \
+     If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just \
+     disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by \
+     connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible \
+     from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just \
+     disable the protected mode by editing the Redis configuration file, and setting the protected mode option to \
+     'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the \
+     '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to \
+     do one of the above things in order for the server to start accepting connections from the outside.";
+
+/// Users, what their rules speak of, and who was refused.
+#[derive(Debug)]
+pub struct Acl {
+    /// All users.
+    pub users: Users,
+    /// The commands as rules see them.
+    pub catalog: Catalog,
+    /// The latest refusals.
+    pub log: AclLog,
+    throttle: Throttle,
+}
+
+/// How an attempt to log in ended, if not with an error at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// The session is the user's now.
+    Done,
+    /// It failed, and the answer comes later.
+    Later,
+}
+
+/// A call that its user may not make.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    denial: Denial,
+    command: &'static str,
+}
+
+impl Refusal {
+    /// What EXEC answers in the place of a command that was allowed when it was queued.
+    pub(super) fn in_exec(self) -> CommandError {
+        let reason = match self.denial {
+            Denial::Command => "no permission to execute the command or subcommand",
+            Denial::Key(_) => "no permission to touch the specified keys",
+            Denial::Channel(_) => {
+                "no permission to access one of the channels used as arguments to the command"
+            }
+        };
+        CommandError::line(format!(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This \
+             command is no longer allowed for the following reason: {reason}"
+        ))
+    }
+}
+
+impl From<Refusal> for CommandError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.denial {
+            Denial::Command => CommandError::line(format!(
+                "NOPERM this user has no permissions to run the '{}' command",
+                refusal.command
+            )),
+            Denial::Key(_) => CommandError::fixed(
+                "NOPERM this user has no permissions to access one of the keys used as arguments",
+            ),
+            Denial::Channel(_) => CommandError::fixed(
+                "NOPERM this user has no permissions to access one of the channels used as arguments",
+            ),
+        }
+    }
+}
+
+/// Whether a restricted user may make this call; who may not is logged.
+#[cold]
+#[inline(never)]
+pub(super) fn check(
+    server: &mut Parts,
+    session: &Session,
+    (command, _, index): Entry,
+    argv: Argv<'_>,
+    context: Context,
+) -> Result<(), Refusal> {
+    let name = command.spec.name;
+    let user = server.acl.users.get(&session.user);
+    let checked =
+        user.map_or(Err(Denial::Command), |user| user.check(usize::from(index.0), &command.spec, argv));
+    let Err(denial) = checked else { return Ok(()) };
+    let (reason, object) = match denial {
+        Denial::Command => (Reason::Command, name.as_bytes()),
+        Denial::Key(at) => (Reason::Key, argv.at(at)),
+        Denial::Channel(at) => (Reason::Channel, argv.at(at)),
+    };
+    server.log_refusal(session, reason, context, object, &session.user);
+    Err(Refusal { denial, command: name })
+}
+
+/// [`check`] for a command that EXEC is about to run; the error is the line it answers instead.
+pub(super) fn check_queued(
+    server: &mut Parts,
+    session: &Session,
+    entry: Entry,
+    argv: Argv<'_>,
+) -> Result<(), String> {
+    if session.unrestricted {
+        return Ok(());
+    }
+    check(server, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
+}
+
+impl Acl {
+    /// The users of the configuration: the default one with `requirepass`, those of its lines, those of
+    /// its file. Errors with the last line that was logged. Source: the start.
+    pub(super) fn new(config: &Config, commands: &CommandTable, host: &dyn Host) -> Result<Acl, String> {
+        let catalog = Catalog::new(commands.all().iter().map(|command| &command.spec));
+        let mut users = Users::new(&catalog);
+        users.set_default_password(config.requirepass.as_bytes());
+        let mut acl = Acl { users, catalog, log: AclLog::default(), throttle: Throttle::default() };
+        let fatal = |line: String| {
+            log::warn!("{line}");
+            line
+        };
+        if !config.aclfile.is_empty() && !config.users.is_empty() {
+            return Err(fatal(TWO_SOURCES.to_string()));
+        }
+        acl.take_lines(config).map_err(|line| {
+            log::warn!("{line}");
+            fatal("Critical error while loading ACLs. Exiting.".to_string())
+        })?;
+        if !config.aclfile.is_empty() {
+            acl.users = acl
+                .read_file(config, host)
+                .map_err(|errors| fatal(format!("Aborting Redis startup because of ACL errors: {errors}")))?;
+        }
+        Ok(acl)
+    }
+
+    fn take_lines(&mut self, config: &Config) -> Result<(), String> {
+        for line in &config.users {
+            let words: Vec<&[u8]> = line.rules.iter().map(Text::as_bytes).collect();
+            let name = line.name.as_bytes();
+            let user = self.users.configured(name, &words, self.rulebook(config))?;
+            if !user.is_enabled() {
+                log::info!(
+                    "The user '{}' is disabled (there is no 'on' modifier in the user description). Make sure this is \
+                     not a configuration error.",
+                    line.name
+                );
+            }
+            self.users.insert(name, user);
+        }
+        Ok(())
+    }
+
+    /// The users `aclfile` declares, or what is wrong with it.
+    fn read_file(&self, config: &Config, host: &dyn Host) -> Result<Users, String> {
+        let path = config.aclfile.to_str();
+        let mut text = Vec::new();
+        let read = host.read_file(&path).and_then(|file| {
+            let read = file.take(MAX_ACL_FILE_BYTES).read_to_end(&mut text);
+            read.map_err(|error| error.to_string())
+        });
+        read.map_err(|reason| format!("Error loading ACLs, opening file '{path}': {reason}"))?;
+        Users::load(&text, &path, self.rulebook(config))
+    }
+
+    /// What rules are read with now.
+    fn rulebook(&self, config: &Config) -> Rulebook<'_> {
+        let all_channels = config.acl_pubsub_default == AclPubsubDefault::Allchannels;
+        Rulebook { catalog: &self.catalog, all_channels }
+    }
+
+    /// The users as lines of a configuration file; none when they live in a file of their own.
+    #[must_use]
+    pub fn user_lines(&self, config: &Config) -> Vec<UserLine> {
+        if !config.aclfile.is_empty() {
+            return Vec::new();
+        }
+        let line = |(name, user): (&[u8], &User)| {
+            // A selector is written as several words, as Redis writes it.
+            let rules = user.rules(&self.catalog);
+            let words = rules.iter().flat_map(|rule| rule.split(|byte| *byte == b' ')).map(Text::from);
+            UserLine { name: Text::from(name), rules: words.collect() }
+        };
+        self.users.iter().map(line).collect()
+    }
+
+    /// Makes `session` what every connection begins as.
+    pub(super) fn log_out(&self, session: &mut Session) {
+        session.user = DEFAULT_USER.to_vec();
+        session.set_authenticated(self.users.default_is_open());
+        session.unrestricted = self.users.default_user().is_unrestricted();
+    }
+
+    /// Whether somebody from another machine is sent away because nothing protects the data.
+    pub(super) fn refuses(&self, config: &Config, connection: &Connection) -> bool {
+        config.protected_mode && !connection.is_local() && self.users.default_user().needs_no_password()
+    }
+}
+
+const TWO_SOURCES: &str = "Configuring Redis with users defined in redis.conf and at the same setting an ACL file path is \
+     invalid. This setup is very likely to lead to configuration errors and security holes, please define either an \
+     ACL file or declare users directly in your redis.conf, but not both.";
+
+impl Parts {
+    fn log_refusal(
+        &mut self,
+        session: &Session,
+        reason: Reason,
+        context: Context,
+        object: &[u8],
+        username: &[u8],
+    ) {
+        let entry = LogEntry {
+            reason,
+            context,
+            object: object.to_vec(),
+            username: username.to_vec(),
+            client_info: client_info::info_line(session, self.now.0),
+            time: self.now,
+            count: 1,
+        };
+        self.acl.log.add(entry, self.config.acllog_max_len);
+    }
+
+    /// Closes the connections of a user; `own`, whose command runs, after its answer.
+    fn close_clients_of(&mut self, own: &mut Session, name: &[u8]) {
+        self.close_others_of(name);
+        if own.user == name {
+            close_own(own);
+        }
+    }
+
+    /// Closes the connections of a user but the one whose command runs.
+    fn close_others_of(&mut self, name: &[u8]) {
+        let is_theirs = |session: &&Session| session.authenticated && session.user == name;
+        let ids: Vec<ClientId> = self.clients.iter().filter(is_theirs).map(|session| session.id).collect();
+        for id in ids {
+            if let Some(session) = self.clients.get_mut(id) {
+                disown(session);
+            }
+            self.close_client(id, Close::Now);
+        }
+    }
+
+    /// Lets every session know what its user may do now.
+    fn refresh_sessions(&mut self, own: &mut Session) {
+        let users = &self.acl.users;
+        for session in self.clients.iter_mut().chain(std::iter::once(own)) {
+            session.unrestricted = users.get(&session.user).is_some_and(User::is_unrestricted);
+        }
+    }
+}
+
+/// Closes the connection whose command runs, after its answer.
+fn close_own(session: &mut Session) {
+    disown(session);
+    session.close = Close::AfterFlush;
+}
+
+/// Takes everything from a session that is about to be closed.
+fn disown(session: &mut Session) {
+    session.user = DEFAULT_USER.to_vec();
+    session.set_authenticated(false);
+    session.unrestricted = false;
+}
+
+impl Ctx<'_> {
+    /// Makes the session one of `user`'s. A failure is logged and answered a little later, unless the
+    /// command is part of something that cannot wait. Source: AUTH, HELLO.
+    pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
+        if let Some(found) = self.server.acl.users.log_in(user, password) {
+            self.session.unrestricted = found.is_unrestricted();
+            self.session.user = user.to_vec();
+            self.session.set_authenticated(true);
+            return Ok(Login::Done);
+        }
+        let context = if self.origin == Origin::Transaction { Context::Multi } else { Context::Toplevel };
+        self.server.log_refusal(self.session, Reason::Auth, context, argv.at(0), user);
+        if self.origin != Origin::Client {
+            return Err(CommandError::fixed(WRONG_PASSWORD));
+        }
+        let addr = &self.session.connection.addr;
+        let address = addr.rsplit_once(':').map_or(addr.as_str(), |(address, _)| address);
+        let until = self.server.acl.throttle.failed(address, self.now);
+        if let Lookup::Found(_, _, index) = self.server.commands.lookup(argv) {
+            self.server.stats.command(index).failed += 1;
+        }
+        let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), self.db.index());
+        let timeout_reply = TimeoutReply::Error(WRONG_PASSWORD);
+        self.session.parked = Some(Parked { deadline: Some(until), timeout_reply, ..parked });
+        Ok(Login::Later)
+    }
+
+    /// Makes the session what every connection begins as. Source: RESET.
+    pub fn log_out(&mut self) {
+        self.server.acl.log_out(self.session);
+    }
+
+    /// Whether the running command may read keys that its arguments do not name. Source: SORT BY, SORT GET.
+    #[must_use]
+    pub fn may_read_any_key(&self, argv: Argv<'_>) -> bool {
+        if self.session.unrestricted || self.must_obey() {
+            return true;
+        }
+        let (acl, spec) = (&self.server.acl, &self.command.spec);
+        let (user, command) = (acl.users.get(&self.session.user), acl.catalog.find(spec.name.as_bytes()));
+        user.zip(command).is_some_and(|(user, command)| user.may_read_any_key(command, spec, argv))
+    }
+
+    /// Gives the default user the password of the configuration. Source: CONFIG SET requirepass.
+    pub fn apply_requirepass(&mut self) {
+        self.server.acl.users.set_default_password(self.server.config.requirepass.as_bytes());
+    }
+
+    /// Creates a user or changes its rules, all or none. Who is switched off loses its connections; the
+    /// default user keeps the one that said so, for there may be no other way back. Source: ACL SETUSER.
+    pub fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), SetUserError> {
+        let server = &mut *self.server;
+        let user = server.acl.users.changed(name, rules, server.acl.rulebook(&server.config))?;
+        let old = server.acl.users.get(name);
+        let is_switched_off = old.is_some_and(User::is_enabled) && !user.is_enabled();
+        server.acl.users.insert(name, user);
+        server.refresh_sessions(self.session);
+        if is_switched_off {
+            server.close_others_of(name);
+            if name != DEFAULT_USER && self.session.user == name {
+                close_own(self.session);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a user and closes its connections. Returns whether there was one. Source: ACL DELUSER.
+    pub fn delete_user(&mut self, name: &[u8]) -> bool {
+        let removed = self.server.acl.users.remove(name);
+        if removed {
+            self.server.close_clients_of(self.session, name);
+        }
+        removed
+    }
+
+    /// Takes all users from `aclfile`, or none if anything is wrong with it. Everybody but the default user
+    /// loses its connections. Errors in words. Source: ACL LOAD.
+    pub fn load_acl_file(&mut self) -> Result<(), String> {
+        let server = &mut *self.server;
+        let users = server.acl.read_file(&server.config, server.host.as_ref())?;
+        let old = std::mem::replace(&mut server.acl.users, users);
+        for (name, _) in old.iter().filter(|(name, _)| *name != DEFAULT_USER) {
+            server.close_clients_of(self.session, name);
+        }
+        server.refresh_sessions(self.session);
+        Ok(())
+    }
+
+    /// Writes all users to `aclfile`. Errors in words. Source: ACL SAVE.
+    pub fn save_acl_file(&mut self) -> Result<(), String> {
+        let server = &*self.server;
+        let text = server.acl.users.file_text(&server.acl.catalog);
+        server.host.replace_file(&server.config.aclfile.to_str(), &text)
+    }
+}
