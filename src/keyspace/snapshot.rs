@@ -221,6 +221,12 @@ impl Keyspace {
         self.walk.as_ref().is_some_and(|walk| walk.copies() > walk.copies_limit)
     }
 
+    /// Whether so little is copied that writes which had to wait may go on.
+    #[must_use]
+    pub fn walk_has_caught_up(&self) -> bool {
+        self.walk.as_ref().is_none_or(|walk| walk.copies() <= walk.copies_limit / 2)
+    }
+
     /// How many bytes may be copied for the walk under way; 0 without one.
     #[must_use]
     pub fn copies_limit(&self) -> u64 {

@@ -9,6 +9,7 @@ use super::changed;
 use super::command::{Command, CommandIndex, Lookup};
 use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
+use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
 use super::{Parts, Server, evict, gate, monitor, multi, output, timing};
@@ -122,6 +123,9 @@ impl Server {
         changed::settle_all(&mut self.keyspace, &mut self.parts);
         if self.parts.propagation.is_wanted() {
             self.parts.propagation.end_unit();
+        }
+        if self.keyspace.walk_is_behind() {
+            self.parts.pauses.pause(PauseReason::Snapshot, Pause::Writes, None);
         }
     }
 }

@@ -3,11 +3,14 @@
 //! [`begin`] fixes the moment ([`crate::keyspace::snapshot`]) and asks the engine for a saver thread; at the end of
 //! every turn what the walk hands out goes to it ([`Server::hand_over`]); it reports each parcel it has
 //! dealt with ([`Server::parcel_saved`]) and in the end the outcome ([`Server::saved`]). [`cancel`] gives a save up.
+//! When the saver is so slow that what writers copy reaches its limit, write commands are postponed
+//! ([`PauseReason::Snapshot`]) until it has caught up; reads go on.
 //!
 //! There is one walk, so one save at a time, whatever it is for: [`SaveReason`] says what follows from its end.
 //! Another taker of the walk (a rewrite of the append-only file) adds a reason and calls [`begin_job`] with its
 //! own path and options.
 
+use super::pause::{PauseReason, Pauses};
 use super::task::{SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
 use super::{Parts, REDIS_VERSION, Server};
 use crate::base::alloc;
@@ -36,6 +39,9 @@ impl Server {
         let persistence = &mut self.parts.persistence;
         if persistence.job == progress.job && persistence.running.is_some() {
             self.keyspace.parcel_released(progress.parcel);
+            if self.keyspace.walk_has_caught_up() {
+                self.parts.pauses.unpause(PauseReason::Snapshot);
+            }
         }
     }
 
@@ -48,10 +54,11 @@ impl Server {
 
     pub(super) fn end_save(&mut self, report: &SaveReport) {
         let now = UnixMillis(self.parts.clock.wall_us() / 1000);
-        let persistence = &mut self.parts.persistence;
-        persistence.last_copies = self.keyspace.walk().map_or(0, Walk::all_copies);
         let peak_copies = self.keyspace.walk().map_or(0, Walk::peak_copies);
-        self.keyspace.end_walk();
+        let copies = self.keyspace.walk().map_or(0, Walk::all_copies);
+        end_walk(&mut self.keyspace, &mut self.parts.pauses);
+        let persistence = &mut self.parts.persistence;
+        persistence.last_copies = copies;
         persistence.end(report, now);
         let copied_mb = persistence.last_copies >> 20;
         let peak_mb = peak_copies >> 20;
@@ -107,11 +114,17 @@ pub(super) fn begin_job(
 pub(super) fn cancel(keyspace: &mut Keyspace, parts: &mut Parts) {
     if parts.persistence.running.take().is_some() {
         log::warn!("Background saving was given up");
-        keyspace.end_walk();
+        end_walk(keyspace, &mut parts.pauses);
         // What is on its way to the saver is of no use any more.
         parts.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
         parts.tasks.push(Task::CancelSave);
     }
+}
+
+/// Ends the walk, and the waiting of those who wrote too fast for it.
+fn end_walk(keyspace: &mut Keyspace, pauses: &mut Pauses) {
+    keyspace.end_walk();
+    pauses.unpause(PauseReason::Snapshot);
 }
 
 /// A snapshot of this moment, to be written while everybody waits.

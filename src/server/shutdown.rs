@@ -1,5 +1,6 @@
 //! Stopping in order: save where save points are set, then ask the engine to end the process.
 
+use super::pause::{Pause, PauseReason};
 use super::session::ClientId;
 use super::task::{SaveReason, Task};
 use super::{Server, saving};
@@ -75,6 +76,12 @@ impl Server {
         if !self.parts.shutdown_announced {
             self.parts.shutdown_announced = true;
             log::warn!("User requested shutdown...");
+            // What is written from now on would be in no file.
+            self.parts.pauses.pause(PauseReason::Shutdown, Pause::Writes, None);
+        }
+        if self.parts.loading {
+            // What is on disk is all there is.
+            return self.stop();
         }
         if self.finish_aof(request.force) {
             return;
@@ -108,6 +115,7 @@ impl Server {
         self.parts.persistence.shutting_down = false;
         self.parts.shutdown_announced = false;
         self.parts.aof.shutdown_aborted();
+        self.parts.pauses.unpause(PauseReason::Shutdown);
         if self.parts.persistence.running == Some(SaveReason::Shutdown) {
             saving::cancel(&mut self.keyspace, &mut self.parts);
         }

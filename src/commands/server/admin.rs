@@ -151,7 +151,9 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::TestServer;
-    use crate::server::{SaveReason, SaveReport, Task};
+    use crate::config::Protected;
+    use crate::keyspace::{KeyView, ValueRef};
+    use crate::server::{SaveProgress, SaveReason, SaveReport, Task};
 
     /// The save that is asked for.
     fn asked(server: &mut TestServer) -> (u64, SaveReason) {
@@ -227,6 +229,81 @@ mod tests {
         server.run("SHUTDOWN NOSAVE");
         server.advance(0);
         assert!(matches!(server.server.take_tasks()[..], [Task::Stop { exit_code: 0 }]));
+    }
+
+    #[test]
+    fn writes_wait_when_the_saver_is_too_far_behind_and_go_on_when_it_has_caught_up() {
+        let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+        assert_eq!(server.run("DEBUG POPULATE 200000 key 20"), "OK");
+        server.connect(2);
+        server.run("BGSAVE");
+        let mut writes = 0;
+        while server.run(&format!("SET key:{writes} another-value-of-20b")) == "OK" {
+            writes += 1;
+            assert!(writes < 200_000, "nobody had to wait");
+        }
+        assert_eq!(server.run_as(2, "GET key:7"), "\"another-value-of-20b\"", "reads go on");
+        let parcels: Vec<_> = server.server.take_tasks();
+        let (mut job, mut keys, mut last) = (0, 0, 0);
+        for task in parcels {
+            match task {
+                Task::Save(save) => job = save.id,
+                Task::HandOver(parcel) => {
+                    last = parcel.number;
+                    let count = |_, view: KeyView<'_>| {
+                        assert!(
+                            !matches!(view.value, ValueRef::String(value) if value.starts_with(b"another"))
+                        );
+                        keys += 1;
+                        Ok::<_, ()>(())
+                    };
+                    parcel.visit(count).expect("nothing fails");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(keys > 1000, "{keys} keys");
+        server.server.parcel_saved(SaveProgress { job, parcel: last });
+        server.advance(0);
+        assert_eq!(server.output_of(1), "OK", "and so do writes");
+    }
+
+    #[test]
+    fn flushall_gives_a_background_save_up_and_shutdown_does_too() {
+        let mut server = TestServer::new();
+        server.run("CONFIG SET save \"\"");
+        server.run("SETNX k v");
+        for line in ["FLUSHALL", "SHUTDOWN NOSAVE"] {
+            server.run("BGSAVE");
+            let (job, reason) = asked(&mut server);
+            server.run(line);
+            server.advance(0);
+            let tasks = server.server.take_tasks();
+            assert!(matches!(tasks[0], Task::CancelSave), "{line}: {tasks:?}");
+            assert!(
+                server.run("INFO persistence").contains("rdb_bgsave_in_progress:0") || line != "FLUSHALL"
+            );
+            server.server.saved(&SaveReport { job, reason, result: Ok(()) });
+            assert_eq!(server.server.parts.persistence.saves, 0, "its report means nothing any more");
+        }
+    }
+
+    #[test]
+    fn what_is_written_while_a_shutdown_saves_waits() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.run("SHUTDOWN SAVE");
+        server.advance(0);
+        let (job, reason) = asked(&mut server);
+        assert_eq!(server.run_as(2, "SET k v"), "");
+        server.connect(3);
+        assert_eq!(server.run_as(3, "SHUTDOWN ABORT"), "OK");
+        server.advance(0);
+        assert!(matches!(server.server.take_tasks()[..], [Task::CancelSave]));
+        assert_eq!(server.output_of(2), "OK");
+        server.server.saved(&SaveReport { job, reason, result: Ok(()) });
+        server.advance(0);
+        assert!(server.server.take_tasks().is_empty(), "it does not stop");
     }
 
     #[test]
