@@ -6,7 +6,7 @@
 //! queue before the last parcel came.
 //!
 //! The folder always holds the old file or the whole new one; what is left of a save that did not end is
-//! a file `temp-PID-JOB.rdb`, removed by the next start ([`clean_folder`]).
+//! a file `temp-PID-JOB.rdb` or `temp-PID.rdb`, removed by the next start ([`clean_folder`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -22,7 +22,7 @@ use crossbeam_channel::Receiver;
 use super::{Event, Handle, os};
 use crate::keyspace::Parcel;
 use crate::rdb::{self, RdbError, SnapshotWriter};
-use crate::server::{SaveJob, SaveProgress, SaveReport, WholeSave};
+use crate::server::{SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 
 /// What is written at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -45,16 +45,22 @@ impl Saving {
     /// Writes the file and reports how that went.
     pub(super) fn run(self) {
         os::schedule_as_batch(SLICE);
-        let temporary = temporary_name(self.job.id);
-        let result = put_in_place(&temporary, &self.job.path, |file| self.write(file));
+        let temporary = match self.job.reason {
+            // Redis: the last save of a process has its temporary file named after the process alone.
+            SaveReason::Shutdown => own_temporary_name(),
+            _ => temporary_name(self.job.id),
+        };
+        let result = put_in_place(&temporary, &self.job.path, |file| {
+            self.write(Synced { file, unsynced: 0, bit_by_bit: self.job.syncs_bit_by_bit })
+        });
         let result = result.map_err(|error| error.to_string());
         let report = SaveReport { job: self.job.id, reason: self.job.reason, result };
         // When the owner is gone nobody waits for the report.
         let _ = self.handle.send(Event::Saved(report));
     }
 
-    fn write(&self, file: &File) -> Result<(), RdbError> {
-        let out = Synced { file, unsynced: 0, bit_by_bit: self.job.syncs_bit_by_bit };
+    /// Writes what the parcels hold.
+    fn write(&self, out: impl Write) -> Result<(), RdbError> {
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
         let mut writer = SnapshotWriter::begin(out, &self.job.options, self.job.dbs.clone())?;
         loop {
@@ -105,7 +111,7 @@ pub(super) fn sleep_after_key(delay_us: i64, keys: u64) {
 
 /// Writes a snapshot while the caller waits, so that its path holds either the old file or the whole new one.
 pub fn write_whole(save: &WholeSave) -> Result<(), RdbError> {
-    put_in_place(&temporary_name(0), &save.path, |file| {
+    put_in_place(&own_temporary_name(), &save.path, |file| {
         rdb::save(&save.snapshot, &save.options, BufWriter::with_capacity(BUFFER_BYTES, file)).map(drop)
     })
 }
@@ -114,7 +120,8 @@ pub fn write_whole(save: &WholeSave) -> Result<(), RdbError> {
 pub fn clean_folder(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_str().is_some_and(is_temporary) {
+        let writer = entry.file_name().to_str().and_then(writer_of_temporary);
+        if writer.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
             log::info!("Removing what an unfinished save has left: {}", entry.file_name().display());
             fs::remove_file(entry.path())?;
         }
@@ -124,14 +131,18 @@ pub fn clean_folder(folder: &Path) -> io::Result<()> {
 
 /// Removes what an unfinished save of this process has written. To be called when the process ends at once.
 pub fn remove_temporary() {
-    let prefix = format!("temp-{}-", std::process::id());
     let entries = fs::read_dir(".").into_iter().flatten().flatten();
     for name in entries.map(|entry| entry.file_name()) {
-        if name.to_str().is_some_and(|name| name.starts_with(&prefix) && is_temporary(name)) {
+        if name.to_str().and_then(writer_of_temporary) == Some(std::process::id()) {
             // The process ends; there is nobody to tell.
             let _ = fs::remove_file(name);
         }
     }
+}
+
+/// The file of the one save that nothing comes after, or waits for.
+fn own_temporary_name() -> String {
+    format!("temp-{}.rdb", std::process::id())
 }
 
 /// The file a snapshot is written to before it has its name, in the working folder.
@@ -139,12 +150,12 @@ fn temporary_name(job: u64) -> String {
     format!("temp-{}-{job}.rdb", std::process::id())
 }
 
-fn is_temporary(name: &str) -> bool {
-    let numbers = name.strip_prefix("temp-").and_then(|rest| rest.strip_suffix(".rdb"));
+/// The process that wrote a temporary file of this name, if it is one.
+fn writer_of_temporary(name: &str) -> Option<u32> {
+    let numbers = name.strip_prefix("temp-")?.strip_suffix(".rdb")?;
+    let (pid, job) = numbers.split_once('-').unwrap_or((numbers, "0"));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    numbers
-        .and_then(|numbers| numbers.split_once('-'))
-        .is_some_and(|(pid, job)| is_number(pid) && is_number(job))
+    (is_number(pid) && is_number(job)).then(|| pid.parse().ok())?
 }
 
 fn given_up() -> RdbError {
@@ -204,18 +215,118 @@ impl Write for Synced<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::channel;
+    use crate::keyspace::{Keyspace, Limits, Ttl};
+    use crate::rdb::SaveOptions;
+    use crossbeam_channel::unbounded;
+
+    /// A disk that takes so many operations and then no more.
+    struct Failing<'o> {
+        left: usize,
+        out: &'o mut Vec<u8>,
+    }
+
+    impl Write for Failing<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.left = self.left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            // A disk may take less than it is given.
+            let count = bytes.len().min(1000);
+            self.out.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.left = self.left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(())
+        }
+    }
+
+    /// A save of 2000 keys whose parcels have all been sent. The queue takes its reports.
+    fn saving() -> (Saving, crate::engine::Queue) {
+        let mut keyspace = Keyspace::new(1, Limits::default(), 1);
+        for key in 0..2000 {
+            keyspace.set_string(format!("key:{key}").as_bytes(), b"a value", Ttl::Clear);
+        }
+        let job = SaveJob {
+            id: 1,
+            reason: SaveReason::Background,
+            dbs: keyspace.begin_walk(0),
+            options: SaveOptions::default(),
+            path: "unused".to_owned(),
+            syncs_bit_by_bit: true,
+            delays: Arc::default(),
+            keys_saved: Arc::default(),
+        };
+        let (sender, parcels) = unbounded();
+        keyspace.walk_on().into_iter().for_each(|parcel| sender.send(parcel).unwrap());
+        let (handle, queue) = channel();
+        (Saving { job, parcels, is_cancelled: Arc::default(), handle }, queue)
+    }
+
+    #[test]
+    fn a_save_fails_wherever_the_disk_does() {
+        let mut operations = 0;
+        loop {
+            let (saving, _queue) = saving();
+            let mut file = Vec::new();
+            match saving.write(Failing { left: operations, out: &mut file }) {
+                Err(RdbError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::StorageFull),
+                Err(error) => panic!("{error}"),
+                Ok(()) => {
+                    let mut keys = 0;
+                    let loaded = rdb::load(&file[..], &Limits::default(), |item, _| {
+                        keys += usize::from(matches!(item, rdb::Item::Key { .. }));
+                        Ok(())
+                    });
+                    assert!(loaded.is_ok() && keys == 2000);
+                    break;
+                }
+            }
+            operations += 1;
+        }
+        assert!(operations > 20, "{operations} operations");
+    }
+
+    #[test]
+    fn a_failed_save_leaves_the_old_file_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (old, temporary) = (path("dump.rdb"), path("temp-1-1.rdb"));
+        fs::write(&old, "old").unwrap();
+        let result = put_in_place(&temporary, &old, |mut file| {
+            file.write_all(b"half")?;
+            Err(RdbError::Eof)
+        });
+        assert!(result.is_err());
+        assert_eq!(fs::read(&old).unwrap(), b"old");
+        assert!(!Path::new(&temporary).exists());
+        put_in_place(&temporary, &old, |mut file| Ok(file.write_all(b"new")?)).unwrap();
+        assert_eq!(fs::read(&old).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_save_that_nobody_wants_any_more_ends() {
+        let (saving, _queue) = saving();
+        saving.is_cancelled.store(true, Ordering::Relaxed);
+        let mut file = Vec::new();
+        assert!(saving.write(&mut file).is_err());
+        let (mut cut_off, _queue) = self::saving();
+        cut_off.parcels = unbounded().1;
+        assert!(cut_off.write(&mut file).is_err());
+    }
 
     #[test]
     fn only_what_a_save_leaves_is_temporary() {
-        for (name, is) in [
-            ("temp-12-3.rdb", true),
-            ("temp-12.rdb", false),
-            ("temp-12-.rdb", false),
-            ("temp-12-3.rdb.old", false),
-            ("temp-mine-3.rdb", false),
-            ("dump.rdb", false),
+        for (name, writer) in [
+            ("temp-12-3.rdb", Some(12)),
+            ("temp-12.rdb", Some(12)),
+            ("temp-12-.rdb", None),
+            ("temp-12-3.rdb.old", None),
+            ("temp-mine-3.rdb", None),
+            ("temp-99999999999.rdb", None),
+            ("dump.rdb", None),
         ] {
-            assert_eq!(is_temporary(name), is, "{name}");
+            assert_eq!(writer_of_temporary(name), writer, "{name}");
         }
     }
 }

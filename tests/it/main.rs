@@ -3,6 +3,7 @@
 mod daemon;
 mod differential;
 mod info;
+mod persistence;
 mod rdb;
 mod sessions;
 mod support;

@@ -1,0 +1,189 @@
+//! Saving and loading as processes see it: `-LOADING`, ends in the middle of things, one server per folder.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Client, RealServer, Server, pyredis, run, signal, text};
+
+/// Keys of the files that these tests make.
+const KEYS: usize = 2000;
+
+/// A folder with a snapshot of [`KEYS`] keys, and its DEBUG DIGEST.
+fn folder_with_data() -> (tempfile::TempDir, String) {
+    let server = Server::start(&["--enable-debug-command", "yes", "--save", ""]);
+    let mut client = server.client();
+    assert_eq!(client.run(&format!("DEBUG POPULATE {KEYS} key 10")), "OK");
+    assert_eq!(client.run("SAVE"), "OK");
+    let digest = client.run("DEBUG DIGEST");
+    (server.stop(), digest)
+}
+
+fn field(client: &mut Client, section: &str, name: &str) -> String {
+    let info = client.run(&format!("INFO {section}"));
+    let line =
+        info.lines().chain(info.split("\\r\\n")).find_map(|line| line.trim_matches('"').strip_prefix(name));
+    line.and_then(|rest| rest.strip_prefix(':')).unwrap_or_default().trim().to_owned()
+}
+
+/// Asks until `done` is content with a field; every question is a round trip, so it is no busy loop.
+fn wait_until(client: &mut Client, section: &str, name: &str, done: impl Fn(&str) -> bool) {
+    for _ in 0..1_000_000 {
+        if done(&field(client, section, name)) {
+            return;
+        }
+    }
+    panic!("{name} never became what was waited for");
+}
+
+fn temporary_files(folder: &Path) -> usize {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_string_lossy().starts_with("temp-")).count()
+}
+
+/// A server that takes long to load: a second for each of its keys until it is told otherwise.
+fn slow_start(folder: tempfile::TempDir) -> Server {
+    let mut server = Server::spawn(
+        folder,
+        &["--save", "", "--enable-debug-command", "yes", "--key-load-delay", "1000000"],
+    );
+    server.wait_for("Server initialized");
+    server
+}
+
+#[test]
+fn while_data_is_loaded_clients_are_told_so() {
+    let (folder, digest) = folder_with_data();
+    let mut server = slow_start(folder);
+    let mut client = server.client();
+    assert_eq!(client.run("GET key:1"), "-LOADING Redis is loading the dataset in memory");
+    assert_eq!(client.run("PING"), "-LOADING Redis is loading the dataset in memory");
+    assert_eq!(field(&mut client, "persistence", "loading"), "1");
+    wait_until(&mut client, "persistence", "loading_total_bytes", |bytes| {
+        bytes.parse().is_ok_and(|b: u64| b > 1000)
+    });
+    assert!(client.run("CONFIG SET appendonly yes").starts_with("-"), "not while loading");
+    assert_eq!(client.run("CONFIG SET key-load-delay 0"), "OK");
+    server.wait_for("Ready to accept connections");
+    assert_eq!(client.run("DEBUG DIGEST"), digest);
+    assert_eq!(field(&mut client, "persistence", "loading"), "0");
+    assert_eq!(field(&mut client, "persistence", "rdb_last_load_keys_loaded"), KEYS.to_string());
+    assert_eq!(field(&mut client, "persistence", "rdb_changes_since_last_save"), "0");
+}
+
+#[test]
+fn a_server_that_loads_stops_at_once_and_changes_nothing() {
+    let (mut folder, digest) = folder_with_data();
+    let file = fs::read(folder.path().join("dump.rdb")).unwrap();
+    for how in ["TERM", "INT", "SHUTDOWN", "KILL"] {
+        let mut server = slow_start(folder);
+        if how == "SHUTDOWN" {
+            server.client().send("SHUTDOWN SAVE");
+        } else {
+            signal(server.pid(), how);
+        }
+        let code = server.wait().code();
+        assert_eq!(code, if how == "KILL" { None } else { Some(0) }, "{how}: {:?}", server.log);
+        folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+        assert_eq!(fs::read(folder.path().join("dump.rdb")).unwrap(), file, "{how}");
+    }
+    let server = Server::start_in(folder, &["--enable-debug-command", "yes"]);
+    assert_eq!(server.client().run("DEBUG DIGEST"), digest);
+}
+
+#[test]
+fn a_save_that_is_killed_leaves_the_old_file_and_the_next_start_cleans_up() {
+    let (folder, digest) = folder_with_data();
+    let mut server = Server::start_in(folder, &["--save", "", "--rdb-key-save-delay", "1000000"]);
+    let mut client = server.client();
+    assert_eq!(client.run("SET new key"), "OK");
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    wait_until(&mut client, "persistence", "current_save_keys_processed", |keys| {
+        keys != "0" && !keys.is_empty()
+    });
+    assert_eq!(temporary_files(server.folder.path()), 1);
+    signal(server.pid(), "KILL");
+    server.wait();
+    let folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+    assert_eq!(temporary_files(folder.path()), 1);
+    let server = Server::start_in(folder, &["--save", "", "--enable-debug-command", "yes"]);
+    assert_eq!(server.client().run("DEBUG DIGEST"), digest);
+    assert_eq!(temporary_files(server.folder.path()), 0);
+}
+
+#[test]
+fn a_save_is_one_moment_while_clients_write() {
+    let (folder, digest) = folder_with_data();
+    let mut server = Server::start_in(
+        folder,
+        &["--save", "", "--enable-debug-command", "yes", "--rdb-key-save-delay", "1000000"],
+    );
+    let mut client = server.client();
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    for key in 0..KEYS {
+        assert_eq!(client.run(&format!("SET key:{key} changed")), "OK");
+    }
+    assert_eq!(client.run("SWAPDB 0 1"), "OK");
+    assert_eq!(client.run("FLUSHDB"), "OK");
+    assert_eq!(client.run("CONFIG SET rdb-key-save-delay 0"), "OK");
+    server.wait_for("Background saving terminated with success");
+    let folder = server.stop();
+    let server = Server::start_in(folder, &["--save", "", "--enable-debug-command", "yes"]);
+    assert_eq!(server.client().run("DEBUG DIGEST"), digest);
+    let folder = server.stop();
+    let Some(real) = RealServer::start_in(folder, &["--save", ""]) else {
+        return eprintln!("no redis-server here: nothing compared");
+    };
+    assert_eq!(Client::connect(real.port).run("DEBUG DIGEST"), digest);
+}
+
+#[test]
+fn a_folder_is_refused_to_a_second_server_that_keeps_data() {
+    let server = Server::start(&[]);
+    let mut second = pyredis(server.folder.path());
+    second.args(["--port", "0"]);
+    let output = run(&mut second);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("another server keeps its data in /"), "{told}");
+    assert_eq!(server.client().run("PING"), "PONG");
+}
+
+#[test]
+fn a_disk_that_refuses_fails_the_save_and_nothing_else() {
+    let mut server = Server::start(&["--save", "3600 1", "--enable-protected-configs", "yes"]);
+    let mut client = server.client();
+    assert_eq!(client.run("SET k v"), "OK");
+    assert_eq!(client.run("CONFIG SET dbfilename no-such-file.rdb"), "OK");
+    fs::create_dir(server.folder.path().join("no-such-file.rdb")).unwrap();
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    server.wait_for("Background saving error");
+    assert!(client.run("SET k w").starts_with("-MISCONF Redis is configured to save RDB snapshots"));
+    assert_eq!(client.run("GET k"), "\"v\"");
+    assert_eq!(temporary_files(server.folder.path()), 0);
+    assert_eq!(client.run("CONFIG SET dbfilename dump.rdb"), "OK");
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    server.wait_for("Background saving terminated with success");
+    assert_eq!(client.run("SET k w"), "OK");
+}
+
+#[test]
+fn a_damaged_file_is_told_by_check_rdb_with_its_exit_code() {
+    let (folder, _) = folder_with_data();
+    let check = |file: &str| {
+        let output = run(pyredis(folder.path()).args(["check-rdb", file]));
+        (output.status.code(), text(&output.stdout))
+    };
+    let (code, told) = check("dump.rdb");
+    assert!(code == Some(0) && told.contains(&format!("[info] {KEYS} keys read")), "{told}");
+    let mut bytes = fs::read(folder.path().join("dump.rdb")).unwrap();
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    fs::write(folder.path().join("damaged.rdb"), bytes).unwrap();
+    let (code, told) = check("damaged.rdb");
+    assert!(code == Some(1) && told.contains("--- RDB ERROR DETECTED ---"), "{told}");
+    assert_eq!(
+        check("missing.rdb"),
+        (Some(1), "Cannot open file missing.rdb: No such file or directory\n".into())
+    );
+    assert_eq!(run(pyredis(folder.path()).arg("check-rdb")).status.code(), Some(1));
+}
