@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGABRT, SIGBUS, SIGHUP, SIGINT, SIGSEGV, SIGTERM};
+use signal_hook::consts::{SIGABRT, SIGBUS, SIGHUP, SIGINT, SIGSEGV, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use super::log::SIGNAL;
@@ -84,6 +84,8 @@ pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
 /// Starts the thread. `act` carries out what [`decide`] says, in that thread.
 pub fn watch(phase: SharedPhase, act: impl Fn(Action) + Send + Sync + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGABRT])?;
+    // A file at the limit of its size (`ulimit -f`) is a failed write like any other.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     let act = Arc::new(act);
     watch_faults(Arc::clone(&act))?;
     thread::Builder::new().name("signals".into()).spawn(move || {

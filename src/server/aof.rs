@@ -17,6 +17,7 @@
 //!                     └────────────────── failed ─────────────────────┴───────────────────────────────┘
 //! ```
 
+use super::pause::{Pause, PauseReason};
 use super::session::{ClientId, Close};
 use super::task::{BaseFormat, RewriteJob, Task};
 use super::{Parts, Server, saving};
@@ -493,11 +494,8 @@ impl Server {
     /// Says so when the disk is too slow, and makes writers wait until it has caught up.
     fn watch_delay(&mut self, now: UnixMillis) {
         let aof = &mut self.parts.aof;
-        if aof.state == AofState::Off || aof.error.is_some() {
-            aof.is_behind = false;
-            return;
-        }
-        let unwritten = aof.unwritten_bytes();
+        let is_served = aof.is_fed && aof.error.is_none();
+        let unwritten = if is_served { aof.unwritten_bytes() } else { 0 };
         if unwritten == 0 || aof.handed - unwritten >= aof.mark.0 {
             aof.mark = (aof.handed, now);
         }
@@ -510,7 +508,13 @@ impl Server {
                  fsync to complete, this may slow down Redis."
             );
         }
-        aof.is_behind = is_behind;
+        if is_behind != std::mem::replace(&mut aof.is_behind, is_behind) {
+            let pauses = &mut self.parts.pauses;
+            match is_behind {
+                true => pauses.pause(PauseReason::Aof, Pause::Writes, None),
+                false => pauses.unpause(PauseReason::Aof),
+            }
+        }
     }
 
     /// Acts on what the AOF thread reports.
@@ -929,7 +933,7 @@ impl Parts {
         let temporary = Aof::names(&self.config).temporary_incr();
         self.aof.order(if is_listed { AofOrder::Close } else { AofOrder::Discard(temporary) });
         self.aof.state = AofState::Off;
-        (self.aof.scheduled, self.aof.is_behind, self.aof.incr_size) = (false, false, 0);
+        (self.aof.scheduled, self.aof.incr_size) = (false, 0);
         self.aof.error = None;
         if let Some(client) = self.aof.starter.take() {
             self.wait_for_aof(client);

@@ -1,5 +1,6 @@
 //! Whole-process tests: real processes, real sockets.
 
+mod aof;
 mod daemon;
 mod differential;
 mod info;
