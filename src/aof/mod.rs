@@ -11,6 +11,7 @@
 //! commands that make them. Files are `Read` and `Write` here; names, renames and syncs belong to
 //! the engine, and what a command does to the server.
 
+pub mod check;
 mod manifest;
 mod reader;
 pub mod rewrite;

@@ -210,17 +210,17 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// The progress bar on a terminal.
-struct Bar {
+pub(super) struct Bar {
     size: u64,
     percent: Option<u64>,
 }
 
 impl Bar {
-    fn new(size: u64) -> Self {
+    pub(super) fn new(size: u64) -> Self {
         Bar { size, percent: None }
     }
 
-    fn show(&mut self, offset: u64) {
+    pub(super) fn show(&mut self, offset: u64) {
         let percent = offset.saturating_mul(100).checked_div(self.size).unwrap_or(100).min(100);
         if self.percent != Some(percent) {
             self.percent = Some(percent);
@@ -229,7 +229,7 @@ impl Bar {
         }
     }
 
-    fn clear(self) {
+    pub(super) fn clear(self) {
         eprint!("\r{:width$}\r", "", width = BAR as usize + 8);
     }
 }

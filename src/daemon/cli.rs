@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
+use super::check_aof::Remedy;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// The version of Redis that this server answers as.
@@ -47,6 +48,8 @@ pub enum Wish {
     Status(ConfigArgs),
     /// Check this snapshot file.
     CheckRdb(PathBuf),
+    /// Check this append-only file or manifest.
+    CheckAof(PathBuf, Remedy),
     /// Print this text and end well.
     Print(String),
     /// Print this text on stderr and end with this code.
@@ -68,6 +71,7 @@ pub enum Place {
 pub fn parse(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) -> Wish {
     match args.first().and_then(|first| first.to_str()) {
         Some("start" | "stop" | "restart" | "status") => control(args, environment),
+        Some("check-aof") => check_aof(&args[1..]),
         Some("check-rdb") => check_rdb(&args[1..]),
         Some("-v" | "--version") => Wish::Print(version_line()),
         Some("-h" | "--help") => Wish::Print(command().render_long_help().to_string()),
@@ -85,6 +89,23 @@ pub fn version_line() -> String {
         "Redis server v={REDIS_VERSION} sha=00000000:0 malloc=mimalloc bits={} build=0 pyredis={PYREDIS_VERSION}\n",
         usize::BITS
     )
+}
+
+/// Exit codes as redis-check-aof has them.
+fn check_aof(args: &[OsString]) -> Wish {
+    let usage =
+        "Usage: pyredis check-aof [--fix|--truncate-to-timestamp $timestamp] <file.manifest|file.aof>\n";
+    match args {
+        [file] if !file.as_bytes().starts_with(b"-") => Wish::CheckAof(file.into(), Remedy::Tell),
+        [option, file] if option == "--fix" => Wish::CheckAof(file.into(), Remedy::Fix),
+        [option, time, file] if option == "--truncate-to-timestamp" => {
+            match time.to_str().and_then(|time| time.parse().ok()).filter(|&time| time > 0) {
+                Some(time) => Wish::CheckAof(file.into(), Remedy::TruncateTo(time)),
+                None => Wish::Refuse("Invalid timestamp, aborting...\n".into(), 1),
+            }
+        }
+        _ => Wish::Refuse(usage.into(), 1),
+    }
 }
 
 /// Exit codes as redis-check-rdb has them.
@@ -209,6 +230,7 @@ fn base_command() -> Command {
             "pyredis start|stop|restart|status [CONF] [--directive value …]\n       \
              pyredis start [debug | --foreground] [CONF] [--directive value …]\n       \
              pyredis [/path/to/redis.conf | -] [--directive value …]     as redis-server, in the foreground\n       \
+             pyredis check-aof [--fix | --truncate-to-timestamp N] FILE|MANIFEST\n       \
              pyredis check-rdb FILE                              is this snapshot whole, and what is in it?\n       \
              pyredis -v | --version\n       \
              pyredis -h | --help",

@@ -5,6 +5,7 @@
 //! comes up in [`run`], which holds the order of start and stop. What holds the rest together is the
 //! lock of the PID file ([`pid_file`]): it, and nothing else, says whether a server runs.
 
+pub mod check_aof;
 pub mod check_rdb;
 pub mod cli;
 pub mod control;
@@ -41,6 +42,7 @@ pub fn main(args: &[OsString]) -> u8 {
         Wish::Stop(args) => control::stop(&args),
         Wish::Restart(args) => control::restart(&args),
         Wish::Status(args) => control::status(&args),
+        Wish::CheckAof(path, remedy) => check_aof::run(&path, remedy),
         Wish::CheckRdb(path) => check_rdb::run(&path),
         Wish::Print(text) => {
             // Whoever closed the pipe (`pyredis --help | head`) has read enough.

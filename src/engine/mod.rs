@@ -30,8 +30,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
 use crate::server::{
-    AofReport, ClientId, Close, Connection, LoadPiece, LoadResult, RewriteReport, SaveProgress, SaveReport,
-    Server, Signal,
+    AofReport, ClientId, Close, Connection, LoadPiece, LoadResult, SaveProgress, SaveReport, Server, Signal,
 };
 
 pub use clock::SystemClock;
@@ -79,8 +78,6 @@ pub enum Event {
     Saved(SaveReport),
     /// Keys were sent to another server, or not.
     Migrated(MigrateReport),
-    /// A thread has written the base of an append-only file, or not.
-    Rewritten(RewriteReport),
     /// The AOF thread reports.
     Aof(AofReport),
 }

@@ -154,7 +154,6 @@ impl Owner {
             Event::ParcelSaved(progress) => self.server.parcel_saved(progress),
             Event::Saved(report) => self.server.saved(&report),
             Event::Migrated(report) => self.server.migrated(report),
-            Event::Rewritten(report) => self.server.rewritten(report),
             Event::Aof(report) => self.server.aof_report(report),
         }
     }

@@ -20,9 +20,11 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::{Event, Handle, os};
-use crate::keyspace::Parcel;
+use crate::aof::rewrite::CommandWriter;
+use crate::aof::timestamp_line;
+use crate::keyspace::{DbIndex, KeyView, Parcel, WalkedDb};
 use crate::rdb::{self, RdbError, SnapshotWriter};
-use crate::server::{SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
+use crate::server::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 
 /// What is written at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -62,14 +64,14 @@ impl Saving {
     /// Writes what the parcels hold.
     fn write(&self, out: impl Write) -> Result<(), RdbError> {
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
-        let mut writer = SnapshotWriter::begin(out, &self.job.options, self.job.dbs.clone())?;
+        let mut writer = KeyWriter::begin(out, &self.job.format, self.job.dbs.clone())?;
         loop {
             let Ok(parcel) = self.parcels.recv() else { return Err(given_up()) };
             let (number, is_last) = (parcel.number, parcel.is_last);
             parcel.visit(|db, view| {
                 writer.key(db, &view)?;
-                self.job.keys_saved.store(writer.written().keys, Ordering::Relaxed);
-                self.pause_after_key(writer.written().keys)
+                self.job.keys_saved.store(writer.keys, Ordering::Relaxed);
+                self.pause_after_key(writer.keys)
             })?;
             let progress = SaveProgress { job: self.job.id, parcel: number };
             if self.handle.send(Event::ParcelSaved(progress)).is_err() || self.is_cancelled() {
@@ -97,6 +99,53 @@ impl Saving {
             sleep_after_key(delay, keys);
         }
         Ok(())
+    }
+}
+
+/// Writes keys in either form.
+struct KeyWriter<'o, W> {
+    form: Form<'o, W>,
+    /// Keys so far.
+    keys: u64,
+}
+
+enum Form<'o, W> {
+    Snapshot(SnapshotWriter<'o, W>),
+    Commands(CommandWriter<W>, Option<DbIndex>),
+}
+
+impl<'o, W: Write> KeyWriter<'o, W> {
+    fn begin(mut out: W, format: &'o SaveFormat, dbs: Vec<WalkedDb>) -> Result<Self, RdbError> {
+        let form = match format {
+            SaveFormat::Snapshot(options) => Form::Snapshot(SnapshotWriter::begin(out, options, dbs)?),
+            SaveFormat::Commands { timestamp } => {
+                if let Some(secs) = timestamp {
+                    out.write_all(&timestamp_line(*secs))?;
+                }
+                Form::Commands(CommandWriter::new(out), None)
+            }
+        };
+        Ok(KeyWriter { form, keys: 0 })
+    }
+
+    fn key(&mut self, db: DbIndex, view: &KeyView<'_>) -> Result<(), RdbError> {
+        self.keys += 1;
+        match &mut self.form {
+            Form::Snapshot(writer) => writer.key(db, view),
+            Form::Commands(writer, current) => {
+                if current.replace(db) != Some(db) {
+                    writer.select(db)?;
+                }
+                Ok(writer.key(view)?)
+            }
+        }
+    }
+
+    fn finish(self) -> Result<(), RdbError> {
+        match self.form {
+            Form::Snapshot(writer) => writer.finish().map(drop),
+            Form::Commands(writer, _) => Ok(writer.into_inner().flush()?),
+        }
     }
 }
 
@@ -251,7 +300,7 @@ mod tests {
             id: 1,
             reason: SaveReason::Background,
             dbs: keyspace.begin_walk(0),
-            options: SaveOptions::default(),
+            format: SaveFormat::Snapshot(SaveOptions::default()),
             path: "unused".to_owned(),
             syncs_bit_by_bit: true,
             delays: Arc::default(),

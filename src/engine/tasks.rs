@@ -11,15 +11,12 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
 
-use super::aof::{self, AofThread, base};
+use super::aof::{self, AofThread};
 use super::loader::{Loader, PIECES};
 use super::saver::Saving;
-use super::{Event, Handle, Links};
+use super::{Handle, Links};
 use crate::keyspace::{Garbage, Parcel};
-use crate::server::{
-    Aof, ClientId, LoadJob, LoadPiece, RewriteError, RewriteJob, RewriteReport, SaveJob, SaveReport, Server,
-    Task,
-};
+use crate::server::{Aof, ClientId, LoadJob, LoadPiece, SaveJob, SaveReport, Server, Task};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;
@@ -75,7 +72,6 @@ impl Tasks {
             Task::CancelSave => self.cancel_save(),
             Task::Load(job) => self.load(job, server),
             Task::Free(garbage) => self.free(garbage, server),
-            Task::Rewrite(job) => self.rewrite(job, server),
             Task::LoadAof(client) => return self.load_aof(client, server),
         }
         Outcome::Continue
@@ -133,20 +129,6 @@ impl Tasks {
     fn cancel_save(&mut self) {
         if let Some(saver) = self.saver.take() {
             saver.is_cancelled.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Writes the base of an append-only file on a thread of its own.
-    fn rewrite(&self, job: RewriteJob, server: &mut Server) {
-        let (number, handle) = (job.number, self.handle.clone());
-        let run = move || {
-            let result = base::write(&job);
-            // When the owner is gone nobody waits for the report.
-            let _ = handle.send(Event::Rewritten(RewriteReport { number, result }));
-        };
-        if let Err(error) = Builder::new().name("aof-rewrite".to_owned()).spawn(run) {
-            let result = Err(RewriteError::Failed(format!("no thread to rewrite with: {error}")));
-            server.rewritten(RewriteReport { number, result });
         }
     }
 

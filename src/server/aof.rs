@@ -19,7 +19,7 @@
 
 use super::pause::{Pause, PauseReason};
 use super::session::{ClientId, Close};
-use super::task::{BaseFormat, RewriteJob, Task};
+use super::task::{SaveFormat, SaveReason, SaveReport};
 use super::{Parts, Server, saving};
 use crate::aof::{Manifest, Names, timestamp_line};
 use crate::base::time::UnixMillis;
@@ -143,24 +143,6 @@ pub enum AofReport {
     Passed(ClientId),
 }
 
-/// How writing a base ended.
-#[derive(Debug)]
-pub struct RewriteReport {
-    /// Which one: rewrites are counted.
-    pub number: u64,
-    /// The file it is in, or what went wrong.
-    pub result: Result<String, RewriteError>,
-}
-
-/// Why there is no new base.
-#[derive(Debug)]
-pub enum RewriteError {
-    /// Writing failed.
-    Failed(String),
-    /// The server gave it up.
-    Cancelled,
-}
-
 /// What the AOF thread tells while it works.
 #[derive(Debug, Default)]
 pub struct AofGauges {
@@ -177,8 +159,8 @@ enum Rewrite {
     Idle,
     /// The file for changes is being made; the manifest that lists it.
     Preparing(Manifest),
-    /// The base is being written.
-    Writing { cancel: Arc<AtomicBool> },
+    /// The base is being written to this file, by a walk over the data set.
+    Writing(String),
     /// The files are getting their names; the manifest that lists them.
     Installing(Manifest),
 }
@@ -275,6 +257,12 @@ impl Aof {
     #[must_use]
     pub fn is_rewriting(&self) -> bool {
         self.requested || !matches!(self.rewrite, Rewrite::Idle)
+    }
+
+    /// Whether a walk over the data set writes a base.
+    #[must_use]
+    pub fn is_writing_base(&self) -> bool {
+        matches!(self.rewrite, Rewrite::Writing(_))
     }
 
     /// Bytes handed over that are not in the file.
@@ -457,7 +445,8 @@ impl Server {
         if self.parts.aof.is_fed {
             hand_over(&mut self.parts);
         }
-        if std::mem::take(&mut self.parts.aof.requested) {
+        if self.parts.aof.requested && self.parts.persistence.running.is_none() {
+            self.parts.aof.requested = false;
             self.prepare_rewrite();
         }
     }
@@ -590,9 +579,9 @@ impl Server {
         if number != self.parts.aof.attempts {
             return;
         }
-        if let (Rewrite::Writing { cancel }, Err(reason)) = (&self.parts.aof.rewrite, &result) {
-            cancel.store(true, Ordering::Relaxed);
-            return self.rewrite_failed(&RewriteError::Failed(reason.clone()));
+        if let (true, Err(reason)) = (self.parts.aof.is_writing_base(), &result) {
+            saving::cancel_job(&mut self.keyspace, &mut self.parts);
+            return self.rewrite_failed(reason);
         }
         let Rewrite::Preparing(next) = &mut self.parts.aof.rewrite else { return };
         let next = std::mem::take(next);
@@ -632,7 +621,7 @@ impl Server {
     /// Fixes the data set: what was propagated up to here is in the base to be written, what comes
     /// from here on goes to the new file.
     fn write_base(&mut self) {
-        let (keyspace, parts) = (&self.keyspace, &mut self.parts);
+        let (keyspace, parts) = (&mut self.keyspace, &mut self.parts);
         hand_over(parts);
         if parts.aof.state != AofState::Off {
             if !std::mem::replace(&mut parts.aof.is_fed, true) {
@@ -644,23 +633,23 @@ impl Server {
             parts.propagation.forget_selected();
         }
         parts.aof.rewrites += 1;
-        let cancel = Arc::new(AtomicBool::new(false));
-        let job = rewrite_job(keyspace, parts, &cancel);
-        parts.aof.rewrite = Rewrite::Writing { cancel };
-        parts.tasks.push(Task::Rewrite(job));
+        let path = format!("temp-rewriteaof-bg-{}-{}.aof", parts.pid, parts.aof.attempts);
+        parts.aof.rewrite = Rewrite::Writing(path.clone());
+        let format = base_format(keyspace, parts);
+        saving::begin_job(keyspace, parts, SaveReason::Rewrite, format, path);
         log::info!("Background append only file rewriting started by pid {}", parts.pid);
     }
 
     /// Notes how writing a base ended, and has it put in its place.
-    pub fn rewritten(&mut self, report: RewriteReport) {
+    pub(super) fn base_written(&mut self, report: &SaveReport) {
         let parts = &mut self.parts;
-        if report.number != parts.aof.attempts || !matches!(parts.aof.rewrite, Rewrite::Writing { .. }) {
-            return;
+        let Rewrite::Writing(temporary) = &mut parts.aof.rewrite else { return };
+        let temporary = std::mem::take(temporary);
+        saving::end_walk(&mut self.keyspace, &mut parts.pauses);
+        if let Err(reason) = &report.result {
+            log::warn!("Write error writing append only file on disk: {reason}");
+            return self.rewrite_failed(reason);
         }
-        let temporary = match report.result {
-            Ok(temporary) => temporary,
-            Err(error) => return self.rewrite_failed(&error),
-        };
         log::info!("Background AOF rewrite terminated with success");
         let names = Aof::names(&parts.config);
         let mut next = parts.aof.manifest.clone();
@@ -682,7 +671,7 @@ impl Server {
             Ok(base_bytes) => base_bytes,
             Err(reason) => {
                 log::warn!("{reason}");
-                return self.rewrite_failed(&RewriteError::Failed(reason));
+                return self.rewrite_failed(&reason);
             }
         };
         let aof = &mut parts.aof;
@@ -699,17 +688,12 @@ impl Server {
         self.rewrite_ended();
     }
 
-    fn rewrite_failed(&mut self, error: &RewriteError) {
+    fn rewrite_failed(&mut self, reason: &str) {
         let parts = &mut self.parts;
         parts.aof.rewrite = Rewrite::Idle;
-        match error {
-            RewriteError::Cancelled => log::warn!("Background AOF rewrite terminated by signal 10"),
-            RewriteError::Failed(reason) => {
-                parts.aof.last_rewrite_failed = true;
-                parts.aof.failures += 1;
-                log::warn!("Background AOF rewrite terminated with error: {reason}");
-            }
-        }
+        parts.aof.last_rewrite_failed = true;
+        parts.aof.failures += 1;
+        log::warn!("Background AOF rewrite terminated with error: {reason}");
         if parts.aof.state == AofState::WaitRewrite {
             stop_feeding(parts);
             let temporary = Aof::names(&parts.config).temporary_incr();
@@ -722,6 +706,9 @@ impl Server {
     fn rewrite_ended(&mut self) {
         let (aof, now) = (&mut self.parts.aof, self.parts.now);
         aof.last_rewrite_secs = aof.rewrite_started.take().map(|started| now.secs() - started.secs());
+        if let Some(client) = self.parts.persistence.waiting.take() {
+            self.save(SaveReason::Command(client));
+        }
         self.continue_shutdown();
     }
 
@@ -749,6 +736,10 @@ impl Server {
             Flush::Done => return false,
             Flush::No => {}
         }
+        if matches!(self.parts.aof.rewrite, Rewrite::Installing(_)) {
+            // Its end goes on with the shutdown.
+            return true;
+        }
         if self.parts.aof.is_rewriting() {
             if self.parts.aof.state == AofState::WaitRewrite {
                 if !force {
@@ -759,7 +750,7 @@ impl Server {
                 log::warn!("Writing initial AOF. Exit anyway.");
             }
             log::warn!("There is a child rewriting the AOF. Killing it!");
-            cancel_rewrite(&mut self.parts);
+            cancel_rewrite(&mut self.keyspace, &mut self.parts);
         }
         if !self.parts.aof.is_fed {
             return false;
@@ -825,35 +816,29 @@ fn base_options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
     options
 }
 
-fn rewrite_job(keyspace: &Keyspace, parts: &Parts, cancel: &Arc<AtomicBool>) -> RewriteJob {
-    let format = if parts.config.aof_use_rdb_preamble {
-        BaseFormat::Snapshot(base_options(keyspace, parts))
-    } else {
-        let secs = parts.now.secs();
-        let timestamp = parts.config.aof_timestamp_enabled.then_some(secs);
-        BaseFormat::Commands { timestamp }
-    };
-    RewriteJob {
-        number: parts.aof.attempts,
-        snapshot: keyspace.snapshot(),
-        format,
-        incremental_fsync: parts.config.aof_rewrite_incremental_fsync,
-        cancel: Arc::clone(cancel),
+fn base_format(keyspace: &Keyspace, parts: &Parts) -> SaveFormat {
+    if parts.config.aof_use_rdb_preamble {
+        return SaveFormat::Snapshot(base_options(keyspace, parts));
     }
+    let timestamp = parts.config.aof_timestamp_enabled.then_some(parts.now.secs());
+    SaveFormat::Commands { timestamp }
 }
 
-fn cancel_rewrite(parts: &mut Parts) {
-    let aof = &mut parts.aof;
-    aof.requested = false;
-    if let Rewrite::Writing { cancel } = &aof.rewrite {
-        log::info!("Killing running AOF rewrite child: {}", parts.pid);
-        cancel.store(true, Ordering::Relaxed);
+/// Gives the running rewrite up. It counts as neither done nor failed.
+fn cancel_rewrite(keyspace: &mut Keyspace, parts: &mut Parts) {
+    let was_begun = parts.aof.is_rewriting();
+    parts.aof.requested = false;
+    if parts.aof.is_writing_base() {
+        saving::cancel_job(keyspace, parts);
     }
-    // A report that comes later meets no rewrite and is dropped. What is being installed stays so:
-    // the files have their names already.
-    if !matches!(aof.rewrite, Rewrite::Installing(_)) {
-        aof.rewrite = Rewrite::Idle;
-        aof.rewrite_started = None;
+    // What is being installed stays so: the files have their names already.
+    if was_begun && !matches!(parts.aof.rewrite, Rewrite::Installing(_)) {
+        log::info!("Killing running AOF rewrite child: {}", parts.pid);
+        parts.aof.rewrite = Rewrite::Idle;
+        parts.aof.rewrite_started = None;
+    }
+    if let Some(client) = parts.persistence.waiting.take() {
+        saving::begin(keyspace, parts, SaveReason::Command(client));
     }
 }
 
@@ -871,7 +856,10 @@ impl Parts {
         if self.aof.is_rewriting() {
             return Err("ERR Background append only file rewriting already in progress");
         }
-        if self.persistence.running.is_some() || in_transaction {
+        // A save of nothing, as after FLUSHALL, is about to end: it is waited for.
+        let persistence = &self.persistence;
+        let is_saving = persistence.running.is_some() && !persistence.saves_nothing();
+        if is_saving || persistence.scheduled || in_transaction {
             self.aof.scheduled = true;
             self.aof.failures = 0;
             return Ok("Background append only file rewriting scheduled");
@@ -881,18 +869,23 @@ impl Parts {
     }
 
     /// Acts on a change of `appendonly`. Returns whether the client has to wait for the outcome.
-    pub fn set_appendonly(&mut self, wanted: bool, client: Option<ClientId>) -> bool {
+    pub fn set_appendonly(
+        &mut self,
+        keyspace: &mut Keyspace,
+        wanted: bool,
+        client: Option<ClientId>,
+    ) -> bool {
         match (wanted, self.aof.state) {
-            (true, AofState::Off) => self.turn_on_aof(client),
+            (true, AofState::Off) => self.turn_on_aof(keyspace, client),
             (false, AofState::On | AofState::WaitRewrite) => {
-                self.turn_off_aof();
+                self.turn_off_aof(keyspace);
                 false
             }
             _ => false,
         }
     }
 
-    fn turn_on_aof(&mut self, client: Option<ClientId>) -> bool {
+    fn turn_on_aof(&mut self, keyspace: &mut Keyspace, client: Option<ClientId>) -> bool {
         self.aof.state = AofState::WaitRewrite;
         if self.persistence.running.is_some() {
             self.aof.scheduled = true;
@@ -914,7 +907,7 @@ impl Parts {
                 "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting \
                  a rewrite now."
             );
-            cancel_rewrite(self);
+            cancel_rewrite(keyspace, self);
         }
         if self.aof.is_rewriting() {
             self.aof.scheduled = true;
@@ -925,9 +918,9 @@ impl Parts {
         true
     }
 
-    fn turn_off_aof(&mut self) {
+    fn turn_off_aof(&mut self, keyspace: &mut Keyspace) {
         let is_listed = self.aof.state == AofState::On;
-        cancel_rewrite(self);
+        cancel_rewrite(keyspace, self);
         stop_feeding(self);
         self.propagation.forget_selected();
         let temporary = Aof::names(&self.config).temporary_incr();

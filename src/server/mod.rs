@@ -46,7 +46,7 @@ mod wake;
 pub mod watch;
 
 pub use access::{Acl, Login};
-pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState, RewriteError, RewriteReport};
+pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState};
 pub use aof_load::{AofLoaded, AofRefused};
 pub use args::Args;
 pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
@@ -66,9 +66,7 @@ pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode,
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
-pub use task::{
-    BaseFormat, Delays, RewriteJob, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave,
-};
+pub use task::{Delays, SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
 pub use watch::Watches;
 
 use crate::base::alloc;

@@ -1,5 +1,6 @@
 //! When to save, and how saving went. The files themselves belong to `rdb` and the engine.
 
+use super::session::ClientId;
 use super::task::{SaveReason, SaveReport};
 use crate::base::time::UnixMillis;
 use crate::config::Config;
@@ -24,6 +25,8 @@ pub struct Persistence {
     pub keys_to_save: u64,
     /// Bytes copied because of the last save.
     pub last_copies: u64,
+    /// Who asked for a save by SAVE while the append-only file was rewritten.
+    pub waiting: Option<ClientId>,
     /// Why a save runs, if one does.
     pub running: Option<SaveReason>,
     /// A background save is to begin at the end of the turn, or as soon as the running save ends.
@@ -63,6 +66,12 @@ impl Persistence {
     #[must_use]
     pub fn refuses_writes(&self, config: &Config) -> bool {
         self.last_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty()
+    }
+
+    /// Whether the running save has no keys to write, as after FLUSHALL: it is about to end.
+    #[must_use]
+    pub fn saves_nothing(&self) -> bool {
+        self.running == Some(SaveReason::Background) && self.keys_to_save == 0
     }
 
     /// Notes that a save begins now.

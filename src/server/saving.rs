@@ -11,7 +11,7 @@
 //! own path and options.
 
 use super::pause::{PauseReason, Pauses};
-use super::task::{SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
+use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
 use super::{Parts, REDIS_VERSION, Server};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
@@ -37,7 +37,8 @@ impl Server {
     /// Notes that the saver has dealt with a parcel.
     pub fn parcel_saved(&mut self, progress: SaveProgress) {
         let persistence = &mut self.parts.persistence;
-        if persistence.job == progress.job && persistence.running.is_some() {
+        let is_taken = persistence.running.is_some() || self.parts.aof.is_writing_base();
+        if persistence.job == progress.job && is_taken {
             self.keyspace.parcel_released(progress.parcel);
             if self.keyspace.walk_has_caught_up() {
                 self.parts.pauses.unpause(PauseReason::Snapshot);
@@ -47,7 +48,12 @@ impl Server {
 
     /// Notes how a save ended and goes on with whatever waited for it.
     pub fn saved(&mut self, report: &SaveReport) {
-        if report.job == self.parts.persistence.job && self.parts.persistence.running.is_some() {
+        if report.job != self.parts.persistence.job {
+            return;
+        }
+        if report.reason == SaveReason::Rewrite {
+            self.base_written(report);
+        } else if self.parts.persistence.running.is_some() {
             self.end_save(report);
         }
     }
@@ -73,7 +79,7 @@ impl Server {
             (Err(error), _) => log::warn!("Failed saving the DB: {error}"),
         }
         match report.reason {
-            SaveReason::Background => {}
+            SaveReason::Background | SaveReason::Rewrite => {}
             SaveReason::Command(client) => {
                 let saved = report.result.is_ok();
                 self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
@@ -83,11 +89,20 @@ impl Server {
     }
 }
 
-/// Takes a snapshot of this moment and has it written on another thread.
+/// Takes a snapshot of this moment and has it written on another thread; as soon as the append-only
+/// file's rewrite is done, if there is one under way.
 pub(super) fn begin(keyspace: &mut Keyspace, parts: &mut Parts, reason: SaveReason) {
-    let (options, path) = (options(keyspace, parts), parts.config.dbfilename.to_string());
+    if parts.aof.is_rewriting() {
+        match reason {
+            SaveReason::Command(client) => parts.persistence.waiting = Some(client),
+            _ => parts.persistence.scheduled = true,
+        }
+        return;
+    }
+    let format = SaveFormat::Snapshot(options(keyspace, parts));
+    let path = parts.config.dbfilename.to_string();
     parts.persistence.begin(reason, parts.now);
-    begin_job(keyspace, parts, reason, options, path);
+    begin_job(keyspace, parts, reason, format, path);
 }
 
 /// Begins a walk and asks for a thread that writes it to `path`.
@@ -95,7 +110,7 @@ pub(super) fn begin_job(
     keyspace: &mut Keyspace,
     parts: &mut Parts,
     reason: SaveReason,
-    options: SaveOptions,
+    format: SaveFormat,
     path: String,
 ) {
     let dbs = keyspace.begin_walk(alloc::used_bytes() as u64);
@@ -103,10 +118,13 @@ pub(super) fn begin_job(
     persistence.job += 1;
     persistence.keys_saved = Arc::default();
     persistence.keys_to_save = dbs.iter().map(|db| db.keys as u64).sum();
-    let syncs_bit_by_bit = parts.config.rdb_save_incremental_fsync;
+    let syncs_bit_by_bit = match reason {
+        SaveReason::Rewrite => parts.config.aof_rewrite_incremental_fsync,
+        _ => parts.config.rdb_save_incremental_fsync,
+    };
     let delays = Arc::clone(&parts.delays);
     let (id, keys_saved) = (persistence.job, Arc::clone(&persistence.keys_saved));
-    let job = SaveJob { id, reason, dbs, options, path, syncs_bit_by_bit, delays, keys_saved };
+    let job = SaveJob { id, reason, dbs, format, path, syncs_bit_by_bit, delays, keys_saved };
     parts.tasks.push(Task::Save(job));
 }
 
@@ -114,15 +132,20 @@ pub(super) fn begin_job(
 pub(super) fn cancel(keyspace: &mut Keyspace, parts: &mut Parts) {
     if parts.persistence.running.take().is_some() {
         log::warn!("Background saving was given up");
-        end_walk(keyspace, &mut parts.pauses);
-        // What is on its way to the saver is of no use any more.
-        parts.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
-        parts.tasks.push(Task::CancelSave);
+        cancel_job(keyspace, parts);
     }
 }
 
+/// Ends the walk under way and what is written of it.
+pub(super) fn cancel_job(keyspace: &mut Keyspace, parts: &mut Parts) {
+    end_walk(keyspace, &mut parts.pauses);
+    // What is on its way to the saver is of no use any more.
+    parts.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
+    parts.tasks.push(Task::CancelSave);
+}
+
 /// Ends the walk, and the waiting of those who wrote too fast for it.
-fn end_walk(keyspace: &mut Keyspace, pauses: &mut Pauses) {
+pub(super) fn end_walk(keyspace: &mut Keyspace, pauses: &mut Pauses) {
     keyspace.end_walk();
     pauses.unpause(PauseReason::Snapshot);
 }

@@ -6,7 +6,7 @@ use super::session::ClientId;
 use crate::keyspace::{DbSnapshot, Garbage, Parcel, WalkedDb};
 use crate::rdb::SaveOptions;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 /// Why a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,20 @@ pub enum SaveReason {
     Background,
     /// The last act before the process ends.
     Shutdown,
+    /// A new base of the append-only file.
+    Rewrite,
+}
+
+/// What a file of all keys looks like.
+#[derive(Debug)]
+pub enum SaveFormat {
+    /// A snapshot.
+    Snapshot(SaveOptions),
+    /// The commands that make the data set: a base with `aof-use-rdb-preamble no`.
+    Commands {
+        /// The time to note at the start, seconds, if it is to be noted.
+        timestamp: Option<i64>,
+    },
 }
 
 /// A snapshot to write, and how. Its keys follow as [`Task::HandOver`].
@@ -29,10 +43,10 @@ pub struct SaveJob {
     /// The databases that are not empty.
     pub dbs: Vec<WalkedDb>,
     /// How it is written.
-    pub options: SaveOptions,
-    /// The file to replace: `dbfilename`, relative to `dir`, which is the working folder.
+    pub format: SaveFormat,
+    /// The file to replace, relative to `dir`, which is the working folder: `dbfilename`.
     pub path: String,
-    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`.
+    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`, `aof-rewrite-incremental-fsync`.
     pub syncs_bit_by_bit: bool,
     /// Delays that tests ask for.
     pub delays: Arc<Delays>,
@@ -81,33 +95,6 @@ pub struct SaveReport {
     pub result: Result<(), String>,
 }
 
-/// How the base of an append-only file is written.
-#[derive(Debug)]
-pub enum BaseFormat {
-    /// As a snapshot.
-    Snapshot(SaveOptions),
-    /// As commands.
-    Commands {
-        /// The time to note at the start, seconds, if it is to be noted.
-        timestamp: Option<i64>,
-    },
-}
-
-/// A new base of the append-only file to write.
-#[derive(Debug)]
-pub struct RewriteJob {
-    /// Which one: rewrites are counted.
-    pub number: u64,
-    /// The data of all databases that are not empty.
-    pub snapshot: Vec<DbSnapshot>,
-    /// How it is written.
-    pub format: BaseFormat,
-    /// Force it to disk bit by bit.
-    pub incremental_fsync: bool,
-    /// Set when it is no longer wanted.
-    pub cancel: Arc<AtomicBool>,
-}
-
 /// Something for the engine to do; in the order given.
 #[derive(Debug)]
 pub enum Task {
@@ -122,8 +109,6 @@ pub enum Task {
     CancelSave,
     /// Send keys to another server, then call [`super::Server::migrated`].
     Migrate(MigrateJob),
-    /// Write a base on a thread of its own, then call [`super::Server::rewritten`].
-    Rewrite(RewriteJob),
     /// Load the append-only file anew, then complete the client: DEBUG LOADAOF.
     LoadAof(ClientId),
     /// Drop these on another thread.

@@ -60,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
 const SAVE_IN_PROGRESS: CommandError = CommandError::fixed("ERR Background save already in progress");
 
 fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    if ctx.server.persistence.running.is_some() {
+    if ctx.server.persistence.running.is_some() || ctx.server.persistence.waiting.is_some() {
         return Err(SAVE_IN_PROGRESS);
     }
     ctx.begin_save(SaveReason::Command(ctx.session.id));
@@ -83,6 +83,12 @@ fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let schedule = args.keyword("SCHEDULE");
     args.finish()?;
+    if ctx.server.persistence.saves_nothing() {
+        // Redis would have finished it by now.
+        ctx.server.persistence.scheduled = true;
+        ctx.reply.simple("Background saving started");
+        return Ok(());
+    }
     if ctx.server.persistence.running.is_some() {
         return Err(SAVE_IN_PROGRESS);
     }

@@ -106,7 +106,7 @@ fn apply_aof(ctx: &mut Ctx<'_>, old: &Config) -> bool {
     }
     if old.appendonly != server.config.appendonly {
         let wanted = server.config.appendonly;
-        if server.set_appendonly(wanted, may_wait.then_some(id)) {
+        if server.set_appendonly(ctx.db, wanted, may_wait.then_some(id)) {
             // It answers for both.
             ctx.block_on_task();
             return true;

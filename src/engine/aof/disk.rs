@@ -3,7 +3,7 @@
 //! [`RealFolder`] is `appenddirname` in the working folder. Files are created 0640 or stricter.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -35,6 +35,8 @@ pub trait Folder {
     fn adopt(&mut self, path: &str, name: &[u8]) -> io::Result<u64>;
     /// Gives a file of this folder another name.
     fn rename(&mut self, from: &[u8], to: &[u8]) -> io::Result<()>;
+    /// Deletes a file at once: its name will be used again.
+    fn unlink(&mut self, name: &[u8]);
     /// Deletes files, some time soon: a big one may take long.
     fn remove(&mut self, names: Vec<Vec<u8>>);
 }
@@ -83,6 +85,17 @@ impl RealFolder {
     }
 }
 
+/// The file that is appended to belongs to one process. The lock goes with the file, and with the process.
+fn lock(file: &File) -> io::Result<()> {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::other("another server keeps its append-only file there"))
+        }
+        // Where files cannot be locked at all, that is no reason not to serve.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o640);
@@ -103,12 +116,14 @@ impl Folder for RealFolder {
         // A file that is listed after a crash must hold what was appended, not zeros behind a hole:
         // it is written at its end, as one that was opened.
         let file = options().append(true).create(true).open(self.path_of(name))?;
+        lock(&file)?;
         file.set_len(0)?;
         Ok(file)
     }
 
     fn open(&mut self, name: &[u8]) -> io::Result<(File, u64)> {
         let file = options().append(true).create(true).open(self.path_of(name))?;
+        lock(&file)?;
         let length = file.metadata()?.len();
         Ok((file, length))
     }
@@ -133,6 +148,11 @@ impl Folder for RealFolder {
     fn rename(&mut self, from: &[u8], to: &[u8]) -> io::Result<()> {
         fs::rename(self.path_of(from), self.path_of(to))?;
         self.sync()
+    }
+
+    fn unlink(&mut self, name: &[u8]) {
+        // It may be gone already, and whoever makes it anew empties it.
+        let _ = fs::remove_file(self.path_of(name));
     }
 
     fn remove(&mut self, names: Vec<Vec<u8>>) {

@@ -86,6 +86,11 @@ impl<F: LogFile> Log<F> {
         self.unsynced.clear();
     }
 
+    /// Closes the file; what waits is written to the next one.
+    pub fn let_go(&mut self) {
+        self.file = None;
+    }
+
     /// Lets go of the file. What was not written is dropped.
     pub fn end(&mut self) {
         if let Some(last) = self.waiting.back() {

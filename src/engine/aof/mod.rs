@@ -6,9 +6,8 @@
 //! always` that is the group commit, and while a slow disk works the next group gathers.
 //!
 //! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before there
-//! is a thread; [`base`] writes the base of a rewrite.
+//! is a thread. The base of a rewrite is written by a saver thread, as a snapshot is.
 
-pub mod base;
 pub mod disk;
 pub mod log;
 pub mod start;
@@ -305,6 +304,8 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
 
     fn attach(&mut self) -> Result<(), LogError> {
         if let Some(file) = &self.to_attach {
+            // It may be the file that is open, whose lock would be in the way of our own.
+            self.log.let_go();
             let (opened, length) = self.folder.open(file).map_err(LogError::Write)?;
             self.log.begin(opened, length);
             self.to_attach = None;
@@ -317,6 +318,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
             .make()
             .map_err(|error| format!("Can't open or create append-only dir: {}", words(&error)))?;
         let name = String::from_utf8_lossy(file);
+        self.prepared = None;
         let created = self.folder.create(file);
         let created =
             created.map_err(|error| format!("Can't open the append-only file {name}: {}", words(&error)))?;
@@ -351,7 +353,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
         self.failed_ns = None;
         self.release_all();
         ::log::info!("Removing the temp incr aof file {} in the background", String::from_utf8_lossy(&file));
-        self.folder.remove(vec![file]);
+        self.folder.unlink(&file);
     }
 
     fn install(

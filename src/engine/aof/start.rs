@@ -10,7 +10,6 @@ use std::io::{self, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::base;
 use super::disk::{Folder, RealFolder};
 use super::words;
 use crate::aof::{Manifest, Names};
@@ -20,6 +19,9 @@ use crate::server::{Aof, AofLoaded, AofOpened, Clock, Server};
 
 /// What is read of a file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// How the temporary files of rewrites are called, before the process's number.
+const PREFIX: &str = "temp-rewriteaof-bg-";
 
 /// The log says why the server cannot start; this is the gist of it.
 pub type Refused = String;
@@ -64,8 +66,11 @@ pub fn open(server: &mut Server) -> Result<bool, Refused> {
     }
     refuse_orphans(&place, &manifest)?;
     upgrade(&mut place, &mut manifest)?;
+    let lock = lock_last(&mut place, &manifest)?;
     let sizes = load_files(server, &place, &manifest)?;
     let opened = make_ready(server, &mut place, manifest, sizes)?;
+    // The thread takes the lock from here.
+    drop(lock);
     server.aof_opened(opened);
     Ok(true)
 }
@@ -81,9 +86,25 @@ pub fn reload(server: &mut Server) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Removes the temporary files of processes that are no more.
+fn remove_leftovers() {
+    for entry in fs::read_dir(".").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            rest[..digits].parse::<u32>().ok()
+        });
+        let is_ours = |pid: u32| pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
+        if pid.is_some_and(is_ours) {
+            // Whoever cannot delete it has it in the way at most.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Deletes what an earlier process has left unfinished.
 fn clean(place: &Place) {
-    base::remove_leftovers();
+    remove_leftovers();
     for name in [place.names.temporary_manifest(), place.names.temporary_incr()] {
         // There is none, as a rule.
         let _ = fs::remove_file(place.path_of(&name));
@@ -172,6 +193,20 @@ fn make_folder(place: &mut Place) -> Result<(), Refused> {
         let folder = place.folder.path().display();
         fatal(format!("Can't open or create append-only dir {folder}: {}", words(&error)))
     })
+}
+
+/// Takes hold of the file that is appended to before anything is read or cut: another server may be at work.
+fn lock_last(place: &mut Place, manifest: &Manifest) -> Result<Option<File>, Refused> {
+    let Some(last) = manifest.incr.last().filter(|last| place.path_of(&last.name).exists()) else {
+        return Ok(None);
+    };
+    match place.folder.open(&last.name) {
+        Ok((file, _)) => Ok(Some(file)),
+        Err(error) => {
+            let name = shown(&last.name);
+            Err(fatal(format!("Can't open the append-only file {name}: {}", words(&error))))
+        }
+    }
 }
 
 /// Bytes of all files, and of the base.
@@ -266,7 +301,13 @@ fn make_ready(
     let was_there = manifest.incr.last().map(|file| file.name.clone());
     let verb = if was_there.is_some() { "Opening" } else { "Creating" };
     let name = was_there.unwrap_or_else(|| manifest.next_incr(&place.names));
-    let (_, length) = place.folder.open(&name).map_err(|error| {
+    // A file that was there is locked by us already.
+    let length = if verb == "Opening" && place.path_of(&name).exists() {
+        place.length_of(&name)
+    } else {
+        place.folder.open(&name).map(|(_, length)| length)
+    };
+    let length = length.map_err(|error| {
         fatal(format!("Can't open the append-only file {}: {}", shown(&name), words(&error)))
     })?;
     let history = if server.parts.config.aof_disable_auto_gc { Vec::new() } else { manifest.take_history() };
