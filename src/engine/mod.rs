@@ -60,6 +60,8 @@ pub enum Event {
     },
     /// Everything one read of a client completed.
     Requests(ClientId, Requests),
+    /// The client sends an argument that has become large.
+    Growing(ClientId),
     /// The client's connection has ended; nothing more comes from it.
     Disconnect(ClientId),
     /// A connection was refused because the limit was reached.

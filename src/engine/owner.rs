@@ -146,6 +146,7 @@ impl Owner {
             }
             Event::Disconnect(id) if self.server.holds_replies_of(id) => self.leaving.push(id),
             Event::Disconnect(id) => self.forget(id),
+            Event::Growing(id) => self.server.growing(id),
             Event::Rejected => self.server.rejected_connection(),
             Event::Sync(answer) => self.syncs.push(answer),
             Event::Signal(signal) => self.server.signal(signal),

@@ -26,6 +26,8 @@ const MORE_BYTES: usize = 16 * 1024;
 const GATHER_BYTES: usize = 64 * 1024;
 /// After so many bytes a client's worker waits until the owner has run them.
 const AHEAD_BYTES: usize = 1 << 20;
+/// An unfinished command is reported each time it has grown by this much, bytes.
+const REPORT_BYTES: usize = 64 * 1024;
 
 /// One connection and its thread's state.
 pub struct Connection {
@@ -37,6 +39,8 @@ pub struct Connection {
     parser: Parser,
     /// Bytes handed to the owner since it was last waited for.
     ahead: usize,
+    /// The size of the unfinished command that was reported last.
+    reported: usize,
 }
 
 /// Tells the owner that the client is gone, however its worker ended: a panic is an end too.
@@ -62,7 +66,7 @@ impl Connection {
         gauges: Arc<ClientGauges>,
         limits: Arc<WireLimits>,
     ) -> Self {
-        Connection { id, socket, handle, gauges, limits, parser: Parser::new(), ahead: 0 }
+        Connection { id, socket, handle, gauges, limits, parser: Parser::new(), ahead: 0, reported: 0 }
     }
 
     /// Reads until the connection ends.
@@ -75,7 +79,11 @@ impl Connection {
                 return;
             }
             match self.ship() {
-                Ok(true) => {}
+                Ok(true) => {
+                    if self.report_growth() == Err(Stopped) {
+                        return;
+                    }
+                }
                 Ok(false) => return self.ignore_rest(),
                 Err(Stopped) => return,
             }
@@ -175,11 +183,25 @@ impl Connection {
     /// Shows CLIENT LIST how much of an unfinished command is held.
     fn publish(&self) {
         let pending = self.parser.pending_bytes();
-        if self.gauges.query_buffer.load(Ordering::Relaxed) != pending {
-            self.gauges.query_buffer.store(pending, Ordering::Relaxed);
+        let arguments = self.parser.argument_bytes_held();
+        let gauges = &self.gauges;
+        if gauges.query_buffer.load(Ordering::Relaxed) + gauges.arguments.load(Ordering::Relaxed) != pending {
+            gauges.query_buffer.store(pending - arguments, Ordering::Relaxed);
+            gauges.arguments.store(arguments, Ordering::Relaxed);
             let free = self.parser.heap_bytes().saturating_sub(pending);
-            self.gauges.query_buffer_free.store(free, Ordering::Relaxed);
+            gauges.query_buffer_free.store(free, Ordering::Relaxed);
         }
+    }
+
+    /// Lets a server that bounds the memory of clients know of an argument that grows.
+    fn report_growth(&mut self) -> Result<(), Stopped> {
+        let held = self.parser.heap_bytes();
+        self.reported = self.reported.min(held);
+        if held >= self.reported + REPORT_BYTES && self.limits.weighs_clients.load(Ordering::Relaxed) {
+            self.reported = held;
+            self.handle.send(Event::Growing(self.id))?;
+        }
+        Ok(())
     }
 
     /// Reads without looking until the owner has closed the connection: closing a socket with
@@ -338,10 +360,29 @@ mod tests {
         let mut bench = bench(limits());
         bench.client.write_all(b"PING\r\n*2\r\n$4\r\nEC").unwrap();
         assert_eq!(bench.requests().len(), 1);
-        assert_eq!(bench.gauges.query_buffer.load(Ordering::Relaxed), 10);
+        assert_eq!(bench.gauges.query_buffer.load(Ordering::Relaxed), 2);
+        assert_eq!(bench.gauges.arguments.load(Ordering::Relaxed), 8);
         assert_eq!(bench.gauges.read_bytes.load(Ordering::Relaxed), 16);
         bench.client.shutdown(Shutdown::Both).unwrap();
         bench.ends();
+    }
+
+    #[test]
+    fn a_growing_argument_is_reported_to_a_server_that_weighs_clients() {
+        let mut bench = bench(WireLimits { weighs_clients: true.into(), ..limits() });
+        bench.log_in();
+        bench.client.write_all(b"*1\r\n$150000\r\n").unwrap();
+        bench.client.write_all(&[b'x'; 140_000]).unwrap();
+        loop {
+            match bench.event() {
+                Event::Growing(ClientId(1)) => break,
+                Event::Requests(_, requests) => assert!(requests.is_empty()),
+                _ => panic!("nothing is complete"),
+            }
+        }
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        while !matches!(bench.event(), Event::Disconnect(_)) {}
+        bench.worker.join().unwrap();
     }
 
     #[test]

@@ -122,9 +122,7 @@ impl Stream for Outlet {
             self.queue(bytes, sent);
         }
         bytes.clear();
-        if bytes.capacity() > KEEP_BYTES {
-            *bytes = Vec::new();
-        }
+        bytes.shrink_to(KEEP_BYTES);
     }
 
     fn close(&mut self, close: Close) {

@@ -116,6 +116,12 @@ impl Parser {
         self.filled
     }
 
+    /// Of these, bytes that are arguments, or their headers, of the unfinished command.
+    #[must_use]
+    pub fn argument_bytes_held(&self) -> usize {
+        self.position
+    }
+
     /// Bytes of buffer and ranges held for the unfinished command.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

@@ -244,7 +244,7 @@ impl Parts {
             context,
             object: object.to_vec(),
             username: username.to_vec(),
-            client_info: client_info::info_line(session, self.now.0),
+            client_info: client_info::info_line(self, session),
             time: self.now,
             count: 1,
         };

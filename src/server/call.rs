@@ -6,6 +6,7 @@
 
 use super::args::Args;
 use super::changed;
+use super::client_memory::MIN_REPLY_BYTES;
 use super::command::{Command, CommandIndex, Lookup};
 use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
@@ -22,6 +23,7 @@ impl Server {
     /// the client waits with it. Returns the batch when all of it ran, so that its memory can
     /// carry another one.
     pub fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
+        self.weigh_requests(id, batch.heap_bytes());
         let mut session = self.parts.clients.take(id)?;
         let mut spent = None;
         self.parts.stats.reads += 1;
@@ -48,6 +50,9 @@ impl Server {
         first: usize,
     ) -> Option<Requests> {
         let mut out = std::mem::take(&mut session.outbox);
+        if out.capacity() == 0 {
+            out.reserve_exact(MIN_REPLY_BYTES);
+        }
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
             self.parts.clients.limit_answers(session, &mut out);
@@ -79,6 +84,7 @@ impl Server {
         let limit = usize::try_from(self.parts.config.client_query_buffer_limit).unwrap_or(usize::MAX);
         if session.pending_bytes() > limit {
             log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
+            self.parts.stats.query_buffer_disconnections += 1;
             session.close = Close::Now;
         }
     }

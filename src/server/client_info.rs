@@ -1,5 +1,6 @@
 //! A client in one line: what CLIENT LIST shows and the log says; and the class it belongs to.
 
+use super::Parts;
 use super::session::{Close, Session};
 use std::sync::atomic::Ordering;
 
@@ -26,33 +27,37 @@ impl ClientClass {
 
 /// One line of CLIENT LIST, without its line end.
 #[must_use]
-pub fn info_line(session: &Session, now_ms: i64) -> String {
+pub fn info_line(parts: &Parts, session: &Session) -> String {
     let gauges = &session.connection.gauges;
-    let query_buffer = gauges.query_buffer.load(Ordering::Relaxed) + session.pending_bytes();
-    let query_buffer_free = gauges.query_buffer_free.load(Ordering::Relaxed);
+    let now = parts.now;
     let pending_output = gauges.pending_output.load(Ordering::Relaxed);
-    let argv_bytes = session.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
-    let total = session.heap_bytes();
-    let flags = flags(session);
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi=-1 \
-         qbuf={query_buffer} qbuf-free={query_buffer_free} argv-mem={argv_bytes} multi-mem=0 rbs={} rbp={} obl={} oll={} \
-         omem={pending_output} tot-mem={total} events={} cmd={} user={} redir=-1 resp={}",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
+         qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} \
+         omem={} tot-mem={} events={} cmd={} user={} redir=-1 resp={}",
         session.id.0,
         session.connection.addr,
         session.connection.laddr,
         session.connection.fd,
         String::from_utf8_lossy(&session.name),
-        (now_ms - session.created.0) / 1000,
-        (now_ms - session.last_interaction.0) / 1000,
+        (now.0 - session.created.0) / 1000,
+        (now.0 - session.last_interaction.0) / 1000,
+        flags(parts, session),
         session.db.0,
         session.subscribed.channels,
         session.subscribed.patterns,
         session.subscribed.shards,
+        session.multi.as_ref().map_or(-1, |transaction| i64::try_from(transaction.len()).unwrap_or(i64::MAX)),
+        session.query_buffer_bytes(),
+        gauges.query_buffer_free.load(Ordering::Relaxed),
+        session.argument_bytes(),
+        session.multi_bytes(),
         session.outbox.capacity(),
-        session.outbox.len(),
+        session.reply_peak,
         session.outbox.len(),
         usize::from(pending_output > 0),
+        pending_output + session.held.bytes(),
+        session.heap_bytes(),
         if pending_output > 0 { "rw" } else { "r" },
         session.last_command.map_or("NULL", |command| command.spec.name),
         String::from_utf8_lossy(&session.user),
@@ -60,11 +65,13 @@ pub fn info_line(session: &Session, now_ms: i64) -> String {
     )
 }
 
-fn flags(session: &Session) -> String {
+fn flags(parts: &Parts, session: &Session) -> String {
     let rows = [
         ('O', session.is_monitor),
         ('P', !session.subscribed.is_zero()),
+        ('x', session.multi.is_some()),
         ('b', session.parked.is_some()),
+        ('d', parts.watches.is_dirty(session.id)),
         ('c', session.close == Close::AfterFlush),
         ('A', session.close == Close::Now),
         ('U', session.connection.unix),

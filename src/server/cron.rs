@@ -1,6 +1,7 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
 use super::evict::Room;
+use super::session::Session;
 use super::task::{SaveReason, Task};
 use super::{Server, changed};
 use crate::base::alloc;
@@ -40,6 +41,7 @@ impl Server {
     /// Ends a turn: a scheduled save begins, what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
         self.close_slow_clients(false);
+        self.limit_client_memory();
         self.follow_pauses();
         self.run_released();
         self.continue_shutdown();
@@ -121,6 +123,7 @@ impl Server {
         self.aof_cron();
         self.close_idle_clients();
         self.close_slow_clients(true);
+        self.client_memory_cron();
     }
 
     fn sample(&mut self) {
@@ -143,7 +146,7 @@ impl Server {
             .parts
             .clients
             .iter()
-            .filter(|session| session.parked.is_none() && now.0 - session.last_interaction.0 > timeout_ms)
+            .filter(|session| may_be_idle(session) && now.0 - session.last_interaction.0 > timeout_ms)
             .map(|session| session.id)
             .collect();
         for id in idle {
@@ -151,4 +154,10 @@ impl Server {
             self.parts.clients.close(id, super::session::Close::AfterFlush);
         }
     }
+}
+
+/// Whether a client that sends nothing takes a place for nothing: it waits for no answer, and does
+/// not listen.
+fn may_be_idle(session: &Session) -> bool {
+    session.parked.is_none() && session.subscribed.is_zero() && !session.is_monitor
 }

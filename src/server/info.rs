@@ -251,7 +251,7 @@ pub const FIELDS: &[Field] = fields! {
         "expired_time_cap_reached_count" => |view| view.parts.stats.expire_cap_reached;
         "expire_cycle_cpu_milliseconds" => |view| view.parts.stats.expire_ns / 1_000_000;
         "evicted_keys" => |view| view.parts.stats.evicted_keys;
-        "evicted_clients" => |_view| 0;
+        "evicted_clients" => |view| view.parts.stats.evicted_clients;
         "total_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).1;
         "current_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).0;
         "keyspace_hits" => |view| view.keyspace.iter().map(|db| db.facts.hits).sum::<u64>();
@@ -279,7 +279,7 @@ pub const FIELDS: &[Field] = fields! {
         "total_writes_processed" => |view| view.parts.stats.writes;
         "io_threaded_reads_processed" => |view| view.parts.stats.reads;
         "io_threaded_writes_processed" => |_view| 0;
-        "reply_buffer_shrinks" => |_view| 0;
+        "reply_buffer_shrinks" => |view| view.parts.stats.reply_buffer_shrinks;
         "reply_buffer_expands" => |_view| 0;
     }
     "replication" {

@@ -16,6 +16,7 @@ pub mod blocking;
 mod call;
 mod changed;
 pub mod client_info;
+pub mod client_memory;
 pub mod command;
 mod cron;
 pub mod ctx;
@@ -50,6 +51,7 @@ pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState};
 pub use aof_load::{AofLoaded, AofRefused};
 pub use args::Args;
 pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
+pub use client_memory::ClientMemory;
 pub use command::{Command, CommandIndex, CommandTable, Handler, Lookup};
 pub use ctx::{Ctx, Origin};
 pub use error::{CommandError, CommandResult};
@@ -80,7 +82,7 @@ use crate::rdb::Checksum;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -172,6 +174,8 @@ pub struct Parts {
     pub watches: Watches,
     /// Who listens to what.
     pub pubsub: Subscriptions,
+    /// What clients cost.
+    pub client_memory: ClientMemory,
     /// Why clients are held back, and which.
     pub pauses: Pauses,
     /// Counters.
@@ -291,6 +295,7 @@ impl Server {
                 pubsub: Subscriptions::default(),
                 watches: Watches::default(),
                 pauses: Pauses::default(),
+                client_memory: ClientMemory::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 eviction: Eviction::default(),
@@ -402,6 +407,7 @@ impl Default for WireLimits {
             max_bulk_bytes: AtomicI64::new(512 << 20),
             query_buffer_bytes: AtomicUsize::new(1 << 30),
             max_clients: AtomicUsize::new(10_000),
+            weighs_clients: AtomicBool::new(false),
         }
     }
 }

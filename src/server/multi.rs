@@ -121,6 +121,7 @@ fn limit_memory(server: &mut Parts, session: &mut Session) {
     let held = queued + server.watches.bytes_of(session.id);
     if held as u64 > server.config.client_query_buffer_limit {
         log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
+        server.stats.query_buffer_disconnections += 1;
         session.close = Close::Now;
     }
 }
@@ -145,10 +146,15 @@ pub(super) fn refused(
     error.to_string()
 }
 
+fn unwatch(server: &mut Parts, session: &mut Session) {
+    server.watches.unwatch(session.id);
+    session.watched_bytes = 0;
+}
+
 /// Forgets the transaction and what was watched for it.
 pub(super) fn discard(server: &mut Parts, session: &mut Session) {
     session.multi = None;
-    server.watches.unwatch(session.id);
+    unwatch(server, session);
 }
 
 impl Ctx<'_> {
@@ -159,12 +165,13 @@ impl Ctx<'_> {
             let is_stale = self.db.presence(key) == Presence::Expired;
             self.server.watches.watch(self.session.id, db, key, is_stale);
         }
+        self.session.watched_bytes = self.server.watches.bytes_of(self.session.id);
         limit_memory(self.server, self.session);
     }
 
     /// Forgets what the client watches. Source: UNWATCH.
     pub fn unwatch(&mut self) {
-        self.server.watches.unwatch(self.session.id);
+        unwatch(self.server, self.session);
     }
 
     /// Forgets the client's transaction, if there is one, and what it watches. Source: DISCARD, RESET.
@@ -182,7 +189,7 @@ impl Ctx<'_> {
 fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
     let id = ctx.session.id;
     let is_dirty = ctx.server.watches.is_dirty(id) || ctx.server.watches.has_expired(id, ctx.db);
-    ctx.server.watches.unwatch(id);
+    unwatch(ctx.server, ctx.session);
     if transaction.is_spoilt {
         return Err(CommandError::ExecAbort);
     }

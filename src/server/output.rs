@@ -166,7 +166,7 @@ impl Server {
         for id in parts.clients.close_slow(parts.now, all) {
             parts.stats.output_limit_disconnections += 1;
             let Some(session) = parts.clients.get(id) else { continue };
-            let client = info_line(session, parts.now.0);
+            let client = info_line(parts, session);
             if all {
                 log::warn!("Client {client} closed for overcoming of output buffer limits.");
             } else {

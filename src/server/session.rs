@@ -23,8 +23,10 @@ pub struct ClientId(pub u64);
 pub struct ClientGauges {
     /// Set by the server: larger requests are taken only after AUTH.
     pub authenticated: AtomicBool,
-    /// Set by the worker: bytes read that are no complete command yet.
+    /// Set by the worker: bytes read that are no complete argument yet.
     pub query_buffer: AtomicUsize,
+    /// Set by the worker: bytes of the arguments of an unfinished command.
+    pub arguments: AtomicUsize,
     /// Set by the worker: room left in that buffer, bytes.
     pub query_buffer_free: AtomicUsize,
     /// Set by the writer: bytes handed over that the socket has not taken.
@@ -44,6 +46,8 @@ pub struct WireLimits {
     pub query_buffer_bytes: AtomicUsize,
     /// `maxclients`.
     pub max_clients: AtomicUsize,
+    /// Whether the server wants to hear of growing arguments: there is a `maxmemory-clients`.
+    pub weighs_clients: AtomicBool,
 }
 
 /// Where a client comes from.
@@ -144,6 +148,14 @@ pub struct Session {
     pub subscribed: Counts,
     /// Since when more waits for it than the soft limit of its output buffer.
     pub(super) slow_since: Option<UnixMillis>,
+    /// What the keys it watches cost, bytes.
+    pub watched_bytes: usize,
+    /// What it was weighed at, bytes; see [`super::client_memory`].
+    pub(super) counted_bytes: usize,
+    /// The most that was answered at once lately, bytes.
+    pub(super) reply_peak: usize,
+    /// Since when that is.
+    pub(super) reply_peak_since: UnixMillis,
     /// Whether the engine was told that there is something to send.
     pub(super) is_listed_for_output: bool,
     pub(super) lookup_cache: Option<LookupCache>,
@@ -186,6 +198,10 @@ impl Session {
             last_command: None,
             subscribed: Counts::default(),
             slow_since: None,
+            watched_bytes: 0,
+            counted_bytes: 0,
+            reply_peak: 0,
+            reply_peak_since: now,
             is_listed_for_output: false,
             lookup_cache: None,
         }
@@ -206,20 +222,36 @@ impl Session {
     /// Memory the client costs, bytes.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        let gauges = &self.connection.gauges;
-        let query_buffer =
-            gauges.query_buffer.load(Ordering::Relaxed) + gauges.query_buffer_free.load(Ordering::Relaxed);
-        let parked = self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
-        let output =
-            self.outbox.capacity() + self.held.bytes() + gauges.pending_output.load(Ordering::Relaxed);
-        let queued = self.multi.as_ref().map_or(0, |transaction| transaction.heap_bytes());
+        let output = self.outbox.capacity()
+            + self.held.bytes()
+            + self.connection.gauges.pending_output.load(Ordering::Relaxed);
         size_of::<Session>()
             + self.name.capacity()
-            + query_buffer
-            + self.pending_bytes()
-            + parked
-            + queued
+            + self.query_buffer_bytes()
+            + self.connection.gauges.query_buffer_free.load(Ordering::Relaxed)
+            + self.argument_bytes()
+            + self.multi_bytes()
+            + self.subscribed.bytes
             + output
+    }
+
+    /// Bytes of requests that have not begun: unfinished, or behind a parked command.
+    #[must_use]
+    pub fn query_buffer_bytes(&self) -> usize {
+        self.connection.gauges.query_buffer.load(Ordering::Relaxed) + self.pending_bytes()
+    }
+
+    /// Bytes of the arguments of an unfinished or a parked command.
+    #[must_use]
+    pub fn argument_bytes(&self) -> usize {
+        let parked = self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
+        self.connection.gauges.arguments.load(Ordering::Relaxed) + parked
+    }
+
+    /// Bytes of its transaction, and of the keys it watches.
+    #[must_use]
+    pub fn multi_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |transaction| transaction.heap_bytes()) + self.watched_bytes
     }
 
     /// Bytes of requests that wait behind a parked command.
@@ -374,6 +406,7 @@ impl Clients {
                     session.outbox = Vec::new();
                 }
                 session.last_interaction = now;
+                session.reply_peak = session.reply_peak.max(session.outbox.len());
                 let wrote = std::mem::take(&mut session.wrote);
                 if session.held.is_idle() && !(wrote && hold.is_some()) || session.close == Close::Now {
                     take(id, &mut session.outbox, session.close);

@@ -41,6 +41,12 @@ pub struct Stats {
     pub read_bytes: u64,
     /// Bytes written to clients that are gone.
     pub written_bytes: u64,
+    /// Clients closed for `maxmemory-clients`.
+    pub evicted_clients: u64,
+    /// Clients closed for what they sent without an end.
+    pub query_buffer_disconnections: u64,
+    /// Buffers for answers made smaller.
+    pub reply_buffer_shrinks: u64,
     /// Clients closed for their output buffer.
     pub output_limit_disconnections: u64,
     /// Error lines sent, by code.

@@ -111,6 +111,7 @@ impl Server {
             self.parts.pauses.forget(parked);
         }
         self.parts.watches.unwatch(id);
+        self.parts.client_memory.forget(&session);
         self.parts.monitors.remove(id);
         self.parts.pubsub.remove(Subscriber(id.0));
         self.parts.stats.count_gone(&session);

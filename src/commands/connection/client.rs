@@ -166,7 +166,7 @@ fn client_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn client_info(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let line = info_line(ctx.session, ctx.now.0) + "\n";
+    let line = info_line(ctx.server, ctx.session) + "\n";
     ctx.reply.verbatim("txt", line.as_bytes());
     Ok(())
 }
@@ -190,19 +190,18 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         kind.is_none_or(|kind| ClientClass::of(session) == kind)
             && ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
     };
-    let now = ctx.now.0;
     let mut text = String::new();
     for session in all(ctx.server, ctx.session).into_iter().filter(wanted) {
-        text.push_str(&info_line(session, now));
+        text.push_str(&info_line(ctx.server, session));
         text.push('\n');
     }
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }
 
-/// All clients by number, the one whose command runs included.
+/// All clients by number, the one whose command runs included. Those who have been closed are gone,
+/// also while their workers do not know yet.
 fn all<'s>(server: &'s Parts, own: &'s Session) -> Vec<&'s Session> {
-    // Redis: who is closed at once is gone at once.
     let others = server.clients.iter().filter(|session| session.close != Close::Now);
     let mut sessions: Vec<_> = others.chain(std::iter::once(own)).collect();
     sessions.sort_unstable_by_key(|session| session.id);

@@ -2,6 +2,8 @@
 
 mod client;
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod pause_tests;
 
 use crate::acl::DEFAULT_USER;

@@ -95,6 +95,13 @@ const SUBCOMMANDS: &[Sub] = &[
         debug_forms::quicklist_packed_threshold,
     ),
     sub("RELOAD", "[MERGE] [NOFLUSH] [NOSAVE]", "Saves the data set and loads it again.", 0..=3, reload),
+    sub(
+        "REPLYBUFFER",
+        "PEAK-RESET-TIME <NEVER|RESET|time> | RESIZING <0|1>",
+        "Sets how long the largest answer is remembered, and whether buffers follow it.",
+        2..=2,
+        replybuffer,
+    ),
     sub("SEGFAULT", "", "Crashes the server.", 0..=0, panic_now),
     sub("SET-ACTIVE-EXPIRE", "<0|1>", "Stops or resumes the removal of due keys.", 1..=1, set_active_expire),
     sub(
@@ -165,6 +172,25 @@ fn flag(args: &mut Args<'_>) -> bool {
 
 fn pause_cron(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     ctx.server.cron_paused = flag(&mut args);
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn replybuffer(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    if args.keyword("PEAK-RESET-TIME") {
+        if args.keyword("NEVER") {
+            ctx.server.client_memory.peak_reset_ms = None;
+        } else if args.keyword("RESET") {
+            ctx.server.client_memory.reset_peak_time();
+        } else {
+            let ms = args.int()?;
+            ctx.server.client_memory.peak_reset_ms = (ms >= 0).then_some(ms);
+        }
+    } else if args.keyword("RESIZING") {
+        ctx.server.client_memory.resizes_replies = flag(&mut args);
+    } else {
+        return Err(ctx.unknown_subcommand(args.argv().at(1)));
+    }
     ctx.reply.ok();
     Ok(())
 }

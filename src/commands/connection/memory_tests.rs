@@ -1,0 +1,117 @@
+//! What clients cost, as they see it: CLIENT LIST's figures, and `maxmemory-clients`.
+
+use crate::commands::testing::TestServer;
+use crate::config::Protected;
+use crate::server::ClientId;
+use std::sync::atomic::Ordering;
+
+/// A field of a client's line in CLIENT LIST, asked for by client 1.
+fn field(server: &mut TestServer, id: u64, name: &str) -> String {
+    let line = server.run(&format!("CLIENT LIST ID {id}"));
+    let start = format!(" {name}=");
+    let from = line.find(&start).unwrap_or_else(|| panic!("no {name} in {line}")) + start.len();
+    line[from..].chars().take_while(|&char| char != ' ').collect()
+}
+
+fn holds(server: &TestServer, id: u64, bytes: usize) {
+    let session = server.server.parts.clients.get(ClientId(id)).expect("the client is there");
+    session.connection.gauges.query_buffer.store(bytes, Ordering::Relaxed);
+}
+
+#[test]
+fn list_tells_of_transactions_and_what_they_hold() {
+    let mut server = TestServer::new();
+    server.connect(2);
+    assert_eq!(field(&mut server, 2, "multi"), "-1");
+    server.run_as(2, "WATCH k");
+    assert_ne!(field(&mut server, 2, "multi-mem"), "0");
+    for line in ["MULTI", "GET k", "GET k"] {
+        server.run_as(2, line);
+    }
+    assert_eq!((field(&mut server, 2, "multi"), field(&mut server, 2, "flags")), ("2".into(), "x".into()));
+    server.run("SET k v");
+    assert_eq!(field(&mut server, 2, "flags"), "xd");
+    server.run_as(2, "EXEC");
+    assert_eq!(
+        (field(&mut server, 2, "flags"), field(&mut server, 2, "multi-mem")),
+        ("N".into(), "0".into())
+    );
+    holds(&server, 2, 1234);
+    assert_eq!(field(&mut server, 2, "qbuf"), "1234");
+}
+
+#[test]
+fn the_largest_clients_are_evicted_until_the_rest_fits() {
+    let mut server = TestServer::new();
+    (2..=5).for_each(|id| server.connect(id));
+    server.run_as(4, "CLIENT NO-EVICT ON");
+    for (id, bytes) in [(2, 300_000), (3, 500_000), (4, 700_000), (5, 100_000)] {
+        holds(&server, id, bytes);
+    }
+    server.run("CONFIG SET maxmemory-clients 2000000");
+    assert_eq!(server.closed, []);
+    server.run("CONFIG SET maxmemory-clients 1150000");
+    assert_eq!(server.closed, [ClientId(3)], "the largest that may be");
+    server.run("CONFIG SET maxmemory-clients 1");
+    server.closed.sort_unstable();
+    assert_eq!(server.closed, [1, 2, 3, 5].map(ClientId), "not who asked to be spared");
+    assert_eq!(server.server.parts.stats.evicted_clients, 4);
+}
+
+#[test]
+fn what_a_client_brings_or_begins_counts_before_it_runs() {
+    let mut server = TestServer::new();
+    server.connect(2);
+    server.run("CONFIG SET maxmemory-clients 1000000");
+    server.run_as(2, &format!("SET k {}", "v".repeat(500_000)));
+    assert_eq!(server.run("STRLEN k"), "(integer) 500000");
+    server.run_as(2, &format!("SET k {}", "v".repeat(1_000_000)));
+    assert_eq!((server.run("STRLEN k"), &server.closed[..]), ("(integer) 500000".into(), &[ClientId(2)][..]));
+    server.disconnect(2);
+    server.connect(3);
+    holds(&server, 3, 1_000_000);
+    server.server.growing(ClientId(3));
+    server.advance(0);
+    assert_eq!(server.closed, [ClientId(2), ClientId(3)]);
+    server.disconnect(3);
+    server.connect(4);
+    server.run_as(4, "MULTI");
+    for _ in 0..4 {
+        server.run_as(4, &format!("SET k {}", "v".repeat(300_000)));
+    }
+    assert_eq!(server.closed.last(), Some(&ClientId(4)));
+}
+
+#[test]
+fn idle_clients_are_closed_unless_they_wait_or_listen() {
+    let mut server = TestServer::new();
+    (2..=4).for_each(|id| server.connect(id));
+    server.run("CONFIG SET timeout 10");
+    server.run_as(2, "BLPOP l 0");
+    server.run_as(3, "SUBSCRIBE c");
+    server.run_as(4, "PING");
+    server.advance(9_000);
+    server.run("PING");
+    server.advance(2_000);
+    assert_eq!(server.closed, [ClientId(4)]);
+}
+
+#[test]
+fn a_large_buffer_for_answers_is_given_back_after_a_while() {
+    let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+    server.connect(2);
+    let capacity = |server: &TestServer| {
+        server.server.parts.clients.get(ClientId(2)).expect("it is there").outbox.capacity()
+    };
+    server.run_as(2, "PING");
+    server.server.parts.clients.get_mut(ClientId(2)).expect("it is there").outbox.reserve(10_000);
+    let large = capacity(&server);
+    (0..20).for_each(|_| server.advance(100));
+    assert!(capacity(&server) < large && capacity(&server) >= 1024, "{}", capacity(&server));
+    assert_eq!(server.run("DEBUG REPLYBUFFER RESIZING 0"), "OK");
+    assert_eq!(server.run("DEBUG REPLYBUFFER PEAK-RESET-TIME never"), "OK");
+    assert_eq!(
+        server.run("DEBUG REPLYBUFFER PEAK-RESET-TIME x"),
+        "(error) ERR value is not an integer or out of range"
+    );
+}
