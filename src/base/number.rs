@@ -139,12 +139,39 @@ pub fn strtod(text: &[u8]) -> Strtod {
 /// overflow and no underflow to zero.
 #[must_use]
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    if let Some(value) = short_decimal(text) {
+        return Some(value);
+    }
     if text.is_empty() || is_c_space(text[0]) {
         return None;
     }
     let Strtod { value, consumed, out_of_range } = strtod(text);
     let lost = out_of_range && (value == 0.0 || value.is_infinite());
     (consumed == text.len() && !lost && !value.is_nan()).then_some(value)
+}
+
+/// Reads a text of up to fifteen digits, perhaps with a sign and a point: what most scores are. Both the
+/// digits and the power of ten are exact doubles then, so one division rounds correctly.
+fn short_decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let unsigned = text.strip_prefix(b"-").unwrap_or(text);
+    if unsigned.len() > POWERS.len() {
+        return None;
+    }
+    let (mut digits, mut count, mut point) = (0u64, 0, None);
+    for &byte in unsigned {
+        match byte {
+            b'0'..=b'9' => (digits, count) = (digits * 10 + u64::from(byte - b'0'), count + 1),
+            b'.' if point.is_none() => point = Some(count),
+            _ => return None,
+        }
+    }
+    if !(1..POWERS.len()).contains(&count) {
+        return None;
+    }
+    let size = digits as f64 / POWERS[point.map_or(0, |point| count - point)];
+    Some(if unsigned.len() < text.len() { -size } else { size })
 }
 
 /// The integer that equals `value`, if |`value`| ≤ 2^62; −0 counts as 0.
@@ -471,6 +498,29 @@ mod tests {
         assert_eq!(strtod(b"0x1.fffffffffffff8p1023"), row(f64::INFINITY, 23, true));
         assert_eq!(strtod(b"0x1.fffffffffffff7ffp1023"), row(f64::MAX, 25, false));
         assert!(strtod(b"nan").value.is_nan());
+    }
+
+    #[test]
+    fn short_decimals_are_what_strtod_reads() {
+        let mut texts: Vec<String> = (0..2000u64)
+            .map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (n % 60))
+            .flat_map(|n| {
+                [n.to_string(), format!("-{}.{:03}", n / 1000, n % 1000), format!(".{n}"), format!("{n}.")]
+            })
+            .collect();
+        texts.extend(
+            ["-0", "0", "-", ".", "", "-.", "1.2.3", "1e5", "+1", " 1", "1 ", "0x1", "inf"]
+                .map(str::to_owned),
+        );
+        for text in texts {
+            let Strtod { value, consumed, .. } = strtod(text.as_bytes());
+            if let Some(short) = short_decimal(text.as_bytes()) {
+                assert_eq!((short.to_bits(), text.len()), (value.to_bits(), consumed), "{text}");
+            }
+        }
+        let is_short = |text: &str| short_decimal(text.as_bytes()).is_some();
+        assert!(is_short("999999999999999") && is_short("-12345678901.2345") && is_short("-0"));
+        assert!(!is_short("9999999999999999") && !is_short("-") && !is_short(".") && !is_short("1e5"));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn add(ctx: &mut Ctx<'_>, mut args: Args<'_>, mut conditions: Conditions) -> Com
     let key = args.key();
     conditions.parse(&mut args);
     conditions.check(args.remaining())?;
-    check_scores(args)?;
+    let mut first = Some(check_scores(args)?);
     if conditions.existing && ctx.db.write::<SortedSet>(key)?.is_none() {
         match conditions.increment {
             true => ctx.reply.null(),
@@ -109,7 +109,14 @@ fn add(ctx: &mut Ctx<'_>, mut args: Args<'_>, mut conditions: Conditions) -> Com
     let (mut added, mut updated) = (0, 0);
     let mut outcome = Outcome::Refused;
     while !args.is_done() {
-        let (given, member) = (args.double()?, args.key());
+        let given = match first.take() {
+            Some(score) => {
+                args.key();
+                score
+            }
+            None => args.double()?,
+        };
+        let member = args.key();
         let edit = set.edit(member, &limits, |old| {
             outcome = conditions.apply(old, given);
             if let Outcome::Score(score) = outcome { Some(score) } else { None }
@@ -133,13 +140,15 @@ fn add(ctx: &mut Ctx<'_>, mut args: Args<'_>, mut conditions: Conditions) -> Com
     Ok(())
 }
 
-/// Redis reads all scores before it adds the first.
-fn check_scores(mut args: Args<'_>) -> CommandResult {
+/// Redis reads all scores before it adds the first. Returns that one.
+fn check_scores(mut args: Args<'_>) -> Result<f64, CommandError> {
+    let first = args.double()?;
+    args.key();
     while !args.is_done() {
         args.double()?;
         args.key();
     }
-    Ok(())
+    Ok(first)
 }
 
 #[cfg(test)]

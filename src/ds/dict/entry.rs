@@ -180,6 +180,12 @@ impl Draft {
         Draft { flags, key_len: key_field, payload_len: payload_field, size }
     }
 
+    /// Whether an entry of the same key is laid out in the same way, and is key and payload alone.
+    pub(super) fn is_like(&self, shape: &Shape) -> bool {
+        let plain = self.flags & (DEADLINE | OBJECT | LONG_KEY | LONG_PAYLOAD) == 0;
+        plain && self.flags == shape.flags && self.size == shape.size()
+    }
+
     /// Writes everything but key and payload; the object index is filled in through the returned shape.
     pub(super) fn write(&self, bytes: &mut [u8], at: usize, deadline: Option<i64>) -> Shape {
         bytes[at] = self.flags;

@@ -175,10 +175,12 @@ impl<O: Clone> Dict<O> {
     pub fn at_mut(&mut self, Found { hash, slot }: Found) -> EntryMut<'_, O> {
         self.before_change(hash);
         let page = &mut self.view.directory.place_mut(hash).page;
-        let before = page.heap_bytes();
-        page.make_unique();
-        // A copy of a list is cut to its length.
-        self.page_bytes = self.page_bytes + page.heap_bytes() - before;
+        if !page.is_unique() {
+            let before = page.heap_bytes();
+            page.make_unique();
+            // A copy of a list is cut to its length.
+            self.page_bytes = self.page_bytes + page.heap_bytes() - before;
+        }
         page.entry_mut(slot)
     }
 
@@ -191,8 +193,20 @@ impl<O: Clone> Dict<O> {
     pub fn insert_hashed(&mut self, hash: u64, key: &[u8], new: NewEntry<'_, O>) -> Option<Removed<O>> {
         let payload_len = new.payload.iter().map(|part| part.len()).sum();
         let draft = Draft::new(key.len(), payload_len, new.deadline.is_some(), new.object.is_some());
+        let found = self.view.find_hashed(hash, key);
+        if let Some(found) = found.filter(|found| self.view.directory.page(hash).is_alike(found.slot, &draft))
+        {
+            // The common case of a value that keeps its length: nothing moves.
+            let mut left = &mut *self.at_mut(found).payload;
+            for part in new.payload {
+                let place;
+                (place, left) = left.split_at_mut(part.len());
+                place.copy_from_slice(part);
+            }
+            return Some(Removed { deadline: None, object: None });
+        }
         self.before_change(hash);
-        let slot = self.make_room(hash, key, draft.size);
+        let slot = self.make_room(hash, key, draft.size, found.map(|found| found.slot));
         let deadline = new.deadline;
         let place = self.view.directory.place_mut(hash);
         let before = place.page.heap_bytes();
@@ -244,7 +258,7 @@ impl<O: Clone> Dict<O> {
         };
         let size = page.size_with_deadline(slot, deadline.is_some());
         self.before_change(hash);
-        let Some(slot) = self.make_room(hash, key, size) else {
+        let Some(slot) = self.make_room(hash, key, size, Some(slot)) else {
             unreachable!("making room loses no entry");
         };
         let place = self.view.directory.place_mut(hash);
@@ -295,15 +309,16 @@ impl<O: Clone> Dict<O> {
         keys
     }
 
-    /// Splits the page of `hash` until an entry of `size` bytes for `key` fits. Returns the key's slot.
-    fn make_room(&mut self, hash: u64, key: &[u8], size: usize) -> Option<usize> {
+    /// Splits the page of `hash` until an entry of `size` bytes for `key`, which is in `slot`, fits. Returns
+    /// the key's slot then.
+    fn make_room(&mut self, hash: u64, key: &[u8], size: usize, mut slot: Option<usize>) -> Option<usize> {
         loop {
             let page = self.view.directory.page(hash);
-            let slot = page.find(hash, key);
             if page.has_room(slot, size) || !self.may_split(page) {
                 return slot;
             }
             self.split_page(hash);
+            slot = slot.and_then(|_| self.view.directory.page(hash).find(hash, key));
         }
     }
 

@@ -203,6 +203,18 @@ impl<O> Page<O> {
         }
     }
 
+    /// Whether the entry in `slot` and the drafted one, of the same key, differ in the payload's bytes at most:
+    /// it has neither deadline nor anything out of line.
+    pub(super) fn is_alike(&self, slot: usize, draft: &Draft) -> bool {
+        let (head, slot) = self.head_of(slot);
+        draft.is_like(&head.shape(slot))
+    }
+
+    /// Whether nobody else holds the page's first head.
+    pub(super) fn is_unique(&self) -> bool {
+        Arc::is_unique(&self.0)
+    }
+
     /// Bytes of `slot`'s entry once it has or has not a deadline.
     pub(super) fn size_with_deadline(&self, slot: usize, has_deadline: bool) -> usize {
         let (head, slot) = self.head_of(slot);
