@@ -15,12 +15,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 
+use crate::base::alloc;
 use crate::engine::{crash, os};
 
 /// Stack of a thread, bytes: address space only, a worker touches 12 KiB of it.
 const STACK_BYTES: usize = 128 * 1024;
 /// How long a free thread waits for another job.
 pub const IDLE: Duration = Duration::from_secs(10);
+
+/// After how much of that it gives the memory back that it holds free.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// What a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -44,6 +48,14 @@ struct State {
 struct Seat {
     job: Mutex<Option<Job>>,
     given: Condvar,
+}
+
+impl Seat {
+    /// Waits for a job, so long.
+    fn wait(&self, patience: Duration) -> Option<Job> {
+        let job = self.given.wait_timeout_while(lock(&self.job), patience, |job| job.is_none());
+        job.unwrap_or_else(PoisonError::into_inner).0.take()
+    }
 }
 
 impl fmt::Debug for Seat {
@@ -107,14 +119,15 @@ impl Threads {
 
     /// Waits for the next job; `None` when the thread is to end.
     fn wait(&self, seat: &Arc<Seat>) -> Option<Job> {
-        let (mut job, _) = seat
-            .given
-            .wait_timeout_while(lock(&seat.job), self.idle, |job| job.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
-        if job.is_some() {
-            return job.take();
+        let quiet = QUIET.min(self.idle);
+        if let Some(job) = seat.wait(quiet) {
+            return Some(job);
         }
-        drop(job);
+        // What big requests took is free by now, but would stay with this thread.
+        alloc::give_back();
+        if let Some(job) = seat.wait(self.idle - quiet) {
+            return Some(job);
+        }
         let mut state = lock(&self.state);
         if let Some(index) = state.free.iter().position(|other| Arc::ptr_eq(other, seat)) {
             state.free.remove(index);
