@@ -282,8 +282,19 @@ mod tests {
         assert!(server.run("SET a 1").starts_with("(error) MISCONF"));
         check(&mut server, &[("EXEC", ABORTED), ("MULTI", "OK"), ("GET a", "QUEUED")]);
         server.server.parts.loading = true;
+        server.server.parts.persistence.last_failed = false;
         let loading = "(error) EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory";
         assert_eq!(server.run("EXEC"), loading);
+        server.server.parts.loading = false;
+        server.server.parts.aof.state = crate::server::AofState::On;
+        check(&mut server, &[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
+        server.server.parts.aof.error = Some("No space left on device".to_owned());
+        let refused = "MISCONF Errors writing to the AOF file: No space left on device";
+        assert_eq!(
+            server.run("EXEC"),
+            format!("(error) EXECABORT Transaction discarded because of: {refused}")
+        );
+        assert_eq!(server.run("PING"), format!("(error) {refused}"), "those who watch over it notice");
     }
 
     #[test]

@@ -75,24 +75,27 @@ pub(super) fn admit(
     if server.eviction.room == Room::None && flags.contains(DENYOOM) {
         return Err(CommandError::OutOfMemory);
     }
+    // Redis: PING tells as well, so that whoever watches over the server notices.
+    if flags.contains(WRITE) || spec.name == "ping" {
+        disk_error(server)?;
+    }
     publish::admit(session, command)?;
     if server.loading && !flags.contains(LOADING) {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
-    }
-    if flags.contains(WRITE) && server.persistence.refuses_writes(&server.config) {
-        return Err(CommandError::fixed(MISCONF));
     }
     // Redis counts a monitor as a replica here.
     if session.is_monitor && flags.intersects(WRITE.with(READONLY).with(MAY_REPLICATE)) {
         return Err(CommandError::fixed("ERR Replica can't interact with the keyspace"));
     }
-    if server.aof.error.is_some()
-        && (spec.flags.contains(WRITE) || spec.name == "ping")
-        && let Some(line) = server.aof.refusal()
-    {
-        return Err(CommandError::line(line));
-    }
     Ok(())
+}
+
+/// The error of writes while what they change cannot be kept.
+fn disk_error(server: &Parts) -> Result<(), CommandError> {
+    if server.persistence.refuses_writes(&server.config) {
+        return Err(CommandError::fixed(MISCONF));
+    }
+    server.aof.refusal().map_or(Ok(()), |line| Err(CommandError::line(line)))
 }
 
 const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
