@@ -7,6 +7,7 @@ import sys
 
 import latency
 import memory
+import persistence
 import throughput
 from servers import Failure
 
@@ -27,15 +28,13 @@ def parse_arguments():
     parser.add_argument("--only")
     parser.add_argument("--keyspace", type=int, default=0)
     options = parser.parse_args()
-    if options.persistence:
-        parser.error("--persistence is not measured yet: it comes with BGSAVE and the append-only file")
     if options.rounds is None:
         options.rounds = 2 if options.quick else 5
     if options.seconds is None:
         options.seconds = 0.4 if options.quick else 2.0
     if options.rounds < 1 or options.seconds <= 0 or options.keyspace < 0:
         parser.error("--rounds, --seconds and --keyspace must be positive")
-    if not (options.memory or options.idle or options.probe):
+    if not (options.memory or options.idle or options.probe or options.persistence):
         options.throughput = True
     return options
 
@@ -57,6 +56,8 @@ def main():
         latency.run_idle(options.binary, options)
     if options.probe:
         latency.run_probe(options.binary, options, wanted)
+    if options.persistence:
+        persistence.run(options.binary, options)
 
 
 if __name__ == "__main__":

@@ -119,9 +119,9 @@ def variadic(head, items, per_request):
 class Server:
     """A server started by us, on loopback, without persistence, in a temporary folder; ended by its pid."""
 
-    def __init__(self, name, binary, *arguments):
+    def __init__(self, name, binary, *arguments, folder=None):
         self.name = name
-        self.folder = Path(tempfile.mkdtemp(prefix="pyredis-bench-"))
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="pyredis-bench-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -135,7 +135,7 @@ class Server:
         self.wait_until_it_answers()
 
     def wait_until_it_answers(self):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             try:
                 with Client(self.port) as client:
@@ -154,15 +154,16 @@ class Server:
     def __exit__(self, *_):
         self.stop()
 
-    def stop(self):
+    def stop(self, keep_folder=False):
         self.resume()
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not keep_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
