@@ -59,7 +59,11 @@ impl Loader {
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         // Unwanted is told by the next piece again.
         let _ = self.send(LoadPiece::Size(size));
-        self.read_snapshot(file, 0).map(Some).map_err(|error| error.to_string())
+        self.read_snapshot(file, 0).map(Some).map_err(|error| {
+            log::warn!("{error}");
+            log::warn!("Terminating server after rdb file reading failure.");
+            error.to_string()
+        })
     }
 
     /// Reads a snapshot. `before` is what was read of other files, bytes.

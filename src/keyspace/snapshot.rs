@@ -103,8 +103,12 @@ impl Walk {
     /// Bytes copied because of pages that are still on their way: an upper bound.
     #[must_use]
     pub fn copies(&self) -> u64 {
-        let before =
-            self.on_their_way.front().map_or(self.copied_at_collection, |oldest| oldest.copied_before);
+        let before = match self.on_their_way.front() {
+            Some(oldest) => oldest.copied_before,
+            // Nothing is shared any more, and nothing will be.
+            None if self.sent_last => return 0,
+            None => self.copied_at_collection,
+        };
         shared::copied_bytes() - before
     }
 

@@ -51,7 +51,8 @@ impl<R: Read> Reader<R> {
     pub(super) fn list_of_ziplist(&mut self, limits: &Limits) -> Result<List, RdbError> {
         let mut list = List::new(limits);
         let bytes = self.string()?;
-        let ziplist = Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("a list that is no ziplist"))?;
+        let ziplist =
+            Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("List ziplist integrity check failed"))?;
         append(&mut list, ziplist, bytes.len());
         Ok(list)
     }
@@ -74,7 +75,7 @@ impl<R: Read> Reader<R> {
                     let ziplist = Ziplist::checked(&bytes);
                     append(
                         &mut list,
-                        ziplist.ok_or_else(|| self.corrupt("a list's node that is no ziplist"))?,
+                        ziplist.ok_or_else(|| self.corrupt("Quicklist ziplist integrity check failed"))?,
                         bytes.len(),
                     );
                 }
@@ -96,7 +97,7 @@ impl<R: Read> Reader<R> {
 
     pub(super) fn set_of_intset(&mut self, limits: &Limits) -> Result<Set, RdbError> {
         let ints = Intset::from_bytes_checked(self.string()?)
-            .map_err(|_| self.corrupt("a set that is no ascending array of integers"))?;
+            .map_err(|_| self.corrupt("Intset integrity check failed"))?;
         Ok(Set::from_intset(ints, limits))
     }
 
@@ -130,14 +131,15 @@ impl<R: Read> Reader<R> {
 
     pub(super) fn hash_of_ziplist(&mut self, limits: &Limits) -> Result<Hash, RdbError> {
         let bytes = self.string()?;
-        let ziplist = Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("a hash that is no ziplist"))?;
+        let ziplist =
+            Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("Hash ziplist integrity check failed"))?;
         let pairs = self.repacked(ziplist)?;
         self.hash_of_pairs(pairs, limits)
     }
 
     pub(super) fn hash_of_zipmap(&mut self, limits: &Limits) -> Result<Hash, RdbError> {
         let bytes = self.string()?;
-        let zipmap = Zipmap::checked(&bytes).ok_or_else(|| self.corrupt("a hash that is no zipmap"))?;
+        let zipmap = Zipmap::checked(&bytes).ok_or_else(|| self.corrupt("Zipmap integrity check failed"))?;
         let mut hash = Hash::new();
         if zipmap.iter().all(|(field, value)| hash.set(field, value, limits)) {
             Ok(hash)
@@ -173,7 +175,7 @@ impl<R: Read> Reader<R> {
     pub(super) fn sorted_set_of_ziplist(&mut self, limits: &Limits) -> Result<SortedSet, RdbError> {
         let bytes = self.string()?;
         let ziplist =
-            Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("a sorted set that is no ziplist"))?;
+            Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("Zset ziplist integrity check failed"))?;
         let pairs = self.repacked(ziplist)?;
         self.sorted_set_of_pairs(pairs, limits)
     }
@@ -181,18 +183,20 @@ impl<R: Read> Reader<R> {
     fn hash_of_pairs(&self, pairs: Listpack, limits: &Limits) -> Result<Hash, RdbError> {
         let fields = pairs.iter().map(|(_, text)| text).step_by(2);
         if !pairs.len().is_multiple_of(2) || !are_different(fields) {
-            return Err(self.corrupt("a hash that is not made of pairs with different fields"));
+            return Err(self.corrupt("Hash integrity check failed: not pairs with different fields"));
         }
         Ok(Hash::from_listpack(pairs, limits))
     }
 
     fn sorted_set_of_pairs(&self, pairs: Listpack, limits: &Limits) -> Result<SortedSet, RdbError> {
         let set = SortedSet::from_listpack(pairs, limits);
-        set.ok_or_else(|| self.corrupt("a sorted set that is not made of different members and their scores"))
+        set.ok_or_else(|| {
+            self.corrupt("Zset integrity check failed: not different members with their scores")
+        })
     }
 
     fn listpack(&self, bytes: Vec<u8>) -> Result<Listpack, RdbError> {
-        Listpack::from_bytes_checked(bytes).map_err(|_| self.corrupt("a listpack that is none"))
+        Listpack::from_bytes_checked(bytes).map_err(|_| self.corrupt("Listpack integrity check failed"))
     }
 
     /// The elements of a ziplist as a listpack.

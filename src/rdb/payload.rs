@@ -60,6 +60,10 @@ pub fn restore(payload: &[u8], checksum: Checksum, limits: &Limits) -> Result<Va
     match values::read(&mut Reader::new(body), kind, limits) {
         Ok(Some(value)) => Ok(value),
         // Redis: an empty collection is bad data as well.
-        Ok(None) | Err(_) => Err(RestoreError::Data),
+        Ok(None) => Err(RestoreError::Data),
+        Err(error) => {
+            log::warn!("A value to be restored is refused: {error}");
+            Err(RestoreError::Data)
+        }
     }
 }

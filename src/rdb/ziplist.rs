@@ -135,7 +135,10 @@ fn pair<'a>(rest: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
 
 fn zipmap_length(rest: &mut &[u8]) -> Option<usize> {
     match *take(rest, 1)?.first()? {
-        ZIPMAP_LONG => Some(little_u32(take(rest, 4)?) as usize),
+        // Redis: a length that fits a byte stands in one.
+        ZIPMAP_LONG => {
+            Some(little_u32(take(rest, 4)?) as usize).filter(|&length| length >= usize::from(ZIPMAP_LONG))
+        }
         END => None,
         short => Some(usize::from(short)),
     }
@@ -234,9 +237,12 @@ pub(super) mod tests {
         let bytes = b"\x02\x01a\x02\x00bc\x03key\x01\x03v???\xff";
         let pairs: Vec<_> = Zipmap::checked(bytes).expect("it is one").iter().collect();
         assert_eq!(pairs, [(&b"a"[..], &b"bc"[..]), (b"key", b"v")]);
-        let long = [&b"\xfe\xfe\x05\x00\x00\x00field\x00\x00\xff"[..]].concat();
+        let field = [b'f'; 254];
+        let long = [&b"\xfe\xfe\xfe\x00\x00\x00"[..], &field, b"\x00\x00\xff"].concat();
         let pairs: Vec<_> = Zipmap::checked(&long).expect("it is one").iter().collect();
-        assert_eq!(pairs, [(&b"field"[..], &b""[..])]);
+        assert_eq!(pairs, [(&field[..], &b""[..])]);
+        let needless = b"\xfe\xfe\x05\x00\x00\x00field\x00\x00\xff";
+        assert!(Zipmap::checked(needless).is_none(), "a short length in a long form");
     }
 
     #[test]
