@@ -68,6 +68,8 @@ impl Host for TestHost {
         Err("no disk in this test".to_owned())
     }
 
+    fn goes_on(&self) {}
+
     fn loaded(&self, _result: Result<(), String>) {}
 
     fn process_facts(&self) -> ProcessFacts {

@@ -10,6 +10,7 @@ use std::{env, ffi::OsStr, thread};
 
 use super::log::{self as server_log, Logger};
 use super::oom_score::OomScore;
+use super::signals::{Phase, SharedPhase};
 use super::{limits, reason, sys};
 use crate::config::{Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::saver;
@@ -24,6 +25,8 @@ pub struct Process {
     pub logger: &'static Logger,
     /// Its standing with the out-of-memory killer.
     pub oom_score: OomScore,
+    /// What signals mean now.
+    pub phase: SharedPhase,
     /// To whoever waits for the data to be loaded.
     pub outcome: Sender<Result<(), String>>,
 }
@@ -67,6 +70,10 @@ impl Host for Process {
 
     fn write_snapshot(&self, job: &WholeSave) -> Result<(), String> {
         saver::write_whole(job).map_err(|error| error.to_string())
+    }
+
+    fn goes_on(&self) {
+        self.phase.set(Phase::Serving);
     }
 
     fn loaded(&self, result: Result<(), String>) {
@@ -138,7 +145,12 @@ mod tests {
     use std::sync::mpsc;
 
     fn process() -> Process {
-        Process { logger: server_log::install(), oom_score: OomScore::default(), outcome: mpsc::channel().0 }
+        Process {
+            logger: server_log::install(),
+            oom_score: OomScore::default(),
+            phase: SharedPhase::default(),
+            outcome: mpsc::channel().0,
+        }
     }
 
     #[test]

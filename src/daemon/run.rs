@@ -224,10 +224,9 @@ impl Starting {
     fn start_owner(&self) -> Result<Started, Fatal> {
         let wire_limits = Arc::new(WireLimits::default());
         let (loaded, outcome) = mpsc::channel();
-        let setup =
-            Prepared::new(&self.launch, Arc::clone(&wire_limits), self.logger, loaded).map_err(|error| {
-                Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
-            })?;
+        let setup = Prepared::new(self, Arc::clone(&wire_limits), loaded).map_err(|error| {
+            Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
+        })?;
         let (handle, owner) = engine::spawn(link::links, move |_, clock| make_server(setup, clock))
             .map_err(|error| Fatal::Line(format!("can't start the owner thread: {}", reason(&error))))?;
         self.watch_signals(handle.clone())?;
@@ -316,16 +315,17 @@ struct Prepared {
     hash_seed: [u8; 16],
     limits: Arc<WireLimits>,
     logger: &'static Logger,
+    phase: SharedPhase,
     outcome: Sender<Result<(), String>>,
 }
 
 impl Prepared {
     fn new(
-        launch: &Launch,
+        starting: &Starting,
         limits: Arc<WireLimits>,
-        logger: &'static Logger,
         outcome: Sender<Result<(), String>>,
     ) -> io::Result<Self> {
+        let Starting { launch, logger, phase, .. } = starting;
         let path =
             |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
@@ -339,6 +339,7 @@ impl Prepared {
             hash_seed,
             limits,
             logger,
+            phase: phase.clone(),
             outcome,
         })
     }
@@ -353,6 +354,7 @@ impl Prepared {
             host: Box::new(Process {
                 logger: self.logger,
                 oom_score: OomScore::default(),
+                phase: self.phase,
                 outcome: self.outcome,
             }),
             random_seed: self.random_seed,

@@ -118,6 +118,8 @@ pub trait Host {
     fn write_snapshot(&self, job: &WholeSave) -> Result<(), String>;
     /// What the operating system says of the process now.
     fn process_facts(&self) -> ProcessFacts;
+    /// Notes that a stop that was asked for is given up: the next signal asks anew.
+    fn goes_on(&self);
     /// Notes that what was on disk is loaded, or why it cannot be.
     fn loaded(&self, result: Result<(), String>);
     /// Puts a whole new file in the place of an old one, which survives a failure.

@@ -115,6 +115,7 @@ impl Server {
         self.parts.persistence.shutting_down = false;
         self.parts.shutdown_announced = false;
         self.parts.aof.shutdown_aborted();
+        self.parts.host.goes_on();
         self.parts.pauses.unpause(PauseReason::Shutdown);
         if self.parts.persistence.running == Some(SaveReason::Shutdown) {
             saving::cancel(&mut self.keyspace, &mut self.parts);
