@@ -31,7 +31,6 @@ const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves or returns
 const CLUSTER: Effect = Effect::Accepted("waits for cluster mode");
 const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently");
 const LINUX: Effect = Effect::Accepted("left to the operating system");
-const NO_FORK: Effect = Effect::Accepted("pyredis saves without a child process");
 const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of their deadlines");
 const REPLICATION: Effect = Effect::Accepted("waits for replication");
 const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
@@ -383,15 +382,14 @@ parameters! {
     /// Delete RDB files that only replication needed.
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, boolean, [], REPLICATION;
     /// Force RDB files to disk bit by bit while they are written.
-    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, boolean, [], NO_FORK;
+    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, boolean, [], ACTS;
     /// Microseconds to sleep after each key that is saved; for tests.
-    "rdb-key-save-delay" => rdb_key_save_delay: i64 = 0, number(Count, INT_MIN, INT_MAX), [HIDDEN], NO_FORK;
+    "rdb-key-save-delay" => rdb_key_save_delay: i64 = 0, number(Count, INT_MIN, INT_MAX), [HIDDEN], ACTS;
     /// Microseconds to sleep after each key that is loaded; for tests.
-    "key-load-delay" => key_load_delay: i64 = 0, number(Count, INT_MIN, INT_MAX), [HIDDEN],
-        Effect::Accepted("loading never sleeps");
+    "key-load-delay" => key_load_delay: i64 = 0, number(Count, INT_MIN, INT_MAX), [HIDDEN], ACTS;
     /// Bytes loaded between two looks at clients.
     "loading-process-events-interval-bytes" => loading_process_events_interval_bytes: i64 = 2 << 20,
-        number(Count, 1024, INT_MAX), [HIDDEN], Effect::Accepted("loading ends before clients are accepted");
+        number(Count, 1024, INT_MAX), [HIDDEN], Effect::Accepted("clients are served all the time while data is loaded");
     /// Keep an append-only file.
     "appendonly" => appendonly: bool = false, boolean, [DENY_LOADING], ACTS;
     /// Start of the names of append-only files.
