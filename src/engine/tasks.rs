@@ -6,16 +6,17 @@
 //! when the queue is full.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::aof::{self, AofThread};
 use super::loader::{Loader, PIECES};
 use super::saver::Saving;
 use super::{Handle, Links};
-use crate::keyspace::{Garbage, Parcel};
+use crate::keyspace::Parcel;
+use crate::server::lazyfree::FreeJob;
 use crate::server::{Aof, ClientId, LoadJob, LoadPiece, SaveJob, SaveReport, Server, Task};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
@@ -34,7 +35,7 @@ pub(super) struct Tasks {
     handle: Handle,
     links: Box<dyn Links>,
     /// To the thread that frees what is big, once there was something.
-    garbage: Option<Sender<Vec<Garbage>>>,
+    garbage: Option<Sender<FreeJob>>,
     /// The append-only file's thread, once there was something to do for it.
     aof: Option<AofThread>,
     /// The tokens of the loading thread, taken back one by one.
@@ -71,7 +72,7 @@ impl Tasks {
             Task::HandOver(parcel) => self.hand_over(parcel),
             Task::CancelSave => self.cancel_save(),
             Task::Load(job) => self.load(job, server),
-            Task::Free(garbage) => self.free(garbage, server),
+            Task::Free(garbage) => self.free(garbage),
             Task::LoadAof(client) => return self.load_aof(client, server),
         }
         Outcome::Continue
@@ -169,27 +170,14 @@ impl Tasks {
     }
 
     /// Drops `garbage` on the freeing thread; here if there is none or it is far behind.
-    fn free(&mut self, garbage: Vec<Garbage>, server: &Server) {
-        let pending = &server.parts.pending_garbage;
+    fn free(&mut self, garbage: FreeJob) {
         if self.garbage.is_none() {
-            let (sender, receiver) = bounded::<Vec<Garbage>>(GARBAGE_QUEUE);
-            let pending = Arc::clone(pending);
-            let run = move || receiver.iter().for_each(|garbage| drop_counted(garbage, &pending));
+            let (sender, receiver) = bounded::<FreeJob>(GARBAGE_QUEUE);
+            let run = move || receiver.iter().for_each(drop);
             self.garbage = Builder::new().name("free".to_owned()).spawn(run).ok().map(|_| sender);
         }
-        let kept = match &self.garbage {
-            Some(sender) => sender.try_send(garbage).err().map(TrySendError::into_inner),
-            None => Some(garbage),
-        };
-        if let Some(garbage) = kept {
-            drop_counted(garbage, pending);
+        if let Some(sender) = &self.garbage {
+            let _dropped_here_when_full = sender.try_send(garbage);
         }
     }
-}
-
-/// Frees values and counts down how many wait for that.
-fn drop_counted(garbage: Vec<Garbage>, pending: &AtomicU64) {
-    let objects = garbage.iter().map(Garbage::objects).sum();
-    drop(garbage);
-    pending.fetch_sub(objects, Ordering::Relaxed);
 }

@@ -2,12 +2,10 @@
 
 use super::evict::Room;
 use super::session::Session;
-use super::task::{SaveReason, Task};
-use super::{Server, changed};
+use super::task::SaveReason;
+use super::{Server, changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
-use crate::keyspace::Garbage;
-use std::sync::atomic::Ordering;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -56,13 +54,7 @@ impl Server {
         }
         self.hand_over();
         self.end_aof_turn();
-        let garbage = self.keyspace.take_garbage();
-        if !garbage.is_empty() {
-            let objects = garbage.iter().map(Garbage::objects).sum::<u64>();
-            self.parts.stats.lazyfreed_objects += objects;
-            self.parts.pending_garbage.fetch_add(objects, Ordering::Relaxed);
-            self.parts.tasks.push(Task::Free(garbage));
-        }
+        lazyfree::hand_over(&mut self.keyspace, &mut self.parts);
     }
 
     /// How long until [`Server::begin_turn`] has something to do without an event, milliseconds.

@@ -6,16 +6,23 @@
 //! expire. One command evicts for a bounded time (`maxmemory-eviction-tenacity`); the turns that
 //! follow go on with it. Only when nothing can be evicted are commands refused.
 //!
+//! What another thread is freeing counts as free already. While a snapshot is written, or the append-only
+//! file anew, what is removed stays allocated for whoever reads the old state; so what was evicted
+//! meanwhile counts as free too, and for a moment afterwards, or everything would be evicted in vain.
+//!
 //! Every eviction is a unit of its own for whoever follows the changes.
 
-use super::{Parts, Server, changed};
+use super::{Parts, Server, changed, lazyfree};
 use crate::base::alloc;
+use crate::base::time::UnixMillis;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};
 use crate::keyspace::{Among, DbIndex, EvictionPool, Keyspace};
 use crate::resp::OwnedArgv;
 
 /// Evictions between two readings of the clock.
 const KEYS_PER_LAP: u32 = 16;
+/// How long after its end a snapshot may take to be dropped, milliseconds.
+const HELD_MS: i64 = 1000;
 /// Candidates of the pool that may be gone before it is filled anew.
 const MAX_STALE: usize = 16;
 
@@ -41,6 +48,10 @@ pub struct Eviction {
     next_db: u16,
     /// Whether there is room for commands that use memory.
     pub room: Room,
+    /// What was evicted but is still held by a snapshot, bytes.
+    held_bytes: u64,
+    /// Until when that counts.
+    held_until: UnixMillis,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// How long memory was over the limit before that.
@@ -54,6 +65,8 @@ impl Default for Eviction {
             pool: EvictionPool::default(),
             next_db: 0,
             room: Room::default(),
+            held_bytes: 0,
+            held_until: UnixMillis::default(),
             over_since_ns: None,
             over_ns: 0,
         }
@@ -71,6 +84,11 @@ impl Eviction {
     /// Forgets candidates that another policy has ranked.
     pub fn policy_changed(&mut self) {
         self.pool.clear();
+    }
+
+    /// Forgets what was counted. Source: CONFIG RESETSTAT.
+    pub fn reset_stats(&mut self) {
+        (self.over_since_ns, self.over_ns) = (None, 0);
     }
 
     fn note(&mut self, room: Room, now_ns: u64) {
@@ -102,6 +120,7 @@ pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts) {
 }
 
 fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
+    settle_held(parts);
     let room = if is_held_off(parts) || bytes_over(keyspace, parts) == 0 {
         Room::Enough
     } else {
@@ -116,6 +135,15 @@ fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
     }
 }
 
+/// What a snapshot holds is forgotten when it has had the time to be dropped.
+fn settle_held(parts: &mut Parts) {
+    if parts.is_old_state_held() {
+        parts.eviction.held_until = parts.now.saturating_add_ms(HELD_MS);
+    } else if parts.now > parts.eviction.held_until {
+        parts.eviction.held_bytes = 0;
+    }
+}
+
 /// Whether nothing may be evicted now.
 fn is_held_off(parts: &Parts) -> bool {
     parts.loading || parts.pauses.is_paused()
@@ -126,7 +154,12 @@ impl Parts {
     /// replicas and the append-only file.
     #[must_use]
     pub fn uncounted_bytes(&self) -> u64 {
-        0
+        self.aof.unwritten_bytes()
+    }
+
+    /// Whether somebody reads an old state of the data, so that what is removed stays allocated.
+    fn is_old_state_held(&self) -> bool {
+        self.persistence.running.is_some() || self.aof.is_rewriting()
     }
 
     /// Begins to evict if the limit is lower now than what is in use.
@@ -148,8 +181,12 @@ fn bytes_over(keyspace: &Keyspace, parts: &Parts) -> u64 {
     if parts.config.maxmemory == 0 {
         return 0;
     }
-    let counted = (parts.eviction.used_bytes)(keyspace).saturating_sub(parts.uncounted_bytes());
-    counted.saturating_sub(parts.config.maxmemory)
+    let used = (parts.eviction.used_bytes)(keyspace);
+    if used <= parts.config.maxmemory {
+        return 0;
+    }
+    let as_good_as_free = parts.freeing.bytes() + parts.eviction.held_bytes + parts.uncounted_bytes();
+    used.saturating_sub(as_good_as_free).saturating_sub(parts.config.maxmemory)
 }
 
 /// How long one command may evict, nanoseconds. Source: `maxmemory-eviction-tenacity`, 0 to 100.
@@ -165,20 +202,28 @@ fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts) -> Room {
     if parts.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
         return Room::None;
     }
+    // What was removed before this command may be enough.
+    lazyfree::hand_over(keyspace, parts);
     let begin_ns = parts.clock.monotonic_ns();
     let limit_ns = time_limit_ns(parts.config.maxmemory_eviction_tenacity);
-    let (mut evicted, mut leaving) = (0u32, 0);
-    while bytes_over(keyspace, parts) > leaving {
+    let mut evicted = 0u32;
+    let room = loop {
+        if bytes_over(keyspace, parts) == 0 {
+            break Room::Enough;
+        }
         let Some((db, key)) = choose(keyspace, parts) else {
-            return Room::None;
+            // Redis: what is being freed meanwhile is waited for.
+            break if parts.freeing.objects() > 0 { Room::Running } else { Room::None };
         };
-        leaving += evict(keyspace, parts, db, &key);
+        evict(keyspace, parts, db, &key);
         evicted += 1;
         if evicted.is_multiple_of(KEYS_PER_LAP) && parts.clock.monotonic_ns() - begin_ns > limit_ns {
-            return Room::Running;
+            break Room::Running;
         }
-    }
-    Room::Enough
+    };
+    let ns = parts.clock.monotonic_ns() - begin_ns;
+    parts.watch_latency("eviction-cycle", ns);
+    room
 }
 
 /// The key that goes next; `None` if the policy leaves none.
@@ -225,28 +270,31 @@ fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) ->
     None
 }
 
-/// Removes a key and tells whoever follows the changes. Returns the bytes that another thread is
-/// going to free.
-fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) -> u64 {
-    let lazy = parts.config.lazyfree_lazy_eviction;
+/// Removes a key and tells whoever follows the changes.
+fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) {
     keyspace.select(index);
-    let garbage = keyspace.facts.garbage.len();
+    let held =
+        parts.is_old_state_held().then(|| (keyspace.usage(key), (parts.eviction.used_bytes)(keyspace)));
     let removed = keyspace.remove(key);
     changed::settle(keyspace, parts);
+    if let Some((Some(bytes), before)) = held {
+        let freed = before.saturating_sub((parts.eviction.used_bytes)(keyspace));
+        parts.eviction.held_bytes += (bytes as u64).saturating_sub(freed);
+    }
     if removed {
         if parts.propagation.is_wanted() {
-            let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
+            let verb: &[u8] = if parts.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
             parts.propagation.push(index, OwnedArgv::from_parts([verb, key]));
         }
         changed::key_touched(keyspace, parts, NotifyClasses::EVICTED, "evicted", key);
         parts.stats.evicted_keys += 1;
     }
     end_unit(parts);
-    if lazy {
-        return keyspace.facts.garbage[garbage..].iter().map(|garbage| garbage.heap_bytes() as u64).sum();
+    // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides what is
+    // propagated.
+    if !keyspace.facts.garbage.is_empty() {
+        lazyfree::hand_over(keyspace, parts);
     }
-    keyspace.facts.garbage.truncate(garbage);
-    0
 }
 
 fn end_unit(parts: &mut Parts) {

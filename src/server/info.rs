@@ -440,7 +440,7 @@ fn write_db(db: &Db, out: &mut String) {
 
 /// Values on their way to the thread that frees them.
 fn pending_garbage(view: &View<'_>) -> u64 {
-    view.parts.pending_garbage.load(Ordering::Relaxed)
+    view.parts.freeing.objects()
 }
 
 fn uptime_secs(view: &View<'_>) -> i64 {

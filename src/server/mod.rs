@@ -25,6 +25,7 @@ pub mod evict;
 mod gate;
 pub mod info;
 pub mod latency;
+pub mod lazyfree;
 mod loading;
 pub mod migrate;
 mod saving;
@@ -82,7 +83,7 @@ use crate::rdb::Checksum;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -198,12 +199,12 @@ pub struct Parts {
     pub shutdown_aborted: bool,
     /// What the engine is to do.
     pub tasks: Vec<Task>,
+    /// Values that are being freed on another thread.
+    pub freeing: Arc<lazyfree::Pending>,
     /// Connections to the targets of MIGRATE that are kept open.
     pub migrate_sockets: Arc<AtomicUsize>,
     /// Chance.
     pub random: Random,
-    /// Values that wait to be freed on another thread, which counts down.
-    pub pending_garbage: Arc<AtomicU64>,
     /// Memory in use when the server was made, bytes.
     pub startup_bytes: u64,
     /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
@@ -306,9 +307,9 @@ impl Server {
                 shutdown_announced: false,
                 shutdown_aborted: false,
                 tasks: Vec::new(),
+                freeing: Arc::default(),
                 migrate_sockets: Arc::default(),
                 random,
-                pending_garbage: Arc::default(),
                 startup_bytes: alloc::used_bytes() as u64,
                 active_expire: true,
                 cron_paused: false,

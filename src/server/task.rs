@@ -1,9 +1,10 @@
 //! What the server asks the world to do: [`Task`]. The engine carries it out and reports back.
 
+use super::lazyfree::FreeJob;
 use super::loading::LoadJob;
 use super::migrate::MigrateJob;
 use super::session::ClientId;
-use crate::keyspace::{DbSnapshot, Garbage, Parcel, WalkedDb};
+use crate::keyspace::{DbSnapshot, Parcel, WalkedDb};
 use crate::rdb::SaveOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -112,7 +113,7 @@ pub enum Task {
     /// Load the append-only file anew, then complete the client: DEBUG LOADAOF.
     LoadAof(ClientId),
     /// Drop these on another thread.
-    Free(Vec<Garbage>),
+    Free(FreeJob),
     /// Stop accepting, send what is left, end the process with this code.
     Stop {
         /// The process's exit code.

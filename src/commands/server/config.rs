@@ -159,6 +159,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
 
 fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.server.stats.reset();
+    ctx.server.eviction.reset_stats();
     for db in ctx.db.iter_mut() {
         (db.facts.hits, db.facts.misses) = (0, 0);
     }

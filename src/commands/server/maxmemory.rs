@@ -107,3 +107,57 @@ fn a_volatile_policy_without_volatile_keys_is_like_none() {
     );
     assert_eq!(number(&mut server, "DBSIZE"), 500);
 }
+
+#[test]
+fn what_a_snapshot_holds_is_not_evicted_for_in_vain() {
+    let mut server = full("allkeys-random", 2000, |_| false);
+    assert_eq!(server.run("BGSAVE"), "Background saving started");
+    // The task is not carried out, so the snapshot is held and no page can be changed in place.
+    let used = table_bytes(&server.server.keyspace);
+    server.run("CONFIG SET maxmemory 998000");
+    server.server.parts.eviction.used_bytes = |_| 1_000_000;
+    server.run("PING");
+    let left = number(&mut server, "DBSIZE");
+    assert!((1900..2000).contains(&left), "{left} of 2000 keys in {used} bytes");
+    assert_eq!(server.run("SET more value"), "OK");
+}
+
+#[test]
+fn a_big_value_that_is_being_freed_does_not_count() {
+    let mut server = full("allkeys-lru", 100, |_| false);
+    server.run("CONFIG SET maxmemory 0");
+    let words: String = (0..1000).map(|index| format!(" element:{index}")).collect();
+    server.run(&format!("RPUSH big{words}"));
+    let used = table_bytes(&server.server.keyspace);
+    server.run("CONFIG SET maxmemory 992000");
+    assert_eq!(server.run("DEL big"), "(integer) 1");
+    assert!(server.server.parts.freeing.bytes() > 8000);
+    server.server.parts.eviction.used_bytes = |_| 1_000_000;
+    server.run("PING");
+    assert_eq!(number(&mut server, "DBSIZE"), 100, "of {used} bytes nothing had to go");
+}
+
+#[test]
+fn statistics_of_eviction_are_reset() {
+    let mut server = full("noeviction", 10, |_| false);
+    server.server.parts.eviction.used_bytes = |_| 1_000_000;
+    server.run("CONFIG SET maxmemory 1000");
+    server.run("PING");
+    server.advance(1500);
+    let stats = server.run("INFO stats");
+    assert!(stats.contains("current_eviction_exceeded_time:1500"), "{stats}");
+    server.run("CONFIG RESETSTAT");
+    server.run("CONFIG SET maxmemory 0");
+    let stats = server.run("INFO stats");
+    assert!(stats.contains("total_eviction_exceeded_time:0"), "{stats}");
+}
+
+#[test]
+fn a_watched_key_that_is_evicted_has_changed() {
+    let mut server = full("allkeys-random", 1, |_| false);
+    server.run("WATCH key:0");
+    server.run("MULTI");
+    assert_eq!(server.run("PING"), "QUEUED");
+    server.server.parts.config.maxmemory = 1;
+    assert_eq!(server.run("EXEC"), "(nil)");
+}

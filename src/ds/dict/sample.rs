@@ -35,7 +35,7 @@ impl<O: Clone> Dict<O> {
 
     /// As [`Dict::sample`], among the entries that have a deadline; shows at least one if there is one.
     pub fn sample_with_deadline(
-        &self,
+        &mut self,
         count: usize,
         below: &mut impl FnMut(u64) -> u64,
         mut show: impl FnMut(EntryRef<'_, O>),
@@ -55,8 +55,13 @@ impl<O: Clone> Dict<O> {
             return;
         }
         // They are rare: any page that is known to have one, found by a random time.
-        if let Some(first_hash) = self.deadlines.random_page(below) {
-            show_some(self.view.directory.page(first_hash), left, below, has_deadline, &mut show);
+        // A page may be left in the index by deadlines that are gone; each is found so once.
+        while let Some(first_hash) = self.deadlines.random_page(below) {
+            let place = self.view.directory.place_mut(first_hash);
+            if show_some(&place.page, left, below, has_deadline, &mut show) > 0 {
+                return;
+            }
+            self.deadlines.set_bound(first_hash, &mut place.bound, NEVER);
         }
     }
 

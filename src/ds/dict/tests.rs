@@ -498,3 +498,19 @@ fn a_tight_dict_loses_nothing_when_it_packs_its_pages() {
     assert!((0..3000).step_by(3).all(|index| dict.contains(&number(index))));
     assert!(dict.heap_bytes() * 2 < full, "{} of {full}", dict.heap_bytes());
 }
+
+#[test]
+fn a_rare_deadline_is_found_among_pages_that_have_lost_theirs() {
+    let mut dict = dict();
+    (0..20_000).for_each(|index| put_due(&mut dict, &number(index), index as i64));
+    for index in (0..20_000).filter(|&index| index != 777) {
+        assert!(dict.set_deadline(&number(index), None));
+    }
+    let mut below = numbers(5);
+    for _ in 0..20 {
+        let mut found = Vec::new();
+        dict.sample_with_deadline(5, &mut below, |entry| found.push(entry.key.to_vec()));
+        assert_eq!(found, [number(777)]);
+    }
+    dict.check();
+}

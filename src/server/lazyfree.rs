@@ -1,0 +1,88 @@
+//! Values that are freed on another thread: what is on its way there, and how much memory that will give
+//! back. Who decides by the memory in use must not count what is as good as gone.
+
+use super::Parts;
+use super::task::Task;
+use crate::keyspace::{Garbage, Keyspace};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What waits to be freed; shared with the thread that frees it.
+#[derive(Debug, Default)]
+pub struct Pending {
+    objects: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Pending {
+    /// Values.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        self.objects.load(Ordering::Relaxed)
+    }
+
+    /// What they take, about, bytes.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A load for the freeing thread. Dropping it frees it and settles the account.
+#[derive(Debug)]
+pub struct FreeJob {
+    garbage: Vec<Garbage>,
+    objects: u64,
+    bytes: u64,
+    pending: Arc<Pending>,
+}
+
+impl FreeJob {
+    fn new(garbage: Vec<Garbage>, pending: &Arc<Pending>) -> Self {
+        let objects = garbage.iter().map(Garbage::objects).sum();
+        let bytes = garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum();
+        pending.objects.fetch_add(objects, Ordering::Relaxed);
+        pending.bytes.fetch_add(bytes, Ordering::Relaxed);
+        FreeJob { garbage, objects, bytes, pending: Arc::clone(pending) }
+    }
+}
+
+impl Drop for FreeJob {
+    fn drop(&mut self) {
+        self.garbage.clear();
+        self.pending.objects.fetch_sub(self.objects, Ordering::Relaxed);
+        self.pending.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Sends what the databases have left to be freed on its way.
+pub(super) fn hand_over(keyspace: &mut Keyspace, parts: &mut Parts) {
+    let garbage = keyspace.take_garbage();
+    if garbage.is_empty() {
+        return;
+    }
+    let job = FreeJob::new(garbage, &parts.freeing);
+    parts.stats.lazyfreed_objects += job.objects;
+    parts.tasks.push(Task::Free(job));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::TestServer;
+
+    #[test]
+    fn what_is_on_its_way_is_counted_until_it_is_dropped() {
+        let mut server = TestServer::new();
+        for index in 0..200 {
+            server.run(&format!("RPUSH l {index}"));
+        }
+        server.run("UNLINK l");
+        let pending = Arc::clone(&server.server.parts.freeing);
+        assert_eq!(pending.objects(), 1);
+        assert!(pending.bytes() > 200, "{}", pending.bytes());
+        assert!(server.run("INFO memory").contains("lazyfree_pending_objects:1"));
+        server.server.take_tasks();
+        assert_eq!((pending.objects(), pending.bytes()), (0, 0));
+    }
+}
