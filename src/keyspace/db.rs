@@ -244,6 +244,13 @@ impl<'a> KeyView<'a> {
         coding_of(self.header[0])
     }
 
+    /// Whether a string is an integer that was copied. Redis shares small integers among the keys they
+    /// are written to, but gives every copy its own. Source: OBJECT REFCOUNT.
+    #[must_use]
+    pub fn is_copied_integer(&self) -> bool {
+        self.header[0] == COPIED_INTEGER
+    }
+
     /// How the value is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
@@ -610,15 +617,28 @@ impl Db {
                 None => {
                     let mut bytes = entry.payload[HEADER..].to_vec();
                     let result = edit(&mut bytes);
-                    self.set_edited_string(key, &bytes, Ttl::Keep);
+                    self.put_edited(hash, key, bytes);
                     return Ok(result);
                 }
             }
         }
         let mut bytes = Vec::new();
         let result = edit(&mut bytes);
-        self.set_edited_string(key, &bytes, Ttl::Clear);
+        self.put_edited(hash, key, bytes);
         Ok(result)
+    }
+
+    /// Stores an edited string whose deadline stays. A long one is moved, not copied: it may be half a
+    /// GB.
+    fn put_edited(&mut self, hash: u64, key: &[u8], bytes: Vec<u8>) {
+        if bytes.len() <= MAX_INLINE_STRING {
+            return self.set_edited_string(key, &bytes, Ttl::Keep);
+        }
+        let old = self.dict.get_hashed(hash, key).map(|entry| (entry.deadline, access_of(entry.payload)));
+        self.insert(key, Value::String(Arc::new(bytes)), old.and_then(|old| old.0).map(UnixMillis));
+        if let Some((_, access)) = old.filter(|_| self.access.lfu) {
+            self.set_access_of(key, access);
+        }
     }
 
     /// A collection to change, `None` when the key is missing. Errors with `WrongType`. A handler
@@ -702,8 +722,11 @@ impl Db {
         Some(Stored { payload: entry.payload.to_vec(), object: entry.object.cloned(), deadline })
     }
 
-    /// Makes `stored` as if it had just been written: a copy has no history of accesses.
+    /// Makes `stored` a value of its own: a copy has no history of accesses and shares no integer.
     pub fn refresh_access(&self, stored: &mut Stored) {
+        if stored.payload[0] == header_byte(Kind::String, StringCoding::Int) {
+            stored.payload[0] = COPIED_INTEGER;
+        }
         stored.payload[1..HEADER].copy_from_slice(&self.access.fresh().to_le_bytes()[..3]);
     }
 
@@ -965,11 +988,14 @@ fn header_byte(kind: Kind, coding: StringCoding) -> u8 {
 
 fn coding_of(header: u8) -> StringCoding {
     match header >> 4 {
-        0 => StringCoding::Int,
+        0 | 3 => StringCoding::Int,
         1 => StringCoding::Embstr,
         _ => StringCoding::Raw,
     }
 }
+
+/// The first byte of the header of an integer that was copied from another key.
+const COPIED_INTEGER: u8 = Kind::String as u8 | 3 << 4;
 
 fn coding_for(bytes: &[u8]) -> StringCoding {
     /// More digits than an i64 has, sign included.

@@ -130,7 +130,7 @@ fn view<'a>(ctx: &'a mut Ctx<'_>, key: &[u8]) -> Option<KeyView<'a>> {
 fn is_shared_integer(view: &KeyView<'_>) -> bool {
     let ValueRef::String(text) = view.value else { return false };
     let value = if view.string_coding() == StringCoding::Int { parse_i64(text) } else { None };
-    value.is_some_and(|value| (0..SHARED_INTEGERS).contains(&value))
+    value.is_some_and(|value| (0..SHARED_INTEGERS).contains(&value)) && !view.is_copied_integer()
 }
 
 /// Whether every value needs an access history of its own.
@@ -148,6 +148,26 @@ mod tests {
         for (line, answer) in rows {
             assert_eq!(server.run(line), *answer, "{line}");
         }
+    }
+
+    #[test]
+    fn a_copied_integer_is_not_shared_until_it_is_written_again() {
+        let mut server = TestServer::new();
+        server.run("SET a 5");
+        server.run("COPY a b");
+        check(
+            &mut server,
+            &[
+                ("OBJECT REFCOUNT a", "(integer) 2147483647"),
+                ("OBJECT REFCOUNT b", "(integer) 1"),
+                ("OBJECT ENCODING b", "\"int\""),
+                ("GET b", "\"5\""),
+                ("RENAME b c", "OK"),
+                ("OBJECT REFCOUNT c", "(integer) 1"),
+                ("INCR c", "(integer) 6"),
+                ("OBJECT REFCOUNT c", "(integer) 2147483647"),
+            ],
+        );
     }
 
     #[test]
