@@ -5,6 +5,8 @@ mod daemon;
 mod differential;
 mod info;
 mod persistence;
+mod maxmemory;
+mod migrate;
 mod rdb;
 mod sessions;
 mod support;
