@@ -6,9 +6,10 @@
 //! expire. One command evicts for a bounded time (`maxmemory-eviction-tenacity`); the turns that
 //! follow go on with it. Only when nothing can be evicted are commands refused.
 //!
-//! What another thread is freeing counts as free already. While a snapshot is written, or the append-only
-//! file anew, what is removed stays allocated for whoever reads the old state; so what was evicted
-//! meanwhile counts as free too, and for a moment afterwards, or everything would be evicted in vain.
+//! What another thread is freeing counts as free already. While somebody reads an old state of the data
+//! (a saver, a rewrite of the append-only file), writers copy what is on its way to him, and what is removed
+//! stays allocated until he has passed it. Neither counts, or keys would be evicted in vain, and
+//! more of them the more are evicted.
 //!
 //! Every eviction is a unit of its own for whoever follows the changes.
 
@@ -16,12 +17,12 @@ use super::{Parts, Server, changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};
-use crate::keyspace::{Among, DbIndex, EvictionPool, Keyspace};
+use crate::keyspace::{Among, DbIndex, EvictionPool, Keyspace, Walk};
 use crate::resp::OwnedArgv;
 
 /// Evictions between two readings of the clock.
 const KEYS_PER_LAP: u32 = 16;
-/// How long after its end a snapshot may take to be dropped, milliseconds.
+/// For how long at least what was evicted counts as held by the reader of an old state, milliseconds.
 const HELD_MS: i64 = 1000;
 /// Candidates of the pool that may be gone before it is filled anew.
 const MAX_STALE: usize = 16;
@@ -48,10 +49,7 @@ pub struct Eviction {
     next_db: u16,
     /// Whether there is room for commands that use memory.
     pub room: Room,
-    /// What was evicted but is still held by a snapshot, bytes.
-    held_bytes: u64,
-    /// Until when that counts.
-    held_until: UnixMillis,
+    held: Held,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// How long memory was over the limit before that.
@@ -65,10 +63,34 @@ impl Default for Eviction {
             pool: EvictionPool::default(),
             next_db: 0,
             room: Room::default(),
-            held_bytes: 0,
-            held_until: UnixMillis::default(),
+            held: Held::default(),
             over_since_ns: None,
             over_ns: 0,
+        }
+    }
+}
+
+/// What was evicted and may still be held by the reader of an old state, bytes. He passes it soon, so
+/// it counts for one to two periods of [`HELD_MS`].
+#[derive(Debug, Default)]
+struct Held {
+    this_period: u64,
+    last_period: u64,
+    ends: UnixMillis,
+}
+
+impl Held {
+    fn bytes(&self) -> u64 {
+        self.this_period + self.last_period
+    }
+
+    /// Begins a new period if it is time.
+    fn turn(&mut self, now: UnixMillis) {
+        if now >= self.ends {
+            let is_recent = now < self.ends.saturating_add_ms(HELD_MS);
+            self.last_period = if is_recent { self.this_period } else { 0 };
+            self.this_period = 0;
+            self.ends = now.saturating_add_ms(HELD_MS);
         }
     }
 }
@@ -120,7 +142,7 @@ pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts) {
 }
 
 fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
-    settle_held(parts);
+    parts.eviction.held.turn(parts.now);
     let room = if is_held_off(parts) || bytes_over(keyspace, parts) == 0 {
         Room::Enough
     } else {
@@ -135,15 +157,6 @@ fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
     }
 }
 
-/// What a snapshot holds is forgotten when it has had the time to be dropped.
-fn settle_held(parts: &mut Parts) {
-    if parts.is_old_state_held() {
-        parts.eviction.held_until = parts.now.saturating_add_ms(HELD_MS);
-    } else if parts.now > parts.eviction.held_until {
-        parts.eviction.held_bytes = 0;
-    }
-}
-
 /// Whether nothing may be evicted now.
 fn is_held_off(parts: &Parts) -> bool {
     parts.loading || parts.pauses.is_paused()
@@ -155,11 +168,6 @@ impl Parts {
     #[must_use]
     pub fn uncounted_bytes(&self) -> u64 {
         self.aof.unwritten_bytes()
-    }
-
-    /// Whether somebody reads an old state of the data, so that what is removed stays allocated.
-    fn is_old_state_held(&self) -> bool {
-        self.persistence.running.is_some() || self.aof.is_rewriting()
     }
 
     /// Begins to evict if the limit is lower now than what is in use.
@@ -185,7 +193,9 @@ fn bytes_over(keyspace: &Keyspace, parts: &Parts) -> u64 {
     if used <= parts.config.maxmemory {
         return 0;
     }
-    let as_good_as_free = parts.freeing.bytes() + parts.eviction.held_bytes + parts.uncounted_bytes();
+    let copied = keyspace.walk().map_or(0, Walk::copies);
+    let as_good_as_free =
+        parts.freeing.bytes() + copied + parts.eviction.held.bytes() + parts.uncounted_bytes();
     used.saturating_sub(as_good_as_free).saturating_sub(parts.config.maxmemory)
 }
 
@@ -274,12 +284,12 @@ fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) ->
 fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) {
     keyspace.select(index);
     let held =
-        parts.is_old_state_held().then(|| (keyspace.usage(key), (parts.eviction.used_bytes)(keyspace)));
+        keyspace.walk().is_some().then(|| (keyspace.usage(key), (parts.eviction.used_bytes)(keyspace)));
     let removed = keyspace.remove(key);
     changed::settle(keyspace, parts);
     if let Some((Some(bytes), before)) = held {
         let freed = before.saturating_sub((parts.eviction.used_bytes)(keyspace));
-        parts.eviction.held_bytes += (bytes as u64).saturating_sub(freed);
+        parts.eviction.held.this_period += (bytes as u64).saturating_sub(freed);
     }
     if removed {
         if parts.propagation.is_wanted() {
@@ -307,6 +317,22 @@ fn end_unit(parts: &mut Parts) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_reader_may_hold_counts_for_one_to_two_periods() {
+        let mut held = Held::default();
+        held.turn(UnixMillis(10_000));
+        held.this_period += 7;
+        held.turn(UnixMillis(10_999));
+        assert_eq!(held.bytes(), 7);
+        held.turn(UnixMillis(11_000));
+        held.this_period += 5;
+        assert_eq!(held.bytes(), 12);
+        held.turn(UnixMillis(12_000));
+        assert_eq!(held.bytes(), 5);
+        held.turn(UnixMillis(20_000));
+        assert_eq!(held.bytes(), 0, "nobody asked for long");
+    }
 
     #[test]
     fn tenacity_is_time() {
