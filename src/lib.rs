@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | 0 | [`base`], [`ds`] | nothing of Redis |
 //! | 1 | [`resp`], [`spec`], [`config`], [`keyspace`] | the vocabulary |
-//! | 2 | [`rdb`], [`pubsub`], [`aof`], [`acl`] | one part each; parts do not know each other |
+//! | 2 | [`rdb`], [`pubsub`], [`tracking`], [`aof`], [`acl`] | one part each; parts do not know each other |
 //! | 3 | [`server`] | all parts; runs commands, keeps the books |
 //! | 4 | [`commands`] | what users can say, one file per group |
 //! | 5 | [`engine`] | the owner thread, its turn, the clocks |
@@ -32,6 +32,7 @@ pub mod keyspace;
 // Floor 2: parts that do not know each other.
 pub mod rdb;
 pub mod pubsub;
+pub mod tracking;
 pub mod aof;
 pub mod acl;
 // Floor 3: the one who knows all parts.

@@ -38,7 +38,6 @@ const STREAMS: Effect = Effect::Accepted("waits for streams");
 const SYSLOG: Effect = Effect::Accepted("pyredis logs to a file or stdout");
 const THREADS: Effect = Effect::Accepted("every connection has its own thread");
 const TLS: Effect = Effect::Accepted("waits for TLS");
-const TRACKING: Effect = Effect::Accepted("waits for client-side caching");
 
 macro_rules! kind {
     ($field:ident: $type:ty, boolean) => { kind!($field: $type, boolean(check::any_bool)) };
@@ -358,7 +357,7 @@ parameters! {
         special(LATENCY_TRACKING_INFO_PERCENTILES), [MULTI_ARG], ACTS;
     /// Keys remembered for client-side caching; 0 is no limit.
     "tracking-table-max-keys" => tracking_table_max_keys: usize = 1_000_000,
-        number(Count, 0, LONG_MAX), [], TRACKING;
+        number(Count, 0, LONG_MAX), [], ACTS;
     /// Milliseconds a script runs before others are told to wait.
     "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold: i64 = 5000,
         number(Count, 0, LONG_MAX), [], SCRIPTS;

@@ -13,7 +13,7 @@ use super::error::CommandError;
 use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
-use super::{Parts, Server, evict, gate, monitor, multi, output, timing};
+use super::{Parts, Server, evict, gate, monitor, multi, output, timing, tracking};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -95,6 +95,11 @@ impl Server {
         let found = find(&mut self.parts, session, argv);
         session.last_command = found.as_ref().ok().map(|entry| entry.0);
         evict::make_room(&mut self.keyspace, &mut self.parts);
+        if self.parts.tracking.tables.is_active() {
+            self.parts.limit_tracking_table();
+        }
+        let mark = self.append_aside(session, out).unwrap_or(mark);
+        let mut before = None;
         match found {
             Err(error) => reject(&mut self.parts, None, &error, session, out),
             Ok(entry) => match gate::admit(&mut self.parts, session, entry, argv) {
@@ -105,6 +110,7 @@ impl Server {
                 }
                 Ok(()) => {
                     let reply = Reply::new(out, session.protocol);
+                    before = tracking::begin(&mut self.parts, session.id);
                     call(&mut self.keyspace, &mut self.parts, session, reply, entry, argv, Origin::Client);
                     if let Some(parked) = &mut session.parked {
                         self.parts.waiters.park(session.id, parked);
@@ -119,9 +125,18 @@ impl Server {
         if self.parts.waiters.has_ready() {
             self.serve_ready();
         }
-        if self.parts.clients.has_aside() {
-            out.append(&mut self.parts.clients.take_aside(session.id, session.protocol));
+        tracking::end(&mut self.parts, session, session.last_command, before);
+        self.append_aside(session, out);
+    }
+
+    /// Sends the client what was delivered to it while it was taken out. Returns how much it has been
+    /// sent now, if that changed.
+    fn append_aside(&mut self, session: &Session, out: &mut Vec<u8>) -> Option<usize> {
+        if !self.parts.clients.has_aside() {
+            return None;
         }
+        out.append(&mut self.parts.clients.take_aside(session.id, session.protocol));
+        Some(out.len())
     }
 
     /// Settles what the unit left behind.
@@ -222,6 +237,7 @@ pub(super) fn call(
     let answered = answer.len();
     let Ctx { db, mut reply, session, server, effect, changes, .. } = ctx;
     output::append_own(server, session, &mut reply);
+    tracking::remember(server, session, command, argv, origin);
     changed::settle(db, server);
     output::prepend_own(server, session, &mut reply);
     if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {

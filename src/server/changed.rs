@@ -1,6 +1,7 @@
 //! What follows from a change of a key. Handlers come here through [`Ctx::changed`](super::Ctx).
 
 use super::Parts;
+use super::tracking::Cause;
 use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex, Keyspace};
 use crate::resp::OwnedArgv;
@@ -16,6 +17,9 @@ pub(super) fn key_touched(db: &mut Db, server: &mut Parts, class: NotifyClasses,
     settle(db, server);
     if !server.watches.is_empty() {
         server.watches.changed(db.index(), key, || db.presence(key));
+    }
+    if server.tracking.tables.is_active() {
+        server.invalidate(key, Cause::Command);
     }
     server.waiters.signal(db.index(), key);
     notify(server, db.index(), class, event, key);
@@ -45,6 +49,9 @@ fn settle_facts(db: &mut Db, server: &mut Parts) {
         server.stats.expired_keys += 1;
         if !server.watches.is_empty() {
             server.watches.expired(db.index(), &key);
+        }
+        if server.tracking.tables.is_active() {
+            server.invalidate(&key, Cause::Expiry);
         }
         if server.propagation.is_wanted() {
             let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };

@@ -34,7 +34,7 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
          qbuf={} qbuf-free={} argv-mem={} multi-mem={} rbs={} rbp={} obl={} oll={} \
-         omem={} tot-mem={} events={} cmd={} user={} redir=-1 resp={}",
+         omem={} tot-mem={} events={} cmd={} user={} redir={} resp={}",
         session.id.0,
         session.connection.addr,
         session.connection.laddr,
@@ -61,16 +61,21 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
         if pending_output > 0 { "rw" } else { "r" },
         session.last_command.map_or("NULL", |command| command.spec.name),
         String::from_utf8_lossy(&session.user),
+        session.redirect(),
         session.protocol.number(),
     )
 }
 
 fn flags(parts: &Parts, session: &Session) -> String {
+    let tracking = session.tracking.mode.unwrap_or_default();
     let rows = [
         ('O', session.is_monitor),
         ('P', !session.subscribed.is_zero()),
         ('x', session.multi.is_some()),
         ('b', session.parked.is_some()),
+        ('t', session.tracking.mode.is_some()),
+        ('R', tracking.broken_redirect),
+        ('B', tracking.broadcast),
         ('d', parts.watches.is_dirty(session.id)),
         ('c', session.close == Close::AfterFlush),
         ('A', session.close == Close::Now),

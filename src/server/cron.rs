@@ -38,6 +38,9 @@ impl Server {
 
     /// Ends a turn: a scheduled save begins, what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
+        if self.parts.tracking.tables.is_active() {
+            self.broadcast_invalidations();
+        }
         self.close_slow_clients(false);
         self.limit_client_memory();
         self.follow_pauses();
@@ -114,6 +117,9 @@ impl Server {
         }
         self.aof_cron();
         self.close_idle_clients();
+        if self.parts.tracking.tables.is_active() {
+            self.parts.limit_tracking_table();
+        }
         self.close_slow_clients(true);
         self.client_memory_cron();
     }

@@ -93,10 +93,15 @@ impl Ctx<'_> {
         self.place_own();
     }
 
-    /// Removes every key of a database.
-    pub fn flush_db(&mut self, db: DbIndex) {
-        let removed = changed::flush(self.db, self.server, db);
-        self.changed_db(db, removed as u64);
+    /// Removes every key of some databases. Who tracks keys is told once.
+    pub fn flush_dbs(&mut self, dbs: impl IntoIterator<Item = DbIndex>) {
+        for db in dbs {
+            let removed = changed::flush(self.db, self.server, db);
+            self.changed_db(db, removed as u64);
+        }
+        if self.server.tracking.tables.is_active() {
+            self.server.invalidate_all();
+        }
     }
 
     /// Exchanges the keys of two databases, which exist.

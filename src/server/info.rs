@@ -142,7 +142,7 @@ pub const FIELDS: &[Field] = fields! {
         "client_recent_max_input_buffer" => |view| largest_client(view, |session| session.pending_bytes());
         "client_recent_max_output_buffer" => |view| largest_client(view, |session| session.output_bytes());
         "blocked_clients" => |view| view.parts.waiters.len() + view.parts.pauses.waiting();
-        "tracking_clients" => |_view| 0;
+        "tracking_clients" => |view| view.parts.tracking.tables.clients_len();
         "clients_in_timeout_table" => |view| view.parts.waiters.deadlines_len();
     }
     "memory" {
@@ -269,9 +269,9 @@ pub const FIELDS: &[Field] = fields! {
         "active_defrag_key_misses" => |_view| 0;
         "total_active_defrag_time" => |_view| 0;
         "current_active_defrag_time" => |_view| 0;
-        "tracking_total_keys" => |_view| 0;
-        "tracking_total_items" => |_view| 0;
-        "tracking_total_prefixes" => |_view| 0;
+        "tracking_total_keys" => |view| view.parts.tracking.tables.keys_len();
+        "tracking_total_items" => |view| view.parts.tracking.tables.readers_len();
+        "tracking_total_prefixes" => |view| view.parts.tracking.tables.prefixes_len();
         "unexpected_error_replies" => |_view| 0;
         "total_error_replies" => |view| view.parts.stats.errors;
         "dump_payload_sanitizations" => |_view| 0;

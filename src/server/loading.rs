@@ -211,6 +211,9 @@ pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSt
         for index in databases {
             changed::flush(keyspace, parts, index);
         }
+        if parts.tracking.tables.is_active() {
+            parts.invalidate_all();
+        }
     }
     let input = parts.host.read_file(&parts.config.dbfilename.to_string())?;
     load(keyspace, parts, input, steps.present_keys, ExpiredKeys::LeftOut)

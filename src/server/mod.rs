@@ -44,6 +44,7 @@ pub mod slowlog;
 pub mod stats;
 pub mod task;
 mod timing;
+pub mod tracking;
 mod wake;
 pub mod watch;
 
@@ -175,6 +176,8 @@ pub struct Parts {
     pub waiters: Waiters,
     /// Who watches which key.
     pub watches: Watches,
+    /// Client-side caching.
+    pub tracking: tracking::TrackingState,
     /// Who listens to what.
     pub pubsub: Subscriptions,
     /// What clients cost.
@@ -295,6 +298,7 @@ impl Server {
                 clients: Clients::default(),
                 acl,
                 waiters: Waiters::default(),
+                tracking: tracking::TrackingState::default(),
                 pubsub: Subscriptions::default(),
                 watches: Watches::default(),
                 pauses: Pauses::default(),

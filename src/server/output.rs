@@ -67,6 +67,12 @@ impl Clients {
         }
     }
 
+    /// Whether a client is there and not about to be closed.
+    pub(super) fn is_open(&self, id: ClientId) -> bool {
+        let place = self.by_id.get(&id);
+        place.is_some_and(|session| session.as_ref().is_none_or(|session| session.close == Close::No))
+    }
+
     /// Whether something waits for clients that are taken out.
     #[inline]
     pub(super) fn has_aside(&self) -> bool {

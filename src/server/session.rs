@@ -5,6 +5,7 @@ use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
 use super::multi::Transaction;
 use super::output::Aside;
+use super::tracking::OwnTracking;
 use crate::base::time::UnixMillis;
 use crate::config::BufferLimits;
 use crate::keyspace::DbIndex;
@@ -144,6 +145,8 @@ pub struct Session {
     pub last_interaction: UnixMillis,
     /// The last command, for CLIENT LIST.
     pub last_command: Option<&'static Command>,
+    /// Client-side caching, as far as it concerns this client.
+    pub tracking: OwnTracking,
     /// What it listens to.
     pub subscribed: Counts,
     /// Since when more waits for it than the soft limit of its output buffer.
@@ -196,6 +199,7 @@ impl Session {
             created: now,
             last_interaction: now,
             last_command: None,
+            tracking: OwnTracking::default(),
             subscribed: Counts::default(),
             slow_since: None,
             watched_bytes: 0,
@@ -217,6 +221,12 @@ impl Session {
     #[must_use]
     pub fn output_bytes(&self) -> usize {
         self.outbox.len() + self.held.bytes() + self.connection.gauges.pending_output.load(Ordering::Relaxed)
+    }
+
+    /// The client that hears what this one tracks: 0 is itself, -1 says that it does not track.
+    #[must_use]
+    pub fn redirect(&self) -> i64 {
+        self.tracking.mode.map_or(-1, |mode| i64::try_from(mode.redirect).unwrap_or(i64::MAX))
     }
 
     /// Memory the client costs, bytes.

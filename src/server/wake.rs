@@ -9,7 +9,7 @@ use super::call::{apply_reply_mode, call, find};
 use super::command::Lookup;
 use super::ctx::Origin;
 use super::session::{ClientId, Close};
-use super::{Parts, Server};
+use super::{Parts, Server, tracking};
 use crate::keyspace::DbIndex;
 use crate::pubsub::Subscriber;
 use crate::resp::Reply;
@@ -54,6 +54,7 @@ impl Server {
         {
             let mut out = std::mem::take(&mut session.outbox);
             let mark = out.len();
+            let before = tracking::begin(&mut self.parts, id);
             let db = std::mem::replace(&mut session.db, parked.db);
             let argv = parked.argv.as_argv();
             if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
@@ -69,8 +70,9 @@ impl Server {
                 self.parts.waiters.release(id);
                 apply_reply_mode(&mut session, &mut out, mark);
             }
-            session.outbox = out;
             self.end_unit();
+            tracking::end(&mut self.parts, &mut session, None, before);
+            session.outbox = out;
         }
         self.parts.clients.put_back(session);
     }
@@ -114,6 +116,7 @@ impl Server {
         self.parts.client_memory.forget(&session);
         self.parts.monitors.remove(id);
         self.parts.pubsub.remove(Subscriber(id.0));
+        self.parts.end_tracking_of(id);
         self.parts.stats.count_gone(&session);
     }
 }

@@ -1,5 +1,6 @@
 //! CLIENT: what is known of connections, and how to end or rename them.
 
+use super::tracking;
 use crate::base::number::parse_i64;
 use crate::base::time::UnixMillis;
 use crate::commands::help;
@@ -12,6 +13,7 @@ use crate::spec::*;
 
 /// The subcommands of CLIENT.
 pub(super) const COMMANDS: &[Command] = &[
+    tracking::CACHING,
     Command::new(
         Spec::new("client|getname", Group::Connection, 2, "")
             .flags(&[NOSCRIPT, LOADING, STALE])
@@ -19,6 +21,7 @@ pub(super) const COMMANDS: &[Command] = &[
             .summary("Tells the name of this connection."),
         client_getname,
     ),
+    tracking::GETREDIR,
     Command::new(
         Spec::new("client|help", Group::Connection, 2, "")
             .flags(&[LOADING, STALE])
@@ -117,6 +120,8 @@ pub(super) const COMMANDS: &[Command] = &[
             .summary("Names this connection."),
         client_setname,
     ),
+    tracking::TRACKING,
+    tracking::TRACKINGINFO,
     Command::new(
         Spec::new("client|unblock", Group::Connection, -3, "client-id [TIMEOUT | ERROR]")
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])

@@ -1,6 +1,7 @@
 //! The group *connection*: logging in, choosing protocol and database, and CLIENT in [`client`].
 
 mod client;
+mod tracking;
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
@@ -204,6 +205,7 @@ fn describe(ctx: &mut Ctx<'_>) {
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.discard();
     ctx.end_monitor();
+    ctx.end_tracking();
     ctx.unsubscribe_from_all();
     ctx.log_out();
     let session = &mut *ctx.session;

@@ -106,9 +106,7 @@ fn empty(
 ) -> CommandResult {
     // Redis: an empty database is flushed on replicas too; they may hold more than they should.
     ctx.propagate_instead(std::iter::once(verb).chain(args.rest()));
-    for index in dbs {
-        ctx.flush_db(index);
-    }
+    ctx.flush_dbs(dbs);
     ctx.reply.ok();
     Ok(())
 }

@@ -1,0 +1,256 @@
+//! Client-side caching: what joins [`tracking`](crate::tracking), which knows who has read what, with
+//! the clients.
+//!
+//! A client's own changes are told to it behind the whole answer of its command, transaction or
+//! script, everybody else's at once; those of the broadcasting mode at the end of the turn. A RESP3
+//! client gets a push; a RESP2 client can only have another one listen for it, to the channel
+//! `__redis__:invalidate`.
+
+use super::command::Command;
+use super::ctx::{Ctx, Origin};
+use super::session::{ClientId, Session};
+use super::{Parts, Server};
+use crate::resp::{Argv, Broadcast, Protocol, Reply};
+use crate::spec::{PUBSUB, READONLY};
+use crate::tracking::{Broadcasted, Choice, Mode, Tracker, Tracking};
+
+/// The channel on which a RESP2 client hears of changes.
+const CHANNEL: &[u8] = b"__redis__:invalidate";
+
+/// What tracking needs besides its tables.
+#[derive(Debug, Default)]
+pub struct TrackingState {
+    /// Who has read what.
+    pub tables: Tracking,
+    /// Whose command runs.
+    executing: Option<ClientId>,
+    /// Keys that this client is told of behind its answer; `None` means all.
+    pending: Vec<Option<Vec<u8>>>,
+}
+
+/// What a session knows of its own tracking.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OwnTracking {
+    /// How it tracks, if it does.
+    pub mode: Option<Mode>,
+    /// CLIENT CACHING was called for the next command.
+    pub caching: bool,
+}
+
+impl OwnTracking {
+    /// Whether the keys of the next command that reads are remembered.
+    #[inline]
+    fn remembers(self) -> bool {
+        self.mode.is_some_and(|mode| {
+            !mode.broadcast
+                && match mode.choice {
+                    Choice::Every => true,
+                    Choice::OptIn => self.caching,
+                    Choice::OptOut => !self.caching,
+                }
+        })
+    }
+}
+
+impl Parts {
+    /// Tells who tracks `key` that it changed: by the running command, or by itself.
+    pub(super) fn invalidate(&mut self, key: &[u8], cause: Cause) {
+        let by = self.tracking.executing.filter(|_| cause == Cause::Command).map(|id| Tracker(id.0));
+        for reader in self.tracking.tables.invalidate(key, by) {
+            self.tell_or_wait(reader, key);
+        }
+    }
+
+    fn tell_or_wait(&mut self, reader: Tracker, key: &[u8]) {
+        if self.tracking.executing == Some(ClientId(reader.0)) {
+            self.tracking.pending.push(Some(key.to_vec()));
+        } else {
+            self.tell(reader, &keys_payload([key].into_iter()));
+        }
+    }
+
+    /// Tells everybody who tracks to forget everything.
+    pub(super) fn invalidate_all(&mut self) {
+        let trackers: Vec<_> = self.tracking.tables.clients().collect();
+        for tracker in trackers {
+            let id = ClientId(tracker.0);
+            if self.tracking.executing == Some(id) {
+                self.tracking.pending.push(None);
+            } else {
+                // Redis: null as the client that tracks spells it, not the one that listens for it.
+                let protocol = self.clients.get(id).map_or(Protocol::Resp2, |session| session.protocol);
+                self.tell(tracker, &null_payload(protocol));
+            }
+        }
+        self.tracking.tables.clear();
+    }
+
+    /// Sends `payload`, keys or null, to a client that tracks or to who listens for it.
+    fn tell(&mut self, tracker: Tracker, payload: &[u8]) {
+        let Some(mode) = self.tracking.tables.mode(tracker) else { return };
+        let is_redirected = mode.redirect != 0;
+        let target = ClientId(if is_redirected { mode.redirect } else { tracker.0 });
+        if is_redirected && !self.clients.is_open(target) {
+            return self.tell_redirect_is_broken(tracker, mode.redirect);
+        }
+        let listens = is_redirected && !self.pubsub.counts(crate::pubsub::Subscriber(target.0)).is_zero();
+        let write = |reply: &mut Reply<'_>| match reply.protocol() {
+            Protocol::Resp3 => {
+                reply.push(2);
+                reply.bulk(b"invalidate");
+                reply.raw(payload);
+            }
+            Protocol::Resp2 if listens => {
+                reply.push(3);
+                reply.bulk(b"message");
+                reply.bulk(CHANNEL);
+                reply.raw(payload);
+            }
+            // A RESP2 client without one that listens for it cannot be told.
+            Protocol::Resp2 => {}
+        };
+        self.clients.push(target, &mut Broadcast::new(&write));
+    }
+
+    fn tell_redirect_is_broken(&mut self, tracker: Tracker, redirect: u64) {
+        self.tracking.tables.redirect_is_broken(tracker);
+        let mode = self.tracking.tables.mode(tracker);
+        if let Some(session) = self.clients.get_mut(ClientId(tracker.0)) {
+            session.tracking.mode = mode;
+        }
+        let write = |reply: &mut Reply<'_>| {
+            if reply.protocol() == Protocol::Resp3 {
+                reply.push(2);
+                reply.bulk(b"tracking-redir-broken");
+                reply.integer(i64::try_from(redirect).unwrap_or(i64::MAX));
+            }
+        };
+        self.clients.push(ClientId(tracker.0), &mut Broadcast::new(&write));
+    }
+
+    /// Keeps the invalidation table below `tracking-table-max-keys`.
+    pub(super) fn limit_tracking_table(&mut self) {
+        let max_keys = self.config.tracking_table_max_keys;
+        for (key, readers) in self.tracking.tables.evict(max_keys, &mut self.random) {
+            for reader in readers {
+                self.tell_or_wait(reader, &key);
+            }
+        }
+    }
+
+    /// Forgets a client that is gone.
+    pub(super) fn end_tracking_of(&mut self, id: ClientId) {
+        self.tracking.tables.disable(Tracker(id.0));
+    }
+}
+
+/// Why a key changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The running command did it, so its client may be spared.
+    Command,
+    /// Its time had come.
+    Expiry,
+}
+
+/// Keys as a client is told of them; the same bytes in both protocols.
+fn keys_payload<'k>(keys: impl ExactSizeIterator<Item = &'k [u8]>) -> Vec<u8> {
+    let mut payload = Vec::new();
+    let mut reply = Reply::new(&mut payload, Protocol::Resp2);
+    reply.array(keys.len());
+    keys.for_each(|key| reply.bulk(key));
+    payload
+}
+
+fn null_payload(protocol: Protocol) -> Vec<u8> {
+    let mut payload = Vec::new();
+    Reply::new(&mut payload, protocol).null();
+    payload
+}
+
+/// Before a command of a client: says whose it is.
+#[inline]
+pub(super) fn begin(parts: &mut Parts, id: ClientId) -> Option<ClientId> {
+    parts.tracking.executing.replace(id)
+}
+
+/// After a command that has run: remembers what it has read.
+#[inline]
+pub(super) fn remember(
+    parts: &mut Parts,
+    session: &Session,
+    command: &Command,
+    argv: Argv<'_>,
+    origin: Origin,
+) {
+    if session.tracking.mode.is_some() && origin != Origin::Script && command.spec.flags.contains(READONLY) {
+        remember_keys(parts, session, command, argv);
+    }
+}
+
+fn remember_keys(parts: &mut Parts, session: &Session, command: &Command, argv: Argv<'_>) {
+    // Shard channels look like keys in the key specs, but nothing is read there.
+    if !session.tracking.remembers() || command.spec.flags.contains(PUBSUB) {
+        return;
+    }
+    for key in command.spec.find_keys(argv) {
+        parts.tracking.tables.remember(Tracker(session.id.0), argv.at(key.index));
+    }
+}
+
+/// After a client's command with all it led to: tells it of its own changes. `command` is what ran,
+/// `before` what [`begin`] gave.
+#[inline]
+pub(super) fn end(
+    parts: &mut Parts,
+    session: &mut Session,
+    command: Option<&Command>,
+    before: Option<ClientId>,
+) {
+    parts.tracking.executing = before;
+    if parts.tracking.tables.is_active() {
+        end_tracked(parts, session, command);
+    }
+}
+
+fn end_tracked(parts: &mut Parts, session: &mut Session, command: Option<&Command>) {
+    for key in std::mem::take(&mut parts.tracking.pending) {
+        let payload = match key {
+            Some(key) => keys_payload([&key[..]].into_iter()),
+            None => null_payload(session.protocol),
+        };
+        parts.tell(Tracker(session.id.0), &payload);
+    }
+    session.tracking.mode = parts.tracking.tables.mode(Tracker(session.id.0));
+    // CLIENT CACHING holds for the next command or transaction. Redis: no subcommand of CLIENT is one.
+    let is_client = command.is_some_and(|command| command.spec.name.starts_with("client|"));
+    if session.multi.is_none() && !is_client {
+        session.tracking.caching = false;
+    }
+}
+
+impl Server {
+    /// Tells clients in broadcasting mode of the keys that changed in this turn.
+    pub(super) fn broadcast_invalidations(&mut self) {
+        for Broadcasted { keys, clients } in self.parts.tracking.tables.take_broadcasts() {
+            let payload = keys_payload(keys.iter().map(|key| &**key));
+            for client in clients {
+                self.parts.tell(client, &payload);
+            }
+        }
+    }
+}
+
+impl Ctx<'_> {
+    /// Begins to track for this client. Source: CLIENT TRACKING ON.
+    pub fn track<'p>(&mut self, mode: Mode, prefixes: impl Iterator<Item = &'p [u8]>) {
+        self.server.tracking.tables.enable(Tracker(self.session.id.0), mode, prefixes);
+        self.session.tracking.mode = Some(mode);
+    }
+
+    /// Ends tracking for this client. Source: CLIENT TRACKING OFF, RESET.
+    pub fn end_tracking(&mut self) {
+        self.server.end_tracking_of(self.session.id);
+        self.session.tracking = OwnTracking::default();
+    }
+}
