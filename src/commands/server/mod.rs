@@ -2,6 +2,8 @@
 
 pub mod acl;
 pub mod admin;
+#[cfg(test)]
+mod aof_tests;
 pub mod command;
 pub mod config;
 pub mod debug;

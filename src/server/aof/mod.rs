@@ -17,18 +17,23 @@
 //!                     └────────────────── failed ─────────────────────┴───────────────────────────────┘
 //! ```
 
-use super::pause::{Pause, PauseReason};
-use super::session::{ClientId, Close};
-use super::task::{SaveFormat, SaveReason, SaveReport};
-use super::{Parts, Server, saving};
+mod held;
+mod orders;
+
+pub use held::{HeldOutput, HeldReplies};
+pub use orders::{AofGauges, AofOrder, AofReport};
+
 use crate::aof::{Manifest, Names, timestamp_line};
 use crate::base::time::UnixMillis;
 use crate::config::{Appendfsync, Config};
 use crate::keyspace::Keyspace;
 use crate::rdb::SaveOptions;
-use std::collections::VecDeque;
+use crate::server::pause::{Pause, PauseReason};
+use crate::server::session::{ClientId, Close};
+use crate::server::task::{SaveFormat, SaveReason, SaveReport};
+use crate::server::{Parts, Server, saving};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.
 pub const MAX_UNWRITTEN_BYTES: u64 = 256 << 20;
@@ -50,106 +55,6 @@ pub enum AofState {
     On,
     /// It was turned on, and its first base is being written.
     WaitRewrite,
-}
-
-/// What the AOF thread is to do.
-#[derive(Debug)]
-pub enum AofOrder {
-    /// Write these bytes behind everything before; then the file reaches up to offset `end`.
-    Append {
-        /// What was propagated.
-        bytes: Vec<u8>,
-        /// Bytes handed over since the start, these included.
-        end: u64,
-    },
-    /// Force the file to disk like this from now on.
-    Policy {
-        /// `appendfsync`.
-        fsync: Appendfsync,
-        /// Leave that for now: `no-appendfsync-on-rewrite`.
-        suspended: bool,
-    },
-    /// Go on writing at the end of this file.
-    Attach(Vec<u8>),
-    /// Make this file for changes, then list it. It is written to from `Switch` on. Reported as `Prepared`.
-    Prepare {
-        /// Which rewrite it is for.
-        number: u64,
-        /// Its name.
-        file: Vec<u8>,
-        /// The manifest that lists it, if it is to be listed.
-        manifest: Option<Vec<u8>>,
-    },
-    /// Finish the file that is open and go on with the prepared one. Reported, as `Prepared`, only if
-    /// the old file cannot be finished; it is written to on, then.
-    Switch(u64),
-    /// Close this file and delete it, with whatever is in it: it never was listed.
-    Discard(Vec<u8>),
-    /// A rewrite is done: give its files their names and list them. Reported as `Installed`.
-    Install {
-        /// The base as it was written, and its name from now on.
-        base: (String, Vec<u8>),
-        /// Whether the temporary file for changes gets a name, and which.
-        incr: Option<Vec<u8>>,
-        /// The new manifest.
-        manifest: Vec<u8>,
-        /// Files it does not list any more, to be deleted.
-        remove: Vec<Vec<u8>>,
-    },
-    /// List the files anew, then delete these.
-    Forget {
-        /// The new manifest.
-        manifest: Vec<u8>,
-        /// Files it does not list any more.
-        files: Vec<Vec<u8>>,
-    },
-    /// Write and force to disk what there is. Reported as `Flushed`.
-    Flush,
-    /// The same, and close the file: nothing more is appended.
-    Close,
-    /// Report `Passed` when everything before is done.
-    Pass(ClientId),
-    /// Sleep so long before each write: DEBUG AOF-FLUSH-SLEEP.
-    SleepUs(u64),
-}
-
-/// What the AOF thread reports.
-#[derive(Debug)]
-pub enum AofReport {
-    /// What was handed over up to this offset is safe; said where somebody waits for it.
-    Synced(u64),
-    /// Writing or forcing to disk failed. It is tried again each second; nothing is dropped.
-    Failed {
-        /// What the system said.
-        reason: String,
-        /// Whether it was forcing to disk that failed.
-        on_fsync: bool,
-    },
-    /// It works again.
-    Healed {
-        /// What the system believed to be on disk may be not: the file should be rewritten.
-        rewrite: bool,
-    },
-    /// How `Prepare` went, for which rewrite.
-    Prepared(u64, Result<(), String>),
-    /// What was handed over up to this offset will never be on disk: the file was closed while it
-    /// could not be written.
-    Lost(u64),
-    /// How `Install` went: the size of the base.
-    Installed(Result<u64, String>),
-    /// How `Flush` went.
-    Flushed(Result<(), String>),
-    /// `Pass` came through.
-    Passed(ClientId),
-}
-
-/// What the AOF thread tells while it works.
-#[derive(Debug, Default)]
-pub struct AofGauges {
-    /// Bytes handed over that are in the file.
-    pub written: AtomicU64,
-    /// Whether the file is being forced to disk.
-    pub syncing: AtomicBool,
 }
 
 /// Where a rewrite stands.
@@ -272,7 +177,7 @@ impl Aof {
     }
 
     /// Up to which offset answers to writes wait for the disk, if they wait.
-    pub(super) fn hold_up_to(&mut self, config: &Config) -> Option<(u64, &mut HeldReplies)> {
+    pub(in crate::server) fn hold_up_to(&mut self, config: &Config) -> Option<(u64, &mut HeldReplies)> {
         let holds = self.is_fed && config.appendfsync == Appendfsync::Always;
         holds.then_some((self.handed, &mut self.held))
     }
@@ -290,13 +195,19 @@ impl Aof {
         !self.orders.is_empty()
     }
 
+    /// Bytes handed over since the start.
+    #[must_use]
+    pub fn handed_bytes(&self) -> u64 {
+        self.handed
+    }
+
     /// What the thread is to do, in order.
     pub fn take_orders(&mut self) -> Vec<AofOrder> {
         std::mem::take(&mut self.orders)
     }
 
     /// Adds an order behind what was propagated before.
-    pub(super) fn order(&mut self, order: AofOrder) {
+    pub(in crate::server) fn order(&mut self, order: AofOrder) {
         self.orders.push(order);
     }
 
@@ -326,80 +237,6 @@ impl Aof {
         if self.told != Some(policy) {
             self.told = Some(policy);
             self.order(AofOrder::Policy { fsync: policy.0, suspended: policy.1 });
-        }
-    }
-}
-
-/// Clients whose answers wait until their writes are on disk, oldest first. The answers themselves
-/// are in the sessions.
-#[derive(Debug, Default)]
-pub struct HeldReplies {
-    waiting: VecDeque<(u64, ClientId)>,
-}
-
-impl HeldReplies {
-    /// Notes that `client` waits for `offset`, which is no smaller than any before.
-    pub(super) fn push(&mut self, offset: u64, client: ClientId) {
-        self.waiting.push_back((offset, client));
-    }
-
-    /// The next client whose wait ends at `offset` or before.
-    pub(super) fn pop(&mut self, offset: u64) -> Option<ClientId> {
-        self.waiting.pop_front_if(|(end, _)| *end <= offset).map(|(_, client)| client)
-    }
-}
-
-/// Answers of one client that wait for the disk, each with the offset it waits for.
-#[derive(Debug, Default)]
-pub struct HeldOutput {
-    waiting: VecDeque<(u64, Vec<u8>)>,
-    /// What need not wait any longer, and goes before everything else.
-    released: Vec<u8>,
-    bytes: usize,
-}
-
-impl HeldOutput {
-    /// Whether there is nothing, held or just released.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.bytes == 0 && self.waiting.is_empty()
-    }
-
-    /// Whether nothing waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// How much there is, held or just released.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    pub(super) fn push(&mut self, end: u64, output: &mut Vec<u8>) {
-        self.bytes += output.len();
-        self.waiting.push_back((end, std::mem::take(output)));
-    }
-
-    /// Answers to commands that changed nothing wait behind those that wait.
-    pub(super) fn append(&mut self, output: &mut Vec<u8>) {
-        self.bytes += output.len();
-        if let Some((_, last)) = self.waiting.back_mut() {
-            last.append(output);
-        }
-    }
-
-    pub(super) fn release(&mut self, offset: u64) {
-        while let Some((_, mut bytes)) = self.waiting.pop_front_if(|(end, _)| *end <= offset) {
-            self.released.append(&mut bytes);
-        }
-    }
-
-    pub(super) fn release_into(&mut self, take: impl FnOnce(&mut Vec<u8>)) {
-        if !self.released.is_empty() {
-            self.bytes -= self.released.len();
-            take(&mut self.released);
         }
     }
 }
@@ -441,7 +278,7 @@ impl Server {
     }
 
     /// Ends a turn: what was propagated goes to the thread, a rewrite begins.
-    pub(super) fn end_aof_turn(&mut self) {
+    pub(in crate::server) fn end_aof_turn(&mut self) {
         if self.parts.aof.is_fed {
             hand_over(&mut self.parts);
         }
@@ -452,7 +289,7 @@ impl Server {
     }
 
     /// The periodic work.
-    pub(super) fn aof_cron(&mut self) {
+    pub(in crate::server) fn aof_cron(&mut self) {
         let now = self.parts.now;
         self.watch_delay(now);
         let parts = &mut self.parts;
@@ -641,7 +478,7 @@ impl Server {
     }
 
     /// Notes how writing a base ended, and has it put in its place.
-    pub(super) fn base_written(&mut self, report: &SaveReport) {
+    pub(in crate::server) fn base_written(&mut self, report: &SaveReport) {
         let parts = &mut self.parts;
         let Rewrite::Writing(temporary) = &mut parts.aof.rewrite else { return };
         let temporary = std::mem::take(temporary);
@@ -730,7 +567,7 @@ impl Server {
 
     /// What a shutdown has to do about the append-only file before anything else. Returns whether
     /// the shutdown has to wait for it, or was given up.
-    pub(super) fn finish_aof(&mut self, force: bool) -> bool {
+    pub(in crate::server) fn finish_aof(&mut self, force: bool) -> bool {
         match self.parts.aof.flush {
             Flush::Running => return true,
             Flush::Done => return false,
@@ -765,7 +602,7 @@ impl Server {
 
 impl Aof {
     /// A shutdown was given up: the next one begins anew.
-    pub(super) fn shutdown_aborted(&mut self) {
+    pub(in crate::server) fn shutdown_aborted(&mut self) {
         self.flush = Flush::No;
     }
 }
@@ -952,5 +789,25 @@ impl Parts {
     /// Makes the thread sleep before each write. Source: DEBUG AOF-FLUSH-SLEEP.
     pub fn set_aof_sleep(&mut self, us: u64) {
         self.aof.order(AofOrder::SleepUs(us));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewrites_that_keep_failing_are_limited() {
+        let mut aof = Aof { failures: FAILURES_TO_LIMIT, ..Aof::default() };
+        let mut now = UnixMillis(0);
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert!(aof.is_limited(now), "after {minutes} minutes");
+            now = now.saturating_add_ms(minutes * 60_000 - 1);
+            assert!(aof.is_limited(now));
+            now = now.saturating_add_ms(1);
+            assert!(!aof.is_limited(now), "one try");
+        }
+        aof.failures = 0;
+        assert!(!aof.is_limited(now));
     }
 }

@@ -1,0 +1,201 @@
+//! The append-only file as clients see it, without a disk: who waits for what, and in which order a rewrite goes.
+
+use std::sync::atomic::Ordering;
+
+use crate::aof::Manifest;
+use crate::commands::testing::TestServer;
+use crate::config::Appendfsync;
+use crate::server::{Aof, AofOpened, AofOrder, AofReport, AofState, SaveReason, SaveReport, Task};
+
+fn always() -> TestServer {
+    let mut server = TestServer::with(|config| {
+        config.appendonly = true;
+        config.appendfsync = Appendfsync::Always;
+    });
+    let mut manifest = Manifest::default();
+    manifest.next_incr(&Aof::names(&server.server.parts.config));
+    server.server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
+    server
+}
+
+/// Reports as the thread would, in a turn of its own.
+fn report(server: &mut TestServer, report: AofReport) {
+    server.server.aof_report(report);
+    server.advance(0);
+}
+
+/// Names of the orders since the last call, with what matters of them.
+fn orders(server: &mut TestServer) -> String {
+    let shown = server.server.parts.aof.take_orders().into_iter().map(|order| match order {
+        AofOrder::Append { bytes, end } => {
+            assert!(end >= bytes.len() as u64);
+            "append".to_owned()
+        }
+        AofOrder::Policy { fsync, .. } => format!("{fsync:?}"),
+        AofOrder::Attach(file) => format!("attach {}", String::from_utf8_lossy(&file)),
+        AofOrder::Prepare { file, manifest, .. } => {
+            format!("prepare {} {}", String::from_utf8_lossy(&file), manifest.is_some())
+        }
+        AofOrder::Switch(_) => "switch".to_owned(),
+        AofOrder::Discard(_) => "discard".to_owned(),
+        AofOrder::Install { base, incr, remove, .. } => {
+            format!("install {} {} {}", String::from_utf8_lossy(&base.1), incr.is_some(), remove.len())
+        }
+        AofOrder::Close => "close".to_owned(),
+        AofOrder::Flush => "flush".to_owned(),
+        other => format!("{other:?}"),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn handed(server: &TestServer) -> u64 {
+    server.server.parts.aof.handed_bytes()
+}
+
+#[test]
+fn with_always_only_those_who_wrote_wait_and_in_order() {
+    let mut server = always();
+    server.connect(2);
+    assert_eq!(server.run("SET a 1"), "", "it is not on disk");
+    let first = handed(&server);
+    assert_eq!(server.run_as(2, "GET a"), "\"1\"", "a reader waits for nothing");
+    assert_eq!(server.run("GET a"), "", "answers stay in order");
+    assert_eq!(server.run("INCR a"), "");
+    let second = handed(&server);
+    assert_eq!(server.run_as(2, "SETNX a 5"), "(integer) 0", "it changed nothing");
+    report(&mut server, AofReport::Synced(first));
+    assert_eq!(server.output_of(1), "OK\n\"1\"");
+    report(&mut server, AofReport::Synced(second));
+    assert_eq!(server.output_of(1), "(integer) 2");
+    assert_eq!(server.run("GET a"), "\"2\"", "nothing waits any more");
+    assert_eq!(orders(&mut server), "attach appendonly.aof.1.incr.aof, Always, append, append");
+}
+
+#[test]
+fn a_blocked_client_that_is_served_waits_for_the_disk_too() {
+    let mut server = always();
+    server.connect(2);
+    server.run_as(2, "BLPOP l 0");
+    server.run("LPUSH l x");
+    assert_eq!((server.output_of(1), server.output_of(2)), (String::new(), String::new()));
+    let end = handed(&server);
+    report(&mut server, AofReport::Synced(end));
+    assert_eq!(server.output_of(1), "(integer) 1");
+    assert_eq!(server.output_of(2), "1) \"l\"\n2) \"x\"");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_refuses_writes_until_it_can() {
+    let mut server = always();
+    assert_eq!(server.run("SET a 1"), "");
+    let end = handed(&server);
+    let reason = "No space left on device".to_owned();
+    report(&mut server, AofReport::Failed { reason, on_fsync: false });
+    server.connect(2);
+    let refused = "(error) MISCONF Errors writing to the AOF file: No space left on device";
+    assert_eq!(server.run_as(2, "SET b 1"), refused);
+    assert_eq!(server.run_as(2, "PING"), refused);
+    assert_eq!(server.run_as(2, "GET a"), "\"1\"");
+    assert_eq!(server.output_of(1), "", "nobody is told what is not true");
+    report(&mut server, AofReport::Healed { rewrite: false });
+    report(&mut server, AofReport::Synced(end));
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.run_as(2, "PING"), "PONG");
+}
+
+#[test]
+fn clients_whose_writes_are_lost_get_no_answer_at_all() {
+    let mut server = always();
+    assert_eq!(server.run("SET a 1"), "");
+    report(&mut server, AofReport::Lost(u64::MAX));
+    assert_eq!((server.output_of(1), server.closed.len()), (String::new(), 1));
+}
+
+/// The base under way is written, or not.
+fn written(server: &mut TestServer, result: Result<(), String>) {
+    let tasks = server.server.take_tasks();
+    let jobs: Vec<_> = tasks
+        .iter()
+        .filter_map(|task| if let Task::Save(job) = task { Some(job.id) } else { None })
+        .collect();
+    let [job] = jobs[..] else { panic!("one base is written: {tasks:?}") };
+    server.server.saved(&SaveReport { job, reason: SaveReason::Rewrite, result });
+    server.advance(0);
+}
+
+#[test]
+fn a_rewrite_takes_one_step_after_the_other() {
+    let mut server = always();
+    server.server.parts.config.appendfsync = Appendfsync::No;
+    server.run("SET a 1");
+    orders(&mut server);
+    assert_eq!(server.run("BGREWRITEAOF"), "Background append only file rewriting started");
+    assert_eq!(orders(&mut server), "prepare appendonly.aof.2.incr.aof true");
+    assert_eq!(
+        server.run("BGREWRITEAOF"),
+        "(error) ERR Background append only file rewriting already in progress"
+    );
+    assert!(server.run("BGSAVE").starts_with("(error) ERR Another child process is active (AOF?)"));
+    server.run("SET b 1");
+    report(&mut server, AofReport::Prepared(1, Ok(())));
+    assert_eq!(orders(&mut server), "append, switch", "what came before goes to the old file");
+    server.run("SET c 1");
+    assert_eq!(orders(&mut server), "append");
+    written(&mut server, Ok(()));
+    assert_eq!(orders(&mut server), "install appendonly.aof.1.base.rdb false 1");
+    assert!(server.run("INFO persistence").contains("aof_rewrite_in_progress:1"));
+    report(&mut server, AofReport::Installed(Ok(100)));
+    assert!(server.run("INFO persistence").contains("aof_rewrite_in_progress:0"));
+    assert_eq!(server.server.parts.aof.manifest.files().count(), 2);
+    assert!(server.server.parts.aof.current_size > 100);
+}
+
+#[test]
+fn turning_it_on_waits_for_the_first_base_and_tries_again() {
+    let mut server = TestServer::new();
+    assert_eq!(server.run("CONFIG SET appendonly yes"), "", "until the file is there");
+    assert_eq!(orders(&mut server), "prepare temp-appendonly.aof.incr.aof false");
+    report(&mut server, AofReport::Prepared(1, Ok(())));
+    assert_eq!(server.output_of(1), "OK");
+    server.run("SET a 1");
+    written(&mut server, Err("full".into()));
+    assert_eq!(orders(&mut server), "Everysec, switch, append, discard");
+    server.run("SET b 1");
+    assert_eq!(orders(&mut server), "", "nothing is kept for no file");
+    server.advance(200);
+    assert_eq!(orders(&mut server), "prepare temp-appendonly.aof.incr.aof false");
+    report(&mut server, AofReport::Prepared(2, Ok(())));
+    written(&mut server, Ok(()));
+    assert_eq!(orders(&mut server), "switch, install appendonly.aof.1.base.rdb true 0");
+    report(&mut server, AofReport::Installed(Ok(1)));
+    assert_eq!(server.server.parts.aof.state, AofState::On);
+    assert_eq!(server.run("CONFIG SET appendonly no"), "OK");
+    assert_eq!(orders(&mut server), "close");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told_to_whoever_turned_it_on() {
+    let mut server = TestServer::new();
+    server.run("CONFIG SET appendonly yes");
+    report(&mut server, AofReport::Prepared(1, Err("no folder".into())));
+    assert!(server.output_of(1).ends_with("Unable to turn on AOF. Check server logs."));
+    assert_eq!(server.run("CONFIG GET appendonly"), "1) \"appendonly\"\n2) \"no\"");
+}
+
+#[test]
+fn a_slow_disk_makes_writers_wait_after_two_seconds_and_no_longer_than_it_takes() {
+    let mut server = always();
+    server.server.parts.config.appendfsync = Appendfsync::Everysec;
+    assert_eq!(server.run("SET a 1"), "OK");
+    server.advance(1900);
+    assert_eq!(server.run("SET b 1"), "OK", "not yet");
+    server.advance(300);
+    assert_eq!(server.run("SET c 1"), "", "it waits");
+    server.connect(2);
+    assert_eq!(server.run_as(2, "GET a"), "\"1\"");
+    assert!(server.run_as(2, "INFO persistence").contains("aof_delayed_fsync:1"));
+    let end = handed(&server);
+    server.server.parts.aof.gauges.written.store(end, Ordering::Relaxed);
+    server.advance(200);
+    assert_eq!(server.output_of(1), "OK");
+}

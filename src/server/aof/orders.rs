@@ -1,0 +1,105 @@
+//! What the server and the append-only file's thread tell each other.
+
+use crate::config::Appendfsync;
+use crate::server::ClientId;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+/// What the AOF thread is to do.
+#[derive(Debug)]
+pub enum AofOrder {
+    /// Write these bytes behind everything before; then the file reaches up to offset `end`.
+    Append {
+        /// What was propagated.
+        bytes: Vec<u8>,
+        /// Bytes handed over since the start, these included.
+        end: u64,
+    },
+    /// Force the file to disk like this from now on.
+    Policy {
+        /// `appendfsync`.
+        fsync: Appendfsync,
+        /// Leave that for now: `no-appendfsync-on-rewrite`.
+        suspended: bool,
+    },
+    /// Go on writing at the end of this file.
+    Attach(Vec<u8>),
+    /// Make this file for changes, then list it. It is written to from `Switch` on. Reported as `Prepared`.
+    Prepare {
+        /// Which rewrite it is for.
+        number: u64,
+        /// Its name.
+        file: Vec<u8>,
+        /// The manifest that lists it, if it is to be listed.
+        manifest: Option<Vec<u8>>,
+    },
+    /// Finish the file that is open and go on with the prepared one. Reported, as `Prepared`, only if
+    /// the old file cannot be finished; it is written to on, then.
+    Switch(u64),
+    /// Close this file and delete it, with whatever is in it: it never was listed.
+    Discard(Vec<u8>),
+    /// A rewrite is done: give its files their names and list them. Reported as `Installed`.
+    Install {
+        /// The base as it was written, and its name from now on.
+        base: (String, Vec<u8>),
+        /// Whether the temporary file for changes gets a name, and which.
+        incr: Option<Vec<u8>>,
+        /// The new manifest.
+        manifest: Vec<u8>,
+        /// Files it does not list any more, to be deleted.
+        remove: Vec<Vec<u8>>,
+    },
+    /// List the files anew, then delete these.
+    Forget {
+        /// The new manifest.
+        manifest: Vec<u8>,
+        /// Files it does not list any more.
+        files: Vec<Vec<u8>>,
+    },
+    /// Write and force to disk what there is. Reported as `Flushed`.
+    Flush,
+    /// The same, and close the file: nothing more is appended.
+    Close,
+    /// Report `Passed` when everything before is done.
+    Pass(ClientId),
+    /// Sleep so long before each write: DEBUG AOF-FLUSH-SLEEP.
+    SleepUs(u64),
+}
+
+/// What the AOF thread reports.
+#[derive(Debug)]
+pub enum AofReport {
+    /// What was handed over up to this offset is safe; said where somebody waits for it.
+    Synced(u64),
+    /// Writing or forcing to disk failed. It is tried again each second; nothing is dropped.
+    Failed {
+        /// What the system said.
+        reason: String,
+        /// Whether it was forcing to disk that failed.
+        on_fsync: bool,
+    },
+    /// It works again.
+    Healed {
+        /// What the system believed to be on disk may be not: the file should be rewritten.
+        rewrite: bool,
+    },
+    /// How `Prepare` went, for which rewrite.
+    Prepared(u64, Result<(), String>),
+    /// What was handed over up to this offset will never be on disk: the file was closed while it
+    /// could not be written.
+    Lost(u64),
+    /// How `Install` went: the size of the base.
+    Installed(Result<u64, String>),
+    /// How `Flush` went.
+    Flushed(Result<(), String>),
+    /// `Pass` came through.
+    Passed(ClientId),
+}
+
+/// What the AOF thread tells while it works.
+#[derive(Debug, Default)]
+pub struct AofGauges {
+    /// Bytes handed over that are in the file.
+    pub written: AtomicU64,
+    /// Whether the file is being forced to disk.
+    pub syncing: AtomicBool,
+}
