@@ -463,6 +463,8 @@ impl Server {
         if parts.aof.state != AofState::Off {
             if !std::mem::replace(&mut parts.aof.is_fed, true) {
                 parts.propagation.subscribe();
+                // What others were told before is in the base.
+                drop(parts.propagation.take_bytes());
             }
             let number = parts.aof.attempts;
             parts.aof.order(AofOrder::Switch(number));
@@ -635,12 +637,13 @@ fn hand_over(parts: &mut Parts) {
     }
     let aof = &mut parts.aof;
     let length = bytes.len() as u64;
+    let had_written_all = aof.unwritten_bytes() == 0;
     aof.handed += length;
+    if had_written_all {
+        aof.mark = (aof.handed, parts.now);
+    }
     aof.current_size += length;
     aof.incr_size += length;
-    if aof.handed - aof.mark.0 == length {
-        aof.mark.1 = aof.mark.1.max(parts.now);
-    }
     let end = aof.handed;
     aof.order(AofOrder::Append { bytes, end });
 }
