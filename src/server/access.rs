@@ -17,6 +17,7 @@ use crate::acl::{
     Users,
 };
 use crate::config::{AclPubsubDefault, Config, Text, UserLine};
+use crate::pubsub::{Subscriber, Topic};
 use crate::resp::{Argv, OwnedArgv};
 use std::io::Read;
 
@@ -217,7 +218,7 @@ impl Acl {
     pub(super) fn log_out(&self, session: &mut Session) {
         session.user = DEFAULT_USER.to_vec();
         session.set_authenticated(self.users.default_is_open());
-        session.unrestricted = self.users.default_user().is_unrestricted();
+        refresh(session, &self.users);
     }
 
     /// Whether somebody from another machine is sent away because nothing protects the data.
@@ -271,13 +272,44 @@ impl Parts {
         }
     }
 
+    /// Closes subscribers of a user who may no longer listen to what they listen to, by the rules of `new`.
+    /// Redis: whoever gets all channels or more patterns than before is not looked at.
+    fn close_subscribers_of(&mut self, own: &mut Session, name: &[u8], new: &User) {
+        if self.pubsub.is_silent() || !self.acl.users.get(name).is_some_and(|old| old.loses_channels(new)) {
+            return;
+        }
+        let is_lost = |session: &Session| {
+            let listens = session.close != Close::Now && !session.subscribed.is_zero();
+            listens && session.user == name && !self.may_listen(session.id, new)
+        };
+        let ids: Vec<ClientId> =
+            self.clients.iter().filter(|session| is_lost(session)).map(|session| session.id).collect();
+        if is_lost(own) {
+            close_own(own);
+        }
+        ids.into_iter().for_each(|id| self.close_client(id, Close::Now));
+    }
+
+    /// Whether `user` may listen to all that a client listens to.
+    fn may_listen(&self, client: ClientId, user: &User) -> bool {
+        [Topic::Channel, Topic::Pattern, Topic::Shard].into_iter().all(|topic| {
+            let names = self.pubsub.names_of(topic, Subscriber(client.0));
+            names.iter().all(|name| user.admits_channel(name, topic == Topic::Pattern))
+        })
+    }
+
     /// Lets every session know what its user may do now.
     fn refresh_sessions(&mut self, own: &mut Session) {
-        let users = &self.acl.users;
         for session in self.clients.iter_mut().chain(std::iter::once(own)) {
-            session.unrestricted = users.get(&session.user).is_some_and(User::is_unrestricted);
+            refresh(session, &self.acl.users);
         }
     }
+}
+
+/// Lets a session know what its user may do now.
+fn refresh(session: &mut Session, users: &Users) {
+    session.unrestricted = users.get(&session.user).is_some_and(User::is_unrestricted);
+    session.must_log_in = !session.authenticated && !users.default_is_open();
 }
 
 /// Closes the connection whose command runs, after its answer.
@@ -299,6 +331,7 @@ impl Ctx<'_> {
     pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
         if let Some(found) = self.server.acl.users.log_in(user, password) {
             self.session.unrestricted = found.is_unrestricted();
+            self.session.must_log_in = false;
             self.session.user = user.to_vec();
             self.session.set_authenticated(true);
             return Ok(Login::Done);
@@ -339,22 +372,22 @@ impl Ctx<'_> {
     /// Gives the default user the password of the configuration. Source: CONFIG SET requirepass.
     pub fn apply_requirepass(&mut self) {
         self.server.acl.users.set_default_password(self.server.config.requirepass.as_bytes());
+        self.server.refresh_sessions(self.session);
     }
 
-    /// Creates a user or changes its rules, all or none. Who is switched off loses its connections; the
-    /// default user keeps the one that said so, for there may be no other way back. Source: ACL SETUSER.
+    /// Creates a user or changes its rules, all or none. Who is switched off loses its connections but the
+    /// one that said so: it may be the only way back, and `reset` switches off before it switches on. Source:
+    /// ACL SETUSER.
     pub fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), SetUserError> {
         let server = &mut *self.server;
         let user = server.acl.users.changed(name, rules, server.acl.rulebook(&server.config))?;
         let old = server.acl.users.get(name);
         let is_switched_off = old.is_some_and(User::is_enabled) && !user.is_enabled();
+        server.close_subscribers_of(self.session, name, &user);
         server.acl.users.insert(name, user);
         server.refresh_sessions(self.session);
         if is_switched_off {
             server.close_others_of(name);
-            if name != DEFAULT_USER && self.session.user == name {
-                close_own(self.session);
-            }
         }
         Ok(())
     }

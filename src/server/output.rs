@@ -127,7 +127,14 @@ impl Clients {
     }
 }
 
+/// What may wait for a client that has not logged in: it gets nothing but errors, and whoever does
+/// not read them shall not fill the memory.
+const BEFORE_LOGIN: BufferLimit = BufferLimit { hard_bytes: 64 << 10, soft_bytes: 0, soft_secs: 0 };
+
 fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
+    if session.must_log_in {
+        return BEFORE_LOGIN;
+    }
     match ClientClass::of(session) {
         ClientClass::Normal | ClientClass::Master => limits.normal,
         ClientClass::Replica => limits.replica,

@@ -117,6 +117,8 @@ pub struct Session {
     pub user: Vec<u8>,
     /// Whether commands other than AUTH and HELLO are admitted.
     pub authenticated: bool,
+    /// Whether commands are refused until it logs in, so that little may wait for it.
+    pub must_log_in: bool,
     /// Whether that user may do everything, so that nothing need be checked.
     pub unrestricted: bool,
     /// CLIENT REPLY.
@@ -185,6 +187,7 @@ impl Session {
             name: Vec::new(),
             user: b"default".to_vec(),
             authenticated: false,
+            must_log_in: false,
             unrestricted: false,
             reply_mode: ReplyMode::On,
             no_evict: false,

@@ -531,7 +531,7 @@ mod tests {
             &mut server,
             &[(3, "AUTH bob x", "OK"), (3, "BLPOP l 0", ""), (2, "ACL SETUSER bob off", "OK")],
         );
-        assert_eq!(server.closed, [ClientId(3), ClientId(2)], "its own one after the answer");
+        assert_eq!(server.closed, [ClientId(3)], "the one that did it stays");
         server.closed.clear();
         server.connect(4);
         server.connect(5);
@@ -540,6 +540,9 @@ mod tests {
             &[
                 (1, "ACL SETUSER bob on", "OK"),
                 (4, "AUTH bob x", "OK"),
+                (1, "ACL SETUSER eve on nopass +@all", "OK"),
+                (2, "AUTH eve x", "OK"),
+                (2, "ACL DELUSER eve", "(integer) 1"),
                 (1, "ACL DELUSER nobody bob bob", "(integer) 1"),
                 (1, "ACL GETUSER bob", "(nil)"),
                 (1, "ACL DELUSER bob default", "(error) ERR The 'default' user cannot be removed"),
@@ -547,9 +550,61 @@ mod tests {
                 (1, "ACL WHOAMI", "\"default\""),
             ],
         );
-        assert_eq!(server.closed, [ClientId(4), ClientId(5)], "the default user keeps the one that did it");
+        assert_eq!(
+            server.closed,
+            [ClientId(4), ClientId(2), ClientId(5)],
+            "the default user is no exception"
+        );
         server.connect(6);
         check(&mut server, &[(6, "PING", "(error) NOAUTH Authentication required."), (1, "PING", "PONG")]);
+    }
+
+    #[test]
+    fn subscribers_are_closed_when_they_lose_a_channel() {
+        let mut server = with_bob("+@all &a &b* &c");
+        for (client, line) in [(3, "SUBSCRIBE a"), (4, "PSUBSCRIBE b*"), (5, "SSUBSCRIBE c"), (6, "PING")] {
+            server.connect(client);
+            server.run_as(client, "AUTH bob x");
+            server.run_as(client, line);
+        }
+        let denied =
+            "(error) NOPERM this user has no permissions to access one of the channels used as arguments";
+        check(
+            &mut server,
+            &[
+                (2, "PUBLISH bc x", "(integer) 1"),
+                (2, "PUBLISH d x", denied),
+                (2, "PSUBSCRIBE bc", denied),
+                (2, "SUBSCRIBE a d", denied),
+                (1, "ACL SETUSER bob &d", "OK"),
+                (1, "ACL SETUSER bob resetchannels &a* &b* &c &d &a", "OK"),
+            ],
+        );
+        assert!(server.closed.is_empty());
+        for (rules, closed) in [("&a* &c", vec![4]), ("&a", vec![5]), ("&b", vec![3])] {
+            server.closed.clear();
+            server.run(&format!("ACL SETUSER bob resetchannels {rules}"));
+            assert_eq!(server.closed, closed.into_iter().map(ClientId).collect::<Vec<_>>(), "{rules}");
+        }
+        assert!(!server.run("CLIENT LIST").contains("id=3 "));
+        check(&mut server, &[(6, "PING", "PONG"), (1, "ACL LOG RESET", "OK"), (2, "PUBLISH d x", denied)]);
+        assert_eq!(field(&mut server, 0, "reason"), "\"channel\"");
+    }
+
+    #[test]
+    fn little_may_wait_for_who_has_not_logged_in() {
+        let mut server = TestServer::with(|config| config.requirepass = "x".into());
+        let many = ["PING"; 2000];
+        server.connect(2);
+        server.pipeline_as(2, &many[..1000]);
+        assert!(server.closed.is_empty());
+        server.pipeline_as(2, &many);
+        assert_eq!(server.closed, [ClientId(2)]);
+        server.closed.clear();
+        server.connect(3);
+        check(&mut server, &[(1, "AUTH x", "OK"), (1, "CONFIG SET requirepass \"\"", "OK")]);
+        server.pipeline_as(3, &["ECHO 0123456789012345678901234567890123456789"; 2000]);
+        assert!(server.closed.is_empty(), "it need not log in any more");
     }
 
     #[test]
