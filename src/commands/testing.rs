@@ -30,6 +30,9 @@ impl Clock for HandClock {
     }
 }
 
+/// A port that nobody can listen to.
+pub const TAKEN_PORT: u16 = 7;
+
 /// A process whose files are in memory, and whose sleep moves the clock.
 struct TestHost {
     clock: Rc<Cell<i64>>,
@@ -51,6 +54,10 @@ impl Host for TestHost {
     fn set_log_level(&self, _level: LogLevel) {}
 
     fn reopen_log(&self) {}
+
+    fn listen(&self, config: &Config) -> Result<(), String> {
+        if config.port == TAKEN_PORT { Err("taken".to_owned()) } else { Ok(()) }
+    }
 
     fn rewrite_config(&self, _file: &str, _config: &Config) -> Result<(), String> {
         Ok(())

@@ -28,6 +28,24 @@ pub fn parameter_table() -> String {
     table
 }
 
+/// A Markdown table of the parameters that are accepted and reported without a meaning here, by the reason.
+pub fn accepted_table() -> String {
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for parameter in PARAMETERS.iter().filter(|parameter| !parameter.is(Flags::HIDDEN)) {
+        let Effect::Accepted(why) = parameter.effect else { continue };
+        let name = format!("`{}`", parameter.name);
+        match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, names)) => names.push(name),
+            None => by_reason.push((why, vec![name])),
+        }
+    }
+    let mut table = "| accepted, without a meaning here | because |\n|---|---|\n".to_owned();
+    for (why, names) in by_reason {
+        writeln!(table, "| {} | {why} |", names.join(" ")).expect("a String takes everything");
+    }
+    table
+}
+
 /// What values look like, in a few words.
 fn values(parameter: &Parameter) -> String {
     match &parameter.kind {
@@ -55,6 +73,13 @@ fn effect(parameter: &Parameter) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_readme_lists_what_is_accepted_without_a_meaning() {
+        let table = accepted_table();
+        let readme = include_str!("../../README.md");
+        assert!(readme.contains(&table), "put this table into README.md:\n{table}");
+    }
 
     #[test]
     fn rows_say_what_a_parameter_takes_and_does() {

@@ -32,7 +32,7 @@ use crate::base::glob::{Case, glob_match};
 pub use args::{CommandLine, parse_args};
 pub use check::expand_title;
 pub use choice::*;
-pub use docs::parameter_table;
+pub use docs::{accepted_table, parameter_table};
 pub use file::{LoadError, MAX_CONFIG_FILES, MAX_INCLUDE_DEPTH, Surroundings, load, parse_file};
 pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Take, Unit};
 pub use notify::NotifyClasses;

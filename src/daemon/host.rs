@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use std::{env, ffi::OsStr, thread};
@@ -11,7 +12,7 @@ use std::{env, ffi::OsStr, thread};
 use super::log::{self as server_log, Logger};
 use super::oom_score::OomScore;
 use super::signals::{Phase, SharedPhase};
-use super::{limits, reason, sys};
+use super::{limits, listen, reason, sys};
 use crate::config::{Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::saver;
 use crate::server::{Host, ProcessFacts, WholeSave};
@@ -27,6 +28,8 @@ pub struct Process {
     pub oom_score: OomScore,
     /// What signals mean now.
     pub phase: SharedPhase,
+    /// Its listeners.
+    pub listening: Arc<listen::Serving>,
     /// To whoever waits for the data to be loaded.
     pub outcome: Sender<Result<(), String>>,
 }
@@ -49,6 +52,10 @@ impl Host for Process {
         if let Err(error) = self.logger.reopen() {
             log::warn!("Can't reopen the log file: {}", reason(&error));
         }
+    }
+
+    fn listen(&self, config: &Config) -> Result<(), String> {
+        self.listening.listen(config)
     }
 
     fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String> {
@@ -149,6 +156,7 @@ mod tests {
             logger: server_log::install(),
             oom_score: OomScore::default(),
             phase: SharedPhase::default(),
+            listening: Arc::default(),
             outcome: mpsc::channel().0,
         }
     }

@@ -2,11 +2,55 @@
 
 use std::io;
 use std::net::ToSocketAddrs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::launch::path_of;
 use super::reason;
 use crate::config::Config;
-use crate::net::Listener;
+use crate::net::{Listener, Net};
+
+/// The listeners being served, shared with the owner, which may have to change them.
+#[derive(Default)]
+pub struct Serving(Mutex<Option<(Net, u16)>>);
+
+impl Serving {
+    /// Begins with these, bound to this port.
+    pub fn begin(&self, net: Net, port: u16) {
+        *self.lock() = Some((net, port));
+    }
+
+    /// Listens to what `bind` and `port` say now instead. A new port is bound before the old one is given
+    /// up; for new addresses of the same port the old ones go first, since both may share some.
+    pub fn listen(&self, config: &Config) -> Result<(), String> {
+        let mut serving = self.lock();
+        let Some((net, port)) = &mut *serving else { return Err("not listening yet".to_owned()) };
+        if *port == config.port {
+            net.retire_tcp();
+        }
+        let mut listeners = Vec::new();
+        bind_tcp(config, &mut listeners)?;
+        if *port != config.port {
+            net.retire_tcp();
+        }
+        *port = config.port;
+        listeners
+            .into_iter()
+            .try_for_each(|listener| net.add(listener))
+            .map_err(|error| format!("can't start accepting: {}", reason(&error)))
+    }
+
+    /// Stops accepting.
+    pub fn stop(&self) {
+        let serving = self.lock().take();
+        if let Some((net, _)) = serving {
+            net.stop();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Net, u16)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Binds all addresses, or none. The error is one line for the user; the log has Redis's lines by then.
 pub fn bind(config: &Config) -> Result<Vec<Listener>, String> {

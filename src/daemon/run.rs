@@ -143,12 +143,13 @@ struct Starting {
     folder: Option<FolderLock>,
     pid_file: SharedPidFile,
     phase: SharedPhase,
+    listening: Arc<listen::Serving>,
 }
 
 /// A server that serves.
 struct Serving {
     logger: &'static Logger,
-    net: Net,
+    listening: Arc<listen::Serving>,
     owner: JoinHandle<i32>,
     pid_file: SharedPidFile,
     /// Ours until the end.
@@ -184,7 +185,14 @@ impl Starting {
         })?;
         let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
         logger.set_role(Role::Primary);
-        Ok(Self { launch, logger, folder, pid_file, phase: SharedPhase::default() })
+        Ok(Self {
+            launch,
+            logger,
+            folder,
+            pid_file,
+            phase: SharedPhase::default(),
+            listening: Arc::default(),
+        })
     }
 
     fn start(self) -> Result<Serving, Fatal> {
@@ -273,15 +281,16 @@ impl Starting {
         settings.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
         let net = Net::serve(listeners, handle, wire_limits, settings)
             .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
+        self.listening.begin(net, self.launch.config.port);
         match outcome.recv() {
             // Without an outcome the owner has ended because it was told to; its exit code says the rest.
             Ok(Ok(())) | Err(_) => {
                 self.phase.set(Phase::Serving);
-                let Starting { logger, folder, pid_file, .. } = self;
-                Ok(Serving { logger, net, owner, pid_file, _folder: folder })
+                let Starting { logger, folder, pid_file, listening, .. } = self;
+                Ok(Serving { logger, listening, owner, pid_file, _folder: folder })
             }
             Ok(Err(line)) => {
-                net.stop();
+                self.listening.stop();
                 Err(Fatal::SeeLog(line))
             }
         }
@@ -300,7 +309,7 @@ impl Serving {
     /// Waits for the owner to end and cleans up.
     fn wait(self) -> u8 {
         let exit_code = self.owner.join().unwrap_or(1);
-        self.net.stop();
+        self.listening.stop();
         remove(&self.pid_file);
         u8::try_from(exit_code).unwrap_or(1)
     }
@@ -316,6 +325,7 @@ struct Prepared {
     limits: Arc<WireLimits>,
     logger: &'static Logger,
     phase: SharedPhase,
+    listening: Arc<listen::Serving>,
     outcome: Sender<Result<(), String>>,
 }
 
@@ -325,7 +335,7 @@ impl Prepared {
         limits: Arc<WireLimits>,
         outcome: Sender<Result<(), String>>,
     ) -> io::Result<Self> {
-        let Starting { launch, logger, phase, .. } = starting;
+        let Starting { launch, logger, phase, listening, .. } = starting;
         let path =
             |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
@@ -340,6 +350,7 @@ impl Prepared {
             limits,
             logger,
             phase: phase.clone(),
+            listening: Arc::clone(listening),
             outcome,
         })
     }
@@ -355,6 +366,7 @@ impl Prepared {
                 logger: self.logger,
                 oom_score: OomScore::default(),
                 phase: self.phase,
+                listening: self.listening,
                 outcome: self.outcome,
             }),
             random_seed: self.random_seed,

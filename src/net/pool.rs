@@ -38,7 +38,16 @@ impl Default for Settings {
 /// The listeners being served.
 pub struct Net {
     shared: Arc<Shared>,
-    accepting: Vec<(Arc<Listener>, JoinHandle<()>)>,
+    accepting: Vec<Accepting>,
+    /// Threads whose listener was given up; they end by themselves.
+    retired: Vec<JoinHandle<()>>,
+}
+
+/// A listener and the thread that accepts from it.
+struct Accepting {
+    listener: Arc<Listener>,
+    is_retired: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
 struct Shared {
@@ -84,7 +93,7 @@ impl Net {
             open: Arc::default(),
             stopping: AtomicBool::new(false),
         });
-        let mut net = Net { shared, accepting: Vec::new() };
+        let mut net = Net { shared, accepting: Vec::new(), retired: Vec::new() };
         listeners.into_iter().try_for_each(|listener| net.add(listener))?;
         Ok(net)
     }
@@ -92,11 +101,25 @@ impl Net {
     /// Serves one more listener.
     pub fn add(&mut self, listener: Listener) -> io::Result<()> {
         let listener = Arc::new(listener);
-        let (shared, accepting) = (Arc::clone(&self.shared), Arc::clone(&listener));
-        let thread =
-            Builder::new().name("accept".to_owned()).spawn(move || shared.accept_from(&accepting))?;
-        self.accepting.push((listener, thread));
+        let is_retired = Arc::new(AtomicBool::new(false));
+        let (shared, accepting, retired) =
+            (Arc::clone(&self.shared), Arc::clone(&listener), Arc::clone(&is_retired));
+        let accept = move || shared.accept_from(&accepting, &retired);
+        let thread = Builder::new().name("accept".to_owned()).spawn(accept)?;
+        self.accepting.push(Accepting { listener, is_retired, thread });
         Ok(())
+    }
+
+    /// Gives up all TCP listeners; their addresses are free at once, and connections stay. Does not wait
+    /// for their threads, which may be waiting for the caller.
+    pub fn retire_tcp(&mut self) {
+        let is_tcp = |accepting: &mut Accepting| matches!(*accepting.listener, Listener::Tcp(_));
+        for Accepting { listener, is_retired, thread } in self.accepting.extract_if(.., is_tcp) {
+            is_retired.store(true, Ordering::Release);
+            listener.shut_down();
+            self.retired.push(thread);
+        }
+        self.retired.retain(|thread| !thread.is_finished());
     }
 
     /// Connections that have a slot.
@@ -108,10 +131,10 @@ impl Net {
     /// Stops accepting; connections stay. Returns when no new client can be announced any more.
     pub fn stop(self) {
         self.shared.stopping.store(true, Ordering::Release);
-        for (listener, _) in &self.accepting {
-            listener.shut_down();
+        for accepting in &self.accepting {
+            accepting.listener.shut_down();
         }
-        for (_, thread) in self.accepting {
+        for thread in self.accepting.into_iter().map(|accepting| accepting.thread).chain(self.retired) {
             // An accept thread that panicked has stopped too.
             let _ = thread.join();
         }
@@ -119,15 +142,16 @@ impl Net {
 }
 
 impl Shared {
-    fn accept_from(&self, listener: &Listener) {
-        while !self.stopping.load(Ordering::Acquire) {
+    fn accept_from(&self, listener: &Listener, is_retired: &AtomicBool) {
+        let is_over = || self.stopping.load(Ordering::Acquire) || is_retired.load(Ordering::Acquire);
+        while !is_over() {
             match listener.accept(self.settings.keepalive_secs.load(Ordering::Relaxed)) {
                 Ok(accepted) => {
                     if self.admit(accepted) == Err(Stopped) {
                         return;
                     }
                 }
-                Err(_) if self.stopping.load(Ordering::Acquire) => return,
+                Err(_) if is_over() => return,
                 // The peer gave up before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
@@ -244,6 +268,22 @@ mod tests {
         }
         let _second = TcpStream::connect(address).unwrap();
         assert!(matches!(queue.events.recv().unwrap(), Event::Connect { .. }));
+        net.stop();
+    }
+
+    #[test]
+    fn retired_listeners_free_their_address_and_leave_connections_alone() {
+        let (mut net, mut first, address, queue, _) = served(10);
+        // Events hold the streams: dropped, they would end the connections.
+        let one = queue.events.recv().unwrap();
+        net.retire_tcp();
+        assert!(TcpStream::connect(address).is_err());
+        net.add(Listener::tcp(address, 16).unwrap()).unwrap();
+        let _second = TcpStream::connect(address).unwrap();
+        let two = queue.events.recv().unwrap();
+        assert!([&one, &two].iter().all(|event| matches!(event, Event::Connect { .. })));
+        first.write_all(b"PING\r\n").unwrap();
+        assert!(matches!(queue.events.recv().unwrap(), Event::Requests(..)));
         net.stop();
     }
 

@@ -110,6 +110,8 @@ pub trait Host {
     fn set_log_level(&self, level: LogLevel);
     /// Opens the log file again, after it was moved away.
     fn reopen_log(&self);
+    /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
+    fn listen(&self, config: &Config) -> Result<(), String>;
     /// Writes the configuration to `file`, keeping its comments and order.
     fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String>;
     /// Tells the kernel how gladly this process may be killed when memory runs out.

@@ -552,7 +552,7 @@ mod tests {
         );
         assert_eq!(
             server.closed,
-            [ClientId(4), ClientId(2), ClientId(5)],
+            [ClientId(2), ClientId(4), ClientId(5)],
             "the default user is no exception"
         );
         server.connect(6);
@@ -632,7 +632,7 @@ mod tests {
                 (
                     1,
                     "CONFIG SET requirepass bar port 7",
-                    "(error) ERR CONFIG SET failed (possibly related to argument 'port') - pyredis binds its addresses at start; set it in the file",
+                    "(error) ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.",
                 ),
                 (1, "CONFIG GET requirepass", "1) \"requirepass\"\n2) \"foo\""),
                 (2, "PING", "(error) NOAUTH Authentication required."),

@@ -147,10 +147,12 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
         "requirepass" => ctx.apply_requirepass(),
         "loglevel" => server.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
-            return Err(ConfigSetError::refused(
-                name,
-                "pyredis binds its addresses at start; set it in the file",
-            ));
+            let reason = match name {
+                "port" => "Unable to listen on this port. Check server logs.",
+                _ => "Failed to bind to specified addresses.",
+            };
+            let listening = server.host.listen(&server.config);
+            listening.map_err(|_| ConfigSetError::refused(name, reason))?;
         }
         _ => {}
     }
