@@ -65,24 +65,3 @@ pub(super) fn hand_over(keyspace: &mut Keyspace, parts: &mut Parts) {
     parts.stats.lazyfreed_objects += job.objects;
     parts.tasks.push(Task::Free(job));
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::commands::testing::TestServer;
-
-    #[test]
-    fn what_is_on_its_way_is_counted_until_it_is_dropped() {
-        let mut server = TestServer::new();
-        for index in 0..200 {
-            server.run(&format!("RPUSH l {index}"));
-        }
-        server.run("UNLINK l");
-        let pending = Arc::clone(&server.server.parts.freeing);
-        assert_eq!(pending.objects(), 1);
-        assert!(pending.bytes() > 200, "{}", pending.bytes());
-        assert!(server.run("INFO memory").contains("lazyfree_pending_objects:1"));
-        server.server.take_tasks();
-        assert_eq!((pending.objects(), pending.bytes()), (0, 0));
-    }
-}

@@ -1,7 +1,9 @@
-//! What `maxmemory` means to those who send commands: tests of `server::evict` through them.
+//! What `maxmemory` means to those who send commands: tests of `server::evict` and `server::lazyfree`
+//! through them.
 
 use crate::commands::testing::TestServer;
 use crate::keyspace::{Db, Keyspace};
+use std::sync::Arc;
 
 fn table_bytes(keyspace: &Keyspace) -> u64 {
     keyspace.iter().map(Db::table_bytes).sum::<usize>() as u64
@@ -160,4 +162,19 @@ fn a_watched_key_that_is_evicted_has_changed() {
     assert_eq!(server.run("PING"), "QUEUED");
     server.server.parts.config.maxmemory = 1;
     assert_eq!(server.run("EXEC"), "(nil)");
+}
+
+#[test]
+fn what_is_on_its_way_to_be_freed_is_counted_until_it_is_dropped() {
+    let mut server = TestServer::new();
+    for index in 0..200 {
+        server.run(&format!("RPUSH l {index}"));
+    }
+    server.run("UNLINK l");
+    let pending = Arc::clone(&server.server.parts.freeing);
+    assert_eq!(pending.objects(), 1);
+    assert!(pending.bytes() > 200, "{}", pending.bytes());
+    assert!(server.run("INFO memory").contains("lazyfree_pending_objects:1"));
+    server.server.take_tasks();
+    assert_eq!((pending.objects(), pending.bytes()), (0, 0));
 }
