@@ -6,6 +6,7 @@
 #        scripts/bench.sh --idle [options]     memory of 10 000 idle connections, PING latency beside them
 #        scripts/bench.sh --probe [options]    worst latency a client sees while something big happens
 #        scripts/bench.sh --persistence [options]   what BGSAVE costs others, and how long a restart takes
+#        scripts/bench.sh --slow-clients [options]  what slow clients cost: memory, and the latency of others
 #
 #   --quick          a short look: fewer rounds, fewer requests, smaller data; too noisy to judge by
 #   --rounds N       interleaved rounds of the throughput table (default 5, quick 2)
@@ -13,7 +14,7 @@
 #   --only PATTERN   only the rows whose name matches, as in --only 'get*' or --only '*P=16'
 #   --keyspace N     random keys of this many (redis-benchmark -r; default: its one key)
 #
-# Several of --memory, --idle, --probe, --persistence may be given; --throughput adds the table to them.
+# Several of --memory, --idle, --probe, --persistence, --slow-clients may be given; --throughput adds the table to them.
 #
 # Both servers run side by side on free ports of the loopback interface, without persistence,
 # each in a temporary folder; the other one is stopped (SIGSTOP) while one is measured. The

@@ -8,6 +8,7 @@ import sys
 import latency
 import memory
 import persistence
+import slow_clients
 import throughput
 from servers import Failure
 
@@ -21,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments():
     parser = Parser(prog="bench.sh", add_help=False, allow_abbrev=False)
     parser.add_argument("--binary")
-    for flag in ("--quick", "--throughput", "--memory", "--idle", "--probe", "--persistence"):
+    for flag in ("--quick", "--throughput", "--memory", "--idle", "--probe", "--persistence", "--slow-clients"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
@@ -34,7 +35,7 @@ def parse_arguments():
         options.seconds = 0.4 if options.quick else 2.0
     if options.rounds < 1 or options.seconds <= 0 or options.keyspace < 0:
         parser.error("--rounds, --seconds and --keyspace must be positive")
-    if not (options.memory or options.idle or options.probe or options.persistence):
+    if not (options.memory or options.idle or options.probe or options.persistence or options.slow_clients):
         options.throughput = True
     return options
 
@@ -58,6 +59,8 @@ def main():
         latency.run_probe(options.binary, options, wanted)
     if options.persistence:
         persistence.run(options.binary, options)
+    if options.slow_clients:
+        slow_clients.run(options.binary, options)
 
 
 if __name__ == "__main__":
