@@ -275,7 +275,7 @@ impl Parts {
     /// Closes subscribers of a user who may no longer listen to what they listen to, by the rules of `new`.
     /// Redis: whoever gets all channels or more patterns than before is not looked at.
     fn close_subscribers_of(&mut self, own: &mut Session, name: &[u8], new: &User) {
-        if self.pubsub.is_silent() || !self.acl.users.get(name).is_some_and(|old| old.loses_channels(new)) {
+        if !self.acl.users.get(name).is_some_and(|old| old.loses_channels(new)) {
             return;
         }
         let is_lost = |session: &Session| {

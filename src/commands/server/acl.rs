@@ -592,6 +592,14 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_subscriber_of_a_shard_channel_is_closed_too() {
+        let mut server = with_bob("+@all &a");
+        server.run_as(2, "SSUBSCRIBE a");
+        server.run("ACL SETUSER bob resetchannels");
+        assert_eq!(server.closed, [ClientId(2)]);
+    }
+
+    #[test]
     fn little_may_wait_for_who_has_not_logged_in() {
         let mut server = TestServer::with(|config| config.requirepass = "x".into());
         let many = ["PING"; 2000];
