@@ -99,7 +99,7 @@ fn install() {
             Care::Line => log::error!("A thread panicked, its connection is closed: {}", describe(info)),
             Care::Report => {
                 let backtrace = Backtrace::force_capture();
-                PANIC.set(Some(format!("{}\n------ BACKTRACE ------\n{backtrace}", describe(info))));
+                PANIC.set(Some(format!("{}\n------ STACK TRACE ------\n{backtrace}", describe(info))));
             }
         }));
     });

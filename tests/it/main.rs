@@ -1,6 +1,7 @@
 //! Whole-process tests: real processes, real sockets.
 
 mod aof;
+mod cli;
 mod daemon;
 mod differential;
 mod info;

@@ -225,6 +225,11 @@ impl Client {
         Self { reader: BufReader::new(stream) }
     }
 
+    /// Its own address, as the server sees it.
+    pub(crate) fn local_addr(&self) -> String {
+        self.reader.get_ref().local_addr().unwrap().to_string()
+    }
+
     /// Sends a command, words separated by spaces, and returns its reply in one line: `OK`, `(int) 1`,
     /// `"text"`, `(nil)`, `[a, b]`, or the error with its minus.
     pub(crate) fn run(&mut self, line: &str) -> String {
