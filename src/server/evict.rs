@@ -216,16 +216,19 @@ fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts) -> Room {
     lazyfree::hand_over(keyspace, parts);
     let begin_ns = parts.clock.monotonic_ns();
     let limit_ns = time_limit_ns(parts.config.maxmemory_eviction_tenacity);
-    let mut evicted = 0u32;
+    // Redis: how much is to be freed is decided once, and only what a removal frees counts. What telling
+    // others of it takes (invalidations, notifications) must not lead to more of the same.
+    let wanted = bytes_over(keyspace, parts);
+    let (mut evicted, mut freed) = (0u32, 0);
     let room = loop {
-        if bytes_over(keyspace, parts) == 0 {
+        if freed >= wanted {
             break Room::Enough;
         }
         let Some((db, key)) = choose(keyspace, parts) else {
             // Redis: what is being freed meanwhile is waited for.
             break if parts.freeing.objects() > 0 { Room::Running } else { Room::None };
         };
-        evict(keyspace, parts, db, &key);
+        freed += evict(keyspace, parts, db, &key);
         evicted += 1;
         if evicted.is_multiple_of(KEYS_PER_LAP) && parts.clock.monotonic_ns() - begin_ns > limit_ns {
             break Room::Running;
@@ -280,17 +283,20 @@ fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) ->
     None
 }
 
-/// Removes a key and tells whoever follows the changes.
-fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) {
+/// Removes a key and tells whoever follows the changes. Returns how many bytes that frees, now or soon.
+fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) -> u64 {
     keyspace.select(index);
-    let held =
-        keyspace.walk().is_some().then(|| (keyspace.usage(key), (parts.eviction.used_bytes)(keyspace)));
+    let usage = keyspace.walk().is_some().then(|| keyspace.usage(key)).flatten();
+    let before = (parts.eviction.used_bytes)(keyspace);
     let removed = keyspace.remove(key);
-    changed::settle(keyspace, parts);
-    if let Some((Some(bytes), before)) = held {
-        let freed = before.saturating_sub((parts.eviction.used_bytes)(keyspace));
-        parts.eviction.held.this_period += (bytes as u64).saturating_sub(freed);
+    let mut freed = before.saturating_sub((parts.eviction.used_bytes)(keyspace));
+    freed += keyspace.facts.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
+    if let Some(bytes) = usage {
+        let held = (bytes as u64).saturating_sub(freed);
+        parts.eviction.held.this_period += held;
+        freed += held;
     }
+    changed::settle(keyspace, parts);
     if removed {
         if parts.propagation.is_wanted() {
             let verb: &[u8] = if parts.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
@@ -305,6 +311,7 @@ fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8])
     if !keyspace.facts.garbage.is_empty() {
         lazyfree::hand_over(keyspace, parts);
     }
+    freed
 }
 
 fn end_unit(parts: &mut Parts) {
