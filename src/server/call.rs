@@ -6,7 +6,6 @@
 
 use super::args::Args;
 use super::changed;
-use super::client_memory::MIN_REPLY_BYTES;
 use super::command::{Command, CommandIndex, Lookup};
 use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
@@ -50,9 +49,8 @@ impl Server {
         first: usize,
     ) -> Option<Requests> {
         let mut out = std::mem::take(&mut session.outbox);
-        if out.capacity() == 0 {
-            out.reserve_exact(MIN_REPLY_BYTES);
-        }
+        out.reserve_exact(self.parts.client_memory.reply_buffer_bytes());
+        session.running_bytes = batch.heap_bytes() + out.capacity();
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
             self.parts.clients.limit_answers(session, &mut out);
@@ -60,6 +58,7 @@ impl Server {
                 break;
             }
             if let Some(parked) = &session.parked {
+                session.running_bytes = 0;
                 session.outbox = out;
                 let next = index + usize::from(!parked.is_held_back());
                 if next == batch.len() && batch.failure.is_none() {
@@ -75,6 +74,7 @@ impl Server {
             Reply::new(&mut out, session.protocol).error(line);
             session.close = Close::AfterFlush;
         }
+        session.running_bytes = 0;
         timing::end_batch(&mut self.parts, session, &batch);
         session.outbox = out;
         Some(batch)

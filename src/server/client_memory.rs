@@ -19,7 +19,7 @@ use crate::config::Config;
 /// A lower limit would leave nobody to raise it.
 const MIN_LIMIT_BYTES: u64 = 128 << 10;
 /// The smallest buffer for answers that a client keeps.
-pub(super) const MIN_REPLY_BYTES: usize = 1024;
+const MIN_REPLY_BYTES: usize = 1024;
 /// The largest.
 const MAX_REPLY_BYTES: usize = 16 << 10;
 /// How long the largest answer is remembered, milliseconds.
@@ -58,6 +58,11 @@ impl Default for ClientMemory {
 }
 
 impl ClientMemory {
+    /// The room a client has for answers when it begins to be answered.
+    pub(super) fn reply_buffer_bytes(&self) -> usize {
+        if self.resizes_replies { MIN_REPLY_BYTES } else { MAX_REPLY_BYTES }
+    }
+
     /// Remembers the largest answer for its usual time again.
     pub fn reset_peak_time(&mut self) {
         self.peak_reset_ms = Some(PEAK_RESET_MS);

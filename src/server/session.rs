@@ -155,6 +155,8 @@ pub struct Session {
     pub(super) slow_since: Option<UnixMillis>,
     /// What the keys it watches cost, bytes.
     pub watched_bytes: usize,
+    /// While its commands run: bytes of the batch they came in, and of the buffer they answer to.
+    pub(super) running_bytes: usize,
     /// What it was weighed at, bytes; see [`super::client_memory`].
     pub(super) counted_bytes: usize,
     /// The most that was answered at once lately, bytes.
@@ -206,6 +208,7 @@ impl Session {
             subscribed: Counts::default(),
             slow_since: None,
             watched_bytes: 0,
+            running_bytes: 0,
             counted_bytes: 0,
             reply_peak: 0,
             reply_peak_since: now,
@@ -245,6 +248,7 @@ impl Session {
             + self.argument_bytes()
             + self.multi_bytes()
             + self.subscribed.bytes
+            + self.running_bytes
             + output
     }
 
