@@ -229,6 +229,13 @@ impl Ctx<'_> {
         saving::begin(self.db, self.server, reason);
     }
 
+    /// Whether nothing else is being saved or rewritten.
+    #[must_use]
+    pub fn may_save_now(&self) -> bool {
+        let persistence = &self.server.persistence;
+        persistence.running.is_none() && !persistence.shutting_down && !self.server.aof.is_rewriting()
+    }
+
     /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
     pub fn give_up_background_save(&mut self) {
         if self.server.persistence.running == Some(SaveReason::Background) {

@@ -84,6 +84,8 @@ impl Server {
                 let saved = report.result.is_ok();
                 self.complete(client, |_, reply| if saved { reply.ok() } else { reply.error("ERR") });
             }
+            // Redis: the data is gone, whatever became of the file.
+            SaveReason::Flush(client) => self.complete(client, |_, reply| reply.ok()),
             SaveReason::Shutdown => self.shutdown_saved(report.result.is_ok()),
         }
     }

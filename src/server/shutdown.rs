@@ -63,10 +63,14 @@ impl Server {
             self.abort_shutdown();
         }
         let Some(request) = self.parts.shutdown else { return };
+        if request.client.is_none() && self.parts.cron_paused {
+            // Redis: a signal is periodic work.
+            return;
+        }
         match self.parts.persistence.running {
             _ if self.parts.persistence.shutting_down => return,
             // Somebody waits for the answer.
-            Some(SaveReason::Command(_)) => return,
+            Some(SaveReason::Command(_) | SaveReason::Flush(_)) => return,
             Some(_) => {
                 log::warn!("A save is under way. Giving it up!");
                 saving::cancel(&mut self.keyspace, &mut self.parts);

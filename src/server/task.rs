@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 pub enum SaveReason {
     /// SAVE: this client waits for the result.
     Command(ClientId),
+    /// FLUSHALL: this client waits until the old data is gone from the file too.
+    Flush(ClientId),
     /// BGSAVE or a save point.
     Background,
     /// The last act before the process ends.

@@ -3,7 +3,7 @@
 use crate::base::number::parse_i64;
 use crate::commands::db_index;
 use crate::keyspace::DbIndex;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin, SaveReason};
 use crate::spec::*;
 
 /// The commands of this file.
@@ -68,7 +68,9 @@ fn dbsize(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     check_flush_option(args)?;
     let db = ctx.db.index();
-    empty(ctx, args.argv().at(0), args, [db])
+    empty(ctx, args.argv().at(0), args, [db])?;
+    ctx.reply.ok();
+    Ok(())
 }
 
 fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
@@ -86,7 +88,15 @@ fn empty_all(ctx: &mut Ctx<'_>, verb: &[u8], args: Args<'_>) -> CommandResult {
     ctx.give_up_background_save();
     empty(ctx, verb, args, dbs)?;
     // Redis: the file on disk must not bring back what was deleted.
-    ctx.server.persistence.scheduled |= !ctx.server.config.save.is_empty();
+    if ctx.server.config.save.is_empty() {
+        ctx.reply.ok();
+    } else if ctx.origin == Origin::Client && ctx.may_save_now() {
+        ctx.begin_save(SaveReason::Flush(ctx.session.id));
+        ctx.block_on_task();
+    } else {
+        ctx.server.persistence.scheduled = true;
+        ctx.reply.ok();
+    }
     Ok(())
 }
 
@@ -107,7 +117,6 @@ fn empty(
     // Redis: an empty database is flushed on replicas too; they may hold more than they should.
     ctx.propagate_instead(std::iter::once(verb).chain(args.rest()));
     ctx.flush_dbs(dbs);
-    ctx.reply.ok();
     Ok(())
 }
 
@@ -128,7 +137,7 @@ fn number(text: &[u8], error: &'static str) -> Result<i64, CommandError> {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::TestServer;
-    use crate::server::{SaveReason, Task};
+    use crate::server::{ClientId, SaveReason, SaveReport, Task};
 
     fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
         for (line, answer) in rows {
@@ -162,14 +171,20 @@ mod tests {
     }
 
     #[test]
-    fn flushall_saves_when_there_are_save_points() {
-        let mut server = TestServer::new();
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("FLUSHALL", "OK")]);
+    fn flushall_waits_for_its_save_when_there_are_save_points() {
+        let mut server = TestServer::with(|config| config.stop_writes_on_bgsave_error = false);
+        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("FLUSHALL", "")]);
         let tasks = server.server.take_tasks();
         let Some(Task::Save(job)) = tasks.iter().find(|task| matches!(task, Task::Save(_))) else {
             panic!("{tasks:?}")
         };
-        assert!(job.dbs.is_empty() && job.reason == SaveReason::Background);
+        assert!(job.dbs.is_empty() && job.reason == SaveReason::Flush(ClientId(1)));
+        let report = SaveReport { job: job.id, reason: job.reason, result: Err("disk full".into()) };
+        server.server.saved(&report);
+        server.advance(0);
+        assert_eq!(server.output_of(1), "OK", "the data is gone in any case");
+        check(&mut server, &[("MULTI", "OK"), ("FLUSHALL", "QUEUED"), ("EXEC", "1) OK")]);
+        assert!(server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_))));
     }
 
     #[test]
