@@ -94,7 +94,9 @@ impl Persistence {
     pub fn end(&mut self, report: &SaveReport, now: UnixMillis) {
         self.running = None;
         self.last_duration_secs = Some(now.secs() - self.started.secs());
-        self.last_failed = report.result.is_err();
+        // Redis: a save that somebody waits for tells them alone that it failed.
+        self.last_failed =
+            report.result.is_err() && (self.last_failed || report.reason == SaveReason::Background);
         if report.result.is_ok() {
             self.dirty -= self.dirty_at_save.min(self.dirty);
             self.last_save = now;

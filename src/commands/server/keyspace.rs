@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn flushall_waits_for_its_save_when_there_are_save_points() {
-        let mut server = TestServer::with(|config| config.stop_writes_on_bgsave_error = false);
+        let mut server = TestServer::new();
         check(&mut server, &[("SETNX a 1", "(integer) 1"), ("FLUSHALL", "")]);
         let tasks = server.server.take_tasks();
         let Some(Task::Save(job)) = tasks.iter().find(|task| matches!(task, Task::Save(_))) else {
