@@ -248,6 +248,7 @@ impl Session {
             + self.argument_bytes()
             + self.multi_bytes()
             + self.subscribed.bytes
+            + self.tracking.prefix_bytes
             + self.running_bytes
             + output
     }

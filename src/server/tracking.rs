@@ -33,6 +33,8 @@ pub struct TrackingState {
 pub struct OwnTracking {
     /// How it tracks, if it does.
     pub mode: Option<Mode>,
+    /// What its prefixes cost, bytes.
+    pub prefix_bytes: usize,
     /// CLIENT CACHING was called for the next command.
     pub caching: bool,
 }
@@ -244,7 +246,8 @@ impl Server {
 impl Ctx<'_> {
     /// Begins to track for this client. Source: CLIENT TRACKING ON.
     pub fn track<'p>(&mut self, mode: Mode, prefixes: impl Iterator<Item = &'p [u8]>) {
-        self.server.tracking.tables.enable(Tracker(self.session.id.0), mode, prefixes);
+        let tables = &mut self.server.tracking.tables;
+        self.session.tracking.prefix_bytes += tables.enable(Tracker(self.session.id.0), mode, prefixes);
         self.session.tracking.mode = Some(mode);
     }
 

@@ -87,6 +87,8 @@ pub struct Tracking {
     failed_rounds: usize,
 }
 
+/// Estimated bytes of one client's prefix, without its name.
+const PREFIX_BYTES: usize = 96;
 /// Keys evicted in the first round; each further one that is needed adds as many.
 const EVICTION_EFFORT: usize = 100;
 
@@ -147,20 +149,28 @@ impl Tracking {
     }
 
     /// Begins to track, or goes on in another way. In broadcasting mode `prefixes` join those the
-    /// client has; none at all is the empty one.
-    pub fn enable<'p>(&mut self, client: Tracker, mode: Mode, prefixes: impl Iterator<Item = &'p [u8]>) {
+    /// client has; none at all is the empty one. Returns what the new ones cost, bytes.
+    pub fn enable<'p>(
+        &mut self,
+        client: Tracker,
+        mode: Mode,
+        prefixes: impl Iterator<Item = &'p [u8]>,
+    ) -> usize {
         self.modes.insert(client, mode);
         if !mode.broadcast {
-            return;
+            return 0;
         }
-        let mut is_none = true;
+        let (mut is_none, mut bytes) = (true, 0);
         for prefix in prefixes {
             is_none = false;
-            self.prefixes.entry(prefix.into()).or_default().clients.insert(client);
+            bytes += self.add_prefix(client, prefix);
         }
-        if is_none {
-            self.prefixes.entry(Box::default()).or_default().clients.insert(client);
-        }
+        if is_none { self.add_prefix(client, b"") } else { bytes }
+    }
+
+    fn add_prefix(&mut self, client: Tracker, prefix: &[u8]) -> usize {
+        let is_new = self.prefixes.entry(prefix.into()).or_default().clients.insert(client);
+        if is_new { prefix.len() + PREFIX_BYTES } else { 0 }
     }
 
     /// Ends tracking, if the client did.
@@ -283,7 +293,9 @@ mod tests {
 
     fn tracking(clients: &[(u64, Mode)]) -> Tracking {
         let mut tracking = Tracking::default();
-        clients.iter().for_each(|&(id, mode)| tracking.enable(Tracker(id), mode, NONE.into_iter()));
+        for &(id, mode) in clients {
+            tracking.enable(Tracker(id), mode, NONE.into_iter());
+        }
         tracking
     }
 
