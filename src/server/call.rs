@@ -22,7 +22,7 @@ impl Server {
     /// the client waits with it. Returns the batch when all of it ran, so that its memory can
     /// carry another one.
     pub fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
-        self.weigh_requests(id, batch.heap_bytes());
+        self.parts.weigh_requests(id, batch.heap_bytes());
         let mut session = self.parts.clients.take(id)?;
         let mut spent = None;
         self.parts.stats.reads += 1;

@@ -107,27 +107,29 @@ impl Server {
     pub fn growing(&mut self, id: ClientId) {
         self.parts.client_memory.moved.push(id);
     }
+}
 
+impl Parts {
     /// Weighs a client with the requests it has just brought, and evicts if that is too much. With
     /// no limit it does nothing.
     #[inline]
     pub(super) fn weigh_requests(&mut self, id: ClientId, arriving: usize) {
-        if self.parts.config.maxmemory_clients != 0 {
+        if self.config.maxmemory_clients != 0 {
             self.weigh_moved();
-            if let Some(session) = self.parts.clients.get_mut(id) {
-                self.parts.client_memory.weigh(session, arriving);
+            if let Some(session) = self.clients.get_mut(id) {
+                self.client_memory.weigh(session, arriving);
             }
-            self.parts.client_memory.moved.push(id);
+            self.client_memory.moved.push(id);
             self.evict_clients();
         }
     }
 
     /// Weighs who took part in the turn, and evicts.
     pub(super) fn limit_client_memory(&mut self) {
-        let limit = limit_of(&self.parts.config);
-        if limit != self.parts.client_memory.followed {
-            self.parts.client_memory.followed = limit;
-            self.parts.limits.weighs_clients.store(limit != 0, std::sync::atomic::Ordering::Relaxed);
+        let limit = limit_of(&self.config);
+        if limit != self.client_memory.followed {
+            self.client_memory.followed = limit;
+            self.limits.weighs_clients.store(limit != 0, std::sync::atomic::Ordering::Relaxed);
             self.weigh_all();
         }
         if limit != 0 {
@@ -138,11 +140,11 @@ impl Server {
 
     /// What is due for all clients ten times a second.
     pub(super) fn client_memory_cron(&mut self) {
-        if limit_of(&self.parts.config) != 0 {
+        if limit_of(&self.config) != 0 {
             self.weigh_all();
             self.evict_clients();
         }
-        let Parts { clients, client_memory, stats, now, .. } = &mut self.parts;
+        let Parts { clients, client_memory, stats, now, .. } = self;
         client_memory.until_look -= 1;
         if client_memory.until_look > 0 {
             return;
@@ -157,13 +159,13 @@ impl Server {
     }
 
     fn weigh_all(&mut self) {
-        self.parts.client_memory.moved.clear();
-        let Parts { clients, client_memory, .. } = &mut self.parts;
+        self.client_memory.moved.clear();
+        let Parts { clients, client_memory, .. } = self;
         clients.iter_mut().for_each(|session| client_memory.weigh(session, 0));
     }
 
     fn weigh_moved(&mut self) {
-        let Parts { clients, client_memory, .. } = &mut self.parts;
+        let Parts { clients, client_memory, .. } = self;
         let moved = std::mem::take(&mut client_memory.moved);
         for id in moved.into_iter().chain(clients.output.clone()) {
             if let Some(session) = clients.get_mut(id) {
@@ -174,12 +176,11 @@ impl Server {
 
     /// Closes the largest clients until the rest fits.
     fn evict_clients(&mut self) {
-        let limit = limit_of(&self.parts.config);
-        if limit == 0 || self.parts.client_memory.total as u64 <= limit {
+        let limit = limit_of(&self.config);
+        if limit == 0 || self.client_memory.total as u64 <= limit {
             return;
         }
         let mut largest: Vec<(usize, ClientId)> = self
-            .parts
             .clients
             .iter()
             .filter(|session| !session.no_evict && session.close != Close::Now)
@@ -187,7 +188,7 @@ impl Server {
             .collect();
         largest.sort_unstable_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
         for (_, id) in largest {
-            if self.parts.client_memory.total as u64 <= limit {
+            if self.client_memory.total as u64 <= limit {
                 break;
             }
             self.evict(id);
@@ -195,7 +196,7 @@ impl Server {
     }
 
     fn evict(&mut self, id: ClientId) {
-        let parts = &mut self.parts;
+        let parts = self;
         if let Some(session) = parts.clients.get(id) {
             log::info!("Evicting client: {}", info_line(parts, session));
         }

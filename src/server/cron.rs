@@ -25,6 +25,7 @@ impl Server {
         }
         self.end_due_pauses();
         self.expire_due();
+        self.parts.eviction.begin_turn();
         self.continue_eviction();
         self.time_out_parked();
         self.continue_shutdown();
@@ -42,7 +43,7 @@ impl Server {
             self.broadcast_invalidations();
         }
         self.close_slow_clients(false);
-        self.limit_client_memory();
+        self.parts.limit_client_memory();
         self.follow_pauses();
         self.run_released();
         self.continue_shutdown();
@@ -121,7 +122,7 @@ impl Server {
             self.parts.limit_tracking_table();
         }
         self.close_slow_clients(true);
-        self.client_memory_cron();
+        self.parts.client_memory_cron();
     }
 
     fn sample(&mut self) {

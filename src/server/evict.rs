@@ -50,6 +50,8 @@ pub struct Eviction {
     /// Whether there is room for commands that use memory.
     pub room: Room,
     held: Held,
+    /// What telling others of this turn's evictions takes until the turn's answers have left, bytes.
+    told: u64,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// How long memory was over the limit before that.
@@ -64,6 +66,7 @@ impl Default for Eviction {
             next_db: 0,
             room: Room::default(),
             held: Held::default(),
+            told: 0,
             over_since_ns: None,
             over_ns: 0,
         }
@@ -113,6 +116,11 @@ impl Eviction {
         (self.over_since_ns, self.over_ns) = (None, 0);
     }
 
+    /// A turn begins: what the last one told has left.
+    pub(super) fn begin_turn(&mut self) {
+        self.told = 0;
+    }
+
     fn note(&mut self, room: Room, now_ns: u64) {
         self.room = room;
         if room != Room::Enough {
@@ -146,6 +154,8 @@ fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
     let room = if is_held_off(parts) || bytes_over(keyspace, parts) == 0 {
         Room::Enough
     } else {
+        // Redis: clients over their own limit go before keys do.
+        parts.limit_client_memory();
         let home = keyspace.index();
         let room = evict_for_a_while(keyspace, parts);
         keyspace.select(home);
@@ -194,8 +204,11 @@ fn bytes_over(keyspace: &Keyspace, parts: &Parts) -> u64 {
         return 0;
     }
     let copied = keyspace.walk().map_or(0, Walk::copies);
-    let as_good_as_free =
-        parts.freeing.bytes() + copied + parts.eviction.held.bytes() + parts.uncounted_bytes();
+    let as_good_as_free = parts.freeing.bytes()
+        + copied
+        + parts.eviction.held.bytes()
+        + parts.eviction.told
+        + parts.uncounted_bytes();
     used.saturating_sub(as_good_as_free).saturating_sub(parts.config.maxmemory)
 }
 
@@ -296,6 +309,7 @@ fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8])
         parts.eviction.held.this_period += held;
         freed += held;
     }
+    let silent = (parts.eviction.used_bytes)(keyspace);
     changed::settle(keyspace, parts);
     if removed {
         if parts.propagation.is_wanted() {
@@ -306,6 +320,8 @@ fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8])
         parts.stats.evicted_keys += 1;
     }
     end_unit(parts);
+    // Tracking clients and subscribers hear of it; making room for that would tell them more.
+    parts.eviction.told += (parts.eviction.used_bytes)(keyspace).saturating_sub(silent);
     // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides what is
     // propagated.
     if !keyspace.facts.garbage.is_empty() {
