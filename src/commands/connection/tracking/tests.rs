@@ -62,6 +62,8 @@ fn ones_own_changes_are_told_behind_the_whole_answer() {
 #[test]
 fn expiry_and_emptying_are_told_of() {
     let mut server = server();
+    // With save points FLUSHALL would wait for a disk.
+    server.run("CONFIG SET save \"\"");
     server.run("CLIENT TRACKING ON NOLOOP");
     server.run("SET k v PX 5");
     server.run("GET k");
