@@ -179,11 +179,13 @@ impl Starting {
             log::warn!("Can't load module from {path}: server aborting");
             return Err(Fatal::Line(format!("can't load the module {path}: pyredis has no module API")));
         }
+        // Whoever runs already is told by the PID file; the folder would only say that somebody does.
+        let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
         let folder = folder::take(&launch.config).map_err(|line| {
             log::warn!("Can't start: {line}");
+            remove(&pid_file);
             Fatal::Line(line)
         })?;
-        let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
         logger.set_role(Role::Primary);
         Ok(Self {
             launch,
@@ -207,7 +209,6 @@ impl Starting {
     fn bind_and_load(mut self) -> Result<Serving, Fatal> {
         self.fit_limits()?;
         let listeners = listen::bind(&self.launch.config).map_err(Fatal::Line)?;
-        announce(&self.launch.config);
         match self.start_owner() {
             Ok(started) => self.accept(listeners, started),
             Err(fatal) => {
@@ -235,9 +236,18 @@ impl Starting {
         let setup = Prepared::new(self, Arc::clone(&wire_limits), loaded).map_err(|error| {
             Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
         })?;
-        let (handle, owner) = engine::spawn(link::links, move |_, clock| make_server(setup, clock))
+        let (announced, announcement) = mpsc::channel::<()>();
+        let make = move |_: &Handle, clock| {
+            // The log tells who starts before what is loaded. Whoever announces drops the sender.
+            let _ = announcement.recv();
+            make_server(setup, clock)
+        };
+        let (handle, owner) = engine::spawn(link::links, make)
             .map_err(|error| Fatal::Line(format!("can't start the owner thread: {}", reason(&error))))?;
         self.watch_signals(handle.clone())?;
+        // From here on a signal ends the server as it should.
+        announce(&self.launch.config);
+        drop(announced);
         Ok(Started { handle, owner, wire_limits, outcome })
     }
 
