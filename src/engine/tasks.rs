@@ -2,7 +2,7 @@
 //!
 //! The server cannot touch files, threads or processes; it says what it wants, and the owner
 //! thread does it here at the end of the turn. What takes long goes to a thread of its own that
-//! reports back with an [`Event`]. The owner itself never sends events: it would wait for itself
+//! reports back with an [`Event`](super::Event). The owner itself never sends events: it would wait for itself
 //! when the queue is full.
 
 use std::sync::Arc;
