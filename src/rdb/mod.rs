@@ -8,9 +8,9 @@
 //! ```
 //!
 //! [`save`] writes what a snapshot holds to any `Write`; [`load`] reads from any `Read` and hands
-//! every key to its caller. [`dump`] and [`restore`] do the same for one value. Files and the keyspace belong to others. What is read is taken for
-//! hostile: every length is checked before memory is spent on it, and every structure before it
-//! becomes a value.
+//! every key to its caller. [`dump`] and [`restore`] do the same for one value. Files and the
+//! keyspace belong to others. What is read is taken for hostile: every length is checked before
+//! memory is spent on it, and every structure before it becomes a value.
 
 mod collections;
 mod error;
@@ -33,6 +33,8 @@ pub const VERSION: u32 = 10;
 pub const MAX_VERSION: u32 = 12;
 
 pub(crate) mod opcode {
+    /// Since version 12: how full a slot of the cluster is, told ahead of its keys.
+    pub(crate) const SLOT_INFO: u8 = 0xf4;
     pub(crate) const FUNCTION: u8 = 0xf5;
     pub(crate) const FUNCTION_PRE_GA: u8 = 0xf6;
     pub(crate) const MODULE_AUX: u8 = 0xf7;

@@ -105,6 +105,12 @@ pub fn load(
                 let item = Item::ResizeDb { keys: reader.length()?, deadlines: reader.length()? };
                 take(item, reader.offset)?;
             }
+            opcode::SLOT_INFO => {
+                // The slot, its keys, its keys with a deadline: hints for a server that keeps keys by slot.
+                for _ in 0..3 {
+                    reader.length()?;
+                }
+            }
             opcode::MODULE_AUX => {
                 let name = reader.module_name()?;
                 reader.skip_module_data()?;

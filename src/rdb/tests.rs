@@ -421,7 +421,15 @@ fn empty_collections_are_left_out_and_strange_things_named() {
             b"\x07\x01k\x00",
             "The RDB file contains module data I can't load: no matching module type 'AAAAAAAAA'",
         ),
-        (b"\x16\x01k", "Unknown RDB encoding type 22"),
+        (
+            b"\x16\x01k",
+            "The RDB file contains a hash of a release candidate of Redis 7.4, which this server can't load yet",
+        ),
+        (
+            b"\x19\x01k",
+            "The RDB file contains a hash with fields that expire (Redis 7.4), which this server can't load yet",
+        ),
+        (b"\x1a\x01k", "Unknown RDB encoding type 26"),
     ] {
         let error = read(&[b"REDIS0010", rest].concat()).expect_err(reason);
         assert_eq!(error.to_string(), reason);
@@ -435,6 +443,14 @@ fn empty_collections_are_left_out_and_strange_things_named() {
         assert_eq!(read(file).expect_err(reason).to_string(), reason);
     }
     assert_eq!(read(b"REDIS0004\xfe\x00\x00\x01k\x01v\xff").expect("no checksum before 5").len(), 1);
+}
+
+#[test]
+fn a_file_of_redis_7_4_in_cluster_mode_tells_of_its_slots_and_loads() {
+    let rest = b"\xfe\x00\xfb\x01\x00\xf4\x70\x2b\x01\x00\x14\x01k\x0d\x0d\x00\x00\x00\x02\x00\x81a\x02\x81b\x02\xff\xff";
+    let file = [b"REDIS0012", &rest[..], &[0; 8]].concat();
+    let keys = read(&file).expect("slots are hints");
+    assert_eq!(keys.iter().map(|row| row.1.as_slice()).collect::<Vec<_>>(), [b"k"]);
 }
 
 #[test]

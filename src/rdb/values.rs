@@ -39,6 +39,10 @@ mod kind {
     pub(super) const STREAM_2: u8 = 19;
     pub(super) const SET_LISTPACK: u8 = 20;
     pub(super) const STREAM_3: u8 = 21;
+    pub(super) const HASH_METADATA_PRE_GA: u8 = 22;
+    pub(super) const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
+    pub(super) const HASH_METADATA: u8 = 24;
+    pub(super) const HASH_LISTPACK_EX: u8 = 25;
 }
 
 /// The type byte of a value.
@@ -143,6 +147,12 @@ pub(super) fn read<R: Read>(
         kind::HASH_LISTPACK => reader.hash_of_listpack(limits)?.into_value(),
         kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
             return Err(RdbError::Unsupported("a stream"));
+        }
+        kind::HASH_METADATA | kind::HASH_LISTPACK_EX => {
+            return Err(RdbError::Unsupported("a hash with fields that expire (Redis 7.4)"));
+        }
+        kind::HASH_METADATA_PRE_GA | kind::HASH_LISTPACK_EX_PRE_GA => {
+            return Err(RdbError::Unsupported("a hash of a release candidate of Redis 7.4"));
         }
         kind::MODULE => return Err(RdbError::Unsupported("a value of a module's first format")),
         kind::MODULE_2 => return Err(RdbError::ModuleValue(reader.module_name()?)),
