@@ -5,7 +5,7 @@
 use super::table;
 use crate::base::hash::HashSeed;
 use crate::base::text::{quote, split_args};
-use crate::config::{Config, LogLevel, OomScoreAdj};
+use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
@@ -59,7 +59,11 @@ impl Host for TestHost {
         if config.port == TAKEN_PORT { Err("taken".to_owned()) } else { Ok(()) }
     }
 
-    fn rewrite_config(&self, _file: &str, _config: &Config) -> Result<(), String> {
+    fn show_title(&self, _config: &Config, _config_file: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn rewrite_config(&self, _file: &str, _config: &Config, _added: Added) -> Result<(), String> {
         Ok(())
     }
 

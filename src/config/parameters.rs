@@ -102,8 +102,8 @@ macro_rules! parameters {
         }
 
         impl Default for Config {
-            /// What a server without configuration has: Redis's defaults, but bound to loopback and
-            /// with a PID file, as pyredis promises.
+            /// What a server without configuration has: Redis's defaults, but with a PID file, as
+            /// pyredis promises.
             fn default() -> Config {
                 Config {
                     $( $field: $default, )+
@@ -134,11 +134,11 @@ parameters! {
     /// TCP port; 0 listens on none.
     "port" => port: u16 = 6379, number(Count, 0, 65535), [], ACTS;
     /// Addresses to listen on; one with a leading minus may be missing.
-    "bind" => bind: Vec<String> = vec!["127.0.0.1".to_owned(), "::1".to_owned()],
+    "bind" => bind: Vec<String> = vec!["*".to_owned(), "-::*".to_owned()],
         special(BIND), [MULTI_ARG], ACTS;
     /// Local address of outgoing connections.
     "bind-source-addr" => bind_source_addr: Text = Text::default(), text(Unset), [], REPLICATION;
-    /// Refuse other machines while no password is set and no address was chosen.
+    /// Refuse other machines while no password is set.
     "protected-mode" => protected_mode: bool = true, boolean, [], ACTS;
     /// Connections the kernel may queue before they are accepted.
     "tcp-backlog" => tcp_backlog: i64 = 511, number(Count, 0, INT_MAX), [IMMUTABLE], ACTS;
@@ -192,11 +192,10 @@ parameters! {
     /// Show the logo at start even when the log is not a terminal.
     "always-show-logo" => always_show_logo: bool = false, boolean, [IMMUTABLE], ACTS;
     /// Rewrite the process title.
-    "set-proc-title" => set_proc_title: bool = true, boolean, [IMMUTABLE],
-        Effect::Accepted("the title stays the command line");
+    "set-proc-title" => set_proc_title: bool = true, boolean, [IMMUTABLE], ACTS;
     /// What the process title says.
     "proc-title-template" => proc_title_template: Text = Text::from("{title} {listen-addr} {server-mode}"),
-        text(Value, check::title_template), [], Effect::Accepted("the title stays the command line");
+        text(Value, check::title_template), [], ACTS;
     /// Log a report when the server crashes.
     "crash-log-enabled" => crash_log_enabled: bool = true, boolean, [], ACTS;
     /// Test memory when the server crashes.

@@ -251,7 +251,7 @@ fn directives_arg() -> Arg {
 const AFTER_HELP: &str = "\
 Directives are those of redis.conf (port, bind, unixsocket, dir, save, requirepass, maxclients, loglevel …).
 Of our own: --spawn-limit N, another name of maxclients (default 10000). Examples:
-  pyredis start                                  127.0.0.1 and ::1, port 6379
+  pyredis start                                  every address, port 6379; see protected-mode
   pyredis start my.conf --port 7000              a second one beside it needs its own --pidfile
   pyredis stop my.conf                           finds the server by the PID file of that configuration
   pyredis --port 7777 --save \"\"                  in the foreground, as redis-server

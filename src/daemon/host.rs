@@ -12,8 +12,9 @@ use std::{env, ffi::OsStr, thread};
 use super::log::{self as server_log, Logger};
 use super::oom_score::OomScore;
 use super::signals::{Phase, SharedPhase};
+use super::title::Title;
 use super::{limits, listen, reason, sys};
-use crate::config::{Config, LogLevel, OomScoreAdj, rewrite};
+use crate::config::{Added, Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::saver;
 use crate::server::{Host, ProcessFacts, WholeSave};
 
@@ -30,6 +31,8 @@ pub struct Process {
     pub phase: SharedPhase,
     /// Its listeners.
     pub listening: Arc<listen::Serving>,
+    /// Its title.
+    pub title: Arc<Title>,
     /// To whoever waits for the data to be loaded.
     pub outcome: Sender<Result<(), String>>,
 }
@@ -58,13 +61,17 @@ impl Host for Process {
         self.listening.listen(config)
     }
 
-    fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String> {
+    fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String> {
+        self.title.show(config, config_file)
+    }
+
+    fn rewrite_config(&self, file: &str, config: &Config, added: Added) -> Result<(), String> {
         let file = Path::new(file);
         let old = match fs::read(file) {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             other => other.map_err(|error| reason(&error))?,
         };
-        replace(file, &rewrite(&old, config, &Config::default())).map_err(|error| reason(&error))
+        replace(file, &rewrite(&old, config, &Config::default(), added)).map_err(|error| reason(&error))
     }
 
     fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String> {
@@ -157,6 +164,7 @@ mod tests {
             oom_score: OomScore::default(),
             phase: SharedPhase::default(),
             listening: Arc::default(),
+            title: Arc::new(Title::nowhere()),
             outcome: mpsc::channel().0,
         }
     }
@@ -168,7 +176,7 @@ mod tests {
         fs::write(&file, "# ours\nport 1\n").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let config = Config { port: 7000, ..Config::default() };
-        process().rewrite_config(file.to_str().unwrap(), &config).unwrap();
+        process().rewrite_config(file.to_str().unwrap(), &config, Added::Changed).unwrap();
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("# ours\nport 7000\n"), "{text}");
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -180,6 +188,7 @@ mod tests {
         let missing = "No such file or directory";
         assert_eq!(process().change_dir(b"/no/such/folder").unwrap_err(), missing);
         assert_eq!(process().read_file("/no/such/file").err().unwrap(), missing);
-        assert_eq!(process().rewrite_config("/no/such/file", &Config::default()).unwrap_err(), missing);
+        let rewritten = process().rewrite_config("/no/such/file", &Config::default(), Added::All);
+        assert_eq!(rewritten.unwrap_err(), missing);
     }
 }

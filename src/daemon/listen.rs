@@ -74,10 +74,8 @@ fn bind_tcp(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), String
     if config.port == 0 {
         return Ok(());
     }
-    let unbound = Config::default().bind;
     for bind in &config.bind {
-        // By default the server listens on both loopback addresses, on a machine that has both.
-        let optional = bind.starts_with('-') || (config.bind == unbound && bind.contains(':'));
+        let optional = bind.starts_with('-');
         let name = bind.trim_start_matches('-');
         if let Err(error) = bind_address(name, config, listeners) {
             let why = why(&error);
@@ -124,7 +122,13 @@ fn why(error: &io::Error) -> String {
 fn is_unsupported(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
-        Some(libc::EAFNOSUPPORT | libc::EPFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT)
+        Some(
+            libc::EAFNOSUPPORT
+                | libc::EPFNOSUPPORT
+                | libc::ENOPROTOOPT
+                | libc::EPROTONOSUPPORT
+                | libc::ESOCKTNOSUPPORT
+        )
     )
 }
 

@@ -23,6 +23,7 @@ pub mod probe;
 pub mod run;
 pub mod signals;
 pub(crate) mod sys;
+pub mod title;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

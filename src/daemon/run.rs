@@ -4,9 +4,6 @@
 //! which clients are answered `-LOADING`. So everything that can fail, but for a damaged data file, fails before
 //! a client is let in, and what costs nothing fails first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets,
 //! PID file → exit code. The lines in between are Redis's, since people and tools wait for them.
-//!
-//! The process title is left alone: changing it means writing over the memory of `argv`, which cannot
-//! be done safely.
 
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +24,7 @@ use super::oom_score::OomScore;
 use super::pid_file::{PidFile, PidFileError};
 use super::probe::Address;
 use super::signals::{self, Action, Phase, SharedPhase};
+use super::title::Title;
 use super::{crash, limits, listen, reason};
 use crate::commands;
 use crate::config::{Config, LogLevel};
@@ -71,6 +69,7 @@ type SharedPidFile = Arc<Mutex<Option<PidFile>>>;
 /// Runs a server until it is stopped. Returns the exit code of the process.
 pub fn serve(run: Run) -> u8 {
     let Run { launch, front, must_lock } = run;
+    let title = Title::claim();
     let logger = open_log(&launch.config, &front);
     let report = match front {
         Front::Detached(report) => Some(report),
@@ -80,7 +79,7 @@ pub fn serve(run: Run) -> u8 {
         if let Some(report) = &report {
             logger.copy_to(report.log_copy().ok());
         }
-        Starting::new(launch, must_lock, logger)?.start()
+        Starting::new(launch, must_lock, logger, title)?.start()
     });
     match outcome {
         Ok(serving) => {
@@ -140,6 +139,7 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
 struct Starting {
     launch: Launch,
     logger: &'static Logger,
+    title: Arc<Title>,
     folder: Option<FolderLock>,
     pid_file: SharedPidFile,
     phase: SharedPhase,
@@ -157,7 +157,7 @@ struct Serving {
 }
 
 impl Starting {
-    fn new(launch: Launch, must_lock: bool, logger: &'static Logger) -> Result<Self, Fatal> {
+    fn new(launch: Launch, must_lock: bool, logger: &'static Logger, title: Title) -> Result<Self, Fatal> {
         crash::install();
         log::warn!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
         log::warn!(
@@ -190,6 +190,7 @@ impl Starting {
         Ok(Self {
             launch,
             logger,
+            title: Arc::new(title),
             folder,
             pid_file,
             phase: SharedPhase::default(),
@@ -236,6 +237,11 @@ impl Starting {
         let setup = Prepared::new(self, Arc::clone(&wire_limits), loaded).map_err(|error| {
             Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
         })?;
+        if self.launch.config.set_proc_title
+            && let Err(why) = self.title.show(&self.launch.config, &setup.config_file)
+        {
+            log::warn!("{why}");
+        }
         let (announced, announcement) = mpsc::channel::<()>();
         let make = move |_: &Handle, clock| {
             // The log tells who starts before what is loaded. Whoever announces drops the sender.
@@ -334,6 +340,7 @@ struct Prepared {
     hash_seed: [u8; 16],
     limits: Arc<WireLimits>,
     logger: &'static Logger,
+    title: Arc<Title>,
     phase: SharedPhase,
     listening: Arc<listen::Serving>,
     outcome: Sender<Result<(), String>>,
@@ -345,7 +352,7 @@ impl Prepared {
         limits: Arc<WireLimits>,
         outcome: Sender<Result<(), String>>,
     ) -> io::Result<Self> {
-        let Starting { launch, logger, phase, listening, .. } = starting;
+        let Starting { launch, logger, title, phase, listening, .. } = starting;
         let path =
             |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
@@ -359,6 +366,7 @@ impl Prepared {
             hash_seed,
             limits,
             logger,
+            title: Arc::clone(title),
             phase: phase.clone(),
             listening: Arc::clone(listening),
             outcome,
@@ -377,6 +385,7 @@ impl Prepared {
                 oom_score: OomScore::default(),
                 phase: self.phase,
                 listening: self.listening,
+                title: self.title,
                 outcome: self.outcome,
             }),
             random_seed: self.random_seed,

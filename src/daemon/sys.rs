@@ -13,6 +13,22 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;
 
+/// Moves the environment to the heap, so that nobody reads the memory it was handed over in. Returns
+/// false, and moves nothing, unless this process has exactly one thread.
+pub(crate) fn move_environment() -> bool {
+    if !fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1) {
+        return false;
+    }
+    for (name, value) in std::env::vars_os() {
+        // An entry that is no variable stays where it is: nobody can ask for it.
+        if !name.is_empty() && !name.as_encoded_bytes().contains(&b'=') {
+            // SAFETY: there is no other thread, so nobody reads or changes the environment meanwhile.
+            unsafe { std::env::set_var(&name, &value) };
+        }
+    }
+    true
+}
+
 /// Which side of a fork the caller finds itself on.
 pub(crate) enum Side {
     /// The process that called fork; the number is the child's PID.

@@ -56,6 +56,12 @@ impl<'a> Argv<'a> {
         }
     }
 
+    /// Bytes of the arguments alone.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.ranges.iter().map(|&(start, end)| (end - start) as usize).sum()
+    }
+
     /// All arguments in order, the name first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &'a [u8]> + ExactSizeIterator + Clone + use<'a> {
         let buffer = self.buffer;
@@ -117,6 +123,8 @@ pub struct Requests {
     ranges: Vec<ArgRange>,
     /// For each command the end of its ranges.
     ends: Vec<u32>,
+    /// How much of the buffer the client sent; the rest is room.
+    bytes: usize,
     /// The line to answer, without `-` and CRLF, after the last command; then the connection
     /// closes: `ERR Protocol error: invalid multibulk length`.
     pub failure: Option<String>,
@@ -126,14 +134,22 @@ impl Requests {
     /// Commands over `buffer`: `ends[i]` is where command `i` ends in `ranges`.
     #[must_use]
     pub fn new(buffer: Vec<u8>, ranges: Vec<ArgRange>, ends: Vec<u32>, failure: Option<String>) -> Self {
-        Requests { buffer, ranges, ends, failure }
+        let bytes = buffer.len();
+        Requests { buffer, ranges, ends, bytes, failure }
+    }
+
+    /// The same, with only the first `bytes` of the buffer sent by the client.
+    #[must_use]
+    pub fn arrived(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
     }
 
     /// One command, for tests and for the server's own.
     #[must_use]
     pub fn single(argv: OwnedArgv) -> Self {
         let end = position(argv.ranges.len());
-        Requests { buffer: argv.buffer, ranges: argv.ranges, ends: vec![end], failure: None }
+        Requests::new(argv.buffer, argv.ranges, vec![end], None)
     }
 
     /// The number of commands.
@@ -162,6 +178,7 @@ impl Requests {
             buffer: Vec::with_capacity(bytes),
             ranges: Vec::with_capacity(arguments),
             ends: Vec::with_capacity(arguments),
+            bytes: 0,
             failure: None,
         }
     }
@@ -169,6 +186,12 @@ impl Requests {
     /// Buffer, ranges and ends, so that a spent batch's memory can carry the next one.
     pub(super) fn into_parts(self) -> (Vec<u8>, Vec<ArgRange>, Vec<u32>) {
         (self.buffer, self.ranges, self.ends)
+    }
+
+    /// Bytes the client sent for these commands, and room in their buffer.
+    #[must_use]
+    pub fn sent_and_free_bytes(&self) -> (usize, usize) {
+        (self.bytes, self.buffer.capacity() - self.bytes)
     }
 
     /// Bytes held, for the accounting of commands that wait behind a parked one.

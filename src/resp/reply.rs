@@ -53,6 +53,12 @@ impl<'a> Reply<'a> {
         Reply::new(self.out, self.protocol)
     }
 
+    /// Bytes of answers in the buffer, those to earlier commands included.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// The protocol in use.
     #[must_use]
     pub fn protocol(&self) -> Protocol {

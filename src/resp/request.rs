@@ -398,7 +398,7 @@ impl Parser {
         let ranges = std::mem::replace(&mut self.ranges, rest);
         let ends = std::mem::take(&mut self.ends);
         self.move_back(start);
-        Requests::new(buffer, ranges, ends, failure)
+        Requests::new(buffer, ranges, ends, failure).arrived(start)
     }
 
     /// Forgets empty lines and empty commands in front of the unfinished command.

@@ -11,7 +11,7 @@ use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
 use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
-use super::session::{ClientId, Close, LookupCache, ReplyMode, Session};
+use super::session::{ClientId, Close, LookupCache, ReplyMode, Running, Session};
 use super::{Parts, Server, evict, gate, monitor, multi, output, timing, tracking};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
@@ -50,7 +50,7 @@ impl Server {
     ) -> Option<Requests> {
         let mut out = std::mem::take(&mut session.outbox);
         out.reserve_exact(self.parts.client_memory.reply_buffer_bytes());
-        session.running_bytes = batch.heap_bytes() + out.capacity();
+        session.running = Running::begin(&batch, &out);
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
             self.parts.clients.limit_answers(session, &mut out);
@@ -58,7 +58,7 @@ impl Server {
                 break;
             }
             if let Some(parked) = &session.parked {
-                session.running_bytes = 0;
+                session.running = Running::default();
                 session.outbox = out;
                 let next = index + usize::from(!parked.is_held_back());
                 if next == batch.len() && batch.failure.is_none() {
@@ -74,7 +74,7 @@ impl Server {
             Reply::new(&mut out, session.protocol).error(line);
             session.close = Close::AfterFlush;
         }
-        session.running_bytes = 0;
+        session.running = Running::default();
         timing::end_batch(&mut self.parts, session, &batch);
         session.outbox = out;
         Some(batch)

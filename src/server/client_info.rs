@@ -30,6 +30,7 @@ impl ClientClass {
 pub fn info_line(parts: &Parts, session: &Session) -> String {
     let gauges = &session.connection.gauges;
     let now = parts.now;
+    let running = &session.running;
     let pending_output = gauges.pending_output.load(Ordering::Relaxed);
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
@@ -47,14 +48,14 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
         session.subscribed.channels,
         session.subscribed.patterns,
         session.subscribed.shards,
-        session.multi.as_ref().map_or(-1, |transaction| i64::try_from(transaction.len()).unwrap_or(i64::MAX)),
-        session.query_buffer_bytes(),
-        gauges.query_buffer_free.load(Ordering::Relaxed),
-        session.argument_bytes(),
+        session.transaction().map_or(-1, |(commands, _)| i64::try_from(commands).unwrap_or(i64::MAX)),
+        session.query_buffer_bytes() + running.sent_bytes,
+        gauges.query_buffer_free.load(Ordering::Relaxed) + running.free_bytes,
+        session.argument_bytes() + running.arguments,
         session.multi_bytes(),
-        session.outbox.capacity(),
-        session.reply_peak,
-        session.outbox.len(),
+        session.outbox.capacity().max(running.answer_bytes),
+        session.reply_peak.max(running.answered),
+        session.outbox.len() + running.answered,
         usize::from(pending_output > 0),
         pending_output + session.held.bytes(),
         session.heap_bytes(),
@@ -71,7 +72,7 @@ fn flags(parts: &Parts, session: &Session) -> String {
     let rows = [
         ('O', session.is_monitor),
         ('P', !session.subscribed.is_zero()),
-        ('x', session.multi.is_some()),
+        ('x', session.transaction().is_some()),
         ('b', session.parked.is_some()),
         ('t', session.tracking.mode.is_some()),
         ('R', tracking.broken_redirect),

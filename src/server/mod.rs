@@ -77,7 +77,7 @@ use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
-use crate::config::{Config, LogLevel, MaxmemoryPolicy, NotifyClasses, OomScoreAdj};
+use crate::config::{Added, Config, LogLevel, MaxmemoryPolicy, NotifyClasses, OomScoreAdj};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
@@ -112,8 +112,10 @@ pub trait Host {
     fn reopen_log(&self);
     /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
     fn listen(&self, config: &Config) -> Result<(), String>;
+    /// Shows the process title that `proc-title-template` asks for. Errors in words.
+    fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String>;
     /// Writes the configuration to `file`, keeping its comments and order.
-    fn rewrite_config(&self, file: &str, config: &Config) -> Result<(), String>;
+    fn rewrite_config(&self, file: &str, config: &Config, added: Added) -> Result<(), String>;
     /// Tells the kernel how gladly this process may be killed when memory runs out.
     fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String>;
     /// Stops this thread for a while: DEBUG SLEEP, whose purpose it is.

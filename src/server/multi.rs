@@ -198,6 +198,7 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         return Ok(());
     }
     let began_ns = ctx.server.clock.monotonic_ns();
+    ctx.session.running.transaction = Some((transaction.len(), transaction.heap_bytes()));
     ctx.reply.array(transaction.commands.len());
     for Queued { entry, argv } in &transaction.commands {
         let mut reply = ctx.reply.reborrow();
@@ -212,6 +213,7 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         call(ctx.db, ctx.server, ctx.session, reply, *entry, argv.as_argv(), Origin::Transaction);
         debug_assert!(ctx.session.parked.is_none(), "nothing waits in a transaction");
     }
+    ctx.session.running.transaction = None;
     count_time(ctx, began_ns);
     Ok(())
 }

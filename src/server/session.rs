@@ -155,8 +155,8 @@ pub struct Session {
     pub(super) slow_since: Option<UnixMillis>,
     /// What the keys it watches cost, bytes.
     pub watched_bytes: usize,
-    /// While its commands run: bytes of the batch they came in, and of the buffer they answer to.
-    pub(super) running_bytes: usize,
+    /// What CLIENT LIST shows of it while its commands run.
+    pub running: Running,
     /// What it was weighed at, bytes; see [`super::client_memory`].
     pub(super) counted_bytes: usize,
     /// The most that was answered at once lately, bytes.
@@ -166,6 +166,35 @@ pub struct Session {
     /// Whether the engine was told that there is something to send.
     pub(super) is_listed_for_output: bool,
     pub(super) lookup_cache: Option<LookupCache>,
+}
+
+/// A client while its commands run. What they travel in, and the buffer they answer to, are taken out of
+/// the session for that time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Running {
+    /// Memory of the batch the commands came in, and of the buffer they answer to, bytes.
+    pub(super) heap_bytes: usize,
+    /// Bytes the client sent as that batch.
+    pub(super) sent_bytes: usize,
+    /// Room left in its buffer, bytes.
+    pub(super) free_bytes: usize,
+    /// Memory of the buffer for answers, bytes.
+    pub(super) answer_bytes: usize,
+    /// Bytes of arguments of the command that asks.
+    pub arguments: usize,
+    /// Bytes answered before it.
+    pub answered: usize,
+    /// Commands and memory of the transaction that EXEC runs.
+    pub(super) transaction: Option<(usize, usize)>,
+}
+
+impl Running {
+    pub(super) fn begin(batch: &Requests, answers: &Vec<u8>) -> Running {
+        let (sent_bytes, free_bytes) = batch.sent_and_free_bytes();
+        let answer_bytes = answers.capacity();
+        let heap_bytes = batch.heap_bytes() + answer_bytes;
+        Running { heap_bytes, sent_bytes, free_bytes, answer_bytes, ..Running::default() }
+    }
 }
 
 /// The last name looked up and what it led to.
@@ -208,7 +237,7 @@ impl Session {
             subscribed: Counts::default(),
             slow_since: None,
             watched_bytes: 0,
-            running_bytes: 0,
+            running: Running::default(),
             counted_bytes: 0,
             reply_peak: 0,
             reply_peak_since: now,
@@ -249,7 +278,7 @@ impl Session {
             + self.multi_bytes()
             + self.subscribed.bytes
             + self.tracking.prefix_bytes
-            + self.running_bytes
+            + self.running.heap_bytes
             + output
     }
 
@@ -269,7 +298,14 @@ impl Session {
     /// Bytes of its transaction, and of the keys it watches.
     #[must_use]
     pub fn multi_bytes(&self) -> usize {
-        self.multi.as_ref().map_or(0, |transaction| transaction.heap_bytes()) + self.watched_bytes
+        self.transaction().map_or(0, |(_, bytes)| bytes) + self.watched_bytes
+    }
+
+    /// Commands and bytes of its transaction, also while EXEC runs it.
+    #[must_use]
+    pub fn transaction(&self) -> Option<(usize, usize)> {
+        let queued = self.multi.as_ref().map(|transaction| (transaction.len(), transaction.heap_bytes()));
+        queued.or(self.running.transaction)
     }
 
     /// Bytes of requests that wait behind a parked command.

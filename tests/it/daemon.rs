@@ -482,3 +482,30 @@ fn script_says_that_cargo_is_missing() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("cargo is missing"), "{}", text(&output.stderr));
 }
+
+/// What `ps` shows, without the zeros after it.
+fn title_of(pid: u32) -> String {
+    let shown = fs::read(format!("/proc/{pid}/cmdline")).unwrap();
+    text(&shown).trim_end_matches('\0').to_owned()
+}
+
+#[test]
+fn the_process_title_follows_its_template() {
+    let server = Server::start(&["--proc-title-template", "{title} at {listen-addr} {server-mode}"]);
+    let program = env!("CARGO_BIN_EXE_pyredis");
+    let (pid, port) = (server.pid(), server.port);
+    assert_eq!(title_of(pid), format!("{program} at 127.0.0.1:{port}"));
+    let mut client = server.client();
+    let long = "x".repeat(300);
+    assert_eq!(client.run(&format!("CONFIG SET proc-title-template {long}{{port}}")), "OK");
+    assert!(title_of(pid).starts_with(&long[..100]), "{}", title_of(pid));
+    let refused = client.run("CONFIG SET proc-title-template {nonsense}");
+    assert!(refused.ends_with("template format is invalid or contains unknown variables"), "{refused}");
+    assert_eq!(client.run("CONFIG SET proc-title-template {port}"), "OK");
+    assert_eq!(title_of(pid), port.to_string());
+    server.stop();
+
+    let plain = Server::start(&["--set-proc-title", "no"]);
+    assert!(title_of(plain.pid()).starts_with(&format!("{program}\0--port\0")), "{}", title_of(plain.pid()));
+    plain.stop();
+}

@@ -180,3 +180,19 @@ fn many_clients_come_and_go_on_few_threads() {
     assert!(threads < 60, "{threads} threads for one client at a time");
     signal(server.pid(), "TERM");
 }
+
+/// Redis: what is being run is still in the query buffer.
+#[test]
+fn a_client_sees_the_bytes_of_its_own_request() {
+    let server = Server::start(&[]);
+    let mut stream = connect(&server);
+    stream.write_all(b"*2\r\n$6\r\nclient\r\n$4\r\ninfo\r\nPING\r\n").unwrap();
+    let mut text = String::new();
+    let mut reader = std::io::BufReader::new(stream);
+    while !text.ends_with("+PONG\r\n") {
+        assert_ne!(std::io::BufRead::read_line(&mut reader, &mut text).unwrap(), 0, "the end after {text}");
+    }
+    // All that came together counts, as long as it came in one piece.
+    let is_shown = |bytes: usize| text.contains(&format!(" qbuf={bytes} "));
+    assert!((is_shown(26) || is_shown(32)) && text.contains(" argv-mem=10 "), "{text}");
+}

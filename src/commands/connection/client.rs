@@ -170,13 +170,21 @@ fn client_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn client_info(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    note_running(ctx, &args);
     let line = info_line(ctx.server, ctx.session) + "\n";
     ctx.reply.verbatim("txt", line.as_bytes());
     Ok(())
 }
 
+/// What the asking client's line says of the command it is in.
+fn note_running(ctx: &mut Ctx<'_>, args: &Args<'_>) {
+    ctx.session.running.arguments = args.argv().bytes();
+    ctx.session.running.answered = ctx.reply.buffered_bytes();
+}
+
 fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    note_running(ctx, &args);
     let mut kind = None;
     let mut ids = None;
     if args.remaining() == 2 && args.keyword("TYPE") {

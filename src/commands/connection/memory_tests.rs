@@ -41,6 +41,22 @@ fn list_tells_of_transactions_and_what_they_hold() {
 }
 
 #[test]
+fn a_client_sees_the_command_it_is_in() {
+    let mut server = TestServer::new();
+    let line = server.run("CLIENT INFO");
+    assert!(line.contains(" qbuf=10 ") && line.contains(" argv-mem=10 "), "{line}");
+    assert!(line.contains(" multi=-1 ") && line.contains(" rbs=1024 ") && line.contains(" obl=0 "), "{line}");
+    for queued in ["MULTI", "ECHO 12345", "CLIENT INFO"] {
+        server.run(queued);
+    }
+    let line = server.run("EXEC");
+    assert!(line.contains(" flags=x ") && line.contains(" multi=2 "), "{line}");
+    assert!(line.contains(" obl=15 ") && !line.contains(" multi-mem=0 "), "*2 and $5 with its bytes: {line}");
+    let line = server.run("CLIENT INFO");
+    assert!(line.contains(" flags=N ") && line.contains(" multi-mem=0 "), "{line}");
+}
+
+#[test]
 fn the_largest_clients_are_evicted_until_the_rest_fits() {
     let mut server = TestServer::new();
     (2..=5).for_each(|id| server.connect(id));

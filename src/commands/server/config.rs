@@ -1,7 +1,7 @@
 //! CONFIG: the parameters of the `config` room, to be read and changed while the server runs.
 
 use crate::commands::help;
-use crate::config::{self, Config, ConfigSetError, SetContext};
+use crate::config::{self, Added, Config, ConfigSetError, SetContext};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
 use crate::spec::*;
 
@@ -153,6 +153,14 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
             };
             let listening = server.host.listen(&server.config);
             listening.map_err(|_| ConfigSetError::refused(name, reason))?;
+            if server.config.set_proc_title {
+                // The template was accepted once, and is again.
+                let _ = server.host.show_title(&server.config, &server.config_file);
+            }
+        }
+        "proc-title-template" => {
+            let shown = server.host.show_title(&server.config, &server.config_file);
+            shown.map_err(|reason| ConfigSetError::refused(name, &reason))?;
         }
         _ => {}
     }
@@ -170,12 +178,17 @@ fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    rewrite_file(ctx, Added::Changed)
+}
+
+/// Writes the configuration file anew and answers.
+pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
     let server = &ctx.server;
     if server.config_file.is_empty() {
         return Err(CommandError::fixed("ERR The server is running without a config file"));
     }
     let config = Config { users: server.acl.user_lines(&server.config), ..server.config.clone() };
-    let result = server.host.rewrite_config(&server.config_file, &config);
+    let result = server.host.rewrite_config(&server.config_file, &config, added);
     result.map_err(|reason| CommandError::line(format!("ERR Rewriting config file: {reason}")))?;
     log::info!("CONFIG REWRITE executed with success.");
     ctx.reply.ok();

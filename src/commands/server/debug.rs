@@ -3,8 +3,9 @@
 //! Its subcommands are no commands of their own in Redis, so they have a small table here:
 //! name, syntax, what it is for, how many words may follow, handler.
 
-use super::{debug_forms, digest};
+use super::{config, debug_forms, digest};
 use crate::base::number;
+use crate::config::Added;
 use crate::keyspace::Ttl;
 use crate::rdb::Checksum;
 use crate::resp::Protocol;
@@ -55,6 +56,13 @@ const SUBCOMMANDS: &[Sub] = &[
         aof_flush_sleep,
     ),
     sub("ASSERT", "", "Crashes the server by a failed assertion.", 0..=0, panic_now),
+    sub(
+        "CONFIG-REWRITE-FORCE-ALL",
+        "",
+        "Writes the configuration file with every setting in it.",
+        0..=0,
+        config_rewrite_force_all,
+    ),
     sub("DIGEST", "", "Answers a signature of the whole data set.", 0..=0, digest_all),
     sub(
         "DIGEST-VALUE",
@@ -140,6 +148,10 @@ fn help(ctx: &mut Ctx<'_>) {
 
 fn panic_now(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     panic!("DEBUG called for it");
+}
+
+fn config_rewrite_force_all(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    config::rewrite_file(ctx, Added::All)
 }
 
 fn digest_all(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
