@@ -82,6 +82,9 @@ impl Owner {
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
         }
+        if self.server.parts.aof.is_news_due() {
+            return None;
+        }
         let wait = Duration::from_millis(self.server.next_wake_ms());
         self.queue.events.recv_timeout(wait).ok()
     }

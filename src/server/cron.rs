@@ -76,6 +76,7 @@ impl Server {
                 .map_or(next, |deadline| next.min(deadline.saturating_add_ms(1)));
         }
         next = self.parts.waiters.next_deadline().map_or(next, |deadline| next.min(deadline));
+        next = self.parts.aof.patience_ends().map_or(next, |end| next.min(end));
         if self.keyspace.walk_has_room() {
             return 0;
         }

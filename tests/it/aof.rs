@@ -74,12 +74,25 @@ fn write_until_killed(port: u16, writer: u64, seed: u64, told: &mpsc::Sender<()>
 
 #[test]
 fn kill_9_loses_nothing_acknowledged_and_halves_no_transaction() {
+    kill_in_a_loop("always");
+}
+
+/// The page cache outlives the process, so `everysec` loses nothing either, unless answers did not wait for a
+/// busy disk: the log says when that was.
+#[test]
+fn kill_9_loses_nothing_acknowledged_with_everysec_unless_the_disk_was_busy() {
+    kill_in_a_loop("everysec");
+}
+
+fn kill_in_a_loop(fsync: &str) {
+    let arguments = ["--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--loglevel", "debug"];
+    let mut busy_rounds = 0;
     let rounds = std::env::var("PYREDIS_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
     let mut folder = tempfile::tempdir().unwrap();
     let mut random = Random::new(20_261_123);
     let mut expected = BTreeMap::<String, u64>::new();
     for round in 0..rounds {
-        let mut server = Server::start_in(folder, &ALWAYS);
+        let mut server = Server::start_in(folder, &arguments);
         let (port, seed) = (server.port, random.u64());
         let (told, heard) = mpsc::channel();
         let writers: Vec<_> = (0..WRITERS)
@@ -102,16 +115,21 @@ fn kill_9_loses_nothing_acknowledged_and_halves_no_transaction() {
             }
         }
         folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+        let was_busy = server.log.iter().any(|line| line.contains("The disk is busy: answers leave before"));
+        assert!(fsync != "always" || !was_busy, "with always everybody waits");
+        busy_rounds += u64::from(was_busy);
         drop(server);
-        folder = check_after_kill(folder, &mut expected, round);
+        folder = check_after_kill(folder, &mut expected, round, was_busy);
     }
+    eprintln!("{fsync}: {rounds} kills, {busy_rounds} of them after answers that did not wait");
 }
 
-/// What was acknowledged is there; at most one step per writer more, and that whole.
+/// What was acknowledged is there, unless answers did not wait; at most one step per writer more, and that whole.
 fn check_after_kill(
     folder: tempfile::TempDir,
     expected: &mut BTreeMap<String, u64>,
     round: u64,
+    may_lack: bool,
 ) -> tempfile::TempDir {
     let server = Server::start_in(folder, &ALWAYS);
     let mut client = server.client();
@@ -129,7 +147,7 @@ fn check_after_kill(
         for (key, &count) in &found {
             let told = expected.get(key).copied().unwrap_or(0);
             assert!(
-                (told..=told + 1).contains(&count),
+                (told..=told + 1).contains(&count) || may_lack && count < told,
                 "round {round}: {key} is {count}, {told} were acknowledged"
             );
         }

@@ -127,6 +127,7 @@ fn written(server: &mut TestServer, result: Result<(), String>) {
 fn a_rewrite_takes_one_step_after_the_other() {
     let mut server = always();
     server.server.parts.config.appendfsync = Appendfsync::No;
+    disk(&server, u64::MAX, false);
     server.run("SET a 1");
     orders(&mut server);
     assert_eq!(server.run("BGREWRITEAOF"), "Background append only file rewriting started");
@@ -153,6 +154,7 @@ fn a_rewrite_takes_one_step_after_the_other() {
 #[test]
 fn turning_it_on_waits_for_the_first_base_and_tries_again() {
     let mut server = TestServer::new();
+    disk(&server, u64::MAX, false);
     assert_eq!(server.run("CONFIG SET appendonly yes"), "", "until the file is there");
     assert_eq!(orders(&mut server), "prepare temp-appendonly.aof.incr.aof false");
     report(&mut server, AofReport::Prepared(1, Ok(())));
@@ -182,12 +184,93 @@ fn a_folder_that_cannot_be_made_is_told_to_whoever_turned_it_on() {
     assert_eq!(server.run("CONFIG GET appendonly"), "1) \"appendonly\"\n2) \"no\"");
 }
 
-#[test]
-fn a_slow_disk_makes_writers_wait_after_two_seconds_and_no_longer_than_it_takes() {
+fn everysec() -> TestServer {
     let mut server = always();
     server.server.parts.config.appendfsync = Appendfsync::Everysec;
-    assert_eq!(server.run("SET a 1"), "OK");
+    server
+}
+
+/// Sets what the thread has written, and whether it is at work.
+fn disk(server: &TestServer, written: u64, is_at_work: bool) {
+    let gauges = &server.server.parts.aof.gauges;
+    gauges.written.store(written, Ordering::Relaxed);
+    gauges.is_at_disk.store(is_at_work, Ordering::Relaxed);
+}
+
+#[test]
+fn with_everysec_those_who_wrote_wait_for_the_file_and_not_for_the_disk() {
+    let mut server = everysec();
+    server.connect(2);
+    assert_eq!(server.run("SET a 1"), "");
+    assert_eq!(server.run_as(2, "GET a"), "\"1\"", "a reader waits for nothing");
+    assert_eq!(server.run("GET a"), "", "answers stay in order");
+    let end = handed(&server);
+    report(&mut server, AofReport::Written(end - 1));
+    assert_eq!(server.output_of(1), "");
+    report(&mut server, AofReport::Written(end));
+    assert_eq!(server.output_of(1), "OK\n\"1\"");
+    assert_eq!(server.run("INCR a"), "");
+    disk(&server, handed(&server), true);
+    server.advance(0);
+    assert_eq!(server.output_of(1), "(integer) 2", "nobody has to say so: it is looked at in each turn");
+}
+
+#[test]
+fn a_slow_disk_delays_answers_for_five_milliseconds_and_then_none_until_it_has_caught_up() {
+    let mut server = everysec();
+    server.run("SET a 1");
+    disk(&server, 0, true);
+    server.advance(4);
+    assert_eq!(server.output_of(1), "");
+    assert_eq!(server.server.next_wake_ms(), 1);
+    server.advance(1);
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.run("SET b 1"), "OK", "it is known to be slow");
+    disk(&server, handed(&server), false);
+    assert_eq!(server.run("SET c 1"), "", "it has caught up");
+    server.advance(50);
+    assert_eq!(server.output_of(1), "", "the thread has no processor: that is not the disk's doing");
+    assert!(server.server.next_wake_ms() > 0);
+}
+
+#[test]
+fn answers_that_were_promised_the_disk_wait_for_it_whatever_the_policy_becomes() {
+    let mut server = always();
+    server.run("SET a 1");
+    let end = handed(&server);
+    server.connect(2);
+    server.run_as(2, "CONFIG SET appendfsync everysec");
+    server.run_as(2, "SET b 1");
+    disk(&server, handed(&server), true);
     server.advance(100);
+    let both = handed(&server);
+    report(&mut server, AofReport::Written(both));
+    assert_eq!(server.output_of(1), "");
+    report(&mut server, AofReport::Synced(end));
+    assert_eq!(server.output_of(1), "OK");
+}
+
+#[test]
+fn with_everysec_what_cannot_be_written_is_not_answered_until_it_can() {
+    let mut server = everysec();
+    server.run("SET a 1");
+    let end = handed(&server);
+    disk(&server, 0, true);
+    report(&mut server, AofReport::Failed { reason: "No space left on device".into(), on_fsync: false });
+    server.advance(1000);
+    assert_eq!(server.output_of(1), "");
+    disk(&server, end, false);
+    report(&mut server, AofReport::Healed { rewrite: false });
+    assert_eq!(server.output_of(1), "OK");
+}
+
+#[test]
+fn a_slow_disk_makes_writers_wait_after_two_seconds_and_no_longer_than_it_takes() {
+    let mut server = everysec();
+    disk(&server, 0, true);
+    assert_eq!(server.run("SET a 1"), "");
+    server.advance(100);
+    assert_eq!(server.output_of(1), "OK");
     server.advance(1900);
     assert_eq!(server.run("SET b 1"), "OK", "not yet");
     server.advance(300);
@@ -195,8 +278,10 @@ fn a_slow_disk_makes_writers_wait_after_two_seconds_and_no_longer_than_it_takes(
     server.connect(2);
     assert_eq!(server.run_as(2, "GET a"), "\"1\"");
     assert!(server.run_as(2, "INFO persistence").contains("aof_delayed_fsync:1"));
-    let end = handed(&server);
-    server.server.parts.aof.gauges.written.store(end, Ordering::Relaxed);
+    disk(&server, handed(&server), false);
     server.advance(200);
+    assert_eq!(server.output_of(1), "", "it runs, and waits for its place in the file");
+    disk(&server, handed(&server), false);
+    server.advance(0);
     assert_eq!(server.output_of(1), "OK");
 }

@@ -111,6 +111,8 @@ struct Writer<F: Folder, R> {
     sleep_us: u64,
     /// What was last reported as safe.
     reported: u64,
+    /// What was last reported as written.
+    told_written: u64,
 }
 
 impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
@@ -130,6 +132,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
             failed_ns: None,
             sleep_us: 0,
             reported: 0,
+            told_written: 0,
         }
     }
 
@@ -142,6 +145,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
             };
             match first {
                 Ok(message) => {
+                    self.gauges.is_at_disk.store(true, Ordering::Relaxed);
                     self.receive(message);
                     while let Ok(message) = orders.try_recv() {
                         self.receive(message);
@@ -151,6 +155,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
                 Err(RecvTimeoutError::Disconnected) => return self.close(),
             }
             self.commit();
+            self.gauges.is_at_disk.store(false, Ordering::Relaxed);
         }
     }
 
@@ -240,8 +245,23 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
         if self.failed_ns.is_some_and(|failed| now_ns.saturating_sub(failed) < SECOND_NS) {
             return;
         }
-        let result = self.write().and_then(|()| self.sync_if_due(now_ns));
+        let result = self.write().and_then(|()| {
+            if self.failed_ns.is_none() {
+                self.tell_written();
+            }
+            self.sync_if_due(now_ns)
+        });
         self.note(result);
+    }
+
+    /// Tells who waits for it what is in the file.
+    fn tell_written(&mut self) {
+        let written = self.log.written_to();
+        let is_awaited = self.told_written < self.gauges.awaited.load(Ordering::SeqCst);
+        if is_awaited && written > self.told_written && self.fsync != Appendfsync::Always {
+            self.told_written = written;
+            (self.report)(AofReport::Written(written));
+        }
     }
 
     fn write(&mut self) -> Result<(), LogError> {
@@ -250,7 +270,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
             sleep(Duration::from_micros(self.sleep_us));
         }
         let result = self.log.write();
-        self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
+        self.gauges.written.store(self.log.written_to(), Ordering::SeqCst);
         result
     }
 
@@ -283,6 +303,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
                     self.log.trust();
                     (self.report)(AofReport::Healed { rewrite });
                 }
+                self.tell_written();
                 if self.fsync == Appendfsync::Always && self.log.synced_to() > self.reported {
                     self.reported = self.log.synced_to();
                     (self.report)(AofReport::Synced(self.reported));

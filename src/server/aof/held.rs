@@ -1,11 +1,11 @@
-//! Answers that wait until what they tell of is on disk: `appendfsync always`.
+//! Answers that wait until what they tell of is in the file, or on disk.
 //!
 //! [`HeldOutput`] is one client's, in its session; [`HeldReplies`] says who is next.
 
 use crate::server::ClientId;
 use std::collections::VecDeque;
 
-/// Clients whose answers wait until their writes are on disk, oldest first. The answers themselves
+/// Clients whose answers wait for their writes, oldest first. The answers themselves
 /// are in the sessions.
 #[derive(Debug, Default)]
 pub struct HeldReplies {
@@ -16,6 +16,18 @@ impl HeldReplies {
     /// Notes that `client` waits for `offset`, which is no smaller than any before.
     pub(in crate::server) fn push(&mut self, offset: u64, client: ClientId) {
         self.waiting.push_back((offset, client));
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What the next client waits for.
+    #[must_use]
+    pub fn first(&self) -> Option<u64> {
+        self.waiting.front().map(|(end, _)| *end)
     }
 
     /// The next client whose wait ends at `offset` or before.

@@ -68,7 +68,9 @@ pub enum AofOrder {
 /// What the AOF thread reports.
 #[derive(Debug)]
 pub enum AofReport {
-    /// What was handed over up to this offset is safe; said where somebody waits for it.
+    /// What was handed over up to this offset is in the file; said where somebody waits for that.
+    Written(u64),
+    /// What was handed over up to this offset is on disk; said where somebody waits for that.
     Synced(u64),
     /// Writing or forcing to disk failed. It is tried again each second; nothing is dropped.
     Failed {
@@ -95,11 +97,15 @@ pub enum AofReport {
     Passed(ClientId),
 }
 
-/// What the AOF thread tells while it works.
+/// What the AOF thread and the server tell each other while they work.
 #[derive(Debug, Default)]
 pub struct AofGauges {
     /// Bytes handed over that are in the file.
     pub written: AtomicU64,
     /// Whether the file is being forced to disk.
     pub syncing: AtomicBool,
+    /// Whether the thread does something about a file.
+    pub is_at_disk: AtomicBool,
+    /// The server's word to the thread: up to this offset somebody waits for the bytes to be in the file.
+    pub awaited: AtomicU64,
 }

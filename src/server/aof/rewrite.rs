@@ -1,0 +1,303 @@
+//! Writing the file anew: one step after the other, none of which has to be taken back.
+
+use super::{Aof, AofOrder, AofState, Rewrite, hand_over, switch::stop_feeding};
+use crate::aof::Manifest;
+use crate::base::time::UnixMillis;
+use crate::config::Config;
+use crate::keyspace::Keyspace;
+use crate::rdb::SaveOptions;
+use crate::server::task::{SaveFormat, SaveReason, SaveReport};
+use crate::server::{Parts, Server, saving};
+
+/// So many rewrites in a row may fail before automatic ones are limited.
+const FAILURES_TO_LIMIT: u64 = 3;
+/// Longest pause between automatic rewrites that keep failing, minutes.
+const MAX_DELAY_MINUTES: i64 = 60;
+
+impl Server {
+    /// How a base that is a snapshot is written.
+    #[must_use]
+    pub fn base_options(&self) -> SaveOptions {
+        base_options(&self.keyspace, &self.parts)
+    }
+
+    /// Begins a rewrite: a new file for changes is made, if changes are kept.
+    pub(super) fn prepare_rewrite(&mut self) {
+        let parts = &mut self.parts;
+        let names = Aof::names(&parts.config);
+        let mut next = parts.aof.manifest.clone();
+        parts.aof.attempts += 1;
+        let number = parts.aof.attempts;
+        let order = match parts.aof.state {
+            AofState::Off => None,
+            AofState::WaitRewrite => {
+                Some(AofOrder::Prepare { number, file: names.temporary_incr(), manifest: None })
+            }
+            AofState::On => {
+                let file = next.next_incr(&names);
+                Some(AofOrder::Prepare { number, file, manifest: Some(next.to_text()) })
+            }
+        };
+        parts.aof.scheduled = false;
+        parts.aof.rewrite_started = Some(parts.now);
+        parts.aof.rewrite = Rewrite::Preparing(next);
+        match order {
+            Some(order) => parts.aof.order(order),
+            None => self.write_base(),
+        }
+    }
+
+    pub(super) fn aof_prepared(&mut self, number: u64, result: Result<(), String>) {
+        if number != self.parts.aof.attempts {
+            return;
+        }
+        if let (true, Err(reason)) = (self.parts.aof.is_writing_base(), &result) {
+            saving::cancel_job(&mut self.keyspace, &mut self.parts);
+            return self.rewrite_failed(reason);
+        }
+        let Rewrite::Preparing(next) = &mut self.parts.aof.rewrite else { return };
+        let next = std::mem::take(next);
+        self.parts.aof.rewrite = Rewrite::Idle;
+        if let Err(reason) = result {
+            log::warn!("{reason}");
+            let aof = &mut self.parts.aof;
+            (aof.last_rewrite_failed, aof.rewrite_started) = (true, None);
+            if aof.state == AofState::WaitRewrite && aof.starter.is_some() {
+                aof.state = AofState::Off;
+                self.parts.config.appendonly = false;
+                log::warn!(
+                    "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above \
+                     logs for more info about the error."
+                );
+            }
+            return self.answer_starter(false);
+        }
+        if let Some(file) = next.incr.last().filter(|_| self.parts.aof.state == AofState::On) {
+            log::info!(
+                "Creating AOF incr file {} on background rewrite",
+                String::from_utf8_lossy(&file.name)
+            );
+        }
+        self.parts.aof.manifest = next;
+        self.write_base();
+        self.answer_starter(true);
+    }
+
+    pub(super) fn answer_starter(&mut self, started: bool) {
+        const REFUSED: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. \
+                               Check server logs.";
+        let Some(client) = self.parts.aof.starter.take() else { return };
+        self.complete(client, |_, reply| if started { reply.ok() } else { reply.error(REFUSED) });
+    }
+
+    /// Fixes the data set: what was propagated up to here is in the base to be written, what comes
+    /// from here on goes to the new file.
+    fn write_base(&mut self) {
+        let (keyspace, parts) = (&mut self.keyspace, &mut self.parts);
+        hand_over(parts);
+        if parts.aof.state != AofState::Off {
+            if !std::mem::replace(&mut parts.aof.is_fed, true) {
+                parts.propagation.subscribe();
+                // What others were told before is in the base.
+                drop(parts.propagation.take_bytes());
+            }
+            let number = parts.aof.attempts;
+            parts.aof.order(AofOrder::Switch(number));
+            parts.aof.incr_size = 0;
+            parts.propagation.forget_selected();
+        }
+        parts.aof.rewrites += 1;
+        let path = format!("temp-rewriteaof-bg-{}-{}.aof", parts.pid, parts.aof.attempts);
+        parts.aof.rewrite = Rewrite::Writing(path.clone());
+        let format = base_format(keyspace, parts);
+        saving::begin_job(keyspace, parts, SaveReason::Rewrite, format, path);
+        log::info!("Background append only file rewriting started by pid {}", parts.pid);
+    }
+
+    /// Notes how writing a base ended, and has it put in its place.
+    pub(in crate::server) fn base_written(&mut self, report: &SaveReport) {
+        let parts = &mut self.parts;
+        let Rewrite::Writing(temporary) = &mut parts.aof.rewrite else { return };
+        let temporary = std::mem::take(temporary);
+        saving::end_walk(&mut self.keyspace, &mut parts.pauses);
+        if let Err(reason) = &report.result {
+            log::warn!("Write error writing append only file on disk: {reason}");
+            return self.rewrite_failed(reason);
+        }
+        log::info!("Background AOF rewrite terminated with success");
+        let names = Aof::names(&parts.config);
+        let mut next = parts.aof.manifest.clone();
+        let base = next.next_base(&names, parts.config.aof_use_rdb_preamble);
+        let incr = (parts.aof.state == AofState::WaitRewrite).then(|| next.next_incr(&names));
+        next.retire_incr(usize::from(parts.aof.state != AofState::Off));
+        let remove = forget_history(&mut next, &parts.config);
+        let manifest = next.to_text();
+        parts.aof.order(AofOrder::Install { base: (temporary, base), incr, manifest, remove });
+        parts.aof.rewrite = Rewrite::Installing(next);
+    }
+
+    pub(super) fn aof_installed(&mut self, result: Result<u64, String>) {
+        let parts = &mut self.parts;
+        let Rewrite::Installing(next) = &mut parts.aof.rewrite else { return };
+        let next = std::mem::take(next);
+        parts.aof.rewrite = Rewrite::Idle;
+        let base_bytes = match result {
+            Ok(base_bytes) => base_bytes,
+            Err(reason) => {
+                log::warn!("{reason}");
+                return self.rewrite_failed(&reason);
+            }
+        };
+        let aof = &mut parts.aof;
+        aof.manifest = next;
+        if aof.state != AofState::Off {
+            aof.current_size = base_bytes + aof.incr_size;
+            aof.base_size = aof.current_size;
+        }
+        if aof.state == AofState::WaitRewrite {
+            aof.state = AofState::On;
+        }
+        (aof.last_rewrite_failed, aof.failures) = (false, 0);
+        log::info!("Background AOF rewrite finished successfully");
+        self.rewrite_ended();
+    }
+
+    fn rewrite_failed(&mut self, reason: &str) {
+        let parts = &mut self.parts;
+        parts.aof.rewrite = Rewrite::Idle;
+        parts.aof.last_rewrite_failed = true;
+        parts.aof.failures += 1;
+        log::warn!("Background AOF rewrite terminated with error: {reason}");
+        if parts.aof.state == AofState::WaitRewrite {
+            stop_feeding(parts);
+            let temporary = Aof::names(&parts.config).temporary_incr();
+            parts.aof.order(AofOrder::Discard(temporary));
+            parts.aof.scheduled = true;
+        }
+        self.rewrite_ended();
+    }
+
+    fn rewrite_ended(&mut self) {
+        let (aof, now) = (&mut self.parts.aof, self.parts.now);
+        aof.last_rewrite_secs = aof.rewrite_started.take().map(|started| now.secs() - started.secs());
+        if let Some(client) = self.parts.persistence.waiting.take() {
+            self.save(SaveReason::Command(client));
+        }
+        self.continue_shutdown();
+    }
+}
+
+impl Aof {
+    /// Whether rewrites that keep failing make the next one wait.
+    pub(super) fn is_limited(&mut self, now: UnixMillis) -> bool {
+        if self.failures < FAILURES_TO_LIMIT {
+            (self.delay_minutes, self.next_try) = (0, None);
+            return false;
+        }
+        if let Some(next) = self.next_try {
+            if now >= next {
+                self.next_try = None;
+            }
+            return now < next;
+        }
+        self.delay_minutes = (self.delay_minutes * 2).clamp(1, MAX_DELAY_MINUTES);
+        self.next_try = Some(now.saturating_add_ms(self.delay_minutes * 60_000));
+        log::warn!(
+            "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {} minutes",
+            self.delay_minutes
+        );
+        true
+    }
+}
+
+impl Parts {
+    /// Has a rewrite begin: at once, or when what runs has ended. Source: BGREWRITEAOF.
+    pub fn request_rewrite(&mut self, in_transaction: bool) -> Result<&'static str, &'static str> {
+        if self.aof.is_rewriting() {
+            return Err("ERR Background append only file rewriting already in progress");
+        }
+        // A save of nothing, as after FLUSHALL, is about to end: it is waited for.
+        let persistence = &self.persistence;
+        let is_saving = persistence.running.is_some() && !persistence.saves_nothing();
+        if is_saving || persistence.scheduled || in_transaction {
+            self.aof.scheduled = true;
+            self.aof.failures = 0;
+            return Ok("Background append only file rewriting scheduled");
+        }
+        self.aof.requested = true;
+        Ok("Background append only file rewriting started")
+    }
+
+    /// Deletes replaced files after all. Returns whether there are any. Source: CONFIG SET aof-disable-auto-gc no.
+    pub fn delete_aof_history(&mut self) -> bool {
+        let files = forget_history(&mut self.aof.manifest, &self.config);
+        if files.is_empty() {
+            return false;
+        }
+        let manifest = self.aof.manifest.to_text();
+        self.aof.order(AofOrder::Forget { manifest, files });
+        true
+    }
+}
+
+/// How a base that is a snapshot is written.
+fn base_options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
+    let mut options = saving::options(keyspace, parts);
+    options.aux.retain(|(name, _)| *name != "aof-base");
+    options.aux.push(("aof-base", "1".to_owned()));
+    options
+}
+
+fn base_format(keyspace: &Keyspace, parts: &Parts) -> SaveFormat {
+    if parts.config.aof_use_rdb_preamble {
+        return SaveFormat::Snapshot(base_options(keyspace, parts));
+    }
+    let timestamp = parts.config.aof_timestamp_enabled.then_some(parts.now.secs());
+    SaveFormat::Commands { timestamp }
+}
+
+/// Gives the running rewrite up. It counts as neither done nor failed.
+pub(super) fn cancel_rewrite(keyspace: &mut Keyspace, parts: &mut Parts) {
+    let was_begun = parts.aof.is_rewriting();
+    parts.aof.requested = false;
+    if parts.aof.is_writing_base() {
+        saving::cancel_job(keyspace, parts);
+    }
+    // What is being installed stays so: the files have their names already.
+    if was_begun && !matches!(parts.aof.rewrite, Rewrite::Installing(_)) {
+        log::info!("Killing running AOF rewrite child: {}", parts.pid);
+        parts.aof.rewrite = Rewrite::Idle;
+        parts.aof.rewrite_started = None;
+    }
+    if let Some(client) = parts.persistence.waiting.take() {
+        saving::begin(keyspace, parts, SaveReason::Command(client));
+    }
+}
+
+/// Takes the files that a rewrite has replaced from the list, unless they are to be kept.
+fn forget_history(manifest: &mut Manifest, config: &Config) -> Vec<Vec<u8>> {
+    if config.aof_disable_auto_gc {
+        return Vec::new();
+    }
+    manifest.take_history().into_iter().map(|file| file.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewrites_that_keep_failing_are_limited() {
+        let mut aof = Aof { failures: FAILURES_TO_LIMIT, ..Aof::default() };
+        let mut now = UnixMillis(0);
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert!(aof.is_limited(now), "after {minutes} minutes");
+            now = now.saturating_add_ms(minutes * 60_000 - 1);
+            assert!(aof.is_limited(now));
+            now = now.saturating_add_ms(1);
+            assert!(!aof.is_limited(now), "one try");
+        }
+        aof.failures = 0;
+        assert!(!aof.is_limited(now));
+    }
+}

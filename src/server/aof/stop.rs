@@ -1,0 +1,72 @@
+//! What a shutdown has to do about the append-only file.
+
+use super::{Aof, AofOrder, AofState, Rewrite, hand_over, rewrite::cancel_rewrite};
+use crate::server::Server;
+
+/// What a shutdown has done about the append-only file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Flush {
+    #[default]
+    No,
+    Running,
+    Done,
+}
+
+impl Server {
+    pub(super) fn aof_flushed(&mut self, result: Result<(), String>) {
+        let aof = &mut self.parts.aof;
+        if aof.flush != Flush::Running {
+            return;
+        }
+        aof.flush = Flush::Done;
+        if let Err(reason) = result {
+            log::warn!("Fail to fsync the AOF file: {reason}.");
+            if !self.parts.shutdown.is_some_and(|request| request.force) {
+                self.abort_shutdown();
+                return;
+            }
+        }
+        self.continue_shutdown();
+    }
+
+    /// What a shutdown has to do about the append-only file before anything else. Returns whether
+    /// the shutdown has to wait for it, or was given up.
+    pub(in crate::server) fn finish_aof(&mut self, force: bool) -> bool {
+        match self.parts.aof.flush {
+            Flush::Running => return true,
+            Flush::Done => return false,
+            Flush::No => {}
+        }
+        if matches!(self.parts.aof.rewrite, Rewrite::Installing(_)) {
+            // Its end goes on with the shutdown.
+            return true;
+        }
+        if self.parts.aof.is_rewriting() {
+            if self.parts.aof.state == AofState::WaitRewrite {
+                if !force {
+                    log::warn!("Writing initial AOF, can't exit.");
+                    self.abort_shutdown();
+                    return true;
+                }
+                log::warn!("Writing initial AOF. Exit anyway.");
+            }
+            log::warn!("There is a child rewriting the AOF. Killing it!");
+            cancel_rewrite(&mut self.keyspace, &mut self.parts);
+        }
+        if !self.parts.aof.is_fed {
+            return false;
+        }
+        log::info!("Calling fsync() on the AOF file.");
+        hand_over(&mut self.parts);
+        self.parts.aof.order(AofOrder::Flush);
+        self.parts.aof.flush = Flush::Running;
+        true
+    }
+}
+
+impl Aof {
+    /// A shutdown was given up: the next one begins anew.
+    pub(in crate::server) fn shutdown_aborted(&mut self) {
+        self.flush = Flush::No;
+    }
+}

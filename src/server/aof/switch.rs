@@ -1,0 +1,81 @@
+//! Turning the append-only file on and off while the server runs: CONFIG SET appendonly.
+
+use super::{Aof, AofOrder, AofState, hand_over, rewrite::cancel_rewrite};
+use crate::keyspace::Keyspace;
+use crate::server::Parts;
+use crate::server::session::ClientId;
+
+impl Parts {
+    /// Acts on a change of `appendonly`. Returns whether the client has to wait for the outcome.
+    pub fn set_appendonly(
+        &mut self,
+        keyspace: &mut Keyspace,
+        wanted: bool,
+        client: Option<ClientId>,
+    ) -> bool {
+        match (wanted, self.aof.state) {
+            (true, AofState::Off) => self.turn_on_aof(keyspace, client),
+            (false, AofState::On | AofState::WaitRewrite) => {
+                self.turn_off_aof(keyspace);
+                false
+            }
+            _ => false,
+        }
+    }
+
+    fn turn_on_aof(&mut self, keyspace: &mut Keyspace, client: Option<ClientId>) -> bool {
+        self.aof.state = AofState::WaitRewrite;
+        if self.persistence.running.is_some() {
+            self.aof.scheduled = true;
+            log::warn!(
+                "AOF was enabled but there is already another background operation. An AOF background was scheduled to \
+                 start when possible."
+            );
+            return false;
+        }
+        if client.is_none() {
+            self.aof.scheduled = true;
+            log::warn!(
+                "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
+            );
+            return false;
+        }
+        if self.aof.is_rewriting() {
+            log::warn!(
+                "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting \
+                 a rewrite now."
+            );
+            cancel_rewrite(keyspace, self);
+        }
+        if self.aof.is_rewriting() {
+            self.aof.scheduled = true;
+            return false;
+        }
+        self.aof.requested = true;
+        self.aof.starter = client;
+        true
+    }
+
+    fn turn_off_aof(&mut self, keyspace: &mut Keyspace) {
+        let is_listed = self.aof.state == AofState::On;
+        cancel_rewrite(keyspace, self);
+        stop_feeding(self);
+        self.propagation.forget_selected();
+        let temporary = Aof::names(&self.config).temporary_incr();
+        self.aof.order(if is_listed { AofOrder::Close } else { AofOrder::Discard(temporary) });
+        self.aof.state = AofState::Off;
+        (self.aof.scheduled, self.aof.incr_size) = (false, 0);
+        self.aof.error = None;
+        if let Some(client) = self.aof.starter.take() {
+            self.wait_for_aof(client);
+        }
+    }
+}
+
+/// Nothing more is appended for now.
+pub(super) fn stop_feeding(parts: &mut Parts) {
+    hand_over(parts);
+    if std::mem::take(&mut parts.aof.is_fed) {
+        parts.propagation.unsubscribe();
+    }
+}

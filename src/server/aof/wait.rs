@@ -1,0 +1,168 @@
+//! Who waits for the file, and for how long.
+//!
+//! With `appendfsync always` the answer to a write waits until the write is on disk, however long that takes.
+//! Otherwise it waits until the write is in the file, so that what was answered outlives the process: that is a
+//! matter of microseconds, unless the disk is busy. Then, after a few milliseconds ([`PATIENCE_MS`]), answers are
+//! let go, and nobody waits until the thread has caught up. Redis is no stricter: while an fsync runs it writes
+//! nothing and answers. How much may be under way like that is bounded by [`Server::watch_delay`].
+
+use super::{Aof, HeldReplies};
+use crate::base::time::UnixMillis;
+use crate::config::{Appendfsync, Config};
+use crate::server::Server;
+use crate::server::pause::{Pause, PauseReason};
+use crate::server::session::ClientId;
+use std::sync::atomic::Ordering;
+
+/// Bytes on their way to the file beyond which write commands are postponed.
+pub const MAX_UNWRITTEN_BYTES: u64 = 256 << 20;
+/// How long bytes may be on their way before write commands are postponed. Redis: the same, by writing
+/// without waiting any longer.
+const MAX_UNWRITTEN_MS: i64 = 2000;
+
+/// How long answers wait for a disk that does not take what they tell of, with `everysec` and `no`.
+const PATIENCE_MS: i64 = 5;
+
+/// What those who wait are owed.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// Since when nobody was released.
+    since: UnixMillis,
+    /// Nobody waits for what was handed over up to here: the disk was too slow.
+    let_go_to: u64,
+    /// Answers to what was handed over up to here are not given before it is on disk.
+    promised: u64,
+    /// What is on disk, so far as somebody waited for it.
+    synced: u64,
+}
+
+impl Aof {
+    /// Bytes handed over that are not in the file.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> u64 {
+        self.handed - self.gauges.written.load(Ordering::Relaxed).min(self.handed)
+    }
+
+    /// Up to which offset answers to writes wait for the file, if they wait.
+    pub(in crate::server) fn hold_up_to(&mut self, config: &Config) -> Option<(u64, &mut HeldReplies)> {
+        if !self.is_fed {
+            return None;
+        }
+        if config.appendfsync == Appendfsync::Always {
+            self.waits.promised = self.handed;
+        } else if self.is_let_go() || self.unwritten_bytes() == 0 {
+            return None;
+        }
+        Some((self.handed, &mut self.held))
+    }
+
+    /// Notes that there is something new to wait for.
+    pub(super) fn note_handed(&mut self, now: UnixMillis) {
+        if self.held.is_empty() {
+            self.waits.since = now;
+        }
+    }
+
+    /// Asked before the owner sleeps, who looks at what is written at the end of each turn and wants to be woken only
+    /// now: has the thread report. Returns whether there is something already. (The thread notes what it has
+    /// written before it looks who waits, and here it is the other way round, so nobody is forgotten.)
+    #[must_use]
+    pub fn is_news_due(&self) -> bool {
+        let Some(end) = self.held.first().filter(|_| !self.is_promised()) else { return false };
+        self.gauges.awaited.store(self.handed, Ordering::SeqCst);
+        end <= self.gauges.written.load(Ordering::SeqCst)
+    }
+
+    /// Whether the disk was too slow to wait for, and has not caught up.
+    fn is_let_go(&self) -> bool {
+        self.waits.let_go_to > self.gauges.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody who waits was promised the disk, not the file alone.
+    fn is_promised(&self) -> bool {
+        self.waits.promised > self.waits.synced
+    }
+
+    /// When those who wait are to be let go, if the disk does nothing for them until then.
+    pub(in crate::server) fn patience_ends(&self) -> Option<UnixMillis> {
+        let may_end = !self.held.is_empty() && !self.is_promised() && self.error.is_none();
+        may_end.then(|| self.waits.since.saturating_add_ms(PATIENCE_MS))
+    }
+}
+
+impl Server {
+    /// Whether answers of `client` wait for the disk, which can be written to.
+    #[must_use]
+    pub fn holds_replies_of(&self, client: ClientId) -> bool {
+        let held = self.parts.clients.get(client).is_some_and(|session| !session.held.is_idle());
+        held && self.parts.aof.error.is_none()
+    }
+
+    /// What was handed over up to `offset` is in the file.
+    pub(super) fn aof_written(&mut self, offset: u64) {
+        if !self.parts.aof.is_promised() {
+            self.release_held(offset);
+        }
+    }
+
+    /// What was handed over up to `offset` is on disk.
+    pub(super) fn aof_synced(&mut self, offset: u64) {
+        self.parts.aof.waits.synced = offset.min(self.parts.aof.handed);
+        self.release_held(offset);
+    }
+
+    /// Lets those go for whom everything is done, or for whom too little is done.
+    pub(super) fn end_waits(&mut self) {
+        let now = self.parts.now;
+        let aof = &mut self.parts.aof;
+        if aof.held.is_empty() || aof.is_promised() {
+            return;
+        }
+        let written = aof.gauges.written.load(Ordering::Relaxed);
+        let is_over = aof.patience_ends().is_some_and(|end| now >= end);
+        if is_over && aof.gauges.is_at_disk.load(Ordering::Relaxed) {
+            log::debug!("The disk is busy: answers leave before their writes are in the AOF file");
+            aof.waits.let_go_to = aof.handed;
+            return self.release_held(u64::MAX);
+        }
+        if is_over {
+            // The thread has not been given a processor: the disk is not to blame.
+            aof.waits.since = now;
+        }
+        self.release_held(written);
+    }
+
+    fn release_held(&mut self, offset: u64) {
+        let now = self.parts.now;
+        while let Some(client) = self.parts.aof.held.pop(offset) {
+            self.parts.aof.waits.since = now;
+            self.parts.clients.release_held(client, offset);
+        }
+    }
+
+    /// Says so when the disk is too slow, and makes writers wait until it has caught up.
+    pub(super) fn watch_delay(&mut self, now: UnixMillis) {
+        let aof = &mut self.parts.aof;
+        let is_served = aof.is_fed && aof.error.is_none();
+        let unwritten = if is_served { aof.unwritten_bytes() } else { 0 };
+        if unwritten == 0 || aof.handed - unwritten >= aof.mark.0 {
+            aof.mark = (aof.handed, now);
+        }
+        let is_behind =
+            unwritten > 0 && now.0 - aof.mark.1.0 > MAX_UNWRITTEN_MS || unwritten > MAX_UNWRITTEN_BYTES;
+        if is_behind && !aof.is_behind {
+            aof.delayed_fsyncs += 1;
+            log::info!(
+                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for \
+                 fsync to complete, this may slow down Redis."
+            );
+        }
+        if is_behind != std::mem::replace(&mut aof.is_behind, is_behind) {
+            let pauses = &mut self.parts.pauses;
+            match is_behind {
+                true => pauses.pause(PauseReason::Aof, Pause::Writes, None),
+                false => pauses.unpause(PauseReason::Aof),
+            }
+        }
+    }
+}
