@@ -9,7 +9,7 @@ use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, WholeSave};
+use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, Waking, WholeSave};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -58,6 +58,8 @@ impl Host for TestHost {
     fn listen(&self, config: &Config) -> Result<(), String> {
         if config.port == TAKEN_PORT { Err("taken".to_owned()) } else { Ok(()) }
     }
+
+    fn schedule_worker(&self, _thread: i32, _waking: Waking) {}
 
     fn show_title(&self, _config: &Config, _config_file: &str) -> Result<(), String> {
         Ok(())

@@ -5,12 +5,21 @@
 //! never inside a signal handler, where next to nothing may safely be done.
 
 use std::backtrace::Backtrace;
+use std::sync::OnceLock;
 
 use super::cli::{PYREDIS_VERSION, REDIS_VERSION};
 use super::log::RAW;
 
-/// Sends the panics of threads nobody else looks after to the log, beside the terminal.
+/// The command line as it was: the process title is written over it.
+static COMMAND_LINE: OnceLock<String> = OnceLock::new();
+
+/// Sends the panics of threads nobody else looks after to the log, beside the terminal. To be called
+/// before the process title changes.
 pub fn install() {
+    COMMAND_LINE.get_or_init(|| {
+        let words: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+        words.join(" ")
+    });
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         log::error!("{info}");
@@ -20,7 +29,6 @@ pub fn install() {
 
 /// Writes the report: the reason, the stack of this thread, the versions and the command line.
 pub fn report(signal: i32) {
-    let command_line: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
     log::error!(target: RAW, "\n\n=== REDIS BUG REPORT START: Cut & paste starting from here ===\n");
     log::error!("Redis {REDIS_VERSION} crashed by signal: {signal} (pyredis {PYREDIS_VERSION})");
     log::error!(
@@ -28,6 +36,6 @@ pub fn report(signal: i32) {
         "\n------ STACK TRACE ------\n{}\n------ COMMAND LINE ------\n{}\n\n\
          === REDIS BUG REPORT END. Make sure to include from START to END. ===\n",
         Backtrace::force_capture(),
-        command_line.join(" ")
+        COMMAND_LINE.get().map_or("", String::as_str)
     );
 }

@@ -15,8 +15,8 @@ use super::signals::{Phase, SharedPhase};
 use super::title::Title;
 use super::{limits, listen, reason, sys};
 use crate::config::{Added, Config, LogLevel, OomScoreAdj, rewrite};
-use crate::engine::saver;
-use crate::server::{Host, ProcessFacts, WholeSave};
+use crate::engine::{os, saver};
+use crate::server::{Host, ProcessFacts, Waking, WholeSave};
 
 /// What is read of a data file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -59,6 +59,10 @@ impl Host for Process {
 
     fn listen(&self, config: &Config) -> Result<(), String> {
         self.listening.listen(config)
+    }
+
+    fn schedule_worker(&self, thread: i32, waking: Waking) {
+        os::schedule_worker(thread, waking);
     }
 
     fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String> {

@@ -25,8 +25,8 @@ pub struct Title {
 }
 
 impl Title {
-    /// Takes hold of the memory the kernel shows. Nobody may ask for the arguments afterwards, and no
-    /// other thread may run yet: it moves the environment.
+    /// Takes hold of the memory the kernel shows. No other thread may run yet, for it moves the
+    /// environment; and once a title is shown nobody may ask for the arguments any more.
     pub fn claim() -> Title {
         let program = std::env::args_os().next().unwrap_or_default();
         Title { program, area: Area::claim() }

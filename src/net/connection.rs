@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::socket::Socket;
-use crate::engine::{Event, Handle, Stopped};
+use crate::engine::{Event, Handle, Stopped, os};
 use crate::resp::{Limits, Login, Parser};
 use crate::server::{ClientGauges, ClientId, WireLimits};
 
@@ -43,16 +43,21 @@ pub struct Connection {
     reported: usize,
 }
 
-/// Tells the owner that the client is gone, however its worker ended: a panic is an end too.
+/// Tells the owner that the client is gone, however its worker ended: a panic is an end too. The next
+/// client of this thread begins as all do.
 struct Presence {
     id: ClientId,
     handle: Handle,
+    gauges: Arc<ClientGauges>,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
         // A stopped owner has no clients.
         let _ = self.handle.send(Event::Disconnect(self.id));
+        if self.gauges.wakes_at_once.load(Ordering::Relaxed) {
+            os::schedule_as_batch(os::SLICE);
+        }
     }
 }
 
@@ -71,7 +76,8 @@ impl Connection {
 
     /// Reads until the connection ends.
     pub fn run(mut self) {
-        let _presence = Presence { id: self.id, handle: self.handle.clone() };
+        let _presence = Presence { id: self.id, handle: self.handle.clone(), gauges: Arc::clone(&self.gauges) };
+        self.gauges.worker.store(os::thread_number(), Ordering::Relaxed);
         let mut idle = [0; IDLE_BYTES];
         while self.read(&mut idle) {
             if self.parser.pending_bytes() > self.limits.query_buffer_bytes.load(Ordering::Relaxed) {

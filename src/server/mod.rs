@@ -66,7 +66,7 @@ pub use multi::Transaction;
 pub use pause::{Pause, PauseReason, Pauses};
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
-pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, WireLimits};
+pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, Waking, WireLimits};
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
@@ -112,6 +112,8 @@ pub trait Host {
     fn reopen_log(&self);
     /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
     fn listen(&self, config: &Config) -> Result<(), String>;
+    /// Changes how a worker's thread is woken.
+    fn schedule_worker(&self, thread: i32, waking: Waking);
     /// Shows the process title that `proc-title-template` asks for. Errors in words.
     fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String>;
     /// Writes the configuration to `file`, keeping its comments and order.

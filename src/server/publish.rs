@@ -4,12 +4,13 @@ use super::Parts;
 use super::command::Command;
 use super::ctx::Ctx;
 use super::error::CommandError;
-use super::session::{ClientId, Session};
+use super::session::{ClientId, Session, Waking};
 use crate::config::NotifyClasses;
 use crate::keyspace::DbIndex;
 use crate::pubsub::{Subscriber, Topic};
 use crate::resp::{Broadcast, Protocol, Reply};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Parts {
     /// Sends `message` to everybody who listens to `channel`, and to the patterns that match it.
@@ -86,14 +87,31 @@ impl Ctx<'_> {
     pub fn subscribe(&mut self, topic: Topic, name: &[u8]) {
         let subscriber = Subscriber(self.session.id.0);
         self.server.pubsub.subscribe(topic, subscriber, name);
-        self.session.subscribed = self.server.pubsub.counts(subscriber);
+        self.count_subscriptions();
     }
 
     /// Lets the client no longer listen to `name`. Source: UNSUBSCRIBE, PUNSUBSCRIBE, SUNSUBSCRIBE.
     pub fn unsubscribe(&mut self, topic: Topic, name: &[u8]) {
         let subscriber = Subscriber(self.session.id.0);
         self.server.pubsub.unsubscribe(topic, subscriber, name);
-        self.session.subscribed = self.server.pubsub.counts(subscriber);
+        self.count_subscriptions();
+    }
+
+    fn count_subscriptions(&mut self) {
+        let counts = self.server.pubsub.counts(Subscriber(self.session.id.0));
+        if counts.is_zero() != self.session.subscribed.is_zero() {
+            self.wake_worker(if counts.is_zero() { Waking::Gathered } else { Waking::AtOnce });
+        }
+        self.session.subscribed = counts;
+    }
+
+    fn wake_worker(&self, waking: Waking) {
+        let gauges = &self.session.connection.gauges;
+        let worker = gauges.worker.load(Ordering::Relaxed);
+        if worker != 0 {
+            gauges.wakes_at_once.store(waking == Waking::AtOnce, Ordering::Relaxed);
+            self.server.host.schedule_worker(worker, waking);
+        }
     }
 
     /// What the client listens to, in the order in which it subscribed.
@@ -106,7 +124,7 @@ impl Ctx<'_> {
     pub fn unsubscribe_from_all(&mut self) {
         let subscriber = Subscriber(self.session.id.0);
         self.server.pubsub.remove(subscriber);
-        self.session.subscribed = self.server.pubsub.counts(subscriber);
+        self.count_subscriptions();
     }
 }
 

@@ -13,7 +13,7 @@ use crate::pubsub::Counts;
 use crate::resp::{Protocol, Requests};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// A client's number, as CLIENT ID answers it: counted from 1 in the order of acceptance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,10 +32,23 @@ pub struct ClientGauges {
     pub query_buffer_free: AtomicUsize,
     /// Set by the writer: bytes handed over that the socket has not taken.
     pub pending_output: AtomicUsize,
+    /// Set by the worker: the number of its thread; 0 before it runs.
+    pub worker: AtomicI32,
+    /// Set by the server: the worker's thread was asked to wake at once ([`Waking`]).
+    pub wakes_at_once: AtomicBool,
     /// Bytes read from the client so far.
     pub read_bytes: AtomicU64,
     /// Bytes written to the client so far.
     pub written_bytes: AtomicU64,
+}
+
+/// How a worker's thread is woken when its client sends something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waking {
+    /// When a processor is free, so that requests gather into one turn of the owner.
+    Gathered,
+    /// At once: the client is a subscriber, and seldom sends.
+    AtOnce,
 }
 
 /// Limits the workers keep while they read; the server sets them from the configuration.
