@@ -9,7 +9,9 @@ use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, Waking, WholeSave};
+use crate::server::{
+    ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, Waking, WholeSave,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;

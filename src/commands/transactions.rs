@@ -333,4 +333,21 @@ mod tests {
             assert!(stats.contains(row), "{stats}");
         }
     }
+
+    #[test]
+    fn writes_need_as_many_replicas_as_were_asked_for() {
+        let mut server = TestServer::new();
+        let refused = "NOREPLICAS Not enough good replicas to write.";
+        check(&mut server, &[("SET k v", "OK"), ("MULTI", "OK"), ("INCR n", "QUEUED")]);
+        server.connect(2);
+        server.run_as(2, "CONFIG SET min-replicas-to-write 1");
+        let aborted = format!("(error) EXECABORT Transaction discarded because of: {refused}");
+        assert_eq!(server.run("EXEC"), aborted);
+        assert_eq!(server.run("SET k w"), format!("(error) {refused}"));
+        check(
+            &mut server,
+            &[("GET k", "\"v\""), ("PING", "PONG"), ("CONFIG SET min-replicas-max-lag 0", "OK")],
+        );
+        check(&mut server, &[("SET k w", "OK")]);
+    }
 }

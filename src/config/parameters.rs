@@ -470,10 +470,10 @@ parameters! {
     "repl-backlog-ttl" => repl_backlog_ttl: i64 = 3600, number(Count, 0, LONG_MAX), [], REPLICATION;
     /// Replicas in good state without which writes are refused.
     "min-replicas-to-write" | "min-slaves-to-write" => min_replicas_to_write: i64 = 0,
-        number(Count, 0, INT_MAX), [], REPLICATION;
+        number(Count, 0, INT_MAX), [], ACTS;
     /// Seconds a replica in good state may lag.
     "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: i64 = 10,
-        number(Count, 0, INT_MAX), [], REPLICATION;
+        number(Count, 0, INT_MAX), [], ACTS;
     /// What happens when a propagated command fails.
     "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore,
         choice(PropagationError), [], REPLICATION;

@@ -76,7 +76,8 @@ impl Connection {
 
     /// Reads until the connection ends.
     pub fn run(mut self) {
-        let _presence = Presence { id: self.id, handle: self.handle.clone(), gauges: Arc::clone(&self.gauges) };
+        let _presence =
+            Presence { id: self.id, handle: self.handle.clone(), gauges: Arc::clone(&self.gauges) };
         self.gauges.worker.store(os::thread_number(), Ordering::Relaxed);
         let mut idle = [0; IDLE_BYTES];
         while self.read(&mut idle) {

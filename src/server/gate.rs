@@ -79,6 +79,9 @@ pub(super) fn admit(
     if flags.contains(WRITE) || spec.name == "ping" {
         disk_error(server)?;
     }
+    if flags.contains(WRITE) {
+        good_replicas(server)?;
+    }
     publish::admit(session, command)?;
     if server.loading && !flags.contains(LOADING) {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
@@ -96,6 +99,15 @@ fn disk_error(server: &Parts) -> Result<(), CommandError> {
         return Err(CommandError::fixed(MISCONF));
     }
     server.aof.refusal().map_or(Ok(()), |line| Err(CommandError::line(line)))
+}
+
+/// The error of writes while fewer replicas are in good state than `min-replicas-to-write` asks for. There are
+/// none yet.
+fn good_replicas(server: &Parts) -> Result<(), CommandError> {
+    if server.config.min_replicas_to_write > 0 && server.config.min_replicas_max_lag > 0 {
+        return Err(CommandError::fixed("NOREPLICAS Not enough good replicas to write."));
+    }
+    Ok(())
 }
 
 const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \

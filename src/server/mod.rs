@@ -66,7 +66,9 @@ pub use multi::Transaction;
 pub use pause::{Pause, PauseReason, Pauses};
 pub use persistence::Persistence;
 pub use propagate::{Effect, Propagation};
-pub use session::{ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, Waking, WireLimits};
+pub use session::{
+    ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, Waking, WireLimits,
+};
 pub use shutdown::{Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
