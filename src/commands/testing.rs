@@ -179,6 +179,17 @@ impl TestServer {
         self.run_as(1, line)
     }
 
+    /// Runs each line as client 1 and compares what it answers with what stands beside it; a line
+    /// `encoding KEY` asks how the key is held.
+    pub fn check(&mut self, rows: &[(&str, &str)]) {
+        for (line, answer) in rows {
+            match line.strip_prefix("encoding ") {
+                Some(key) => assert_eq!(self.encoding(key), Some(*answer), "{line}"),
+                None => assert_eq!(self.run(line), *answer, "{line}"),
+            }
+        }
+    }
+
     /// Sends a line as client `id` and shows the answers; empty while it is parked.
     pub fn run_as(&mut self, id: u64, line: &str) -> String {
         let words = split_args(line.as_bytes()).expect("quotes are balanced");

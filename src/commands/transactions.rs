@@ -92,33 +92,26 @@ mod tests {
 
     const ABORTED: &str = "(error) EXECABORT Transaction discarded because of previous errors.";
 
-    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
-        for (line, answer) in rows {
-            assert_eq!(server.run(line), *answer, "{line}");
-        }
-    }
-
     #[test]
     fn queued_commands_run_together_and_are_propagated_together() {
         let mut server = TestServer::new();
         server.connect(2);
-        check(
-            &mut server,
-            &[("MULTI", "OK"), ("SET a 1", "QUEUED"), ("SELECT 3", "QUEUED"), ("SADD s x", "QUEUED")],
-        );
-        check(&mut server, &[("SPOP s", "QUEUED"), ("GET a", "QUEUED"), ("LPUSH s y", "QUEUED")]);
+        server.check(&[
+            ("MULTI", "OK"),
+            ("SET a 1", "QUEUED"),
+            ("SELECT 3", "QUEUED"),
+            ("SADD s x", "QUEUED"),
+        ]);
+        server.check(&[("SPOP s", "QUEUED"), ("GET a", "QUEUED"), ("LPUSH s y", "QUEUED")]);
         assert_eq!(server.run_as(2, "DBSIZE"), "(integer) 0", "nothing has run");
         assert_eq!(server.effects(), "");
         let answer = "1) OK\n2) OK\n3) (integer) 1\n4) \"x\"\n5) (nil)\n6) (integer) 1";
         assert_eq!(server.run("EXEC"), answer);
         let effects = "SELECT 0 | MULTI | SET a 1 | SELECT 3 | SADD s x | SREM s x | LPUSH s y | EXEC";
         assert_eq!(server.effects(), effects);
-        check(&mut server, &[("MULTI", "OK"), ("GET a", "QUEUED"), ("DEL nothing", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("GET a", "QUEUED"), ("DEL nothing", "QUEUED")]);
         assert_eq!(server.run("EXEC"), "1) (nil)\n2) (integer) 0");
-        check(
-            &mut server,
-            &[("MULTI", "OK"), ("EXEC", "(empty array)"), ("MULTI", "OK"), ("SET a 2", "QUEUED")],
-        );
+        server.check(&[("MULTI", "OK"), ("EXEC", "(empty array)"), ("MULTI", "OK"), ("SET a 2", "QUEUED")]);
         assert_eq!(server.run("EXEC"), "1) OK");
         assert_eq!(server.effects(), "SET a 2", "one effect needs no wrapping");
     }
@@ -127,25 +120,21 @@ mod tests {
     fn a_refused_command_spoils_the_transaction_and_a_failing_one_does_not() {
         for refused in ["NOSUCH", "GET", "CONFIG NOSUCH", "SAVE", "SHUTDOWN"] {
             let mut server = TestServer::new();
-            check(&mut server, &[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
+            server.check(&[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
             assert!(server.run(refused).starts_with("(error) ERR "), "{refused}");
-            check(&mut server, &[("SET b 1", "QUEUED"), ("EXEC", ABORTED), ("DBSIZE", "(integer) 0")]);
+            server.check(&[("SET b 1", "QUEUED"), ("EXEC", ABORTED), ("DBSIZE", "(integer) 0")]);
         }
         let mut server = TestServer::new();
         let in_transaction = "(error) ERR Command not allowed inside a transaction";
-        check(
-            &mut server,
-            &[("SET s x", "OK"), ("MULTI", "OK"), ("SAVE", in_transaction), ("DISCARD", "OK")],
-        );
-        check(&mut server, &[("MULTI", "OK"), ("LPUSH s x", "QUEUED"), ("SET s y", "QUEUED")]);
+        server.check(&[("SET s x", "OK"), ("MULTI", "OK"), ("SAVE", in_transaction), ("DISCARD", "OK")]);
+        server.check(&[("MULTI", "OK"), ("LPUSH s x", "QUEUED"), ("SET s y", "QUEUED")]);
         let wrong_type = "(error) WRONGTYPE Operation against a key holding the wrong kind of value";
         assert_eq!(server.run("EXEC"), format!("1) {wrong_type}\n2) OK"));
     }
 
     #[test]
     fn a_transaction_is_begun_once_and_ended_once() {
-        check(
-            &mut TestServer::new(),
+        TestServer::new().check(
             &[
                 ("EXEC", "(error) ERR EXEC without MULTI"),
                 ("DISCARD", "(error) ERR DISCARD without MULTI"),
@@ -175,14 +164,14 @@ mod tests {
     fn exec_after(lines: &[&str]) -> String {
         let mut server = TestServer::with(|config| config.save.clear());
         server.connect(2);
-        check(&mut server, &[("SET k v", "OK"), ("SET h 1 PX 100", "OK"), ("WATCH a k k b h", "OK")]);
+        server.check(&[("SET k v", "OK"), ("SET h 1 PX 100", "OK"), ("WATCH a k k b h", "OK")]);
         for line in lines {
             match line.strip_prefix("me ") {
                 Some(line) => server.run(line),
                 None => server.run_as(2, line),
             };
         }
-        check(&mut server, &[("MULTI", "OK"), ("PING", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("PING", "QUEUED")]);
         server.run("EXEC")
     }
 
@@ -223,10 +212,7 @@ mod tests {
         for active_expire in [true, false] {
             let mut server = TestServer::new();
             server.server.parts.active_expire = active_expire;
-            check(
-                &mut server,
-                &[("SET k v PX 100", "OK"), ("WATCH k", "OK"), ("MULTI", "OK"), ("PING", "QUEUED")],
-            );
+            server.check(&[("SET k v PX 100", "OK"), ("WATCH k", "OK"), ("MULTI", "OK"), ("PING", "QUEUED")]);
             server.advance(101);
             assert_eq!(server.run("EXEC"), "(nil)", "{active_expire}");
         }
@@ -238,9 +224,9 @@ mod tests {
             server.advance(101);
             server.run("WATCH k");
             lines.iter().for_each(|line| drop(server.run(line)));
-            check(&mut server, &[("MULTI", "OK"), ("PING", "QUEUED"), ("EXEC", "1) PONG")]);
+            server.check(&[("MULTI", "OK"), ("PING", "QUEUED"), ("EXEC", "1) PONG")]);
             server.run("WATCH k");
-            check(&mut server, &[("SET k new", "OK"), ("MULTI", "OK"), ("EXEC", "(nil)")]);
+            server.check(&[("SET k new", "OK"), ("MULTI", "OK"), ("EXEC", "(nil)")]);
         }
     }
 
@@ -249,10 +235,10 @@ mod tests {
         let mut server = TestServer::new();
         for (protocol, null) in [("2", "*-1\r\n"), ("3", "_\r\n")] {
             server.run(&format!("HELLO {protocol}"));
-            check(&mut server, &[("WATCH k", "OK"), ("SET k v", "OK"), ("MULTI", "OK")]);
+            server.check(&[("WATCH k", "OK"), ("SET k v", "OK"), ("MULTI", "OK")]);
             assert_eq!(server.raw("EXEC"), null);
         }
-        check(&mut server, &[("MULTI", "OK"), ("HGETALL nothing", "QUEUED"), ("GET x", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("HGETALL nothing", "QUEUED"), ("GET x", "QUEUED")]);
         assert_eq!(server.raw("EXEC"), "*2\r\n%0\r\n_\r\n");
     }
 
@@ -261,8 +247,8 @@ mod tests {
         let mut server = TestServer::new();
         server.connect(2);
         assert_eq!(server.run_as(2, "BLPOP l 0"), "");
-        check(&mut server, &[("MULTI", "OK"), ("RPUSH l a b", "QUEUED"), ("DEL l", "QUEUED")]);
-        check(&mut server, &[("RPUSH l c", "QUEUED"), ("BLPOP none 0", "QUEUED"), ("WAIT 1 0", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("RPUSH l a b", "QUEUED"), ("DEL l", "QUEUED")]);
+        server.check(&[("RPUSH l c", "QUEUED"), ("BLPOP none 0", "QUEUED"), ("WAIT 1 0", "QUEUED")]);
         assert_eq!(
             server.run("EXEC"),
             "1) (integer) 2\n2) (integer) 1\n3) (integer) 1\n4) (nil)\n5) (integer) 0"
@@ -273,21 +259,21 @@ mod tests {
     #[test]
     fn exec_is_judged_by_what_it_would_run() {
         let mut server = TestServer::new();
-        check(&mut server, &[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
         server.server.parts.persistence.last_failed = true;
         let answer = server.run("EXEC");
         let start = "(error) EXECABORT Transaction discarded because of: MISCONF Redis is configured to save";
         assert!(answer.starts_with(start), "{answer}");
-        check(&mut server, &[("MULTI", "OK"), ("GET a", "QUEUED"), ("EXEC", "1) (nil)"), ("MULTI", "OK")]);
+        server.check(&[("MULTI", "OK"), ("GET a", "QUEUED"), ("EXEC", "1) (nil)"), ("MULTI", "OK")]);
         assert!(server.run("SET a 1").starts_with("(error) MISCONF"));
-        check(&mut server, &[("EXEC", ABORTED), ("MULTI", "OK"), ("GET a", "QUEUED")]);
+        server.check(&[("EXEC", ABORTED), ("MULTI", "OK"), ("GET a", "QUEUED")]);
         server.server.parts.loading = true;
         server.server.parts.persistence.last_failed = false;
         let loading = "(error) EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory";
         assert_eq!(server.run("EXEC"), loading);
         server.server.parts.loading = false;
         server.server.parts.aof.state = crate::server::AofState::On;
-        check(&mut server, &[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
         server.server.parts.aof.error = Some("No space left on device".to_owned());
         let refused = "MISCONF Errors writing to the AOF file: No space left on device";
         assert_eq!(
@@ -326,7 +312,7 @@ mod tests {
     #[test]
     fn commands_of_a_transaction_are_counted_each_and_exec_too() {
         let mut server = TestServer::new();
-        check(&mut server, &[("MULTI", "OK"), ("INCR a", "QUEUED"), ("INCR a", "QUEUED")]);
+        server.check(&[("MULTI", "OK"), ("INCR a", "QUEUED"), ("INCR a", "QUEUED")]);
         server.run("EXEC");
         let stats = server.run("INFO commandstats");
         for row in ["cmdstat_incr:calls=2,", "cmdstat_exec:calls=1,", "cmdstat_multi:calls=1,"] {
@@ -338,16 +324,13 @@ mod tests {
     fn writes_need_as_many_replicas_as_were_asked_for() {
         let mut server = TestServer::new();
         let refused = "NOREPLICAS Not enough good replicas to write.";
-        check(&mut server, &[("SET k v", "OK"), ("MULTI", "OK"), ("INCR n", "QUEUED")]);
+        server.check(&[("SET k v", "OK"), ("MULTI", "OK"), ("INCR n", "QUEUED")]);
         server.connect(2);
         server.run_as(2, "CONFIG SET min-replicas-to-write 1");
         let aborted = format!("(error) EXECABORT Transaction discarded because of: {refused}");
         assert_eq!(server.run("EXEC"), aborted);
         assert_eq!(server.run("SET k w"), format!("(error) {refused}"));
-        check(
-            &mut server,
-            &[("GET k", "\"v\""), ("PING", "PONG"), ("CONFIG SET min-replicas-max-lag 0", "OK")],
-        );
-        check(&mut server, &[("SET k w", "OK")]);
+        server.check(&[("GET k", "\"v\""), ("PING", "PONG"), ("CONFIG SET min-replicas-max-lag 0", "OK")]);
+        server.check(&[("SET k w", "OK")]);
     }
 }

@@ -179,12 +179,6 @@ mod tests {
     use crate::commands::testing::TestServer;
     use crate::config::Config;
 
-    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
-        for (line, answer) in rows {
-            assert_eq!(server.run(line), *answer, "{line}");
-        }
-    }
-
     /// The tests' clock begins here.
     const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -198,18 +192,15 @@ mod tests {
             format!("EXPIREAT k {}", NOW_MS / 1000 + 100),
             format!("PEXPIREAT k {}", NOW_MS + 100_000),
         ] {
-            check(
-                &mut server,
-                &[
-                    (line.as_str(), "(integer) 1"),
-                    ("TTL k", "(integer) 100"),
-                    ("PTTL k", "(integer) 100000"),
-                    ("EXPIRETIME k", "(integer) 1700000100"),
-                    ("PEXPIRETIME k", "(integer) 1700000100000"),
-                    ("PERSIST k", "(integer) 1"),
-                    ("PERSIST k", "(integer) 0"),
-                ],
-            );
+            server.check(&[
+                (line.as_str(), "(integer) 1"),
+                ("TTL k", "(integer) 100"),
+                ("PTTL k", "(integer) 100000"),
+                ("EXPIRETIME k", "(integer) 1700000100"),
+                ("PEXPIRETIME k", "(integer) 1700000100000"),
+                ("PERSIST k", "(integer) 1"),
+                ("PERSIST k", "(integer) 0"),
+            ]);
             let effects = server.effects();
             assert!(effects.ends_with("PEXPIREAT k 1700000100000 | PERSIST k"), "{effects}");
         }
@@ -223,7 +214,7 @@ mod tests {
             assert_eq!(server.run(&format!("{command} k")), "(integer) -1");
             assert_eq!(server.run(&format!("{command} nothing")), "(integer) -2");
         }
-        check(&mut server, &[("EXPIRE nothing 5", "(integer) 0"), ("PERSIST nothing", "(integer) 0")]);
+        server.check(&[("EXPIRE nothing 5", "(integer) 0"), ("PERSIST nothing", "(integer) 0")]);
     }
 
     #[test]
@@ -235,14 +226,11 @@ mod tests {
             assert_eq!(server.run("TTL k"), format!("(integer) {seconds}"), "{ms}");
         }
         server.run("PEXPIREAT k 9223372036854775807");
-        check(
-            &mut server,
-            &[
-                ("EXPIRETIME k", "(integer) 9223372036854776"),
-                ("PEXPIRETIME k", "(integer) 9223372036854775807"),
-                ("GET k", "\"v\""),
-            ],
-        );
+        server.check(&[
+            ("EXPIRETIME k", "(integer) 9223372036854776"),
+            ("PEXPIRETIME k", "(integer) 9223372036854775807"),
+            ("GET k", "\"v\""),
+        ]);
     }
 
     #[test]
@@ -252,7 +240,7 @@ mod tests {
             for line in ["EXPIRE k 0", "PEXPIRE k -5", "EXPIREAT k 1", "PEXPIREAT k -9223372036854775808"] {
                 server.run("SETNX k v");
                 server.effects();
-                check(&mut server, &[(line, "(integer) 1"), ("EXISTS k", "(integer) 0")]);
+                server.check(&[(line, "(integer) 1"), ("EXISTS k", "(integer) 0")]);
                 assert_eq!(server.effects(), format!("{verb} k"), "{line}");
             }
         }
@@ -296,29 +284,26 @@ mod tests {
         let mut server = TestServer::new();
         server.run("SETNX k v");
         let both = "(error) ERR NX and XX, GT or LT options at the same time are not compatible";
-        check(
-            &mut server,
-            &[
-                ("EXPIRE k x y", "(error) ERR Unsupported option y"),
-                ("EXPIRE k x NX GT", both),
-                ("EXPIRE k 1 NX LT", both),
-                ("EXPIRE k 1 XX NX", both),
-                ("EXPIRE k 1 GT LT", "(error) ERR GT and LT options at the same time are not compatible"),
-                ("EXPIRE k x NX", "(error) ERR value is not an integer or out of range"),
-                ("EXPIRE k 9223372036854776", "(error) ERR invalid expire time in 'expire' command"),
-                ("EXPIRE k -9223372036854776", "(error) ERR invalid expire time in 'expire' command"),
-                ("EXPIRE k 9223372036854775", "(error) ERR invalid expire time in 'expire' command"),
-                ("PEXPIRE k 9223372036854775807", "(error) ERR invalid expire time in 'pexpire' command"),
-                ("EXPIREAT none 9223372036854776", "(error) ERR invalid expire time in 'expireat' command"),
-                ("TTL k", "(integer) -1"),
-            ],
-        );
+        server.check(&[
+            ("EXPIRE k x y", "(error) ERR Unsupported option y"),
+            ("EXPIRE k x NX GT", both),
+            ("EXPIRE k 1 NX LT", both),
+            ("EXPIRE k 1 XX NX", both),
+            ("EXPIRE k 1 GT LT", "(error) ERR GT and LT options at the same time are not compatible"),
+            ("EXPIRE k x NX", "(error) ERR value is not an integer or out of range"),
+            ("EXPIRE k 9223372036854776", "(error) ERR invalid expire time in 'expire' command"),
+            ("EXPIRE k -9223372036854776", "(error) ERR invalid expire time in 'expire' command"),
+            ("EXPIRE k 9223372036854775", "(error) ERR invalid expire time in 'expire' command"),
+            ("PEXPIRE k 9223372036854775807", "(error) ERR invalid expire time in 'pexpire' command"),
+            ("EXPIREAT none 9223372036854776", "(error) ERR invalid expire time in 'expireat' command"),
+            ("TTL k", "(integer) -1"),
+        ]);
     }
 
     #[test]
     fn a_key_goes_when_its_time_has_come() {
         let mut server = TestServer::new();
-        check(&mut server, &[("SETNX k v", "(integer) 1"), ("PEXPIRE k 10", "(integer) 1")]);
+        server.check(&[("SETNX k v", "(integer) 1"), ("PEXPIRE k 10", "(integer) 1")]);
         server.advance(10);
         assert_eq!(server.run("GET k"), "\"v\"");
         server.effects();

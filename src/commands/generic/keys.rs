@@ -170,26 +170,17 @@ fn database(ctx: &Ctx<'_>, args: &mut Args<'_>) -> Result<DbIndex, CommandError>
 mod tests {
     use crate::commands::testing::TestServer;
 
-    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
-        for (line, answer) in rows {
-            assert_eq!(server.run(line), *answer, "{line}");
-        }
-    }
-
     #[test]
     fn del_and_unlink_count_what_they_removed_and_are_propagated_only_then() {
         let mut server = TestServer::new();
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("SETNX b 1", "(integer) 1")]);
+        server.check(&[("SETNX a 1", "(integer) 1"), ("SETNX b 1", "(integer) 1")]);
         server.effects();
-        check(
-            &mut server,
-            &[
-                ("DEL nothing", "(integer) 0"),
-                ("DEL a nothing a", "(integer) 1"),
-                ("UNLINK b b", "(integer) 1"),
-                ("DEL", "(error) ERR wrong number of arguments for 'del' command"),
-            ],
-        );
+        server.check(&[
+            ("DEL nothing", "(integer) 0"),
+            ("DEL a nothing a", "(integer) 1"),
+            ("UNLINK b b", "(integer) 1"),
+            ("DEL", "(error) ERR wrong number of arguments for 'del' command"),
+        ]);
         assert_eq!(server.effects(), "DEL a nothing a | UNLINK b b");
         assert_eq!(server.server.parts.persistence.dirty, 4, "two keys made, two removed");
     }
@@ -198,15 +189,12 @@ mod tests {
     fn exists_counts_a_key_as_often_as_it_is_named() {
         let mut server = TestServer::new();
         server.run("SETNX a 1");
-        check(
-            &mut server,
-            &[
-                ("EXISTS a a b", "(integer) 2"),
-                ("TOUCH a a b", "(integer) 2"),
-                ("TYPE a", "string"),
-                ("TYPE b", "none"),
-            ],
-        );
+        server.check(&[
+            ("EXISTS a a b", "(integer) 2"),
+            ("TOUCH a a b", "(integer) 2"),
+            ("TYPE a", "string"),
+            ("TYPE b", "none"),
+        ]);
         let facts = &server.server.keyspace.facts;
         assert_eq!((facts.hits, facts.misses), (5, 3));
     }
@@ -214,21 +202,22 @@ mod tests {
     #[test]
     fn an_expired_key_is_missing_for_everybody_and_is_propagated_as_deleted_first() {
         let mut server = TestServer::new();
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("SETNX b 2", "(integer) 1")]);
+        server.check(&[("SETNX a 1", "(integer) 1"), ("SETNX b 2", "(integer) 1")]);
         server.server.parts.active_expire = false;
         server.run("PEXPIRE b 10");
         server.advance(11);
         server.effects();
-        check(
-            &mut server,
-            &[("KEYS *", "1) \"a\""), ("RENAME b c", "(error) ERR no such key"), ("RENAME a b", "OK")],
-        );
+        server.check(&[
+            ("KEYS *", "1) \"a\""),
+            ("RENAME b c", "(error) ERR no such key"),
+            ("RENAME a b", "OK"),
+        ]);
         assert_eq!(server.effects(), "DEL b | RENAME a b");
-        check(&mut server, &[("TTL b", "(integer) -1"), ("DBSIZE", "(integer) 1")]);
+        server.check(&[("TTL b", "(integer) -1"), ("DBSIZE", "(integer) 1")]);
         server.run("PEXPIRE b 10");
         server.advance(11);
         server.effects();
-        check(&mut server, &[("RANDOMKEY", "(nil)"), ("DBSIZE", "(integer) 0")]);
+        server.check(&[("RANDOMKEY", "(nil)"), ("DBSIZE", "(integer) 0")]);
         assert_eq!(server.effects(), "DEL b");
     }
 
@@ -238,15 +227,12 @@ mod tests {
         for key in ["one", "two", "\"\"", "\"b\\x00n\""] {
             server.run(&format!("SETNX {key} v"));
         }
-        check(
-            &mut server,
-            &[
-                ("KEYS ?n*", "1) \"one\""),
-                ("KEYS b?n", "1) \"b\\x00n\""),
-                ("KEYS \"\"", "1) \"\""),
-                ("KEYS x", "(empty array)"),
-            ],
-        );
+        server.check(&[
+            ("KEYS ?n*", "1) \"one\""),
+            ("KEYS b?n", "1) \"b\\x00n\""),
+            ("KEYS \"\"", "1) \"\""),
+            ("KEYS x", "(empty array)"),
+        ]);
         assert_eq!(server.run("KEYS *").lines().count(), 4);
         assert_eq!(server.run("KEYS **").lines().count(), 3, "Redis: the empty key only for one star");
     }
@@ -254,24 +240,21 @@ mod tests {
     #[test]
     fn rename_takes_the_time_to_live_along() {
         let mut server = TestServer::new();
-        check(
-            &mut server,
-            &[
-                ("SETNX a 1", "(integer) 1"),
-                ("SETNX b 2", "(integer) 1"),
-                ("EXPIRE a 100", "(integer) 1"),
-                ("RENAMENX a b", "(integer) 0"),
-                ("RENAMENX a a", "(integer) 0"),
-                ("RENAME a a", "OK"),
-                ("RENAME a b", "OK"),
-                ("TTL b", "(integer) 100"),
-                ("GET b", "\"1\""),
-                ("EXISTS a", "(integer) 0"),
-                ("RENAMENX b c", "(integer) 1"),
-                ("RENAME nothing c", "(error) ERR no such key"),
-                ("RENAMENX nothing nothing", "(error) ERR no such key"),
-            ],
-        );
+        server.check(&[
+            ("SETNX a 1", "(integer) 1"),
+            ("SETNX b 2", "(integer) 1"),
+            ("EXPIRE a 100", "(integer) 1"),
+            ("RENAMENX a b", "(integer) 0"),
+            ("RENAMENX a a", "(integer) 0"),
+            ("RENAME a a", "OK"),
+            ("RENAME a b", "OK"),
+            ("TTL b", "(integer) 100"),
+            ("GET b", "\"1\""),
+            ("EXISTS a", "(integer) 0"),
+            ("RENAMENX b c", "(integer) 1"),
+            ("RENAME nothing c", "(error) ERR no such key"),
+            ("RENAMENX nothing nothing", "(error) ERR no such key"),
+        ]);
         assert!(server.effects().ends_with("| RENAME a b | RENAMENX b c"));
         assert_eq!(server.server.parts.persistence.dirty, 5);
     }
@@ -279,67 +262,61 @@ mod tests {
     #[test]
     fn move_carries_a_key_to_another_database_unless_one_is_there() {
         let mut server = TestServer::new();
-        check(
-            &mut server,
-            &[
-                ("SETNX k 1", "(integer) 1"),
-                ("EXPIRE k 100", "(integer) 1"),
-                ("MOVE k 0", "(error) ERR source and destination objects are the same"),
-                ("MOVE k 16", "(error) ERR DB index is out of range"),
-                ("MOVE k x", "(error) ERR value is not an integer or out of range"),
-                (
-                    "MOVE k 4294967296",
-                    "(error) ERR value is out of range, value must between -2147483648 and 2147483647",
-                ),
-                ("MOVE nothing 1", "(integer) 0"),
-                ("MOVE k 9", "(integer) 1"),
-                ("EXISTS k", "(integer) 0"),
-                ("SETNX k 2", "(integer) 1"),
-                ("MOVE k 9", "(integer) 0"),
-                ("SELECT 9", "OK"),
-                ("TTL k", "(integer) 100"),
-                ("GET k", "\"1\""),
-            ],
-        );
+        server.check(&[
+            ("SETNX k 1", "(integer) 1"),
+            ("EXPIRE k 100", "(integer) 1"),
+            ("MOVE k 0", "(error) ERR source and destination objects are the same"),
+            ("MOVE k 16", "(error) ERR DB index is out of range"),
+            ("MOVE k x", "(error) ERR value is not an integer or out of range"),
+            (
+                "MOVE k 4294967296",
+                "(error) ERR value is out of range, value must between -2147483648 and 2147483647",
+            ),
+            ("MOVE nothing 1", "(integer) 0"),
+            ("MOVE k 9", "(integer) 1"),
+            ("EXISTS k", "(integer) 0"),
+            ("SETNX k 2", "(integer) 1"),
+            ("MOVE k 9", "(integer) 0"),
+            ("SELECT 9", "OK"),
+            ("TTL k", "(integer) 100"),
+            ("GET k", "\"1\""),
+        ]);
         assert!(server.effects().ends_with("| MOVE k 9 | SETNX k 2"));
     }
 
     #[test]
     fn copy_shares_nothing_with_its_source() {
         let mut server = TestServer::new();
-        check(
-            &mut server,
-            &[
-                ("SETNX a 1", "(integer) 1"),
-                ("EXPIRE a 100", "(integer) 1"),
-                ("COPY a a", "(error) ERR source and destination objects are the same"),
-                ("COPY a b DB", "(error) ERR syntax error"),
-                ("COPY a b DB 16", "(error) ERR DB index is out of range"),
-                ("COPY nothing b", "(integer) 0"),
-                ("COPY a b", "(integer) 1"),
-                ("TTL b", "(integer) 100"),
-                ("PERSIST a", "(integer) 1"),
-                ("COPY a b", "(integer) 0"),
-                ("COPY a b REPLACE", "(integer) 1"),
-                ("TTL b", "(integer) -1"),
-                ("COPY a a DB 3", "(integer) 1"),
-                ("SELECT 3", "OK"),
-                ("GET a", "\"1\""),
-            ],
-        );
+        server.check(&[
+            ("SETNX a 1", "(integer) 1"),
+            ("EXPIRE a 100", "(integer) 1"),
+            ("COPY a a", "(error) ERR source and destination objects are the same"),
+            ("COPY a b DB", "(error) ERR syntax error"),
+            ("COPY a b DB 16", "(error) ERR DB index is out of range"),
+            ("COPY nothing b", "(integer) 0"),
+            ("COPY a b", "(integer) 1"),
+            ("TTL b", "(integer) 100"),
+            ("PERSIST a", "(integer) 1"),
+            ("COPY a b", "(integer) 0"),
+            ("COPY a b REPLACE", "(integer) 1"),
+            ("TTL b", "(integer) -1"),
+            ("COPY a a DB 3", "(integer) 1"),
+            ("SELECT 3", "OK"),
+            ("GET a", "\"1\""),
+        ]);
         assert!(server.effects().ends_with("| COPY a b REPLACE | COPY a a DB 3"));
     }
 
     #[test]
     fn copy_over_an_expired_key_of_another_database_deletes_that_first() {
         let mut server = TestServer::new();
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("SELECT 1", "OK"), ("SETNX b 1", "(integer) 1")]);
+        server.check(&[("SETNX a 1", "(integer) 1"), ("SELECT 1", "OK"), ("SETNX b 1", "(integer) 1")]);
         server.server.parts.active_expire = false;
         server.run("PEXPIRE b 10");
         server.run("SELECT 0");
         server.advance(11);
         server.effects();
-        check(&mut server, &[("COPY a b DB 1", "(integer) 1")]);
+        server.check(&[("COPY a b DB 1", "(integer) 1")]);
         assert_eq!(server.effects(), "MULTI | DEL b | SELECT 0 | COPY a b DB 1 | EXEC");
     }
 }

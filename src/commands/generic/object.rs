@@ -144,30 +144,21 @@ mod tests {
     use crate::commands::testing::TestServer;
     use crate::config::MaxmemoryPolicy;
 
-    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
-        for (line, answer) in rows {
-            assert_eq!(server.run(line), *answer, "{line}");
-        }
-    }
-
     #[test]
     fn a_copied_integer_is_not_shared_until_it_is_written_again() {
         let mut server = TestServer::new();
         server.run("SET a 5");
         server.run("COPY a b");
-        check(
-            &mut server,
-            &[
-                ("OBJECT REFCOUNT a", "(integer) 2147483647"),
-                ("OBJECT REFCOUNT b", "(integer) 1"),
-                ("OBJECT ENCODING b", "\"int\""),
-                ("GET b", "\"5\""),
-                ("RENAME b c", "OK"),
-                ("OBJECT REFCOUNT c", "(integer) 1"),
-                ("INCR c", "(integer) 6"),
-                ("OBJECT REFCOUNT c", "(integer) 2147483647"),
-            ],
-        );
+        server.check(&[
+            ("OBJECT REFCOUNT a", "(integer) 2147483647"),
+            ("OBJECT REFCOUNT b", "(integer) 1"),
+            ("OBJECT ENCODING b", "\"int\""),
+            ("GET b", "\"5\""),
+            ("RENAME b c", "OK"),
+            ("OBJECT REFCOUNT c", "(integer) 1"),
+            ("INCR c", "(integer) 6"),
+            ("OBJECT REFCOUNT c", "(integer) 2147483647"),
+        ]);
     }
 
     #[test]
@@ -195,14 +186,11 @@ mod tests {
         server.run("SETNX a 9999");
         server.run("SETNX b 10000");
         server.run("SETNX c abc");
-        check(
-            &mut server,
-            &[
-                ("OBJECT REFCOUNT a", "(integer) 2147483647"),
-                ("OBJECT REFCOUNT b", "(integer) 1"),
-                ("OBJECT REFCOUNT c", "(integer) 1"),
-            ],
-        );
+        server.check(&[
+            ("OBJECT REFCOUNT a", "(integer) 2147483647"),
+            ("OBJECT REFCOUNT b", "(integer) 1"),
+            ("OBJECT REFCOUNT c", "(integer) 1"),
+        ]);
         let mut server = TestServer::with(|config| {
             config.maxmemory = 1 << 40;
             config.maxmemory_policy = MaxmemoryPolicy::AllkeysLru;
@@ -216,17 +204,18 @@ mod tests {
         let mut server = TestServer::new();
         server.run("SETNX k v");
         server.advance(5000);
-        check(&mut server, &[("OBJECT IDLETIME k", "(integer) 5"), ("EXISTS k", "(integer) 1")]);
-        check(
-            &mut server,
-            &[("TYPE k", "string"), ("TTL k", "(integer) -1"), ("OBJECT IDLETIME k", "(integer) 5")],
-        );
-        check(&mut server, &[("TOUCH k", "(integer) 1"), ("OBJECT IDLETIME k", "(integer) 0")]);
+        server.check(&[("OBJECT IDLETIME k", "(integer) 5"), ("EXISTS k", "(integer) 1")]);
+        server.check(&[
+            ("TYPE k", "string"),
+            ("TTL k", "(integer) -1"),
+            ("OBJECT IDLETIME k", "(integer) 5"),
+        ]);
+        server.check(&[("TOUCH k", "(integer) 1"), ("OBJECT IDLETIME k", "(integer) 0")]);
         assert!(
             server.run("OBJECT FREQ k").starts_with("(error) ERR An LFU maxmemory policy is not selected")
         );
         server.advance(3000);
-        check(&mut server, &[("COPY k copy", "(integer) 1"), ("OBJECT IDLETIME copy", "(integer) 0")]);
+        server.check(&[("COPY k copy", "(integer) 1"), ("OBJECT IDLETIME copy", "(integer) 0")]);
     }
 
     #[test]
@@ -250,13 +239,10 @@ mod tests {
                 format!("(error) ERR wrong number of arguments for 'object|{}' command", sub.to_lowercase());
             assert_eq!(server.run(&format!("OBJECT {sub}")), arity);
         }
-        check(
-            &mut server,
-            &[
-                ("OBJECT nonsense k", "(error) ERR unknown subcommand 'nonsense'. Try OBJECT HELP."),
-                ("OBJECT", "(error) ERR wrong number of arguments for 'object' command"),
-            ],
-        );
+        server.check(&[
+            ("OBJECT nonsense k", "(error) ERR unknown subcommand 'nonsense'. Try OBJECT HELP."),
+            ("OBJECT", "(error) ERR wrong number of arguments for 'object' command"),
+        ]);
         assert!(server.run("OBJECT HELP").contains("1) OBJECT <subcommand>"));
     }
 }

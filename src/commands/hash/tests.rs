@@ -7,15 +7,6 @@ const WRONG_TYPE: &str = "(error) WRONGTYPE Operation against a key holding the 
 const SYNTAX: &str = "(error) ERR syntax error";
 
 /// Runs each line and compares its answer. `encoding KEY` is looked up behind the server's back.
-fn check(server: &mut TestServer, session: &[(&str, &str)]) {
-    for (line, answer) in session {
-        match line.strip_prefix("encoding ") {
-            Some(key) => assert_eq!(server.encoding(key), Some(*answer), "{line}"),
-            None => assert_eq!(server.run(line), *answer, "{line}"),
-        }
-    }
-}
-
 fn dirty(server: &TestServer) -> u64 {
     server.server.parts.persistence.dirty
 }
@@ -23,39 +14,36 @@ fn dirty(server: &TestServer) -> u64 {
 #[test]
 fn fields_are_set_read_and_deleted() {
     let mut server = TestServer::new();
-    check(
-        &mut server,
-        &[
-            ("HSET h a 1 b two a 3", "(integer) 2"),
-            ("HSET h a 4", "(integer) 0"),
-            ("HGET h a", "\"4\""),
-            ("HGET h x", "(nil)"),
-            ("HGET nokey a", "(nil)"),
-            ("HMSET h c \"\"", "OK"),
-            ("HMGET h c x b", "1) \"\"\n2) (nil)\n3) \"two\""),
-            ("HMGET nokey a b", "1) (nil)\n2) (nil)"),
-            ("HLEN h", "(integer) 3"),
-            ("HLEN nokey", "(integer) 0"),
-            ("HEXISTS h c", "(integer) 1"),
-            ("HEXISTS h x", "(integer) 0"),
-            ("HEXISTS nokey x", "(integer) 0"),
-            ("HSTRLEN h b", "(integer) 3"),
-            ("HSTRLEN h a", "(integer) 1"),
-            ("HSTRLEN h x", "(integer) 0"),
-            ("HSTRLEN nokey x", "(integer) 0"),
-            ("HKEYS h", "1) \"a\"\n2) \"b\"\n3) \"c\""),
-            ("HVALS h", "1) \"4\"\n2) \"two\"\n3) \"\""),
-            ("HGETALL h", "1) \"a\"\n2) \"4\"\n3) \"b\"\n4) \"two\"\n5) \"c\"\n6) \"\""),
-            ("HGETALL nokey", "(empty array)"),
-            ("HKEYS nokey", "(empty array)"),
-            ("HVALS nokey", "(empty array)"),
-            ("HDEL h x", "(integer) 0"),
-            ("HDEL nokey x", "(integer) 0"),
-            ("HDEL h a a x", "(integer) 1"),
-            ("HDEL h b c d", "(integer) 2"),
-            ("EXISTS h", "(integer) 0"),
-        ],
-    );
+    server.check(&[
+        ("HSET h a 1 b two a 3", "(integer) 2"),
+        ("HSET h a 4", "(integer) 0"),
+        ("HGET h a", "\"4\""),
+        ("HGET h x", "(nil)"),
+        ("HGET nokey a", "(nil)"),
+        ("HMSET h c \"\"", "OK"),
+        ("HMGET h c x b", "1) \"\"\n2) (nil)\n3) \"two\""),
+        ("HMGET nokey a b", "1) (nil)\n2) (nil)"),
+        ("HLEN h", "(integer) 3"),
+        ("HLEN nokey", "(integer) 0"),
+        ("HEXISTS h c", "(integer) 1"),
+        ("HEXISTS h x", "(integer) 0"),
+        ("HEXISTS nokey x", "(integer) 0"),
+        ("HSTRLEN h b", "(integer) 3"),
+        ("HSTRLEN h a", "(integer) 1"),
+        ("HSTRLEN h x", "(integer) 0"),
+        ("HSTRLEN nokey x", "(integer) 0"),
+        ("HKEYS h", "1) \"a\"\n2) \"b\"\n3) \"c\""),
+        ("HVALS h", "1) \"4\"\n2) \"two\"\n3) \"\""),
+        ("HGETALL h", "1) \"a\"\n2) \"4\"\n3) \"b\"\n4) \"two\"\n5) \"c\"\n6) \"\""),
+        ("HGETALL nokey", "(empty array)"),
+        ("HKEYS nokey", "(empty array)"),
+        ("HVALS nokey", "(empty array)"),
+        ("HDEL h x", "(integer) 0"),
+        ("HDEL nokey x", "(integer) 0"),
+        ("HDEL h a a x", "(integer) 1"),
+        ("HDEL h b c d", "(integer) 2"),
+        ("EXISTS h", "(integer) 0"),
+    ]);
     assert_eq!(
         server.effects(),
         "SELECT 0 | HSET h a 1 b two a 3 | HSET h a 4 | HMSET h c \"\" | HDEL h a a x | HDEL h b c d"
@@ -67,24 +55,18 @@ fn fields_are_set_read_and_deleted() {
 fn pairs_must_be_whole() {
     let mut server = TestServer::new();
     server.run("SET k v");
-    check(
-        &mut server,
-        &[
-            ("HSET h a", "(error) ERR wrong number of arguments for 'hset' command"),
-            ("HSET k a 1 b", "(error) ERR wrong number of arguments for 'hset' command"),
-            ("HMSET h a 1 b", "(error) ERR wrong number of arguments for 'hmset' command"),
-            ("EXISTS h", "(integer) 0"),
-        ],
-    );
+    server.check(&[
+        ("HSET h a", "(error) ERR wrong number of arguments for 'hset' command"),
+        ("HSET k a 1 b", "(error) ERR wrong number of arguments for 'hset' command"),
+        ("HMSET h a 1 b", "(error) ERR wrong number of arguments for 'hmset' command"),
+        ("EXISTS h", "(integer) 0"),
+    ]);
 }
 
 #[test]
 fn hsetnx_sets_once() {
     let mut server = TestServer::new();
-    check(
-        &mut server,
-        &[("HSETNX h a 1", "(integer) 1"), ("HSETNX h a 2", "(integer) 0"), ("HGET h a", "\"1\"")],
-    );
+    server.check(&[("HSETNX h a 1", "(integer) 1"), ("HSETNX h a 2", "(integer) 0"), ("HGET h a", "\"1\"")]);
     assert_eq!(server.effects(), "SELECT 0 | HSETNX h a 1");
 }
 
@@ -121,35 +103,29 @@ fn counters_add_exactly_and_leave_what_they_cannot_add_to() {
     let mut server = TestServer::new();
     let not_integer = "(error) ERR value is not an integer or out of range";
     let overflow = "(error) ERR increment or decrement would overflow";
-    check(
-        &mut server,
-        &[
-            ("HINCRBY h n 5", "(integer) 5"),
-            ("HINCRBY h n -7", "(integer) -2"),
-            ("HINCRBY h n 1.5", not_integer),
-            (
-                "HSET h big 9223372036854775807 small -9223372036854775808 text abc spaced \" 1\"",
-                "(integer) 4",
-            ),
-            ("HINCRBY h big 1", overflow),
-            ("HINCRBY h small -1", overflow),
-            ("HINCRBY h big -9223372036854775807", "(integer) 0"),
-            ("HINCRBY h text 1", "(error) ERR hash value is not an integer"),
-            ("HINCRBY h spaced 1", "(error) ERR hash value is not an integer"),
-            ("HINCRBYFLOAT h f 10.5", "\"10.5\""),
-            ("HINCRBYFLOAT h f 0.1", "\"10.6\""),
-            ("HINCRBYFLOAT h f 5.0e3", "\"5010.60000000000000009\""),
-            ("HINCRBYFLOAT h n 0.5", "\"-1.5\""),
-            ("HINCRBYFLOAT h text 1", "(error) ERR hash value is not a float"),
-            ("HINCRBYFLOAT h spaced 1", "(error) ERR hash value is not a float"),
-            ("HINCRBYFLOAT h f x", "(error) ERR value is not a valid float"),
-            ("HINCRBYFLOAT h f nan", "(error) ERR value is not a valid float"),
-            ("HINCRBYFLOAT h f -inf", "(error) ERR value is NaN or Infinity"),
-            ("HSET h inf inf", "(integer) 1"),
-            ("HINCRBYFLOAT h inf 1", "(error) ERR increment would produce NaN or Infinity"),
-            ("HGET h inf", "\"inf\""),
-        ],
-    );
+    server.check(&[
+        ("HINCRBY h n 5", "(integer) 5"),
+        ("HINCRBY h n -7", "(integer) -2"),
+        ("HINCRBY h n 1.5", not_integer),
+        ("HSET h big 9223372036854775807 small -9223372036854775808 text abc spaced \" 1\"", "(integer) 4"),
+        ("HINCRBY h big 1", overflow),
+        ("HINCRBY h small -1", overflow),
+        ("HINCRBY h big -9223372036854775807", "(integer) 0"),
+        ("HINCRBY h text 1", "(error) ERR hash value is not an integer"),
+        ("HINCRBY h spaced 1", "(error) ERR hash value is not an integer"),
+        ("HINCRBYFLOAT h f 10.5", "\"10.5\""),
+        ("HINCRBYFLOAT h f 0.1", "\"10.6\""),
+        ("HINCRBYFLOAT h f 5.0e3", "\"5010.60000000000000009\""),
+        ("HINCRBYFLOAT h n 0.5", "\"-1.5\""),
+        ("HINCRBYFLOAT h text 1", "(error) ERR hash value is not a float"),
+        ("HINCRBYFLOAT h spaced 1", "(error) ERR hash value is not a float"),
+        ("HINCRBYFLOAT h f x", "(error) ERR value is not a valid float"),
+        ("HINCRBYFLOAT h f nan", "(error) ERR value is not a valid float"),
+        ("HINCRBYFLOAT h f -inf", "(error) ERR value is NaN or Infinity"),
+        ("HSET h inf inf", "(integer) 1"),
+        ("HINCRBYFLOAT h inf 1", "(error) ERR increment would produce NaN or Infinity"),
+        ("HGET h inf", "\"inf\""),
+    ]);
 }
 
 #[test]
@@ -168,28 +144,25 @@ fn a_hash_becomes_a_table_at_its_limits_and_stays_one() {
         config.hash_max_listpack_entries = 3;
         config.hash_max_listpack_value = 5;
     });
-    check(
-        &mut server,
-        &[
-            ("HSET h a 1 b 12345 c 3", "(integer) 3"),
-            ("encoding h", "listpack"),
-            ("HSET h d 1", "(integer) 1"),
-            ("encoding h", "hashtable"),
-            ("HDEL h a b c", "(integer) 3"),
-            ("encoding h", "hashtable"),
-            ("HGETALL h", "1) \"d\"\n2) \"1\""),
-            ("HSET v a 123456", "(integer) 1"),
-            ("encoding v", "hashtable"),
-            ("HSETNX f toolong 1", "(integer) 1"),
-            ("encoding f", "hashtable"),
-            ("HINCRBY n a 99999", "(integer) 99999"),
-            ("encoding n", "listpack"),
-            ("HINCRBY n a 1", "(integer) 100000"),
-            ("encoding n", "hashtable"),
-            ("HINCRBYFLOAT n b 1.0625", "\"1.0625\""),
-            ("HGET n b", "\"1.0625\""),
-        ],
-    );
+    server.check(&[
+        ("HSET h a 1 b 12345 c 3", "(integer) 3"),
+        ("encoding h", "listpack"),
+        ("HSET h d 1", "(integer) 1"),
+        ("encoding h", "hashtable"),
+        ("HDEL h a b c", "(integer) 3"),
+        ("encoding h", "hashtable"),
+        ("HGETALL h", "1) \"d\"\n2) \"1\""),
+        ("HSET v a 123456", "(integer) 1"),
+        ("encoding v", "hashtable"),
+        ("HSETNX f toolong 1", "(integer) 1"),
+        ("encoding f", "hashtable"),
+        ("HINCRBY n a 99999", "(integer) 99999"),
+        ("encoding n", "listpack"),
+        ("HINCRBY n a 1", "(integer) 100000"),
+        ("encoding n", "hashtable"),
+        ("HINCRBYFLOAT n b 1.0625", "\"1.0625\""),
+        ("HGET n b", "\"1.0625\""),
+    ]);
 }
 
 #[test]
@@ -212,24 +185,21 @@ fn hrandfield_takes_any_count() {
     let mut server = TestServer::new();
     server.run("HSET h a 1 b 2 c 3");
     let range = "value is out of range, value must between -9223372036854775807 and 9223372036854775807";
-    check(
-        &mut server,
-        &[
-            ("HRANDFIELD nokey", "(nil)"),
-            ("HRANDFIELD nokey 5", "(empty array)"),
-            ("HRANDFIELD nokey -5 WITHVALUES", "(empty array)"),
-            ("HRANDFIELD h 0", "(empty array)"),
-            ("HRANDFIELD h 0 WITHVALUES", "(empty array)"),
-            ("HRANDFIELD h 5 withvalues", "1) \"a\"\n2) \"1\"\n3) \"b\"\n4) \"2\"\n5) \"c\"\n6) \"3\""),
-            ("HRANDFIELD h 9223372036854775807", "1) \"a\"\n2) \"b\"\n3) \"c\""),
-            ("HRANDFIELD h -9223372036854775808", &format!("(error) ERR {range}")),
-            ("HRANDFIELD h -9223372036854770000 WITHVALUES", "(error) ERR value is out of range"),
-            ("HRANDFIELD h 9223372036854770000 WITHVALUES", "(error) ERR value is out of range"),
-            ("HRANDFIELD h x", "(error) ERR value is not an integer or out of range"),
-            ("HRANDFIELD h 1 VALUES", SYNTAX),
-            ("HRANDFIELD h 1 WITHVALUES more", SYNTAX),
-        ],
-    );
+    server.check(&[
+        ("HRANDFIELD nokey", "(nil)"),
+        ("HRANDFIELD nokey 5", "(empty array)"),
+        ("HRANDFIELD nokey -5 WITHVALUES", "(empty array)"),
+        ("HRANDFIELD h 0", "(empty array)"),
+        ("HRANDFIELD h 0 WITHVALUES", "(empty array)"),
+        ("HRANDFIELD h 5 withvalues", "1) \"a\"\n2) \"1\"\n3) \"b\"\n4) \"2\"\n5) \"c\"\n6) \"3\""),
+        ("HRANDFIELD h 9223372036854775807", "1) \"a\"\n2) \"b\"\n3) \"c\""),
+        ("HRANDFIELD h -9223372036854775808", &format!("(error) ERR {range}")),
+        ("HRANDFIELD h -9223372036854770000 WITHVALUES", "(error) ERR value is out of range"),
+        ("HRANDFIELD h 9223372036854770000 WITHVALUES", "(error) ERR value is out of range"),
+        ("HRANDFIELD h x", "(error) ERR value is not an integer or out of range"),
+        ("HRANDFIELD h 1 VALUES", SYNTAX),
+        ("HRANDFIELD h 1 WITHVALUES more", SYNTAX),
+    ]);
     for (line, lines) in [
         ("HRANDFIELD h", 1),
         ("HRANDFIELD h 2", 2),
@@ -279,18 +249,15 @@ fn a_resp3_client_gets_maps_and_pairs() {
 #[test]
 fn hscan_filters_by_field_and_walks_large_hashes_in_parts() {
     let mut server = TestServer::new();
-    check(
-        &mut server,
-        &[
-            ("HSET h a x b y", "(integer) 2"),
-            ("HSCAN h 0", "1) \"0\"\n2) 1) \"a\"\n   2) \"x\"\n   3) \"b\"\n   4) \"y\""),
-            ("HSCAN h 0 MATCH b COUNT 1", "1) \"0\"\n2) 1) \"b\"\n   2) \"y\""),
-            ("HSCAN h 0 MATCH y", "1) \"0\"\n2) (empty array)"),
-            ("HSCAN nokey 0 BAD", "1) \"0\"\n2) (empty array)"),
-            ("HSCAN nokey x", "(error) ERR invalid cursor"),
-            ("HSCAN h 0 COUNT", SYNTAX),
-        ],
-    );
+    server.check(&[
+        ("HSET h a x b y", "(integer) 2"),
+        ("HSCAN h 0", "1) \"0\"\n2) 1) \"a\"\n   2) \"x\"\n   3) \"b\"\n   4) \"y\""),
+        ("HSCAN h 0 MATCH b COUNT 1", "1) \"0\"\n2) 1) \"b\"\n   2) \"y\""),
+        ("HSCAN h 0 MATCH y", "1) \"0\"\n2) (empty array)"),
+        ("HSCAN nokey 0 BAD", "1) \"0\"\n2) (empty array)"),
+        ("HSCAN nokey x", "(error) ERR invalid cursor"),
+        ("HSCAN h 0 COUNT", SYNTAX),
+    ]);
     for i in 0..1000 {
         server.run(&format!("HSET h f{i} v{i}"));
     }

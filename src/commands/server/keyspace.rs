@@ -139,32 +139,23 @@ mod tests {
     use crate::commands::testing::TestServer;
     use crate::server::{ClientId, SaveReason, SaveReport, Task};
 
-    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
-        for (line, answer) in rows {
-            assert_eq!(server.run(line), *answer, "{line}");
-        }
-    }
-
     #[test]
     fn flushing_empties_one_database_or_all_and_is_propagated_in_any_case() {
         let mut server = TestServer::with(|config| config.save.clear());
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("SELECT 3", "OK"), ("SETNX b 1", "(integer) 1")]);
+        server.check(&[("SETNX a 1", "(integer) 1"), ("SELECT 3", "OK"), ("SETNX b 1", "(integer) 1")]);
         server.effects();
-        check(
-            &mut server,
-            &[
-                ("FLUSHDB", "OK"),
-                ("DBSIZE", "(integer) 0"),
-                ("SELECT 0", "OK"),
-                ("DBSIZE", "(integer) 1"),
-                ("FLUSHDB nosuchoption", "(error) ERR syntax error"),
-                ("FLUSHALL SYNC ASYNC", "(error) ERR syntax error"),
-                ("FLUSHALL async", "OK"),
-                ("DBSIZE", "(integer) 0"),
-                ("FLUSHALL SYNC", "OK"),
-                ("FLUSH", "OK"),
-            ],
-        );
+        server.check(&[
+            ("FLUSHDB", "OK"),
+            ("DBSIZE", "(integer) 0"),
+            ("SELECT 0", "OK"),
+            ("DBSIZE", "(integer) 1"),
+            ("FLUSHDB nosuchoption", "(error) ERR syntax error"),
+            ("FLUSHALL SYNC ASYNC", "(error) ERR syntax error"),
+            ("FLUSHALL async", "OK"),
+            ("DBSIZE", "(integer) 0"),
+            ("FLUSHALL SYNC", "OK"),
+            ("FLUSH", "OK"),
+        ]);
         assert_eq!(server.effects(), "FLUSHDB | SELECT 0 | FLUSHALL async | FLUSHALL SYNC | FLUSHALL");
         assert_eq!(server.server.parts.persistence.dirty, 4, "two keys made, two removed");
         assert!(!server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_))));
@@ -173,7 +164,7 @@ mod tests {
     #[test]
     fn flushall_waits_for_its_save_when_there_are_save_points() {
         let mut server = TestServer::new();
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("FLUSHALL", "")]);
+        server.check(&[("SETNX a 1", "(integer) 1"), ("FLUSHALL", "")]);
         let tasks = server.server.take_tasks();
         let Some(Task::Save(job)) = tasks.iter().find(|task| matches!(task, Task::Save(_))) else {
             panic!("{tasks:?}")
@@ -183,30 +174,27 @@ mod tests {
         server.server.saved(&report);
         server.advance(0);
         assert_eq!(server.output_of(1), "OK", "the data is gone in any case");
-        check(&mut server, &[("MULTI", "OK"), ("FLUSHALL", "QUEUED"), ("EXEC", "1) OK")]);
+        server.check(&[("MULTI", "OK"), ("FLUSHALL", "QUEUED"), ("EXEC", "1) OK")]);
         assert!(server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_))));
     }
 
     #[test]
     fn swapdb_exchanges_two_databases_for_everybody() {
         let mut server = TestServer::new();
-        check(&mut server, &[("SETNX a 1", "(integer) 1"), ("EXPIRE a 100", "(integer) 1")]);
+        server.check(&[("SETNX a 1", "(integer) 1"), ("EXPIRE a 100", "(integer) 1")]);
         server.effects();
-        check(
-            &mut server,
-            &[
-                ("SWAPDB 0 9", "OK"),
-                ("DBSIZE", "(integer) 0"),
-                ("SELECT 9", "OK"),
-                ("TTL a", "(integer) 100"),
-                ("SWAPDB 9 9", "OK"),
-                ("DBSIZE", "(integer) 1"),
-                ("SWAPDB x 0", "(error) ERR invalid first DB index"),
-                ("SWAPDB 0 99999999999", "(error) ERR invalid second DB index"),
-                ("SWAPDB 0 16", "(error) ERR DB index is out of range"),
-                ("SWAPDB -1 0", "(error) ERR DB index is out of range"),
-            ],
-        );
+        server.check(&[
+            ("SWAPDB 0 9", "OK"),
+            ("DBSIZE", "(integer) 0"),
+            ("SELECT 9", "OK"),
+            ("TTL a", "(integer) 100"),
+            ("SWAPDB 9 9", "OK"),
+            ("DBSIZE", "(integer) 1"),
+            ("SWAPDB x 0", "(error) ERR invalid first DB index"),
+            ("SWAPDB 0 99999999999", "(error) ERR invalid second DB index"),
+            ("SWAPDB 0 16", "(error) ERR DB index is out of range"),
+            ("SWAPDB -1 0", "(error) ERR DB index is out of range"),
+        ]);
         assert_eq!(server.effects(), "SWAPDB 0 9 | SELECT 9 | SWAPDB 9 9");
     }
 }

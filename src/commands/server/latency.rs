@@ -176,12 +176,6 @@ mod tests {
         TestServer::with(|config| config.enable_debug_command = Protected::Yes)
     }
 
-    fn check(server: &mut TestServer, rows: &[(&str, &str)]) {
-        for (line, answer) in rows {
-            assert_eq!(server.run(line), *answer, "{line}");
-        }
-    }
-
     #[test]
     fn what_takes_longer_than_the_threshold_is_an_event() {
         let mut server = server();
@@ -192,9 +186,7 @@ mod tests {
         server.advance(1100);
         server.run("DEBUG SLEEP 0.05");
         server.run("DEBUG SLEEP 0.2");
-        check(
-            &mut server,
-            &[
+        server.check(&[
                 (
                     "LATENCY HISTORY command",
                     "1) 1) (integer) 1700000001\n   2) (integer) 300\n2) 1) (integer) 1700000002\n   2) (integer) 200",
@@ -219,9 +211,7 @@ mod tests {
     fn histograms_are_of_commands_and_their_subcommands() {
         let mut server = server();
         server.run("CONFIG RESETSTAT");
-        check(
-            &mut server,
-            &[
+        server.check(&[
                 ("LATENCY HISTOGRAM nosuch", "(empty array)"),
                 ("DEBUG SLEEP 0.6", "OK"),
                 ("DEBUG SLEEP 0.011", "OK"),

@@ -4,12 +4,6 @@
 use crate::commands::testing::TestServer;
 use crate::server::ClientId;
 
-fn check(server: &mut TestServer, session: &[(&str, &str)]) {
-    for (line, answer) in session {
-        assert_eq!(server.run(line), *answer, "{line}");
-    }
-}
-
 fn dirty(server: &TestServer) -> u64 {
     server.server.parts.persistence.dirty
 }
@@ -43,19 +37,16 @@ fn removals_are_propagated_and_counted_when_something_was_removed() {
     server.run("ZADD z 1 a 2 b 3 c 4 d 5 e 6 f");
     server.effects();
     let before = dirty(&server);
-    check(
-        &mut server,
-        &[
-            ("ZREM z a none b", "(integer) 2"),
-            ("ZREM z none", "(integer) 0"),
-            ("ZREMRANGEBYSCORE z 3 3", "(integer) 1"),
-            ("ZREMRANGEBYSCORE z 3 3", "(integer) 0"),
-            ("ZREMRANGEBYRANK z 0 1", "(integer) 2"),
-            ("ZREMRANGEBYLEX z - +", "(integer) 1"),
-            ("ZREMRANGEBYLEX z - +", "(integer) 0"),
-            ("EXISTS z", "(integer) 0"),
-        ],
-    );
+    server.check(&[
+        ("ZREM z a none b", "(integer) 2"),
+        ("ZREM z none", "(integer) 0"),
+        ("ZREMRANGEBYSCORE z 3 3", "(integer) 1"),
+        ("ZREMRANGEBYSCORE z 3 3", "(integer) 0"),
+        ("ZREMRANGEBYRANK z 0 1", "(integer) 2"),
+        ("ZREMRANGEBYLEX z - +", "(integer) 1"),
+        ("ZREMRANGEBYLEX z - +", "(integer) 0"),
+        ("EXISTS z", "(integer) 0"),
+    ]);
     assert_eq!(
         server.effects(),
         "ZREM z a none b | ZREMRANGEBYSCORE z 3 3 | ZREMRANGEBYRANK z 0 1 | ZREMRANGEBYLEX z - +"
@@ -89,17 +80,14 @@ fn a_stored_result_replaces_the_destination_and_its_deadline() {
     server.run("SET d v EX 100");
     server.effects();
     let before = dirty(&server);
-    check(
-        &mut server,
-        &[
-            ("ZUNIONSTORE d 1 z", "(integer) 2"),
-            ("TTL d", "(integer) -1"),
-            ("ZRANGESTORE d z 5 6", "(integer) 0"),
-            ("EXISTS d", "(integer) 0"),
-            ("ZINTERSTORE d 2 z none", "(integer) 0"),
-            ("ZDIFFSTORE d 1 none", "(integer) 0"),
-        ],
-    );
+    server.check(&[
+        ("ZUNIONSTORE d 1 z", "(integer) 2"),
+        ("TTL d", "(integer) -1"),
+        ("ZRANGESTORE d z 5 6", "(integer) 0"),
+        ("EXISTS d", "(integer) 0"),
+        ("ZINTERSTORE d 2 z none", "(integer) 0"),
+        ("ZDIFFSTORE d 1 none", "(integer) 0"),
+    ]);
     assert_eq!(server.effects(), "ZUNIONSTORE d 1 z | ZRANGESTORE d z 5 6");
     assert_eq!(dirty(&server) - before, 2);
 }
