@@ -11,13 +11,15 @@
 //! commands that make them. Files are `Read` and `Write` here; names, renames and syncs belong to
 //! the engine, and what a command does to the server.
 
+mod batch;
 pub mod check;
 mod manifest;
 mod reader;
 pub mod rewrite;
 
+pub use batch::Batch;
 pub use manifest::{FileInfo, FileType, MAX_LINE_BYTES, Manifest, ManifestError, Names};
-pub use reader::{Entry, ReadError, Reader};
+pub use reader::{Entry, Found, ReadError, Reader};
 
 /// The line that says when what follows was written. Redis: `aof-timestamp-enabled`.
 #[must_use]

@@ -3,6 +3,7 @@
 //! A file may end anywhere: the power went, the disk was full. So "it ends too early" is told from
 //! "this is no append-only file". Lengths are not believed: memory is taken as the bytes arrive.
 
+use super::Batch;
 use crate::resp::OwnedArgv;
 use std::io::{self, BufRead};
 use thiserror::Error;
@@ -11,8 +12,8 @@ use thiserror::Error;
 const MAX_LINE_BYTES: usize = 1024;
 /// Memory for an argument is taken in steps of this size.
 const STEP_BYTES: u64 = 1 << 20;
-/// Longest command: what the ranges of a command can address.
-const MAX_COMMAND_BYTES: u64 = u32::MAX as u64;
+/// Longest command: what ranges can address, less what may stand before it in a [`Batch`].
+const MAX_COMMAND_BYTES: u64 = u32::MAX as u64 - (1 << 20);
 
 /// One thing found in a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +24,17 @@ pub enum Entry {
     Timestamp(i64),
     /// Another line that begins with `#`.
     Annotation,
+}
+
+/// What was found by [`Reader::next_into`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A command.
+    Command,
+    /// Something that is not run.
+    Other,
+    /// Nothing more.
+    End,
 }
 
 /// Why reading ended.
@@ -90,6 +102,24 @@ impl<R: BufRead> Reader<R> {
             argv.push(&self.read_argument(length)?);
         }
         Ok(Some(Entry::Command(argv)))
+    }
+
+    /// Reads the next entry; a command goes into `batch`, and costs no allocation there where it is at hand whole.
+    /// Lines are not counted.
+    pub fn next_into(&mut self, batch: &mut Batch) -> Result<Found, ReadError> {
+        if let Some(used) = batch.take_from(self.input.fill_buf()?) {
+            self.input.consume(used);
+            self.offset += used as u64;
+            return Ok(Found::Command);
+        }
+        match self.next_entry()? {
+            Some(Entry::Command(argv)) => {
+                batch.push(argv.as_argv());
+                Ok(Found::Command)
+            }
+            Some(Entry::Timestamp(_) | Entry::Annotation) => Ok(Found::Other),
+            None => Ok(Found::End),
+        }
     }
 
     /// A line without its end.

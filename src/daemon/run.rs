@@ -28,7 +28,7 @@ use super::title::Title;
 use super::{crash, limits, listen, reason};
 use crate::commands;
 use crate::config::{Config, LogLevel};
-use crate::engine::{self, Event, Handle, SystemClock, aof, saver};
+use crate::engine::{self, Event, Handle, SystemClock, saver};
 use crate::link;
 use crate::net::{Listener, Net, Settings};
 use crate::server::{Server, Setup, Signal, WireLimits};
@@ -399,12 +399,9 @@ impl Prepared {
 /// then: the main thread ends the process.
 fn make_server(prepared: Prepared, clock: SystemClock) -> Server {
     let outcome = prepared.outcome.clone();
-    let made = Server::new(prepared.setup(clock), commands::table()).and_then(|mut server| {
-        match aof::start::open(&mut server)? {
-            true => server.begin_serving(),
-            false => server.begin_loading(),
-        }
-        Ok(server)
+    let made = Server::new(prepared.setup(clock), commands::table()).map(|mut server| {
+        server.begin_loading();
+        server
     });
     match made {
         Ok(server) => server,

@@ -5,11 +5,11 @@
 //! clients' events never wait behind more than a few pieces. When the owner refuses a piece it drops its end of
 //! the tokens, and the thread ends.
 //!
-//! Another kind of file (the append-only file) is another source of [`LoadPiece`]s: read it in [`Loader::read`],
-//! after or instead of the snapshot, and send its pieces with [`Loader::send`].
+//! [`Source`] is what reads, whoever takes the pieces: the thread sends them to the owner, DEBUG LOADAOF takes them in
+//! where it reads them. The append-only file's side of it is in [`super::aof::load`].
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
@@ -18,18 +18,18 @@ use super::saver::sleep_after_key;
 use super::{Event, Handle};
 use crate::keyspace::Value;
 use crate::rdb::{self, Item, LoadSummary, RdbError};
-use crate::server::{LoadJob, LoadPiece, LoadResult};
+use crate::server::{LoadEnd, LoadJob, LoadPiece, LoadResult};
 
 /// Pieces that may wait for the owner.
 pub(super) const PIECES: usize = 4;
 /// Items of a piece at most.
-const PIECE_ITEMS: usize = 256;
+pub(super) const PIECE_ITEMS: usize = 256;
 /// Bytes of a piece after which it is sent; one large value may be more.
-const PIECE_BYTES: usize = 64 << 10;
+pub(super) const PIECE_BYTES: usize = 64 << 10;
 /// With `key-load-delay`, a piece is sent after so much sleep, microseconds.
 const PIECE_DELAY_US: i64 = 10_000;
 /// What is read at once, bytes.
-const BUFFER_BYTES: usize = 256 << 10;
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
 /// The loading thread's state.
 pub(super) struct Loader {
@@ -39,18 +39,41 @@ pub(super) struct Loader {
     pub(super) tokens: Sender<()>,
 }
 
-/// The owner wants no more.
-struct Unwanted;
+/// Nobody wants more.
+pub(super) struct Unwanted;
 
 impl Loader {
     /// Reads everything and reports how that went.
     pub(super) fn run(self) {
-        let result = self.read();
+        let (handle, tokens) = (&self.handle, &self.tokens);
+        // A piece is sent when there is a token for it.
+        let send = |piece| {
+            tokens.send(()).map_err(|_| Unwanted)?;
+            handle.send(Event::Loaded(piece)).map_err(|_| Unwanted)
+        };
+        let result = Source::new(&self.job, send).read();
         // When the owner is gone nobody waits for the report.
         let _ = self.handle.send(Event::LoadEnded(result));
     }
+}
 
-    fn read(&self) -> LoadResult {
+/// Reads what is on disk and gives it away in pieces.
+pub(super) struct Source<'j, S> {
+    pub(super) job: &'j LoadJob,
+    pub(super) send: S,
+    /// Keys read, for `key-load-delay`.
+    keys: u64,
+}
+
+impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
+    pub(super) fn new(job: &'j LoadJob, send: S) -> Self {
+        Source { job, send, keys: 0 }
+    }
+
+    fn read(&mut self) -> LoadResult {
+        if let Some(files) = &self.job.aof {
+            return self.read_aof(files).map(|cut_at| Some(LoadEnd { cut_at }));
+        }
         let file = match File::open(&self.job.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -58,8 +81,9 @@ impl Loader {
         };
         let size = file.metadata().map_or(0, |metadata| metadata.len());
         // Unwanted is told by the next piece again.
-        let _ = self.send(LoadPiece::Size(size));
-        self.read_snapshot(file, 0).map(Some).map_err(|error| {
+        let _ = (self.send)(LoadPiece::Size(size));
+        let input = BufReader::with_capacity(BUFFER_BYTES, file);
+        self.read_snapshot(input, 0).map(|_| Some(LoadEnd { cut_at: None })).map_err(|error| {
             log::warn!("{error}");
             log::warn!("Terminating server after rdb file reading failure.");
             error.to_string()
@@ -67,14 +91,12 @@ impl Loader {
     }
 
     /// Reads a snapshot. `before` is what was read of other files, bytes.
-    fn read_snapshot(&self, file: File, before: u64) -> Result<LoadSummary, RdbError> {
+    pub(super) fn read_snapshot(&mut self, input: impl Read, before: u64) -> Result<LoadSummary, RdbError> {
         let mut piece = Piece::default();
-        let mut keys = 0;
-        let input = BufReader::with_capacity(BUFFER_BYTES, file);
         let summary = rdb::load(input, &self.job.limits, |item, offset| {
-            keys += u64::from(matches!(item, Item::Key { .. }));
+            self.keys += u64::from(matches!(item, Item::Key { .. }));
             piece.add(item);
-            let is_due = self.sleep(keys, &mut piece);
+            let is_due = self.sleep(&mut piece);
             if is_due || piece.is_full() {
                 self.send_items(&mut piece, before + offset)?;
             }
@@ -85,26 +107,20 @@ impl Loader {
     }
 
     /// Sleeps as `key-load-delay` asks. Returns whether the owner should get what there is.
-    fn sleep(&self, keys: u64, piece: &mut Piece) -> bool {
+    fn sleep(&self, piece: &mut Piece) -> bool {
         let delay_us = self.job.delays.load_us.load(Ordering::Relaxed);
-        if delay_us == 0 || keys == 0 {
+        if delay_us == 0 || self.keys == 0 {
             return false;
         }
-        sleep_after_key(delay_us, keys);
+        sleep_after_key(delay_us, self.keys);
         piece.slept_us += delay_us.max(0);
         piece.slept_us >= PIECE_DELAY_US
     }
 
-    fn send_items(&self, piece: &mut Piece, loaded_bytes: u64) -> Result<(), RdbError> {
+    fn send_items(&mut self, piece: &mut Piece, loaded_bytes: u64) -> Result<(), RdbError> {
         let Piece { items, .. } = std::mem::take(piece);
-        self.send(LoadPiece::Items { items, loaded_bytes })
+        (self.send)(LoadPiece::Items { items, loaded_bytes })
             .map_err(|Unwanted| RdbError::Refused("nobody takes what is loaded".to_owned()))
-    }
-
-    /// Sends a piece when there is a token for it.
-    fn send(&self, piece: LoadPiece) -> Result<(), Unwanted> {
-        self.tokens.send(()).map_err(|_| Unwanted)?;
-        self.handle.send(Event::Loaded(piece)).map_err(|_| Unwanted)
     }
 }
 

@@ -154,7 +154,7 @@ impl Owner {
             Event::Sync(answer) => self.syncs.push(answer),
             Event::Signal(signal) => self.server.signal(signal),
             Event::Loaded(piece) => self.tasks.take_piece(piece, &mut self.server),
-            Event::LoadEnded(result) => self.server.load_ended(&result),
+            Event::LoadEnded(result) => self.tasks.load_ended(result, &mut self.server),
             Event::ParcelSaved(progress) => self.server.parcel_saved(progress),
             Event::Saved(report) => self.server.saved(&report),
             Event::Migrated(report) => self.server.migrated(report),

@@ -11,13 +11,14 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::aof::start::Opening;
 use super::aof::{self, AofThread};
 use super::loader::{Loader, PIECES};
 use super::saver::Saving;
 use super::{Handle, Links};
 use crate::keyspace::Parcel;
 use crate::server::lazyfree::FreeJob;
-use crate::server::{Aof, ClientId, LoadJob, LoadPiece, SaveJob, SaveReport, Server, Task};
+use crate::server::{Aof, ClientId, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReport, Server, Task};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;
@@ -40,6 +41,8 @@ pub(super) struct Tasks {
     aof: Option<AofThread>,
     /// The tokens of the loading thread, taken back one by one.
     tokens: Option<Receiver<()>>,
+    /// The append-only file that is being loaded.
+    opening: Option<Opening>,
     /// The last saver thread.
     saver: Option<Saver>,
 }
@@ -56,7 +59,7 @@ impl Tasks {
     /// Threads started for tasks report to `handle`, which also keeps the queue open while nobody
     /// is connected.
     pub(super) fn new(handle: Handle, links: Box<dyn Links>) -> Self {
-        Tasks { handle, links, garbage: None, aof: None, tokens: None, saver: None }
+        Tasks { handle, links, garbage: None, aof: None, tokens: None, opening: None, saver: None }
     }
 
     /// Carries out one task.
@@ -106,12 +109,31 @@ impl Tasks {
     }
 
     /// Starts a thread that reads what is on disk.
-    fn load(&mut self, job: LoadJob, server: &mut Server) {
+    fn load(&mut self, mut job: LoadJob, server: &mut Server) {
+        match aof::start::open(server) {
+            Ok(opening) => self.opening = opening,
+            Err(line) => return server.aof_load_failed(line),
+        }
+        job.aof = self.opening.as_ref().map(|opening| opening.files(server));
         let (tokens, taken_back) = bounded(PIECES);
         self.tokens = Some(taken_back);
         let loader = Loader { job, handle: self.handle.clone(), tokens };
         if let Err(error) = Builder::new().name("loader".to_owned()).spawn(move || loader.run()) {
-            server.load_ended(&Err(format!("no thread to load with: {error}")));
+            self.load_ended(Err(format!("no thread to load with: {error}")), server);
+        }
+    }
+
+    /// Everything was read and taken in, or something is wrong.
+    pub(super) fn load_ended(&mut self, result: LoadResult, server: &mut Server) {
+        let Some(opening) = self.opening.take() else { return server.load_ended(&result) };
+        let cut_at = result.map_err(aof::start::fatal).map(|end| end.and_then(|end| end.cut_at));
+        let finished = cut_at.and_then(|cut_at| {
+            server.aof_load_ended();
+            opening.finish(server, cut_at)
+        });
+        match finished {
+            Ok(()) => server.begin_serving(),
+            Err(line) => server.aof_load_failed(line),
         }
     }
 
@@ -123,7 +145,10 @@ impl Tasks {
         }
         if let Err(why) = server.load_piece(piece) {
             self.tokens = None;
-            server.load_ended(&Err(why));
+            match self.opening.take() {
+                Some(_) => server.aof_load_failed(why),
+                None => server.load_ended(&Err(why)),
+            }
         }
     }
 

@@ -2,57 +2,85 @@
 //!
 //! What stands in the file was accepted once, so nothing is checked again, nothing expires
 //! meanwhile and nothing is propagated. The commands of a transaction are kept until its EXEC
-//! arrives: a file that ends before it ends before the transaction.
+//! arrives: a file that ends before it ends before the transaction. Who reads the files, and tells how far they are
+//! good, is the engine's: commands come in pieces ([`super::loading`]), between which clients are served.
 
 use super::call::{call, find};
 use super::ctx::Origin;
-use super::loading::{ExpiredKeys, PresentKeys, load};
+use super::loading::Loading;
 use super::propagate::Propagation;
 use super::session::{ClientId, Connection, Session};
 use super::stats::Stats;
 use super::{Server, changed};
-use crate::aof::{Entry, ReadError, Reader, is_snapshot};
 use crate::keyspace::Keyspace;
-use crate::resp::{Argv, OwnedArgv, Protocol, Reply};
-use std::io::{BufRead, Read};
+use crate::rdb::RdbError;
+use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};
+use std::path::PathBuf;
 
 /// Garbage is dropped after so many commands.
 const COMMANDS_PER_CLEANING: u64 = 1024;
 
-/// How a file was loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AofLoaded {
-    /// To its end.
-    Whole,
-    /// Up to here; there it ends too early, which is allowed.
-    UpTo(u64),
+/// The parts of an append-only file that are to be loaded.
+#[derive(Clone, Debug, Default)]
+pub struct AofFiles {
+    /// In order.
+    pub files: Vec<AofFile>,
+    /// Bytes of all of them.
+    pub total_bytes: u64,
+    /// The last one may end too early: `aof-load-truncated`.
+    pub may_be_cut: bool,
 }
 
-/// The file cannot be loaded; the log says why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AofRefused;
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct AofFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its name, for the log.
+    pub name: String,
+    /// Whether it is the base.
+    pub is_base: bool,
+    /// Whether it was a single file once: a snapshot may stand in it with commands behind.
+    pub is_old_style: bool,
+}
 
-impl Server {
-    /// Runs every command of one file. `is_old_style` says that it may hold a snapshot with commands behind it.
-    pub fn load_aof(
-        &mut self,
-        name: &str,
-        mut input: impl BufRead,
-        is_old_style: bool,
-    ) -> Result<AofLoaded, AofRefused> {
-        let quiet = Quiet::begin(self);
-        let start = input.fill_buf().map(is_snapshot);
-        let result = match start {
-            Ok(true) => self
-                .load_base(name, &mut input, is_old_style)
-                .and_then(|offset| self.run_file(name, input, offset)),
-            Ok(false) => self.run_file(name, input, 0),
-            Err(error) => refuse(format!("Unrecoverable error reading the append only file {name}: {error}")),
-        };
-        quiet.end(self);
-        result
+impl AofFile {
+    /// The line that refuses a file whose snapshot is broken.
+    #[must_use]
+    pub fn broken_snapshot(&self, error: &RdbError) -> String {
+        let what = if self.is_old_style { "RDB preamble of the AOF file" } else { "RDB base file" };
+        format!("Error reading the {what} {}, AOF loading aborted: {error}", self.name)
     }
 
+    /// The line that refuses a file that is no append-only file.
+    #[must_use]
+    pub fn bad_format(&self) -> String {
+        format!(
+            "Bad file format reading the append only file {}: make a backup of your AOF file, then use ./redis-check-aof \
+             --fix <filename.manifest>",
+            self.name
+        )
+    }
+}
+
+/// A load of an append-only file under way.
+#[derive(Debug)]
+pub(super) struct AofLoad {
+    file: AofFile,
+    file_started_ns: u64,
+    client: AofClient,
+    /// What is counted while commands of the file run counts for nothing.
+    stats: Stats,
+}
+
+impl AofLoad {
+    /// Refuses the snapshot that the file begins with.
+    pub(super) fn broken_snapshot(&self, error: &RdbError) -> String {
+        refuse(self.file.broken_snapshot(error))
+    }
+}
+
+impl Server {
     /// Empties all databases, as before DEBUG LOADAOF. The keys are freed on another thread.
     pub fn empty_for_loading(&mut self) {
         self.keyspace.iter_mut().for_each(|db| {
@@ -61,95 +89,58 @@ impl Server {
         self.parts.persistence.dirty = 0;
     }
 
-    fn load_base(
-        &mut self,
-        name: &str,
-        input: &mut impl BufRead,
-        is_old_style: bool,
-    ) -> Result<u64, AofRefused> {
-        let what = if is_old_style {
-            log::info!("Reading RDB preamble from AOF file...");
-            "RDB preamble of the AOF file"
-        } else {
-            log::info!("Reading RDB base file on AOF loading...");
-            "RDB base file"
-        };
-        let input: &mut dyn Read = input;
-        match load(&mut self.keyspace, &mut self.parts, input, PresentKeys::Refused, ExpiredKeys::Kept) {
-            Ok(summary) => {
-                if is_old_style {
-                    log::info!("Reading the remaining AOF tail...");
-                }
-                Ok(summary.bytes)
-            }
-            Err(error) => refuse(format!("Error reading the {what} {name}, AOF loading aborted: {error}")),
-        }
+    /// A part begins, and with it a client in database 0.
+    pub(super) fn begin_aof_file(&mut self, load: &mut Loading, file: AofFile) {
+        let commands = self.parts.commands.all().len();
+        load.aof = Some(Box::new(AofLoad {
+            file,
+            file_started_ns: self.parts.clock.monotonic_ns(),
+            client: AofClient::new(self),
+            stats: Stats::new(commands),
+        }));
     }
 
-    fn run_file(&mut self, name: &str, input: impl BufRead, offset: u64) -> Result<AofLoaded, AofRefused> {
-        let mut reader = Reader::new(input, offset);
-        let mut client = AofClient::new(self);
-        let mut valid = offset;
-        loop {
-            let entry = match reader.next_entry() {
-                Ok(Some(entry)) => entry,
-                Ok(None) if client.transaction.is_none() => return Ok(AofLoaded::Whole),
-                Ok(None) => {
-                    log::warn!("Revert incomplete MULTI/EXEC transaction in AOF file {name}");
-                    return self.truncated(name, valid);
-                }
-                Err(ReadError::Truncated) => return self.truncated(name, valid),
-                Err(ReadError::Io(error)) => {
-                    return refuse(format!(
-                        "Unrecoverable error reading the append only file {name}: {error}"
-                    ));
-                }
-                Err(ReadError::Format(reason)) => return bad_format(name, reader.offset(), &reason),
-            };
-            if let Entry::Command(argv) = entry
-                && let Err(wrong) = client.take(self, argv)
-            {
-                return match wrong {
-                    Wrong::Unknown(word) => {
-                        refuse(format!("Unknown command '{word}' reading the append only file {name}"))
-                    }
-                    Wrong::Shape(reason) => bad_format(name, reader.offset(), reason),
-                };
+    /// Runs commands of the file. Errors with a line that was logged.
+    pub(super) fn run_loaded(&mut self, load: &mut Loading, commands: &Requests) -> Result<(), String> {
+        let Some(aof) = &mut load.aof else { return Ok(()) };
+        let quiet = Quiet::begin(self, &mut aof.stats);
+        let result = (0..commands.len()).try_for_each(|index| aof.client.take(self, commands.get(index)));
+        quiet.end(self, &mut aof.stats);
+        result.map_err(|wrong| match wrong {
+            Wrong::Unknown(word) => {
+                refuse(format!("Unknown command '{word}' reading the append only file {}", aof.file.name))
             }
-            if client.transaction.is_none() {
-                valid = reader.offset();
+            Wrong::Shape(reason) => {
+                log::debug!("{}: before offset {}: {reason}", aof.file.name, load.loaded_bytes);
+                refuse(aof.file.bad_format())
             }
-        }
+        })
     }
 
-    fn truncated(&self, name: &str, valid: u64) -> Result<AofLoaded, AofRefused> {
-        if self.parts.config.aof_load_truncated {
-            return Ok(AofLoaded::UpTo(valid));
-        }
-        refuse(format!(
-            "Unexpected end of file reading the append only file {name}. You can: 1) Make a backup of your AOF file, \
-             then use ./redis-check-aof --fix <filename.manifest>. 2) Alternatively you can set the \
-             'aof-load-truncated' configuration option to yes and restart the server."
-        ))
+    /// A part is loaded.
+    pub(super) fn end_aof_file(&mut self, load: &mut Loading) {
+        let Some(aof) = &load.aof else { return };
+        let kind = if aof.file.is_base { "base" } else { "incr" };
+        let ns = self.parts.clock.monotonic_ns().saturating_sub(aof.file_started_ns);
+        log::info!("DB loaded from {kind} file {}: {:.3} seconds", aof.file.name, ns as f64 / 1e9);
+        clean(&mut self.keyspace);
     }
 }
 
 /// What else happens to a server that loads is put aside until the end.
 struct Quiet {
     readers: u32,
-    stats: Stats,
 }
 
 impl Quiet {
-    fn begin(server: &mut Server) -> Self {
-        let commands = server.parts.commands.all().len();
-        let stats = std::mem::replace(&mut server.parts.stats, Stats::new(commands));
+    fn begin(server: &mut Server, stats: &mut Stats) -> Self {
+        std::mem::swap(&mut server.parts.stats, stats);
         server.keyspace.stop_clock();
-        Quiet { readers: Propagation::fall_silent(&mut server.parts.propagation), stats }
+        Quiet { readers: Propagation::fall_silent(&mut server.parts.propagation) }
     }
 
-    fn end(self, server: &mut Server) {
-        server.parts.stats = self.stats;
+    fn end(self, server: &mut Server, stats: &mut Stats) {
+        std::mem::swap(&mut server.parts.stats, stats);
         server.parts.propagation.tell_again(self.readers);
         server.keyspace.freeze(server.parts.now);
         server.parts.persistence.dirty = 0;
@@ -157,6 +148,7 @@ impl Quiet {
 }
 
 /// The client that is no client: its commands come from the file.
+#[derive(Debug)]
 struct AofClient {
     session: Box<Session>,
     /// The commands behind a MULTI.
@@ -178,8 +170,8 @@ impl AofClient {
     }
 
     /// Runs a command, or keeps it until its transaction is complete.
-    fn take(&mut self, server: &mut Server, argv: OwnedArgv) -> Result<(), Wrong> {
-        let word = argv.as_argv().at(0);
+    fn take(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<(), Wrong> {
+        let word = argv.at(0);
         if word.eq_ignore_ascii_case(b"multi") {
             if self.transaction.replace(Vec::new()).is_some() {
                 return Err(Wrong::Shape("MULTI calls can not be nested"));
@@ -188,9 +180,9 @@ impl AofClient {
             let commands = self.transaction.take().ok_or(Wrong::Shape("EXEC without MULTI"))?;
             commands.iter().try_for_each(|argv| self.run(server, argv.as_argv()))?;
         } else if let Some(commands) = &mut self.transaction {
-            commands.push(argv);
+            commands.push(argv.to_owned());
         } else {
-            self.run(server, argv.as_argv())?;
+            self.run(server, argv)?;
         }
         Ok(())
     }
@@ -227,15 +219,7 @@ fn clean(keyspace: &mut Keyspace) {
     drop(keyspace.take_garbage());
 }
 
-fn refuse<T>(line: String) -> Result<T, AofRefused> {
+fn refuse(line: String) -> String {
     log::warn!("{line}");
-    Err(AofRefused)
-}
-
-fn bad_format<T>(name: &str, offset: u64, reason: &str) -> Result<T, AofRefused> {
-    log::debug!("{name}: at offset {offset}: {reason}");
-    refuse(format!(
-        "Bad file format reading the append only file {name}: make a backup of your AOF file, then use \
-         ./redis-check-aof --fix <filename.manifest>"
-    ))
+    line
 }

@@ -217,7 +217,7 @@ pub const FIELDS: &[Field] = fields! {
         "rdb_last_cow_size" => |view| view.parts.persistence.last_copies;
         "rdb_last_load_keys_expired" => |view| view.parts.persistence.last_load_expired;
         "rdb_last_load_keys_loaded" => |view| view.parts.persistence.last_load_keys;
-        "aof_enabled" => |view| u8::from(view.parts.aof.state != AofState::Off);
+        "aof_enabled" => |view| u8::from(view.parts.aof.state != AofState::Off || view.parts.loading && view.parts.config.appendonly);
         "aof_rewrite_in_progress" => |view| u8::from(view.parts.aof.is_rewriting());
         "aof_rewrite_scheduled" => |view| u8::from(view.parts.aof.scheduled);
         "aof_last_rewrite_time_sec" => |view| view.parts.aof.last_rewrite_secs.unwrap_or(-1);

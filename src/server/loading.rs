@@ -2,18 +2,21 @@
 //!
 //! At start the server listens and answers at once, mostly `-LOADING`. [`Server::begin_loading`] asks the engine for
 //! a thread that reads; what it reads comes back as [`Event`](crate::engine::Event)s, each a [`LoadPiece`] small
-//! enough for a turn, at most a few of them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`].
+//! enough for a turn, at most a few of them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`], for
+//! the append-only file [`Server::aof_load_ended`] (its side of it is in [`super::aof_load`]).
 //! A piece is either items of a snapshot or commands of an append-only file, so that one load may consist of
 //! several files of both kinds, in order; which files, the [`LoadJob`] says.
 //!
 //! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next save.
 
+use super::aof_load::{AofFile, AofFiles, AofLoad};
 use super::task::{Delays, Task};
 use super::{Parts, Server, changed, saving};
 use crate::base::number;
 use crate::base::time::UnixMillis;
 use crate::keyspace::{Db, DbIndex, Keyspace, Limits};
 use crate::rdb::{self, Item, LoadSummary, RdbError};
+use crate::resp::Requests;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -27,6 +30,8 @@ const PROGRESS_MS: i64 = 5000;
 pub struct LoadJob {
     /// The snapshot file, relative to `dir`; that there is none is no error.
     pub path: String,
+    /// The append-only file's parts, which the engine finds; if there are any, they are read instead.
+    pub aof: Option<AofFiles>,
     /// Thresholds of compact collections.
     pub limits: Limits,
     /// Delays that tests ask for.
@@ -45,10 +50,30 @@ pub enum LoadPiece {
         /// Bytes read so far, of all files.
         loaded_bytes: u64,
     },
+    /// A part of the append-only file begins.
+    File(AofFile),
+    /// The snapshot that it begins with is whole.
+    SnapshotEnd,
+    /// Commands of it.
+    Commands {
+        /// What they are.
+        commands: Requests,
+        /// Bytes read so far, of all files.
+        loaded_bytes: u64,
+    },
+    /// The part is read.
+    FileEnd,
 }
 
-/// How a load ended: what was read, nothing if there was no file, or what is wrong, in words.
-pub type LoadResult = Result<Option<LoadSummary>, String>;
+/// What was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadEnd {
+    /// The last file ends too early, which is allowed: it is good up to here.
+    pub cut_at: Option<u64>,
+}
+
+/// How a load ended: nothing if there was no file, or what is wrong, in words.
+pub type LoadResult = Result<Option<LoadEnd>, String>;
 
 /// A load under way, or the last one.
 #[derive(Debug)]
@@ -56,6 +81,9 @@ pub struct Loading {
     /// The database that the next item belongs to.
     db: DbIndex,
     present_keys: PresentKeys,
+    expired_keys: ExpiredKeys,
+    /// The append-only file, once a part of it has begun.
+    pub(super) aof: Option<Box<AofLoad>>,
     /// When it began.
     pub started: UnixMillis,
     /// `monotonic_ns` then.
@@ -77,6 +105,8 @@ impl Loading {
         Loading {
             db: DbIndex(0),
             present_keys,
+            expired_keys: ExpiredKeys::LeftOut,
+            aof: None,
             started: parts.now,
             started_ns: parts.clock.monotonic_ns(),
             total_bytes: 0,
@@ -106,7 +136,9 @@ impl Loading {
         if self.total_bytes == 0 { 0.0 } else { self.loaded_bytes as f64 * 100.0 / self.total_bytes as f64 }
     }
 
-    fn tell_progress(&mut self, now: UnixMillis) {
+    /// Takes note of how much was read.
+    fn go_on(&mut self, loaded_bytes: u64, now: UnixMillis) {
+        self.loaded_bytes = loaded_bytes;
         if now.0 - self.told.0 >= PROGRESS_MS {
             self.told = now;
             let (percent, eta) = (self.percent(), self.eta_secs(now));
@@ -119,14 +151,20 @@ impl Server {
     /// Begins to load what is on disk. Until [`Server::load_ended`], commands that are not meant for it are
     /// answered with `-LOADING`.
     pub fn begin_loading(&mut self) {
-        let job = LoadJob {
-            path: self.parts.config.dbfilename.to_string(),
-            limits: self.keyspace.limits(),
-            delays: Arc::clone(&self.parts.delays),
-        };
+        let job = self.expect_load();
+        self.parts.tasks.push(Task::Load(job));
+    }
+
+    /// Gets ready for the pieces of a load.
+    pub fn expect_load(&mut self) -> LoadJob {
         self.parts.loading = true;
         self.parts.load = Some(Box::new(Loading::new(&self.parts, PresentKeys::Refused)));
-        self.parts.tasks.push(Task::Load(job));
+        LoadJob {
+            path: self.parts.config.dbfilename.to_string(),
+            aof: None,
+            limits: self.keyspace.limits(),
+            delays: Arc::clone(&self.parts.delays),
+        }
     }
 
     /// Takes in what the loading thread has read. Errors in words; the thread should stop then, and report
@@ -139,24 +177,67 @@ impl Server {
                 Ok(())
             }
             LoadPiece::Items { items, loaded_bytes } => {
-                load.loaded_bytes = loaded_bytes;
-                load.tell_progress(self.parts.now);
-                let home = self.keyspace.index();
-                let (keyspace, now) = (&mut self.keyspace, self.parts.now);
-                if let Some(db) = keyspace.db(load.db) {
-                    db.anticipate(items.iter().filter_map(Item::key));
-                }
-                let mut taker = Taker { load: &mut load, keyspace, now, expired_keys: ExpiredKeys::LeftOut };
-                let result = items.into_iter().try_for_each(|item| taker.take(item));
-                self.keyspace.select(home);
-                result.map_err(|error| error.to_string())
+                load.go_on(loaded_bytes, self.parts.now);
+                self.take_items(&mut load, items)
+            }
+            LoadPiece::SnapshotEnd => {
+                note_summary(&mut self.parts, &load);
+                Ok(())
+            }
+            LoadPiece::File(file) => {
+                load.expired_keys = ExpiredKeys::Kept;
+                self.begin_aof_file(&mut load, file);
+                Ok(())
+            }
+            LoadPiece::Commands { commands, loaded_bytes } => {
+                load.go_on(loaded_bytes, self.parts.now);
+                self.run_loaded(&mut load, &commands)
+            }
+            LoadPiece::FileEnd => {
+                self.end_aof_file(&mut load);
+                Ok(())
             }
         };
         self.parts.load = Some(load);
         result
     }
 
-    /// Ends a load: the server serves from now on, or the process ends.
+    fn take_items(&mut self, load: &mut Loading, items: Vec<Item>) -> Result<(), String> {
+        let home = self.keyspace.index();
+        let (keyspace, now) = (&mut self.keyspace, self.parts.now);
+        if let Some(db) = keyspace.db(load.db) {
+            db.anticipate(items.iter().filter_map(Item::key));
+        }
+        let mut taker = Taker { load, keyspace, now };
+        let result = items.into_iter().try_for_each(|item| taker.take(item));
+        self.keyspace.select(home);
+        result.map_err(|error| match &load.aof {
+            Some(aof) => aof.broken_snapshot(&error),
+            None => error.to_string(),
+        })
+    }
+
+    /// The append-only file could not be loaded, and the log says why: the process ends.
+    pub fn aof_load_failed(&mut self, why: String) {
+        if self.parts.load.take().is_some() {
+            self.parts.loading = false;
+            self.parts.host.loaded(Err(why));
+            self.parts.tasks.push(Task::Stop { exit_code: 1 });
+        }
+    }
+
+    /// The append-only file is loaded, or there was nothing in it; what is appended to is ready. The server serves
+    /// from now on.
+    pub fn aof_load_ended(&mut self) {
+        let Some(load) = self.parts.load.take() else { return };
+        self.parts.loading = false;
+        if load.aof.is_some() {
+            let ns = self.parts.clock.monotonic_ns().saturating_sub(load.started_ns);
+            log::info!("DB loaded from append only file: {:.3} seconds", ns as f64 / 1e9);
+        }
+    }
+
+    /// Ends the load of a snapshot: the server serves from now on, or the process ends.
     pub fn load_ended(&mut self, result: &LoadResult) {
         let Some(load) = self.parts.load.take() else { return };
         self.parts.loading = false;
@@ -166,6 +247,7 @@ impl Server {
             self.parts.host.loaded(Err(format!("can't load {path}: {why}")));
             return self.parts.tasks.push(Task::Stop { exit_code: 1 });
         }
+        self.catch_up_with_appendonly();
         if let Ok(Some(_)) = result {
             note_summary(&mut self.parts, &load);
             let ns = self.parts.clock.monotonic_ns().saturating_sub(load.started_ns);
@@ -216,9 +298,7 @@ pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSt
         }
     }
     let input = parts.host.read_file(&parts.config.dbfilename.to_string())?;
-    load(keyspace, parts, input, steps.present_keys, ExpiredKeys::LeftOut)
-        .map(drop)
-        .map_err(|error| error.to_string())
+    load(keyspace, parts, input, steps.present_keys).map(drop).map_err(|error| error.to_string())
 }
 
 /// What DEBUG RELOAD does.
@@ -243,24 +323,23 @@ pub enum PresentKeys {
 
 /// What a load does with a key whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExpiredKeys {
+enum ExpiredKeys {
     /// It is not there.
     LeftOut,
     /// It is there as long as commands follow that may need it: the base of an append-only file.
     Kept,
 }
 
-pub(super) fn load(
+fn load(
     keyspace: &mut Keyspace,
     parts: &mut Parts,
     input: impl Read,
     present_keys: PresentKeys,
-    expired_keys: ExpiredKeys,
 ) -> Result<LoadSummary, RdbError> {
     let home = keyspace.index();
     let mut load = Loading::new(parts, present_keys);
     let limits = keyspace.limits();
-    let mut taker = Taker { load: &mut load, keyspace, now: parts.now, expired_keys };
+    let mut taker = Taker { load: &mut load, keyspace, now: parts.now };
     let result = rdb::load(input, &limits, |item, _| taker.take(item));
     keyspace.select(home);
     if result.is_ok() {
@@ -274,7 +353,6 @@ struct Taker<'l> {
     load: &'l mut Loading,
     keyspace: &'l mut Keyspace,
     now: UnixMillis,
-    expired_keys: ExpiredKeys,
 }
 
 impl Taker<'_> {
@@ -287,7 +365,7 @@ impl Taker<'_> {
                 _ => return Err(RdbError::Refused(too_many_databases(self.keyspace.databases()))),
             },
             Item::Key { deadline: Some(deadline), .. }
-                if deadline < self.now && self.expired_keys == ExpiredKeys::LeftOut =>
+                if deadline < self.now && self.load.expired_keys == ExpiredKeys::LeftOut =>
             {
                 self.load.expired += 1;
             }

@@ -50,7 +50,7 @@ pub mod watch;
 
 pub use access::{Acl, Login};
 pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState};
-pub use aof_load::{AofLoaded, AofRefused};
+pub use aof_load::{AofFile, AofFiles};
 pub use args::Args;
 pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};
 pub use client_memory::ClientMemory;
@@ -60,7 +60,7 @@ pub use error::{CommandError, CommandResult};
 pub use evict::Eviction;
 pub use info::ProcessFacts;
 pub use latency::LatencyMonitor;
-pub use loading::{LoadJob, LoadPiece, LoadResult, Loading, PresentKeys, ReloadSteps};
+pub use loading::{LoadEnd, LoadJob, LoadPiece, LoadResult, Loading, PresentKeys, ReloadSteps};
 pub use monitor::Monitors;
 pub use multi::Transaction;
 pub use pause::{Pause, PauseReason, Pauses};

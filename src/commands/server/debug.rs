@@ -281,6 +281,9 @@ fn aof_flush_sleep(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn loadaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
+    if ctx.server.loading {
+        return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
+    }
     ctx.server.tasks.push(Task::LoadAof(ctx.session.id));
     if ctx.origin == Origin::Client {
         ctx.block_on_task();

@@ -6,9 +6,10 @@
 //! always` that is the group commit, and while a slow disk works the next group gathers.
 //!
 //! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before there
-//! is a thread. The base of a rewrite is written by a saver thread, as a snapshot is.
+//! is a thread, [`load`] how they are read. The base of a rewrite is written by a saver thread, as a snapshot is.
 
 pub mod disk;
+mod load;
 pub mod log;
 pub mod start;
 

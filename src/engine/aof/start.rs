@@ -1,24 +1,21 @@
 //! What happens to the append-only file before there is a thread for it: at start, and for DEBUG LOADAOF.
 //!
-//! The manifest is read, an old single file is moved into the folder, every part is loaded in order,
-//! and the file for changes is made. Whatever is not as it should be ends the start with Redis's words as
+//! The manifest is read, an old single file is moved into the folder ([`open`]); then every part is loaded in order
+//! ([`super::load`]) and the file for changes is made ([`Opening::finish`]). Whatever is not as it should be ends the start with Redis's words as
 //! the last line of the log.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::disk::{Folder, RealFolder};
 use super::words;
-use crate::aof::{Manifest, Names};
-use crate::engine::SystemClock;
+use crate::aof::{FileInfo, Manifest, Names};
+use crate::engine::loader::{Source, Unwanted};
 use crate::rdb;
-use crate::server::{Aof, AofLoaded, AofOpened, Clock, Server};
-
-/// What is read of a file at once, bytes.
-const BUFFER_BYTES: usize = 256 << 10;
+use crate::server::{Aof, AofFile, AofFiles, AofOpened, Server};
 
 /// How the temporary files of rewrites are called, before the process's number.
 const PREFIX: &str = "temp-rewriteaof-bg-";
@@ -54,33 +51,78 @@ impl Place {
     }
 }
 
-/// Loads the append-only file, if the configuration wants one, and makes it ready for changes. Returns whether
-/// it did: otherwise the snapshot file is to be loaded.
-pub fn open(server: &mut Server) -> Result<bool, Refused> {
+/// A start under way: the files are found, and loaded meanwhile.
+pub struct Opening {
+    place: Place,
+    manifest: Manifest,
+    sizes: Sizes,
+    /// Nobody else appends to the last file.
+    lock: Option<File>,
+}
+
+/// Finds the append-only file, if the configuration wants one; otherwise the snapshot file is to be loaded.
+pub fn open(server: &mut Server) -> Result<Option<Opening>, Refused> {
     let mut place = Place::of(server);
     clean(&place);
     let mut manifest = read_manifest(&place)?;
     if !server.parts.config.appendonly {
         server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
-        return Ok(false);
+        return Ok(None);
     }
     refuse_orphans(&place, &manifest)?;
     upgrade(&mut place, &mut manifest)?;
     let lock = lock_last(&mut place, &manifest)?;
-    let sizes = load_files(server, &place, &manifest)?;
-    let opened = make_ready(server, &mut place, manifest, sizes)?;
-    // The thread takes the lock from here.
-    drop(lock);
-    server.aof_opened(opened);
-    Ok(true)
+    let sizes = measure(&place, &manifest)?;
+    Ok(Some(Opening { place, manifest, sizes, lock }))
 }
 
-/// Empties the data set and loads it again from the files. Source: DEBUG LOADAOF.
+impl Opening {
+    /// What is to be loaded.
+    pub fn files(&self, server: &Server) -> AofFiles {
+        list(server, &self.place, &self.manifest, self.sizes)
+    }
+
+    /// Makes everything ready for changes, after the last file was loaded up to `cut_at`.
+    pub fn finish(mut self, server: &mut Server, cut_at: Option<u64>) -> Result<(), Refused> {
+        if let Some(offset) = cut_at {
+            cut_last(&self.place, &self.manifest, offset)?;
+        }
+        let opened = if server.parts.config.appendonly {
+            make_ready(server, &mut self.place, self.manifest, self.sizes)?
+        } else {
+            AofOpened { manifest: self.manifest, ..AofOpened::default() }
+        };
+        // The thread takes the lock from here.
+        drop(self.lock);
+        server.aof_opened(opened);
+        Ok(())
+    }
+}
+
+/// Empties the data set and loads it again from the files, at once. Source: DEBUG LOADAOF.
 pub fn reload(server: &mut Server) -> Result<(), Refused> {
     let place = Place::of(server);
     server.empty_for_loading();
     let manifest = read_manifest(&place)?;
-    load_files(server, &place, &manifest)?;
+    let sizes = measure(&place, &manifest)?;
+    let mut job = server.expect_load();
+    let files = list(server, &place, &manifest, sizes);
+    let mut refused = None;
+    let take = |piece| {
+        server.load_piece(piece).map_err(|line| {
+            refused = Some(line);
+            Unwanted
+        })
+    };
+    job.aof = None;
+    let result = Source::new(&job, take).read_aof(&files);
+    if let Some(line) = refused {
+        return Err(line);
+    }
+    if let Some(offset) = result.map_err(fatal)? {
+        cut_last(&place, &manifest, offset)?;
+    }
+    server.aof_load_ended();
     server.aof_reloaded(manifest);
     log::info!("Append Only File loaded by DEBUG LOADAOF");
     Ok(())
@@ -216,8 +258,8 @@ struct Sizes {
     base: u64,
 }
 
-/// Loads every listed file, in order.
-fn load_files(server: &mut Server, place: &Place, manifest: &Manifest) -> Result<Sizes, Refused> {
+/// Measures every listed file.
+fn measure(place: &Place, manifest: &Manifest) -> Result<Sizes, Refused> {
     let mut sizes = Sizes::default();
     for file in manifest.files() {
         let length = place.length_of(&file.name).map_err(|error| {
@@ -232,45 +274,27 @@ fn load_files(server: &mut Server, place: &Place, manifest: &Manifest) -> Result
             sizes.base = length;
         }
     }
-    if sizes.all == 0 {
-        return Ok(sizes);
-    }
-    let (clock, count) = (SystemClock::new(), manifest.files().count());
-    for (index, file) in manifest.files().enumerate() {
-        let is_base = manifest.base.as_ref() == Some(file);
-        load_file(server, place, &file.name, is_base, index + 1 == count)?;
-    }
-    log::info!("DB loaded from append only file: {:.3} seconds", seconds(clock));
     Ok(sizes)
 }
 
-fn load_file(
-    server: &mut Server,
-    place: &Place,
-    name: &[u8],
-    is_base: bool,
-    is_last: bool,
-) -> Result<(), Refused> {
-    let (clock, path) = (SystemClock::new(), place.path_of(name));
-    let shown = shown(name);
-    let file = File::open(&path).map_err(|error| {
-        fatal(format!("Fatal error: can't open the append log file {shown} for reading: {}", words(&error)))
-    })?;
-    let input = BufReader::with_capacity(BUFFER_BYTES, file);
-    let is_old_style = name == place.names.0;
-    let refused = |_| format!("can't load the append-only file {shown}");
-    if let AofLoaded::UpTo(offset) = server.load_aof(&shown, input, is_old_style).map_err(refused)? {
-        if !is_last {
-            return Err(fatal("Fatal error: the truncated file is not the last file".to_owned()));
-        }
-        cut(&path, &shown, offset)?;
-    }
-    let kind = if is_base { "base" } else { "incr" };
-    log::info!("DB loaded from {kind} file {shown}: {:.3} seconds", seconds(clock));
-    Ok(())
+/// Every listed file, in order; none if they are empty.
+fn list(server: &Server, place: &Place, manifest: &Manifest, sizes: Sizes) -> AofFiles {
+    let file = |file: &FileInfo| AofFile {
+        path: place.path_of(&file.name),
+        name: shown(&file.name),
+        is_base: manifest.base.as_ref() == Some(file),
+        is_old_style: file.name == place.names.0,
+    };
+    let files = if sizes.all == 0 { Vec::new() } else { manifest.files().map(file).collect() };
+    AofFiles { files, total_bytes: sizes.all, may_be_cut: server.parts.config.aof_load_truncated }
 }
 
 /// Cuts off what the last file has too much.
+fn cut_last(place: &Place, manifest: &Manifest, offset: u64) -> Result<(), Refused> {
+    let Some(last) = manifest.files().last() else { return Ok(()) };
+    cut(&place.path_of(&last.name), &shown(&last.name), offset)
+}
+
 fn cut(path: &Path, shown: &str, offset: u64) -> Result<(), Refused> {
     log::warn!("!!! Warning: short read while loading the AOF file {shown}!!!");
     log::warn!("!!! Truncating the AOF {shown} at offset {offset} !!!");
@@ -331,15 +355,12 @@ fn write_empty_base(server: &Server, place: &mut Place, name: &[u8]) -> Result<u
     Ok(text.len() as u64)
 }
 
-fn fatal(line: String) -> Refused {
+/// Logs why the server cannot go on.
+pub(in crate::engine) fn fatal(line: String) -> Refused {
     log::warn!("{line}");
     line
 }
 
 fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
-}
-
-fn seconds(clock: SystemClock) -> f64 {
-    clock.monotonic_ns() as f64 / 1e9
 }

@@ -2,8 +2,8 @@
 
 use super::{Aof, AofOrder, AofState, hand_over, rewrite::cancel_rewrite};
 use crate::keyspace::Keyspace;
-use crate::server::Parts;
 use crate::server::session::ClientId;
+use crate::server::{Parts, Server};
 
 impl Parts {
     /// Acts on a change of `appendonly`. Returns whether the client has to wait for the outcome.
@@ -13,6 +13,10 @@ impl Parts {
         wanted: bool,
         client: Option<ClientId>,
     ) -> bool {
+        if self.loading {
+            // It is looked at when everything is loaded.
+            return false;
+        }
         match (wanted, self.aof.state) {
             (true, AofState::Off) => self.turn_on_aof(keyspace, client),
             (false, AofState::On | AofState::WaitRewrite) => {
@@ -68,6 +72,15 @@ impl Parts {
         self.aof.error = None;
         if let Some(client) = self.aof.starter.take() {
             self.wait_for_aof(client);
+        }
+    }
+}
+
+impl Server {
+    /// Acts on a change of `appendonly` while the snapshot was loaded.
+    pub(in crate::server) fn catch_up_with_appendonly(&mut self) {
+        if self.parts.config.appendonly && self.parts.aof.state == AofState::Off {
+            self.parts.turn_on_aof(&mut self.keyspace, None);
         }
     }
 }
