@@ -10,7 +10,7 @@ use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
 use crate::server::{
-    ClientId, Clock, Close, Connection, Host, ProcessFacts, Server, Setup, Waking, WholeSave,
+    ClientId, Clock, Close, Connection, Host, News, ProcessFacts, Server, Setup, Waking, WholeSave,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ impl Host for TestHost {
         Err("no disk in this test".to_owned())
     }
 
-    fn goes_on(&self) {}
+    fn hear(&self, _news: News) {}
 
     fn loaded(&self, _result: Result<(), String>) {}
 

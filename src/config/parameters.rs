@@ -177,7 +177,7 @@ parameters! {
     "pidfile" => pidfile: Text = Text::from("/tmp/pyredis.pid"), text(Unset), [IMMUTABLE], ACTS;
     /// Supervisor to be told when the server is ready.
     "supervised" => supervised: Supervised = Supervised::No, choice(Supervised), [IMMUTABLE],
-        Effect::Accepted("the supervisor sees readiness in the log");
+        ACTS;
     /// Least important log line that is written.
     "loglevel" => loglevel: LogLevel = LogLevel::Notice, choice(LogLevel), [], ACTS;
     /// Log file; empty logs to stdout.

@@ -12,11 +12,12 @@ use std::{env, ffi::OsStr, thread};
 use super::log::{self as server_log, Logger};
 use super::oom_score::OomScore;
 use super::signals::{Phase, SharedPhase};
+use super::supervisor::Supervisor;
 use super::title::Title;
 use super::{limits, listen, reason, sys};
 use crate::config::{Added, Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::{os, saver};
-use crate::server::{Host, ProcessFacts, Waking, WholeSave};
+use crate::server::{Host, News, ProcessFacts, Waking, WholeSave};
 
 /// What is read of a data file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -33,6 +34,8 @@ pub struct Process {
     pub listening: Arc<listen::Serving>,
     /// Its title.
     pub title: Arc<Title>,
+    /// Who started it.
+    pub supervisor: Supervisor,
     /// To whoever waits for the data to be loaded.
     pub outcome: Sender<Result<(), String>>,
 }
@@ -90,8 +93,12 @@ impl Host for Process {
         saver::write_whole(job).map_err(|error| error.to_string())
     }
 
-    fn goes_on(&self) {
-        self.phase.set(Phase::Serving);
+    fn hear(&self, news: News) {
+        if news == News::GoesOn {
+            // The next signal asks anew.
+            self.phase.set(Phase::Serving);
+        }
+        self.supervisor.tell(news);
     }
 
     fn loaded(&self, result: Result<(), String>) {
@@ -169,6 +176,7 @@ mod tests {
             phase: SharedPhase::default(),
             listening: Arc::default(),
             title: Arc::new(Title::nowhere()),
+            supervisor: Supervisor::Nobody,
             outcome: mpsc::channel().0,
         }
     }

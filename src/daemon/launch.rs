@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use super::reason;
+use super::supervisor::Supervisor;
 use crate::acl::{self, Catalog, Rulebook};
 use crate::base::glob::{Case, glob_match};
 use crate::commands;
@@ -55,6 +56,11 @@ impl Launch {
     /// The PID file, absolute.
     pub fn pid_file(&self) -> PathBuf {
         absolute(path_of(&pid_file_text(&self.config)))
+    }
+
+    /// Who waits for word of this process.
+    pub fn supervisor(&self) -> Supervisor {
+        Supervisor::of(self.config.supervised, |name| env::var_os(name))
     }
 
     /// Whether the configuration names a PID file of its own.

@@ -22,6 +22,7 @@ pub mod pid_file;
 pub mod probe;
 pub mod run;
 pub mod signals;
+pub mod supervisor;
 pub(crate) mod sys;
 pub mod title;
 
@@ -72,7 +73,7 @@ fn serve(args: &[OsString]) -> u8 {
             return 1;
         }
     };
-    if !launch.config.daemonize {
+    if !launch.config.daemonize || launch.supervisor().is_there() {
         return run::serve(Run { launch, front: Front::Terminal, must_lock: false });
     }
     match detach::detach() {

@@ -24,6 +24,7 @@ use super::oom_score::OomScore;
 use super::pid_file::{PidFile, PidFileError};
 use super::probe::Address;
 use super::signals::{self, Action, Phase, SharedPhase};
+use super::supervisor::Supervisor;
 use super::title::Title;
 use super::{crash, limits, listen, reason};
 use crate::commands;
@@ -140,6 +141,7 @@ struct Starting {
     launch: Launch,
     logger: &'static Logger,
     title: Arc<Title>,
+    supervisor: Supervisor,
     folder: Option<FolderLock>,
     pid_file: SharedPidFile,
     phase: SharedPhase,
@@ -159,6 +161,8 @@ struct Serving {
 impl Starting {
     fn new(launch: Launch, must_lock: bool, logger: &'static Logger, title: Title) -> Result<Self, Fatal> {
         crash::install();
+        let supervisor = launch.supervisor();
+        supervisor.begin();
         log::warn!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
         log::warn!(
             "Redis version={REDIS_VERSION}, bits={}, commit=00000000, modified=0, pid={}, just started",
@@ -191,6 +195,7 @@ impl Starting {
             launch,
             logger,
             title: Arc::new(title),
+            supervisor,
             folder,
             pid_file,
             phase: SharedPhase::default(),
@@ -341,6 +346,7 @@ struct Prepared {
     limits: Arc<WireLimits>,
     logger: &'static Logger,
     title: Arc<Title>,
+    supervisor: Supervisor,
     phase: SharedPhase,
     listening: Arc<listen::Serving>,
     outcome: Sender<Result<(), String>>,
@@ -352,7 +358,7 @@ impl Prepared {
         limits: Arc<WireLimits>,
         outcome: Sender<Result<(), String>>,
     ) -> io::Result<Self> {
-        let Starting { launch, logger, title, phase, listening, .. } = starting;
+        let Starting { launch, logger, title, supervisor, phase, listening, .. } = starting;
         let path =
             |path: Option<PathBuf>| path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
         let (mut random_seed, mut hash_seed) = ([0; 8], [0; 16]);
@@ -367,6 +373,7 @@ impl Prepared {
             limits,
             logger,
             title: Arc::clone(title),
+            supervisor: supervisor.clone(),
             phase: phase.clone(),
             listening: Arc::clone(listening),
             outcome,
@@ -386,6 +393,7 @@ impl Prepared {
                 phase: self.phase,
                 listening: self.listening,
                 title: self.title,
+                supervisor: self.supervisor,
                 outcome: self.outcome,
             }),
             random_seed: self.random_seed,

@@ -10,6 +10,7 @@
 //! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next save.
 
 use super::aof_load::{AofFile, AofFiles, AofLoad};
+use super::shutdown::News;
 use super::task::{Delays, Task};
 use super::{Parts, Server, changed, saving};
 use crate::base::number;
@@ -259,6 +260,7 @@ impl Server {
     /// Says that what was on disk is loaded, or nothing was.
     pub fn begin_serving(&self) {
         self.announce_ready();
+        self.parts.host.hear(News::Ready);
         self.parts.host.loaded(Ok(()));
     }
 

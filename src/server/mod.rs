@@ -69,7 +69,7 @@ pub use propagate::{Effect, Propagation};
 pub use session::{
     ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, Waking, WireLimits,
 };
-pub use shutdown::{Shutdown, ShutdownSave, Signal};
+pub use shutdown::{News, Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
 pub use task::{Delays, SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
@@ -128,8 +128,8 @@ pub trait Host {
     fn write_snapshot(&self, job: &WholeSave) -> Result<(), String>;
     /// What the operating system says of the process now.
     fn process_facts(&self) -> ProcessFacts;
-    /// Notes that a stop that was asked for is given up: the next signal asks anew.
-    fn goes_on(&self);
+    /// Hears how the server stands, for whoever supervises the process.
+    fn hear(&self, news: News);
     /// Notes that what was on disk is loaded, or why it cannot be.
     fn loaded(&self, result: Result<(), String>);
     /// Puts a whole new file in the place of an old one, which survives a failure.

@@ -16,6 +16,21 @@ pub enum Signal {
     Hangup,
 }
 
+/// How the server stands, for whoever supervises the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// What was on disk is loaded; commands are carried out.
+    Ready,
+    /// It is about to stop.
+    Stopping,
+    /// It saves before it stops.
+    SavingAtExit,
+    /// It could not save.
+    CannotSave,
+    /// The stop that was asked for is given up.
+    GoesOn,
+}
+
 /// How SHUTDOWN treats the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ShutdownSave {
@@ -80,6 +95,7 @@ impl Server {
         if !self.parts.shutdown_announced {
             self.parts.shutdown_announced = true;
             log::warn!("User requested shutdown...");
+            self.parts.host.hear(News::Stopping);
             // What is written from now on would be in no file.
             self.parts.pauses.pause(PauseReason::Shutdown, Pause::Writes, None);
         }
@@ -98,6 +114,7 @@ impl Server {
         };
         if wanted {
             log::info!("Saving the final RDB snapshot before exiting.");
+            self.parts.host.hear(News::SavingAtExit);
             self.save(SaveReason::Shutdown);
         } else {
             self.stop();
@@ -110,6 +127,7 @@ impl Server {
             return self.stop();
         }
         log::warn!("Error trying to save the DB, can't exit.");
+        self.parts.host.hear(News::CannotSave);
         self.abort_shutdown();
     }
 
@@ -119,7 +137,7 @@ impl Server {
         self.parts.persistence.shutting_down = false;
         self.parts.shutdown_announced = false;
         self.parts.aof.shutdown_aborted();
-        self.parts.host.goes_on();
+        self.parts.host.hear(News::GoesOn);
         self.parts.pauses.unpause(PauseReason::Shutdown);
         if self.parts.persistence.running == Some(SaveReason::Shutdown) {
             saving::cancel(&mut self.keyspace, &mut self.parts);

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::{
-    Client, Installation, Server, clean, free_port, pyredis, run, signal, text, within_limit,
+    Client, Installation, LIMIT, Server, clean, free_port, pyredis, run, signal, text, within_limit,
 };
 
 /// A process that has nothing to do with us, and must live on.
@@ -317,6 +318,51 @@ fn foreground_start_holds_the_pid_file_and_stops_in_order() {
         let found = rest.find(expected).unwrap_or_else(|| panic!("no {expected:?} in the rest of\n{log}"));
         rest = &rest[found + expected.len()..];
     }
+}
+
+/// The next datagram as text.
+fn heard(listening: &UnixDatagram) -> String {
+    let mut state = [0; 200];
+    let count = listening.recv(&mut state).expect("a datagram within the limit");
+    text(&state[..count])
+}
+
+#[test]
+fn systemd_is_told_of_start_and_stop_and_daemonize_gives_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let listening = UnixDatagram::bind(&socket).unwrap();
+    listening.set_read_timeout(Some(LIMIT)).unwrap();
+    let mut program = pyredis(folder.path());
+    program.env("NOTIFY_SOCKET", &socket).env_remove("UPSTART_JOB");
+    let directives = ["--supervised", "auto", "--daemonize", "yes", "--save", "900 1"];
+    let server = Server::spawn_as(program, folder, &directives);
+    for state in ["STATUS=Redis is loading...\n", "STATUS=Ready to accept connections\n", "READY=1\n"] {
+        assert_eq!(heard(&listening), state);
+    }
+    assert_eq!(server.client().run("PING"), "PONG");
+    drop(server.stop());
+    for state in ["STOPPING=1\n", "STATUS=Saving the final RDB snapshot\n"] {
+        assert_eq!(heard(&listening), state);
+    }
+}
+
+#[test]
+fn upstart_sees_a_stopped_process_and_continues_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut program = pyredis(folder.path());
+    program.env("UPSTART_JOB", "pyredis");
+    let mut server = Server::spawn_as(program, folder, &["--supervised", "upstart"]);
+    server.wait_for("supervised by upstart, will stop to signal readiness.");
+    let state = format!("/proc/{}/stat", server.pid());
+    within_limit(move || {
+        while !fs::read_to_string(&state).unwrap().contains(") T ") {
+            std::thread::yield_now();
+        }
+    });
+    signal(server.pid(), "CONT");
+    server.wait_for("Ready to accept connections");
+    assert_eq!(server.client().run("PING"), "PONG");
 }
 
 #[test]

@@ -91,8 +91,14 @@ impl Server {
 
     /// Starts a server and waits for nothing.
     pub(crate) fn spawn(folder: tempfile::TempDir, directives: &[&str]) -> Self {
+        let program = pyredis(folder.path());
+        Self::spawn_as(program, folder, directives)
+    }
+
+    /// Starts a server by this command, which runs in `folder`, and waits for nothing.
+    pub(crate) fn spawn_as(mut program: Command, folder: tempfile::TempDir, directives: &[&str]) -> Self {
         let port = free_port();
-        let mut child = pyredis(folder.path())
+        let mut child = program
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(directives)
             .stdout(Stdio::piped())
