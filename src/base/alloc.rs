@@ -4,6 +4,9 @@
 //! adds to one of a few counters, each on a cache line of its own, and a reader sums them up. The
 //! sizes are those asked for; what the allocator rounds up shows in the resident size.
 //!
+//! Part of it only *passes*: requests between the thread that read them and the one that runs them, answers
+//! until they are sent. Who holds such memory says so with [`pass`], for whoever decides by what stays.
+//!
 //! The allocator itself is mimalloc, made for small allocations from many threads that others free. The
 //! crate of that name asks it for every alignment in so many words, even for that of a `u64`; mimalloc then
 //! adds the alignment to all sizes that are no power of two, and so takes the next larger class of blocks
@@ -20,22 +23,71 @@ const BLOCK_ALIGNMENT: usize = size_of::<usize>();
 
 /// Counters; threads share them round-robin.
 const SHARDS: usize = 16;
+/// The place of one more, which one thread has for itself: [`claim`].
+const CLAIMED: usize = SHARDS;
 
 #[repr(align(64))]
 struct Shard(AtomicI64);
 
-static USED: [Shard; SHARDS] = [const { Shard(AtomicI64::new(0)) }; SHARDS];
+static USED: [Shard; SHARDS + 1] = [const { Shard(AtomicI64::new(0)) }; SHARDS + 1];
+static PASSING: [Shard; SHARDS + 1] = [const { Shard(AtomicI64::new(0)) }; SHARDS + 1];
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// This thread's counter; `SHARDS` until it has one.
-    static OWN_SHARD: Cell<usize> = const { Cell::new(SHARDS) };
+    /// This thread's counter; `usize::MAX` until it has one.
+    static OWN_SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// Bytes handed out and not yet given back. 0 unless [`Counting`] is the global allocator.
 #[must_use]
 pub fn used_bytes() -> usize {
     let sum: i64 = USED.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
+    usize::try_from(sum).unwrap_or(0)
+}
+
+/// Gives the calling thread a counter of its own. For one thread of the process: it can tell with
+/// [`claimed_bytes`] what something it does takes or gives back, whatever others do meanwhile.
+pub fn claim() {
+    OWN_SHARD.set(CLAIMED);
+}
+
+/// What the thread that called [`claim`] has allocated since, less what it has freed.
+#[must_use]
+pub fn claimed_bytes() -> i64 {
+    USED[CLAIMED].0.load(Ordering::Relaxed)
+}
+
+/// `bytes` more of what is handed out only pass, or fewer if it is negative. A sum: one thread may announce
+/// what another takes back.
+pub fn pass(bytes: isize) {
+    if bytes != 0 {
+        PASSING[own_shard()].0.fetch_add(bytes as i64, Ordering::Relaxed);
+    }
+}
+
+/// Memory that is announced with [`pass`] as long as this lives.
+#[derive(Debug)]
+pub struct Passing(isize);
+
+impl Passing {
+    /// Announces `bytes`.
+    #[must_use]
+    pub fn announce(bytes: usize) -> Self {
+        pass(bytes as isize);
+        Passing(bytes as isize)
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        pass(-self.0);
+    }
+}
+
+/// Bytes of [`used_bytes`] that will be given back in a moment.
+#[must_use]
+pub fn passing_bytes() -> usize {
+    let sum: i64 = PASSING.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
     usize::try_from(sum).unwrap_or(0)
 }
 
@@ -52,14 +104,18 @@ pub fn statistics() -> String {
 }
 
 #[inline]
-fn count(bytes: i64) {
-    let shard = OWN_SHARD.with(|own| {
-        if own.get() == SHARDS {
+fn own_shard() -> usize {
+    OWN_SHARD.with(|own| {
+        if own.get() == usize::MAX {
             own.set(NEXT_SHARD.fetch_add(1, Ordering::Relaxed) % SHARDS);
         }
         own.get()
-    });
-    USED[shard].0.fetch_add(bytes, Ordering::Relaxed);
+    })
+}
+
+#[inline]
+fn count(bytes: i64) {
+    USED[own_shard()].0.fetch_add(bytes, Ordering::Relaxed);
 }
 
 /// Counts what `A` hands out.
@@ -169,7 +225,7 @@ mod tests {
     #[test]
     fn what_is_given_back_is_no_longer_counted() {
         let allocator = Counting(System);
-        let sum = || OWN_SHARD.with(|own| USED[own.get() % SHARDS].0.load(Ordering::Relaxed));
+        let sum = || USED[own_shard()].0.load(Ordering::Relaxed);
         let layout = Layout::from_size_align(1000, 8).expect("a valid layout");
         // SAFETY: a fresh block is grown once and freed with its last layout.
         unsafe {
@@ -179,5 +235,44 @@ mod tests {
             assert!(sum() >= before + 4000 - 1000, "other threads may share the counter");
             allocator.dealloc(block, Layout::from_size_align(5000, 8).expect("a valid layout"));
         }
+    }
+
+    #[test]
+    fn a_thread_that_claims_a_counter_sees_only_its_own() {
+        let allocator = Counting(System);
+        let layout = Layout::from_size_align(3000, 8).expect("a valid layout");
+        // SAFETY: fresh blocks are freed with their layout.
+        let (own, others) = std::thread::spawn(move || unsafe {
+            claim();
+            let before = claimed_bytes();
+            let block = allocator.alloc(layout);
+            let own = claimed_bytes() - before;
+            allocator.dealloc(block, layout);
+            let before = claimed_bytes();
+            let other = std::thread::spawn(move || {
+                let block = Counting(System).alloc(layout);
+                Counting(System).dealloc(block, layout);
+                Counting(System).alloc(layout) as usize
+            });
+            let left = other.join().expect("it ends");
+            let others = claimed_bytes() - before;
+            allocator.dealloc(left as *mut u8, layout);
+            (own, others)
+        })
+        .join()
+        .expect("it ends");
+        assert_eq!((own, others), (3000, 0));
+    }
+
+    #[test]
+    fn what_passes_is_a_sum_over_threads() {
+        let before = passing_bytes();
+        pass(1 << 40);
+        std::thread::spawn(|| pass(-(1 << 39))).join().expect("it ends");
+        assert!(passing_bytes().abs_diff(before + (1 << 39)) < 1 << 30, "other tests announce some too");
+        pass(-(1 << 39));
+        let before = passing_bytes();
+        drop(Passing::announce(1 << 40));
+        assert!(passing_bytes().abs_diff(before) < 1 << 30);
     }
 }

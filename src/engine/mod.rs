@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::base::alloc;
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
 use crate::server::{
@@ -44,6 +45,8 @@ const SPENT_BYTES: usize = 6 * 1024;
 /// What a batch that has not been used yet has room for.
 const NEW_BATCH_BYTES: usize = 256;
 const NEW_BATCH_ARGUMENTS: usize = 16;
+/// Which is this much memory, as [`Requests::heap_bytes`] counts, bytes.
+const NEW_BATCH_HEAP_BYTES: usize = NEW_BATCH_BYTES + 12 * NEW_BATCH_ARGUMENTS;
 /// Stack of the owner thread, bytes: it runs every command, scripts and sorts included.
 const OWNER_STACK_BYTES: usize = 16 << 20;
 
@@ -163,6 +166,13 @@ impl Queue {
     }
 }
 
+/// What a batch takes on its way, bytes, as [`alloc::pass`] is told: by the worker that sends it, until it has
+/// run or waits with its client. What it has from the start lasts, as does the memory that goes round.
+#[must_use]
+pub fn transit_bytes(batch: &Requests) -> usize {
+    batch.heap_bytes().saturating_sub(NEW_BATCH_HEAP_BYTES)
+}
+
 /// A door and the queue behind it.
 #[must_use]
 pub fn channel() -> (Handle, Queue) {
@@ -185,6 +195,7 @@ pub fn spawn(
     let (handle, queue) = channel();
     let own = handle.clone();
     let run = move || {
+        alloc::claim();
         let clock = SystemClock::new();
         let server = make(&own, clock);
         let links = links(&own);

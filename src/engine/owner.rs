@@ -12,7 +12,8 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TryRecvError};
 
 use super::tasks::{Outcome, Tasks};
-use super::{Event, Handle, Links, Queue, Stream, SystemClock, crash};
+use super::{Event, Handle, Links, Queue, Stream, SystemClock, crash, transit_bytes};
+use crate::base::alloc;
 use crate::server::{ClientId, Clock, Close, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
@@ -139,9 +140,11 @@ impl Owner {
             Event::Requests(id, requests) => {
                 crash::note(id, &requests);
                 self.spoke.push(id);
+                let transit = transit_bytes(&requests);
                 if let Some(spent) = self.server.requests(id, requests) {
                     self.queue.give_back(spent);
                 }
+                alloc::pass(-(transit as isize));
             }
             Event::Connect { id, connection, stream } => {
                 self.streams.insert(id, stream);

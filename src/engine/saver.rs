@@ -22,6 +22,7 @@ use crossbeam_channel::Receiver;
 use super::{Event, Handle, os};
 use crate::aof::rewrite::CommandWriter;
 use crate::aof::timestamp_line;
+use crate::base::alloc::Passing;
 use crate::keyspace::{DbIndex, KeyView, Parcel, WalkedDb};
 use crate::rdb::{self, RdbError, SnapshotWriter};
 use crate::server::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
@@ -63,6 +64,7 @@ impl Saving {
 
     /// Writes what the parcels hold.
     fn write(&self, out: impl Write) -> Result<(), RdbError> {
+        let _passing = Passing::announce(BUFFER_BYTES);
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
         let mut writer = KeyWriter::begin(out, &self.job.format, self.job.dbs.clone())?;
         loop {

@@ -17,10 +17,12 @@ pub fn grow(bytes: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// Makes room as a string that will grow again wants it: double, but never much over a MiB more.
+/// Makes room as a string that will grow again wants it: double, but never much over a MiB more. What is made
+/// only now may stay as it is for ever.
+/// Redis: SETRANGE, SETBIT and APPEND make a missing string as long as it must be.
 fn reserve(bytes: &mut Vec<u8>, additional: usize) {
     if bytes.capacity() - bytes.len() < additional {
-        let spare = (bytes.len() + additional).min(MAX_SPARE_BYTES);
+        let spare = if bytes.is_empty() { 0 } else { (bytes.len() + additional).min(MAX_SPARE_BYTES) };
         bytes.reserve_exact(additional + spare);
     }
 }
@@ -28,6 +30,15 @@ fn reserve(bytes: &mut Vec<u8>, additional: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spare_room_is_for_strings_that_grow_again() {
+        let mut bytes = Vec::new();
+        grow(&mut bytes, 100_001);
+        assert_eq!(bytes.capacity(), 100_001);
+        append(&mut bytes, b"x");
+        assert_eq!(bytes.capacity(), 2 * 100_002);
+    }
 
     #[test]
     fn a_big_string_does_not_double() {

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::socket::Socket;
-use crate::engine::{Event, Handle, Stopped, os};
+use crate::base::alloc;
+use crate::engine::{Event, Handle, Stopped, os, transit_bytes};
 use crate::resp::{Limits, Login, Parser};
 use crate::server::{ClientGauges, ClientId, WireLimits};
 
@@ -41,6 +42,33 @@ pub struct Connection {
     ahead: usize,
     /// The size of the unfinished command that was reported last.
     reported: usize,
+    transit: Transit,
+}
+
+/// How much of a connection's memory was announced as passing, bytes: what the next batch is gathered in. An
+/// unfinished command is its client's, and may stay.
+#[derive(Default)]
+struct Transit(usize);
+
+impl Transit {
+    /// Announces at least `bytes`.
+    fn expect(&mut self, bytes: usize) {
+        if bytes > self.0 {
+            self.settle(bytes);
+            self.0 = bytes;
+        }
+    }
+
+    /// A batch leaves that takes `bytes` and whose receiver takes the announcement back.
+    fn settle(&mut self, bytes: usize) {
+        alloc::pass(bytes as isize - std::mem::take(&mut self.0) as isize);
+    }
+}
+
+impl Drop for Transit {
+    fn drop(&mut self) {
+        self.settle(0);
+    }
 }
 
 /// Tells the owner that the client is gone, however its worker ended: a panic is an end too. The next
@@ -71,7 +99,17 @@ impl Connection {
         gauges: Arc<ClientGauges>,
         limits: Arc<WireLimits>,
     ) -> Self {
-        Connection { id, socket, handle, gauges, limits, parser: Parser::new(), ahead: 0, reported: 0 }
+        Connection {
+            id,
+            socket,
+            handle,
+            gauges,
+            limits,
+            parser: Parser::new(),
+            ahead: 0,
+            reported: 0,
+            transit: Transit::default(),
+        }
     }
 
     /// Reads until the connection ends.
@@ -122,8 +160,10 @@ impl Connection {
         if self.parser.is_bare()
             && let Some(spent) = self.handle.spent()
         {
+            self.transit.expect(transit_bytes(&spent));
             self.parser.reuse(spent);
         }
+        self.transit.expect(self.parser.growth_of(bytes.len()));
         self.parser.feed(bytes);
     }
 
@@ -134,6 +174,7 @@ impl Connection {
         while gathered < GATHER_BYTES {
             // What is missing of a big argument is read in one piece.
             self.parser.scan(&limits);
+            self.transit.expect(self.parser.growth_of(MORE_BYTES));
             let space = self.parser.space(MORE_BYTES);
             let room = space.len();
             // An error, like the end of the stream, comes again in the next blocking read.
@@ -152,6 +193,7 @@ impl Connection {
         let mut login = self.login(Login::Unsettled);
         loop {
             let parsed = self.parser.parse(&self.limits(login));
+            self.transit.settle(transit_bytes(&parsed.requests));
             self.publish();
             let failed = parsed.requests.failure.is_some();
             if failed || !parsed.requests.is_empty() {
@@ -195,14 +237,18 @@ impl Connection {
         if gauges.query_buffer.load(Ordering::Relaxed) + gauges.arguments.load(Ordering::Relaxed) != pending {
             gauges.query_buffer.store(pending - arguments, Ordering::Relaxed);
             gauges.arguments.store(arguments, Ordering::Relaxed);
-            let free = self.parser.heap_bytes().saturating_sub(pending);
-            gauges.query_buffer_free.store(free, Ordering::Relaxed);
+            // An argument counts as long as it is announced, as in Redis, which makes room for all of it: how
+            // much has arrived by now is chance, and who may be evicted for it must not be. That is one
+            // number, so that it is never read half changed.
+            let announced = self.parser.announced_bytes();
+            gauges.query_heap.store(announced, Ordering::Relaxed);
+            gauges.query_buffer_free.store(announced.saturating_sub(pending), Ordering::Relaxed);
         }
     }
 
     /// Lets a server that bounds the memory of clients know of an argument that grows.
     fn report_growth(&mut self) -> Result<(), Stopped> {
-        let held = self.parser.heap_bytes();
+        let held = self.parser.announced_bytes();
         self.reported = self.reported.min(held);
         if held >= self.reported + REPORT_BYTES && self.limits.weighs_clients.load(Ordering::Relaxed) {
             self.reported = held;
@@ -370,6 +416,27 @@ mod tests {
         assert_eq!(bench.gauges.query_buffer.load(Ordering::Relaxed), 2);
         assert_eq!(bench.gauges.arguments.load(Ordering::Relaxed), 8);
         assert_eq!(bench.gauges.read_bytes.load(Ordering::Relaxed), 16);
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        bench.ends();
+    }
+
+    #[test]
+    fn a_big_argument_shows_in_the_gauges_as_it_was_announced() {
+        let mut bench = bench(WireLimits { weighs_clients: true.into(), ..limits() });
+        bench.log_in();
+        bench.client.write_all(b"*1\r\n$1000000\r\nab").unwrap();
+        loop {
+            match bench.event() {
+                Event::Growing(ClientId(1)) => break,
+                Event::Requests(_, requests) => assert!(requests.is_empty()),
+                _ => panic!("nothing is complete"),
+            }
+        }
+        let gauge = |gauge: &std::sync::atomic::AtomicUsize| gauge.load(Ordering::Relaxed);
+        assert_eq!(gauge(&bench.gauges.query_buffer), 2);
+        let all = gauge(&bench.gauges.query_heap);
+        assert!((1_000_000..1_001_000).contains(&all), "{all}");
+        assert_eq!(2 + gauge(&bench.gauges.arguments) + gauge(&bench.gauges.query_buffer_free), all);
         bench.client.shutdown(Shutdown::Both).unwrap();
         bench.ends();
     }

@@ -87,7 +87,7 @@ impl Outlet {
             return;
         }
         self.gauges.pending_output.fetch_add(bytes.len() - sent, Ordering::Relaxed);
-        state.push(bytes, sent);
+        state.push(bytes, sent, &self.gauges);
         if state.draining {
             return;
         }
@@ -157,23 +157,38 @@ impl Drop for Outlet {
 
 impl State {
     /// Queues `bytes` from `start` on: copied if it is little, else the buffer itself.
-    fn push(&mut self, bytes: &mut Vec<u8>, start: usize) {
+    fn push(&mut self, bytes: &mut Vec<u8>, start: usize, gauges: &ClientGauges) {
         let rest = &bytes[start..];
-        match self.chunks.back_mut() {
-            Some(last) if last.bytes.len() + rest.len() <= CHUNK_BYTES => last.bytes.extend_from_slice(rest),
-            _ if rest.len() <= CHUNK_BYTES / 8 => {
-                self.chunks.push_back(Chunk { bytes: rest.to_vec(), start: 0 });
+        let chunk = match self.chunks.back_mut() {
+            Some(last) if last.bytes.len() + rest.len() <= CHUNK_BYTES => {
+                let before = last.bytes.capacity();
+                last.bytes.extend_from_slice(rest);
+                gauges.pending_heap.fetch_add(last.bytes.capacity() - before, Ordering::Relaxed);
+                return;
             }
-            _ => self.chunks.push_back(Chunk { bytes: std::mem::take(bytes), start }),
-        }
+            _ if rest.len() <= CHUNK_BYTES / 8 => Chunk { bytes: rest.to_vec(), start: 0 },
+            _ => Chunk { bytes: std::mem::take(bytes), start },
+        };
+        gauges.pending_heap.fetch_add(chunk.bytes.capacity(), Ordering::Relaxed);
+        gauges.pending_chunks.fetch_add(1, Ordering::Relaxed);
+        self.chunks.push_back(chunk);
     }
 
     /// The connection has ended: what is queued goes nowhere.
     fn discard(&mut self, gauges: &ClientGauges) {
         self.closed = true;
-        let queued =
-            std::mem::take(&mut self.chunks).iter().map(|chunk| chunk.bytes.len() - chunk.start).sum();
-        gauges.pending_output.fetch_sub(queued, Ordering::Release);
+        for chunk in std::mem::take(&mut self.chunks) {
+            gauges.pending_output.fetch_sub(chunk.bytes.len() - chunk.start, Ordering::Release);
+            chunk.end(gauges);
+        }
+    }
+}
+
+impl Chunk {
+    /// Gives its memory back.
+    fn end(self, gauges: &ClientGauges) {
+        gauges.pending_heap.fetch_sub(self.bytes.capacity(), Ordering::Relaxed);
+        gauges.pending_chunks.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -181,7 +196,9 @@ impl Backlog {
     /// The writer thread: sends chunk after chunk until none is left or the connection ends.
     fn drain(&self, socket: &Socket, gauges: &ClientGauges) {
         while let Some(chunk) = self.next(socket) {
-            if !send_all(socket, gauges, &chunk.bytes[chunk.start..]) {
+            let is_sent = send_all(socket, gauges, &chunk.bytes[chunk.start..]);
+            chunk.end(gauges);
+            if !is_sent {
                 lock(&self.state).discard(gauges);
             }
         }

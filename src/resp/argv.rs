@@ -194,6 +194,14 @@ impl Requests {
         (self.bytes, self.buffer.capacity() - self.bytes)
     }
 
+    /// Bytes brought, for the weight of the client whose commands run. The memory they are in may be larger:
+    /// that of small batches goes round, and whose it was last is chance.
+    #[must_use]
+    pub fn content_bytes(&self) -> usize {
+        let end = self.ranges.last().map_or(0, |&(_, end)| end as usize);
+        end + (self.ranges.len() + self.ends.len() / 2) * size_of::<ArgRange>()
+    }
+
     /// Bytes held, for the accounting of commands that wait behind a parked one.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

@@ -128,6 +128,21 @@ impl Parser {
         self.buffer.capacity() + self.ranges.capacity() * size_of::<ArgRange>()
     }
 
+    /// The most that the buffer takes if `bytes` more are put into it; 0 if they fit.
+    #[must_use]
+    pub fn growth_of(&self, bytes: usize) -> usize {
+        let end = self.filled + bytes;
+        if end <= self.buffer.capacity() { 0 } else { (self.buffer.capacity() * 2).max(end) + GROW_BYTES }
+    }
+
+    /// The same, with all the room that an argument of known length is going to take.
+    #[must_use]
+    pub fn announced_bytes(&self) -> usize {
+        let needed =
+            self.bulk_bytes.map_or(0, |length| (self.position + length + 2).next_multiple_of(GROW_BYTES));
+        self.heap_bytes() + needed.saturating_sub(self.buffer.capacity())
+    }
+
     /// Bytes still to come of an argument whose length is known.
     #[must_use]
     pub fn argument_bytes(&self) -> usize {
@@ -642,10 +657,14 @@ mod tests {
     }
 
     #[test]
-    fn a_big_argument_ends_its_buffer_exactly() {
+    fn a_big_argument_ends_its_buffer_exactly_and_is_announced_so() {
         let mut parser = Parser::new();
-        parser.feed(b"*1\r\n$70000\r\n");
+        parser.feed(b"*2\r\n$2\r\nab\r\n$70000\r\n");
+        assert!(parser.parse(&OPEN).requests.is_empty());
+        let announced = parser.announced_bytes();
+        assert!(announced > 70_000 && parser.heap_bytes() < 1000);
         while parser.parse(&OPEN).requests.is_empty() {
+            assert_eq!(parser.announced_bytes(), announced);
             let space = parser.space(1);
             space.fill(b'x');
             let room = space.len();

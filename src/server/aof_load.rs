@@ -164,7 +164,8 @@ enum Wrong {
 
 impl AofClient {
     fn new(server: &Server) -> Self {
-        let mut session = Session::new(ClientId(u64::MAX), Connection::default(), server.parts.now);
+        let (replies, now) = (server.parts.reply_buffers.new_buffer(server.parts.now), server.parts.now);
+        let mut session = Session::new(ClientId(u64::MAX), Connection::default(), replies, now);
         session.unrestricted = true;
         AofClient { session: Box::new(session), transaction: None, commands: 0, out: Vec::new() }
     }

@@ -22,7 +22,7 @@ impl Server {
     /// the client waits with it. Returns the batch when all of it ran, so that its memory can
     /// carry another one.
     pub fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
-        self.parts.weigh_requests(id, batch.heap_bytes());
+        self.parts.weigh_requests(id, batch.content_bytes());
         let mut session = self.parts.clients.take(id)?;
         let mut spent = None;
         self.parts.stats.reads += 1;
@@ -49,10 +49,15 @@ impl Server {
         first: usize,
     ) -> Option<Requests> {
         let mut out = std::mem::take(&mut session.outbox);
-        out.reserve_exact(self.parts.client_memory.reply_buffer_bytes());
+        out.reserve_exact(session.replies.size);
         session.running = Running::begin(&batch, &out);
+        let mut room = out.capacity();
         for index in first..batch.len() {
             self.execute(session, batch.get(index), &mut out);
+            if out.capacity() > room {
+                self.parts.eviction.answers_grew(out.capacity() - room);
+                room = out.capacity();
+            }
             self.parts.clients.limit_answers(session, &mut out);
             if session.close != Close::No {
                 break;
@@ -94,7 +99,7 @@ impl Server {
         let mark = out.len();
         let found = find(&mut self.parts, session, argv);
         session.last_command = found.as_ref().ok().map(|entry| entry.0);
-        evict::make_room(&mut self.keyspace, &mut self.parts);
+        evict::make_room(&mut self.keyspace, &mut self.parts, argv.span());
         if self.parts.tracking.tables.is_active() {
             self.parts.limit_tracking_table();
         }

@@ -43,7 +43,6 @@ impl Server {
             self.broadcast_invalidations();
         }
         self.close_slow_clients(false);
-        self.parts.limit_client_memory();
         self.follow_pauses();
         self.run_released();
         self.continue_shutdown();
@@ -124,6 +123,7 @@ impl Server {
         }
         self.close_slow_clients(true);
         self.parts.client_memory_cron();
+        self.parts.resize_reply_buffers();
     }
 
     fn sample(&mut self) {

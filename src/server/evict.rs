@@ -1,7 +1,9 @@
 //! `maxmemory`: room is made before a command that may use memory runs.
 //!
 //! What counts is what the allocator has handed out, less what is on its way to replicas and the
-//! append-only file. While that is above the limit, keys are evicted as the policy says: the longest idle or
+//! append-only file, and less what only passes: requests that were read ahead and answers that leave at the
+//! end of the turn, which are much larger at times than a small data set. The arguments of a big command
+//! count when it is about to run, for they are going to stay. While that is above the limit, keys are evicted as the policy says: the longest idle or
 //! least used of samples that are kept from one choice to the next, chance, or the exact next to
 //! expire. One command evicts for a bounded time (`maxmemory-eviction-tenacity`); the turns that
 //! follow go on with it. Only when nothing can be evicted are commands refused.
@@ -24,6 +26,10 @@ use crate::resp::OwnedArgv;
 const KEYS_PER_LAP: u32 = 16;
 /// For how long at least what was evicted counts as held by the reader of an old state, milliseconds.
 const HELD_MS: i64 = 1000;
+/// So much may pass without being counted, bytes: what goes beyond shall be made room for.
+const MAX_PASSING_BYTES: usize = 16 << 20;
+/// Arguments smaller than this pass, bytes.
+const BIG_ARGUMENTS_BYTES: usize = 16 << 10;
 /// Candidates of the pool that may be gone before it is filled anew.
 const MAX_STALE: usize = 16;
 
@@ -44,6 +50,9 @@ pub enum Room {
 pub struct Eviction {
     /// Where the memory in use is read, bytes. A test gives another one.
     pub used_bytes: fn(&Keyspace) -> u64,
+    /// The same for the owner's thread alone, from whatever start: what others do must not be mistaken for
+    /// what a removal gives back. A test gives another one.
+    pub own_bytes: fn(&Keyspace) -> i64,
     pool: EvictionPool,
     /// The database whose turn it is under a policy of chance.
     next_db: u16,
@@ -52,6 +61,8 @@ pub struct Eviction {
     held: Held,
     /// What telling others of this turn's evictions takes until the turn's answers have left, bytes.
     told: u64,
+    /// By how much this turn's answers have made their buffers grow, bytes.
+    answers: usize,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// How long memory was over the limit before that.
@@ -61,12 +72,14 @@ pub struct Eviction {
 impl Default for Eviction {
     fn default() -> Self {
         Eviction {
-            used_bytes: |_| alloc::used_bytes() as u64,
+            used_bytes: |_| lasting_bytes(),
+            own_bytes: |_| alloc::claimed_bytes(),
             pool: EvictionPool::default(),
             next_db: 0,
             room: Room::default(),
             held: Held::default(),
             told: 0,
+            answers: 0,
             over_since_ns: None,
             over_ns: 0,
         }
@@ -121,6 +134,17 @@ impl Eviction {
         self.told = 0;
     }
 
+    /// Answers take so much more until the end of the turn.
+    pub(super) fn answers_grew(&mut self, bytes: usize) {
+        self.answers += bytes;
+        alloc::pass(bytes as isize);
+    }
+
+    /// The turn's answers have left; what a socket did not take no longer passes.
+    pub(super) fn answers_left(&mut self) {
+        alloc::pass(-(std::mem::take(&mut self.answers) as isize));
+    }
+
     fn note(&mut self, room: Room, now_ns: u64) {
         self.room = room;
         if room != Room::Enough {
@@ -135,29 +159,35 @@ impl Server {
     /// Goes on with an eviction that took longer than one command may wait for it.
     pub(super) fn continue_eviction(&mut self) {
         if self.parts.eviction.room == Room::Running {
-            make_room(&mut self.keyspace, &mut self.parts);
+            make_room(&mut self.keyspace, &mut self.parts, 0);
         }
     }
 }
 
-/// Gets below `maxmemory` if that is possible in a short time, and leaves the result in
-/// [`Eviction::room`]. Costs one comparison without a limit.
+/// Gets below `maxmemory` if that is possible in a short time, for a command with `arguments` bytes of
+/// arguments, and leaves the result in [`Eviction::room`]. Costs one comparison without a limit.
 #[inline]
-pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts) {
+pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts, arguments: usize) {
     if parts.config.maxmemory != 0 || parts.eviction.room != Room::Enough {
-        enforce_limit(keyspace, parts);
+        let staying = if arguments < BIG_ARGUMENTS_BYTES { 0 } else { arguments as u64 };
+        enforce_limit(keyspace, parts, staying);
     }
 }
 
-fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts) {
+/// What is handed out by the allocator and does not only pass, bytes.
+fn lasting_bytes() -> u64 {
+    alloc::used_bytes().saturating_sub(alloc::passing_bytes().min(MAX_PASSING_BYTES)) as u64
+}
+
+fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) {
     parts.eviction.held.turn(parts.now);
-    let room = if is_held_off(parts) || bytes_over(keyspace, parts) == 0 {
+    let room = if is_held_off(parts) || bytes_over(keyspace, parts, staying) == 0 {
         Room::Enough
     } else {
         // Redis: clients over their own limit go before keys do.
         parts.limit_client_memory();
         let home = keyspace.index();
-        let room = evict_for_a_while(keyspace, parts);
+        let room = evict_for_a_while(keyspace, parts, staying);
         keyspace.select(home);
         room
     };
@@ -194,12 +224,12 @@ impl Parts {
     }
 }
 
-/// Bytes above the limit.
-fn bytes_over(keyspace: &Keyspace, parts: &Parts) -> u64 {
+/// Bytes above the limit when `staying` more are added.
+fn bytes_over(keyspace: &Keyspace, parts: &Parts, staying: u64) -> u64 {
     if parts.config.maxmemory == 0 {
         return 0;
     }
-    let used = (parts.eviction.used_bytes)(keyspace);
+    let used = (parts.eviction.used_bytes)(keyspace) + staying;
     if used <= parts.config.maxmemory {
         return 0;
     }
@@ -221,7 +251,7 @@ fn time_limit_ns(tenacity: i64) -> u64 {
     }
 }
 
-fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts) -> Room {
+fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) -> Room {
     if parts.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
         return Room::None;
     }
@@ -231,7 +261,7 @@ fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts) -> Room {
     let limit_ns = time_limit_ns(parts.config.maxmemory_eviction_tenacity);
     // Redis: how much is to be freed is decided once, and only what a removal frees counts. What telling
     // others of it takes (invalidations, notifications) must not lead to more of the same.
-    let wanted = bytes_over(keyspace, parts);
+    let wanted = bytes_over(keyspace, parts, staying);
     let (mut evicted, mut freed) = (0u32, 0);
     let room = loop {
         if freed >= wanted {
@@ -300,16 +330,16 @@ fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) ->
 fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) -> u64 {
     keyspace.select(index);
     let usage = keyspace.walk().is_some().then(|| keyspace.usage(key)).flatten();
-    let before = (parts.eviction.used_bytes)(keyspace);
+    let before = (parts.eviction.own_bytes)(keyspace);
     let removed = keyspace.remove(key);
-    let mut freed = before.saturating_sub((parts.eviction.used_bytes)(keyspace));
+    let mut freed = u64::try_from(before - (parts.eviction.own_bytes)(keyspace)).unwrap_or(0);
     freed += keyspace.facts.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
     if let Some(bytes) = usage {
         let held = (bytes as u64).saturating_sub(freed);
         parts.eviction.held.this_period += held;
         freed += held;
     }
-    let silent = (parts.eviction.used_bytes)(keyspace);
+    let silent = (parts.eviction.own_bytes)(keyspace);
     changed::settle(keyspace, parts);
     if removed {
         if parts.propagation.is_wanted() {
@@ -321,7 +351,8 @@ fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8])
     }
     end_unit(parts);
     // Tracking clients and subscribers hear of it; making room for that would tell them more.
-    parts.eviction.told += (parts.eviction.used_bytes)(keyspace).saturating_sub(silent);
+    let told = (parts.eviction.own_bytes)(keyspace) - silent;
+    parts.eviction.told += u64::try_from(told).unwrap_or(0);
     // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides what is
     // propagated.
     if !keyspace.facts.garbage.is_empty() {

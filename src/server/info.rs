@@ -280,7 +280,7 @@ pub const FIELDS: &[Field] = fields! {
         "io_threaded_reads_processed" => |view| view.parts.stats.reads;
         "io_threaded_writes_processed" => |_view| 0;
         "reply_buffer_shrinks" => |view| view.parts.stats.reply_buffer_shrinks;
-        "reply_buffer_expands" => |_view| 0;
+        "reply_buffer_expands" => |view| view.parts.stats.reply_buffer_expands;
     }
     "replication" {
         "role" => |_view| "master";

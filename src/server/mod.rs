@@ -38,6 +38,7 @@ pub mod persistence;
 pub mod propagate;
 mod publish;
 mod redact;
+pub mod reply_buffer;
 pub mod session;
 pub mod shutdown;
 pub mod slowlog;
@@ -190,6 +191,8 @@ pub struct Parts {
     pub pubsub: Subscriptions,
     /// What clients cost.
     pub client_memory: ClientMemory,
+    /// How buffers for answers are sized.
+    pub reply_buffers: reply_buffer::Resizing,
     /// Why clients are held back, and which.
     pub pauses: Pauses,
     /// Counters.
@@ -311,6 +314,7 @@ impl Server {
                 watches: Watches::default(),
                 pauses: Pauses::default(),
                 client_memory: ClientMemory::default(),
+                reply_buffers: reply_buffer::Resizing::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },
                 eviction: Eviction::default(),
@@ -351,7 +355,7 @@ impl Server {
         self.parts.stats.connections += 1;
         let parts = &mut self.parts;
         let is_refused = parts.acl.refuses(&parts.config, &connection);
-        let mut session = Session::new(id, connection, parts.now);
+        let mut session = Session::new(id, connection, parts.reply_buffers.new_buffer(parts.now), parts.now);
         parts.acl.log_out(&mut session);
         if is_refused {
             parts.stats.rejected_connections += 1;
@@ -369,15 +373,27 @@ impl Server {
     }
 
     /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
-    pub fn take_outputs(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        let Parts { clients, aof, config, now, .. } = &mut self.parts;
-        let hold = aof.hold_up_to(config);
-        clients.drain_output(*now, hold, take);
+    /// Clients that are too large with what their sockets did not take are closed right after that.
+    pub fn take_outputs(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        self.parts.note_output();
+        self.parts.drain_output(&mut take);
+        self.parts.eviction.answers_left();
+        if self.parts.limit_client_memory() {
+            self.parts.drain_output(&mut take);
+        }
     }
 
     /// What the engine is to do, in order.
     pub fn take_tasks(&mut self) -> Vec<Task> {
         std::mem::take(&mut self.parts.tasks)
+    }
+}
+
+impl Parts {
+    fn drain_output(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        let Parts { clients, aof, config, now, .. } = self;
+        let hold = aof.hold_up_to(config);
+        clients.drain_output(*now, hold, take);
     }
 }
 

@@ -5,6 +5,7 @@ use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
 use super::multi::Transaction;
 use super::output::Aside;
+use super::reply_buffer::ReplyBuffer;
 use super::tracking::OwnTracking;
 use crate::base::time::UnixMillis;
 use crate::config::BufferLimits;
@@ -28,10 +29,16 @@ pub struct ClientGauges {
     pub query_buffer: AtomicUsize,
     /// Set by the worker: bytes of the arguments of an unfinished command.
     pub arguments: AtomicUsize,
-    /// Set by the worker: room left in that buffer, bytes.
+    /// Set by the worker: room left in that buffer, or still needed for an announced argument, bytes.
     pub query_buffer_free: AtomicUsize,
+    /// Set by the worker: the memory all of these lie in or are going to, bytes.
+    pub query_heap: AtomicUsize,
     /// Set by the writer: bytes handed over that the socket has not taken.
     pub pending_output: AtomicUsize,
+    /// Set by the writer: the memory they lie in, bytes.
+    pub pending_heap: AtomicUsize,
+    /// Set by the writer: how many pieces that is.
+    pub pending_chunks: AtomicUsize,
     /// Set by the worker: the number of its thread; 0 before it runs.
     pub worker: AtomicI32,
     /// Set by the server: the worker's thread was asked to wake at once ([`Waking`]).
@@ -172,10 +179,8 @@ pub struct Session {
     pub running: Running,
     /// What it was weighed at, bytes; see [`super::client_memory`].
     pub(super) counted_bytes: usize,
-    /// The most that was answered at once lately, bytes.
-    pub(super) reply_peak: usize,
-    /// Since when that is.
-    pub(super) reply_peak_since: UnixMillis,
+    /// How large a buffer for answers it keeps.
+    pub replies: ReplyBuffer,
     /// Whether the engine was told that there is something to send.
     pub(super) is_listed_for_output: bool,
     pub(super) lookup_cache: Option<LookupCache>,
@@ -191,8 +196,6 @@ pub struct Running {
     pub(super) sent_bytes: usize,
     /// Room left in its buffer, bytes.
     pub(super) free_bytes: usize,
-    /// Memory of the buffer for answers, bytes.
-    pub(super) answer_bytes: usize,
     /// Bytes of arguments of the command that asks.
     pub arguments: usize,
     /// Bytes answered before it.
@@ -204,9 +207,8 @@ pub struct Running {
 impl Running {
     pub(super) fn begin(batch: &Requests, answers: &Vec<u8>) -> Running {
         let (sent_bytes, free_bytes) = batch.sent_and_free_bytes();
-        let answer_bytes = answers.capacity();
-        let heap_bytes = batch.heap_bytes() + answer_bytes;
-        Running { heap_bytes, sent_bytes, free_bytes, answer_bytes, ..Running::default() }
+        let heap_bytes = batch.content_bytes() + answers.capacity();
+        Running { heap_bytes, sent_bytes, free_bytes, ..Running::default() }
     }
 }
 
@@ -222,7 +224,7 @@ pub(super) struct LookupCache {
 impl Session {
     /// A client that has just connected, and may do nothing yet.
     #[must_use]
-    pub fn new(id: ClientId, connection: Connection, now: UnixMillis) -> Self {
+    pub fn new(id: ClientId, connection: Connection, replies: ReplyBuffer, now: UnixMillis) -> Self {
         Session {
             id,
             connection,
@@ -252,8 +254,7 @@ impl Session {
             watched_bytes: 0,
             running: Running::default(),
             counted_bytes: 0,
-            reply_peak: 0,
-            reply_peak_since: now,
+            replies,
             is_listed_for_output: false,
             lookup_cache: None,
         }
@@ -282,12 +283,12 @@ impl Session {
     pub fn heap_bytes(&self) -> usize {
         let output = self.outbox.capacity()
             + self.held.bytes()
-            + self.connection.gauges.pending_output.load(Ordering::Relaxed);
+            + self.connection.gauges.pending_heap.load(Ordering::Relaxed);
         size_of::<Session>()
             + self.name.capacity()
-            + self.query_buffer_bytes()
-            + self.connection.gauges.query_buffer_free.load(Ordering::Relaxed)
-            + self.argument_bytes()
+            + self.connection.gauges.query_heap.load(Ordering::Relaxed)
+            + self.pending_bytes()
+            + self.parked_bytes()
             + self.multi_bytes()
             + self.subscribed.bytes
             + self.tracking.prefix_bytes
@@ -304,8 +305,11 @@ impl Session {
     /// Bytes of the arguments of an unfinished or a parked command.
     #[must_use]
     pub fn argument_bytes(&self) -> usize {
-        let parked = self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes());
-        self.connection.gauges.arguments.load(Ordering::Relaxed) + parked
+        self.connection.gauges.arguments.load(Ordering::Relaxed) + self.parked_bytes()
+    }
+
+    fn parked_bytes(&self) -> usize {
+        self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes())
     }
 
     /// Bytes of its transaction, and of the keys it watches.
@@ -473,21 +477,22 @@ impl Clients {
                     session.outbox = Vec::new();
                 }
                 session.last_interaction = now;
-                session.reply_peak = session.reply_peak.max(session.outbox.len());
+                session.replies.used(session.outbox.len());
                 let wrote = std::mem::take(&mut session.wrote);
                 if session.held.is_idle() && !(wrote && hold.is_some()) || session.close == Close::Now {
                     take(id, &mut session.outbox, session.close);
-                    continue;
-                }
-                session.held.release_into(|bytes| take(id, bytes, Close::No));
-                match &mut hold {
-                    Some((end, waiting)) if wrote => {
-                        session.held.push(*end, &mut session.outbox);
-                        waiting.push(*end, id);
+                } else {
+                    session.held.release_into(|bytes| take(id, bytes, Close::No));
+                    match &mut hold {
+                        Some((end, waiting)) if wrote => {
+                            session.held.push(*end, &mut session.outbox);
+                            waiting.push(*end, id);
+                        }
+                        _ if !session.held.is_empty() => session.held.append(&mut session.outbox),
+                        _ => take(id, &mut session.outbox, session.close),
                     }
-                    _ if !session.held.is_empty() => session.held.append(&mut session.outbox),
-                    _ => take(id, &mut session.outbox, session.close),
                 }
+                session.trim_outbox();
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct Stats {
     pub query_buffer_disconnections: u64,
     /// Buffers for answers made smaller.
     pub reply_buffer_shrinks: u64,
+    /// Buffers for answers that were made larger.
+    pub reply_buffer_expands: u64,
     /// Clients closed for their output buffer.
     pub output_limit_disconnections: u64,
     /// Error lines sent, by code.

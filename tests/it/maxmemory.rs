@@ -36,3 +36,65 @@ fn small_keys_keep_to_the_limit_and_no_more_go_than_must() {
     assert_eq!(left as u64 + evicted, 80_000);
     assert!(left > 28_000, "of 40000 keys that fit {left} are left");
 }
+
+#[test]
+fn pipelines_of_others_cost_a_small_data_set_no_keys() {
+    /// What memory that goes round may come to, bytes; a few pipelines take several times as much.
+    const SLACK: u64 = 1 << 20;
+    const COMMANDS: usize = 3000;
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    for index in 0..500 {
+        client.run(&format!("SET key:{index} value"));
+    }
+    let readers: Vec<_> = (0..4).map(|_| server.client()).collect();
+    let limit = memory(&mut client, "used_memory") + SLACK;
+    client.run(&format!("CONFIG SET maxmemory {limit} maxmemory-policy allkeys-random"));
+    let pipeline =
+        b"*2\r\n$6\r\nSTRLEN\r\n$5\r\nkey:7\r\n*2\r\n$4\r\nECHO\r\n$20\r\nabcdefghijklmnopqrst\r\n";
+    let pipeline = std::sync::Arc::new(pipeline.repeat(COMMANDS / 2));
+    let threads: Vec<_> = readers
+        .into_iter()
+        .map(|mut reader| {
+            let pipeline = std::sync::Arc::clone(&pipeline);
+            std::thread::spawn(move || {
+                for _ in 0..20 {
+                    reader.send_raw(&pipeline);
+                    (0..COMMANDS).for_each(|_| drop(reader.value()));
+                }
+            })
+        })
+        .collect();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        assert_eq!(client.run("SET key:1 value"), "OK");
+    }
+    threads.into_iter().for_each(|thread| thread.join().expect("a reader gets its answers"));
+    assert_eq!(memory(&mut client, "evicted_keys"), 0);
+    assert_eq!(client.run("DBSIZE"), "(int) 500");
+}
+
+#[test]
+fn what_eviction_tells_trackers_leads_to_no_more_of_it() {
+    const KEYS: usize = 300;
+    let server =
+        Server::start(&["--maxmemory-policy", "allkeys-lru", "--maxmemory-eviction-tenacity", "100"]);
+    let mut client = server.client();
+    let mut trackers: Vec<_> = (0..10).map(|_| server.client()).collect();
+    for tracker in &mut trackers {
+        tracker.show(&[b"HELLO", b"3"]);
+        tracker.show(&[b"CLIENT", b"TRACKING", b"ON"]);
+    }
+    for index in 0..KEYS {
+        let key = format!("{index}:{}", "x".repeat(1000));
+        client.run(&format!("SET {key} value"));
+        for tracker in &mut trackers {
+            assert_eq!(tracker.show(&[b"GET", key.as_bytes()]), "\"value\"");
+        }
+    }
+    let limit = memory(&mut client, "used_memory") - 40_000;
+    client.run(&format!("CONFIG SET maxmemory {limit}"));
+    // Each of these looks at the limit again.
+    (0..10).for_each(|_| drop(client.run("PING")));
+    let evicted = memory(&mut client, "evicted_keys");
+    assert!((10..=60).contains(&evicted), "{evicted} of {KEYS} keys are evicted for 40 of their kilobytes");
+}

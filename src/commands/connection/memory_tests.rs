@@ -16,6 +16,7 @@ fn field(server: &mut TestServer, id: u64, name: &str) -> String {
 fn holds(server: &TestServer, id: u64, bytes: usize) {
     let session = server.server.parts.clients.get(ClientId(id)).expect("the client is there");
     session.connection.gauges.query_buffer.store(bytes, Ordering::Relaxed);
+    session.connection.gauges.query_heap.store(bytes, Ordering::Relaxed);
 }
 
 #[test]
@@ -113,18 +114,32 @@ fn idle_clients_are_closed_unless_they_wait_or_listen() {
 }
 
 #[test]
-fn a_large_buffer_for_answers_is_given_back_after_a_while() {
+fn a_buffer_for_answers_follows_what_is_answered_in_steps() {
     let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
     server.connect(2);
     let capacity = |server: &TestServer| {
         server.server.parts.clients.get(ClientId(2)).expect("it is there").outbox.capacity()
     };
-    server.run_as(2, "PING");
-    server.server.parts.clients.get_mut(ClientId(2)).expect("it is there").outbox.reserve(10_000);
-    let large = capacity(&server);
-    (0..20).for_each(|_| server.advance(100));
-    assert!(capacity(&server) < large && capacity(&server) >= 1024, "{}", capacity(&server));
+    server.run(&format!("SET big {}", "v".repeat(20_000)));
+    server.run_as(2, "GET big");
+    assert_eq!(capacity(&server), 1024, "what the answer took is given back");
+    for size in [2048, 4096, 8192, 16384, 16384] {
+        server.run_as(2, "GET big");
+        server.advance(100);
+        assert_eq!(field(&mut server, 2, "rbs"), size.to_string());
+    }
+    server.run_as(2, "GET big");
+    assert_eq!((capacity(&server), field(&mut server, 2, "rbp")), (16384, "16384".into()));
+    for _ in 0..60 {
+        server.advance(100);
+    }
+    assert_eq!((capacity(&server), field(&mut server, 2, "rbs")), (1024, "1024".into()));
+    let stats = server.run("INFO stats");
+    assert!(stats.contains("reply_buffer_expands:4"), "{stats}");
+    assert!(!stats.contains("reply_buffer_shrinks:0"), "{stats}");
     assert_eq!(server.run("DEBUG REPLYBUFFER RESIZING 0"), "OK");
+    server.connect(3);
+    assert_eq!(field(&mut server, 3, "rbs"), "16384", "all are alike");
     assert_eq!(server.run("DEBUG REPLYBUFFER PEAK-RESET-TIME never"), "OK");
     assert_eq!(
         server.run("DEBUG REPLYBUFFER PEAK-RESET-TIME x"),

@@ -191,15 +191,15 @@ fn pause_cron(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 fn replybuffer(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if args.keyword("PEAK-RESET-TIME") {
         if args.keyword("NEVER") {
-            ctx.server.client_memory.peak_reset_ms = None;
+            ctx.server.reply_buffers.peak_reset_ms = None;
         } else if args.keyword("RESET") {
-            ctx.server.client_memory.reset_peak_time();
+            ctx.server.reply_buffers.reset_peak_time();
         } else {
             let ms = args.int()?;
-            ctx.server.client_memory.peak_reset_ms = (ms >= 0).then_some(ms);
+            ctx.server.reply_buffers.peak_reset_ms = (ms >= 0).then_some(ms);
         }
     } else if args.keyword("RESIZING") {
-        ctx.server.client_memory.resizes_replies = flag(&mut args);
+        ctx.server.reply_buffers.enabled = flag(&mut args);
     } else {
         return Err(ctx.unknown_subcommand(args.argv().at(1)));
     }

@@ -13,6 +13,7 @@ fn table_bytes(keyspace: &Keyspace) -> u64 {
 fn full(policy: &str, keys: usize, volatile: impl Fn(usize) -> bool) -> TestServer {
     let mut server = TestServer::new();
     server.server.parts.eviction.used_bytes = table_bytes;
+    server.server.parts.eviction.own_bytes = |keyspace| table_bytes(keyspace) as i64;
     for index in 0..keys {
         let ttl = if volatile(index) { format!(" PX {}", 1_000_000 + index) } else { String::new() };
         server.run(&format!("SET key:{index} value{ttl}"));
@@ -177,4 +178,62 @@ fn what_is_on_its_way_to_be_freed_is_counted_until_it_is_dropped() {
     assert!(server.run("INFO memory").contains("lazyfree_pending_objects:1"));
     server.server.take_tasks();
     assert_eq!((pending.objects(), pending.bytes()), (0, 0));
+}
+
+#[test]
+fn the_arguments_of_a_big_command_need_room_before_it_runs() {
+    const KEYS: usize = 2000;
+    let mut server = full("noeviction", KEYS, |_| false);
+    let limit = server.server.parts.config.maxmemory + 50_000;
+    server.run(&format!("CONFIG SET maxmemory {limit}"));
+    let oom = "(error) OOM command not allowed when used memory > 'maxmemory'.";
+    let value = "v".repeat(60_000);
+    assert_eq!(server.run(&format!("SET big {value}")), oom);
+    assert_eq!(number(&mut server, "EXISTS big"), 0);
+    assert_eq!(server.run(&format!("SET big {}", &value[..40_000])), "OK");
+    assert_eq!(number(&mut server, "DBSIZE"), KEYS + 1);
+    server.run("CONFIG SET maxmemory-policy allkeys-random");
+    assert_eq!(server.run(&format!("SET other {value}")), "OK");
+    assert_eq!(number(&mut server, "STRLEN other"), 60_000);
+    let left = number(&mut server, "DBSIZE");
+    assert!((1..KEYS).contains(&left), "keys made room for it: {left}");
+}
+
+#[test]
+fn subscribers_and_trackers_hear_of_an_eviction_in_order() {
+    let mut server = full("volatile-ttl", 3, |index| index == 1);
+    server.run("CONFIG SET notify-keyspace-events KEA");
+    (2..=3).for_each(|id| server.connect(id));
+    server.run_as(2, "PSUBSCRIBE __key*__:*");
+    server.run_as(3, "HELLO 3");
+    server.run_as(3, "CLIENT TRACKING ON");
+    server.run_as(3, "GET key:1");
+    server.effects();
+    let limit = server.server.parts.config.maxmemory;
+    server.run(&format!("CONFIG SET maxmemory {}", limit - 1));
+    server.run("PING");
+    let heard = server.output_of(2);
+    let key = heard.find("__keyspace@0__:key:1").expect("the key's own channel");
+    let event = heard.find("__keyevent@0__:evicted").expect("the event's channel");
+    assert!(key < event && !heard.contains("del"), "{heard}");
+    let told = server.output_of(3);
+    assert!(told.contains("invalidate") && told.contains("key:1"), "{told}");
+    assert_eq!(server.effects(), "DEL key:1");
+    assert_eq!(number(&mut server, "DBSIZE"), 2);
+}
+
+#[test]
+fn a_transaction_makes_room_once_before_it_runs_and_is_propagated_after_what_went() {
+    let mut server = full("allkeys-random", 200, |_| false);
+    for line in ["MULTI", "SET a value", "SET b value"] {
+        server.run(line);
+    }
+    server.effects();
+    let limit = server.server.parts.config.maxmemory;
+    server.server.parts.config.maxmemory = limit - 1;
+    assert_eq!(server.run("EXEC"), "1) OK\n2) OK");
+    let effects = server.effects();
+    let (gone, exec) = (effects.find("DEL key:"), effects.find("MULTI | SET a value | SET b value | EXEC"));
+    assert!(gone.is_some() && gone < exec, "{effects}");
+    assert!(!effects[exec.unwrap_or(0)..].contains("DEL"), "{effects}");
 }

@@ -64,6 +64,12 @@ impl HeldOutput {
         self.bytes
     }
 
+    /// In how many pieces.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.waiting.len() + usize::from(!self.released.is_empty())
+    }
+
     pub(in crate::server) fn push(&mut self, end: u64, output: &mut Vec<u8>) {
         self.bytes += output.len();
         self.waiting.push_back((end, std::mem::take(output)));
