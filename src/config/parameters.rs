@@ -35,7 +35,6 @@ const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of thei
 const REPLICATION: Effect = Effect::Accepted("waits for replication");
 const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
 const STREAMS: Effect = Effect::Accepted("waits for streams");
-const SYSLOG: Effect = Effect::Accepted("pyredis logs to a file or stdout");
 const THREADS: Effect = Effect::Accepted("every connection has its own thread");
 const TLS: Effect = Effect::Accepted("waits for TLS");
 
@@ -183,12 +182,12 @@ parameters! {
     /// Log file; empty logs to stdout.
     "logfile" => logfile: Text = Text::default(), text(Value), [IMMUTABLE], ACTS;
     /// Also log to syslog.
-    "syslog-enabled" => syslog_enabled: bool = false, boolean, [IMMUTABLE], SYSLOG;
+    "syslog-enabled" => syslog_enabled: bool = false, boolean, [IMMUTABLE], ACTS;
     /// Name in syslog.
-    "syslog-ident" => syslog_ident: Text = Text::from("redis"), text(Value), [IMMUTABLE], SYSLOG;
+    "syslog-ident" => syslog_ident: Text = Text::from("redis"), text(Value), [IMMUTABLE], ACTS;
     /// Facility in syslog.
     "syslog-facility" => syslog_facility: SyslogFacility = SyslogFacility::Local0,
-        choice(SyslogFacility), [IMMUTABLE], SYSLOG;
+        choice(SyslogFacility), [IMMUTABLE], ACTS;
     /// Show the logo at start even when the log is not a terminal.
     "always-show-logo" => always_show_logo: bool = false, boolean, [IMMUTABLE], ACTS;
     /// Rewrite the process title.

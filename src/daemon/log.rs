@@ -23,11 +23,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::sys;
+use super::sys::{self, LocalTime};
+use super::syslog::Syslog;
 use crate::config::LogLevel;
 
 /// Target of text that is printed without head or escapes.
@@ -62,6 +63,7 @@ enum Sink {
 /// The program's logger. One exists; [`install`] hands it out.
 pub struct Logger {
     sink: Mutex<Sink>,
+    syslog: Mutex<Option<Syslog>>,
     role: AtomicU8,
     /// Gets a copy of every line while the process that started us waits for the outcome.
     copy: Mutex<Option<Box<dyn Write + Send>>>,
@@ -90,7 +92,12 @@ pub fn set_level(level: LogLevel) {
 
 impl Logger {
     fn new(sink: Sink) -> Self {
-        Self { sink: Mutex::new(sink), role: AtomicU8::new(Role::Starting as u8), copy: Mutex::new(None) }
+        Self {
+            sink: Mutex::new(sink),
+            syslog: Mutex::new(None),
+            role: AtomicU8::new(Role::Starting as u8),
+            copy: Mutex::new(None),
+        }
     }
 
     /// Sends the lines to a file from now on.
@@ -119,6 +126,11 @@ impl Logger {
         Ok(())
     }
 
+    /// Sends every line but the logo to syslog as well.
+    pub fn write_to_syslog(&self, syslog: Syslog) {
+        *lock(&self.syslog) = Some(syslog);
+    }
+
     /// Gives a copy of every line to `copy` as well, or to nobody any more.
     pub fn copy_to(&self, copy: Option<Box<dyn Write + Send>>) {
         *lock(&self.copy) = copy;
@@ -134,6 +146,13 @@ impl Logger {
             role if role == Role::Primary as u8 => 'M',
             role if role == Role::Replica as u8 => 'S',
             _ => 'C',
+        }
+    }
+
+    fn tell_syslog(&self, now: SystemTime, level: Level, text: &str) {
+        if let Some(syslog) = &mut *lock(&self.syslog) {
+            let time = sys::local_time(since_1970(now).as_secs().cast_signed());
+            syslog.write(level, &syslog_time(&time), text);
         }
     }
 
@@ -158,12 +177,17 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let text = record.args().to_string();
+            let now = SystemTime::now();
             let line = match record.target() {
                 RAW => text,
-                SIGNAL => signal_line(std::process::id(), SystemTime::now(), &text),
+                SIGNAL => {
+                    self.tell_syslog(now, record.level(), &escape(&text));
+                    signal_line(std::process::id(), now, &text)
+                }
                 target => {
                     let text = if target.ends_with("::crash") { text } else { escape(&text) };
-                    line(std::process::id(), self.role_letter(), SystemTime::now(), record.level(), &text)
+                    self.tell_syslog(now, record.level(), &text);
+                    line(std::process::id(), self.role_letter(), now, record.level(), &text)
                 }
             };
             self.write(line.as_bytes());
@@ -189,8 +213,18 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o644).custom_flags(libc::O_NOCTTY).open(path)
 }
 
+fn since_1970(now: SystemTime) -> Duration {
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// As RFC 3164 has it: `Nov  4 02:15:14`.
+fn syslog_time(time: &LocalTime) -> String {
+    let LocalTime { month, day, hour, minute, second, .. } = *time;
+    format!("{} {day:2} {hour:02}:{minute:02}:{second:02}", MONTHS[month.min(11)])
+}
+
 fn line(pid: u32, role: char, now: SystemTime, level: Level, text: &str) -> String {
-    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_1970 = since_1970(now);
     let time = sys::local_time(since_1970.as_secs().cast_signed());
     format!(
         "{pid}:{role} {:02} {} {} {:02}:{:02}:{:02}.{:03} {} {}\n",
@@ -207,8 +241,7 @@ fn line(pid: u32, role: char, now: SystemTime, level: Level, text: &str) -> Stri
 }
 
 fn signal_line(pid: u32, now: SystemTime, text: &str) -> String {
-    let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{pid}:signal-handler ({}) {}\n", since_1970.as_secs(), escape(text))
+    format!("{pid}:signal-handler ({}) {}\n", since_1970(now).as_secs(), escape(text))
 }
 
 fn mark(level: Level) -> char {
@@ -237,7 +270,8 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use crate::config::SyslogFacility;
+    use std::os::unix::net::UnixDatagram;
 
     fn moment() -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(1_795_453_579_007)
@@ -295,6 +329,33 @@ mod tests {
         logger.write(b"three\n");
         assert_eq!(std::fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
+    }
+
+    #[test]
+    fn syslog_gets_each_line_without_our_head_and_no_logo() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("syslog");
+        let daemon = UnixDatagram::bind(&socket).unwrap();
+        daemon.set_nonblocking(true).unwrap();
+        let logger = Logger::new(Sink::Nowhere);
+        logger.write_to_syslog(Syslog::open(&socket, "redis", SyslogFacility::Local0));
+        set_level(LogLevel::Notice);
+        for target in [RAW, SIGNAL, "pyredis::server"] {
+            let text = format_args!("said by {target}\n");
+            logger.log(&Record::builder().target(target).level(Level::Error).args(text).build());
+        }
+        let mut line = [0; 200];
+        for target in [SIGNAL, "pyredis::server"] {
+            let count = daemon.recv(&mut line).unwrap();
+            let line = String::from_utf8_lossy(&line[..count]);
+            assert!(
+                line.starts_with("<132>") && line.ends_with(&format!("]: said by {target}\\n")),
+                "{line}"
+            );
+        }
+        assert!(daemon.recv(&mut line).is_err(), "the logo was sent");
+        let time = LocalTime { year: 2026, month: 10, day: 4, hour: 2, minute: 15, second: 9 };
+        assert_eq!(syslog_time(&time), "Nov  4 02:15:09");
     }
 
     #[test]

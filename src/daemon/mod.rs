@@ -24,6 +24,7 @@ pub mod run;
 pub mod signals;
 pub mod supervisor;
 pub(crate) mod sys;
+pub mod syslog;
 pub mod title;
 
 use std::ffi::OsString;

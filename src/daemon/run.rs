@@ -6,7 +6,7 @@
 //! PID file → exit code. The lines in between are Redis's, since people and tools wait for them.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +25,7 @@ use super::pid_file::{PidFile, PidFileError};
 use super::probe::Address;
 use super::signals::{self, Action, Phase, SharedPhase};
 use super::supervisor::Supervisor;
+use super::syslog::{self, Syslog};
 use super::title::Title;
 use super::{crash, limits, listen, reason};
 use crate::commands;
@@ -132,6 +133,10 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
         logger.write_to_file(path).map_err(|error| {
             Fatal::Line(format!("can't open the log file {}: {}", path.display(), reason(&error)))
         })?;
+    }
+    if config.syslog_enabled {
+        let ident = config.syslog_ident.to_str();
+        logger.write_to_syslog(Syslog::open(Path::new(syslog::SOCKET), &ident, config.syslog_facility));
     }
     Ok(logger)
 }

@@ -248,6 +248,7 @@ pub(crate) fn local_time(unix_secs: i64) -> LocalTime {
         second: parts.tm_sec,
     }
 }
+
 /// CPU time of the process, microseconds: outside the kernel, inside it.
 pub(crate) fn cpu_times_us() -> (u64, u64) {
     usage_us(libc::RUSAGE_SELF)
