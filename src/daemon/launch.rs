@@ -96,6 +96,17 @@ pub fn path_of(text: &Text) -> &Path {
     Path::new(OsStr::from_bytes(text.as_bytes()))
 }
 
+/// `text` with `new` wherever `old`, of the same length, stands.
+fn replaced(text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    for start in 0..text.len().saturating_sub(old.len() - 1) {
+        if text[start..].starts_with(old) {
+            text[start..start + new.len()].copy_from_slice(new);
+        }
+    }
+    text
+}
+
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.into())
 }
@@ -108,6 +119,19 @@ struct World {
 }
 
 impl World {
+    /// What lies in `folder` under a name that matches.
+    fn matching(&self, folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
+        let place = self.resolve(if folder == Path::new("") { Path::new(".") } else { folder });
+        let Ok(entries) = fs::read_dir(place) else { return Vec::new() };
+        let hidden_wanted = pattern.starts_with(b".");
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names
+            .filter(|name| hidden_wanted || !name.as_bytes().starts_with(b"."))
+            .filter(|name| glob_match(pattern, name.as_bytes(), Case::Sensitive))
+            .map(|name| folder.join(name))
+            .collect()
+    }
+
     fn resolve(&self, path: &Path) -> PathBuf {
         match &self.folder {
             Some(folder) => folder.join(path),
@@ -127,25 +151,22 @@ impl Surroundings for World {
         Ok(text)
     }
 
-    /// Wildcards are understood in the last part of the path, as `include /etc/redis.d/*.conf` has them.
+    /// Wildcards are understood in every part of the path, as glob(3) has them.
     fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>> {
-        let pattern = Path::new(OsStr::from_bytes(pattern));
-        let (Some(name), Some(folder)) = (pattern.file_name(), pattern.parent()) else { return Vec::new() };
-        let Ok(entries) =
-            fs::read_dir(self.resolve(if folder == Path::new("") { Path::new(".") } else { folder }))
-        else {
-            return Vec::new();
-        };
-        let hidden_wanted = name.as_bytes().starts_with(b".");
-        let mut found: Vec<Vec<u8>> = entries
-            .flatten()
-            .map(|entry| entry.file_name())
-            .filter(|entry| hidden_wanted || !entry.as_bytes().starts_with(b"."))
-            .filter(|entry| glob_match(name.as_bytes(), entry.as_bytes(), Case::Sensitive))
-            .map(|entry| folder.join(entry).into_os_string().into_vec())
-            .collect();
+        // glob(3) also takes the `!` of shells.
+        let pattern = replaced(pattern, b"[!", b"[^");
+        let mut found = vec![PathBuf::new()];
+        for part in Path::new(OsStr::from_bytes(&pattern)).components() {
+            let name = part.as_os_str();
+            if name.as_bytes().iter().any(|byte| b"*?[".contains(byte)) {
+                found = found.iter().flat_map(|folder| self.matching(folder, name.as_bytes())).collect();
+            } else {
+                found.iter_mut().for_each(|path| path.push(name));
+            }
+        }
+        found.retain(|path| self.resolve(path).exists());
         found.sort();
-        found
+        found.into_iter().map(|path| path.into_os_string().into_vec()).collect()
     }
 
     fn change_dir(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
@@ -209,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn include_patterns_match_the_last_part_of_a_path() {
+    fn include_patterns_match_every_part_of_a_path() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.conf", "a.conf", ".hidden.conf", "a.txt"] {
             fs::write(folder.path().join(name), "").unwrap();
@@ -218,5 +239,15 @@ mod tests {
         assert_eq!(world.glob(b"*.conf"), [b"a.conf".to_vec(), b"b.conf".to_vec()]);
         assert_eq!(world.glob(b"./.*.conf"), [b"./.hidden.conf".to_vec()]);
         assert!(world.glob(b"missing/*.conf").is_empty());
+        for name in ["one", "two", "three"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("x.conf"), "").unwrap();
+        }
+        fs::remove_file(folder.path().join("three/x.conf")).unwrap();
+        assert_eq!(world.glob(b"*/x.conf"), [b"one/x.conf".to_vec(), b"two/x.conf".to_vec()]);
+        assert_eq!(world.glob(b"t*/?.c[a-z]nf"), [b"two/x.conf".to_vec()]);
+        assert_eq!(world.glob(b"[!o]*/x.conf"), [b"two/x.conf".to_vec()]);
+        let all = [folder.path().as_os_str().as_bytes(), b"/*/*.conf"].concat();
+        assert_eq!(world.glob(&all).len(), 2);
     }
 }

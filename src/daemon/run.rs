@@ -7,7 +7,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -32,7 +31,7 @@ use crate::commands;
 use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, saver};
 use crate::link;
-use crate::net::{Listener, Net, Settings};
+use crate::net::{Listener, Net};
 use crate::server::{Server, Setup, Signal, WireLimits};
 
 /// Who sees the server.
@@ -302,10 +301,7 @@ impl Starting {
     /// Lets clients in, and waits until the data is loaded.
     fn accept(self, listeners: Vec<Listener>, started: Started) -> Result<Serving, Fatal> {
         let Started { handle, owner, wire_limits, outcome } = started;
-        let config = &self.launch.config;
-        let settings = Arc::new(Settings::default());
-        settings.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
-        let net = Net::serve(listeners, handle, wire_limits, settings)
+        let net = Net::serve(listeners, handle, wire_limits)
             .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
         self.listening.begin(net, self.launch.config.port);
         match outcome.recv() {

@@ -70,13 +70,13 @@ impl Listener {
         }
     }
 
-    /// Waits for a connection. `keepalive_secs` as in [`Socket::tcp`].
-    pub fn accept(&self, keepalive_secs: u64) -> io::Result<Accepted> {
+    /// Waits for a connection. `keepalive_secs`, asked when there is one, as in [`Socket::tcp`].
+    pub fn accept(&self, keepalive_secs: impl Fn() -> u64) -> io::Result<Accepted> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
                 let laddr = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
-                let socket = Socket::tcp(stream, keepalive_secs);
+                let socket = Socket::tcp(stream, keepalive_secs());
                 Ok(Accepted { socket, addr: peer.to_string(), laddr, unix: false })
             }
             Listener::Unix(listener, path) => {
@@ -123,7 +123,7 @@ mod tests {
     fn tcp_peers_are_named_by_address_and_port() {
         let listener = Listener::tcp(local(0), 5).unwrap();
         let client = TcpStream::connect(listener.address().unwrap()).unwrap();
-        let accepted = listener.accept(300).unwrap();
+        let accepted = listener.accept(|| 300).unwrap();
         assert_eq!(accepted.addr, client.local_addr().unwrap().to_string());
         assert_eq!(accepted.laddr, listener.address().unwrap().to_string());
         assert!(!accepted.unix && accepted.socket.fd() >= 0);
@@ -144,7 +144,7 @@ mod tests {
         let listener = Listener::unix(&path, Some(0o700), 5).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let _client = UnixStream::connect(&path).unwrap();
-        assert_eq!(listener.accept(0).unwrap().addr, format!("{}:0", path.display()));
+        assert_eq!(listener.accept(|| 0).unwrap().addr, format!("{}:0", path.display()));
         listener.shut_down();
         assert!(!path.exists());
         fs::write(&path, "precious").unwrap();
@@ -159,7 +159,7 @@ mod tests {
         for listener in [Listener::tcp(local(0), 5).unwrap(), unix] {
             let listener = Arc::new(listener);
             let waiting = Arc::clone(&listener);
-            let accept = thread::spawn(move || waiting.accept(0).is_err());
+            let accept = thread::spawn(move || waiting.accept(|| 0).is_err());
             listener.shut_down();
             assert!(accept.join().unwrap());
         }

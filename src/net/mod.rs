@@ -18,4 +18,4 @@ pub mod socket;
 pub mod threads;
 
 pub use listener::Listener;
-pub use pool::{Net, Settings};
+pub use pool::Net;

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
@@ -21,19 +21,6 @@ use crate::server::{ClientGauges, Connection, WireLimits};
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 /// How long accepting pauses when the system has no descriptor or thread left.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Settings of connections accepted from now on.
-#[derive(Debug)]
-pub struct Settings {
-    /// Source: `tcp-keepalive`; 0 turns it off.
-    pub keepalive_secs: AtomicU64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { keepalive_secs: AtomicU64::new(300) }
-    }
-}
 
 /// The listeners being served.
 pub struct Net {
@@ -53,7 +40,6 @@ struct Accepting {
 struct Shared {
     handle: Handle,
     limits: Arc<WireLimits>,
-    settings: Arc<Settings>,
     threads: Arc<Threads>,
     /// Connections that have a slot.
     open: Arc<AtomicUsize>,
@@ -79,16 +65,10 @@ impl Drop for Slot {
 
 impl Net {
     /// Starts accepting on `listeners`, one thread each. Clients are announced to `handle`.
-    pub fn serve(
-        listeners: Vec<Listener>,
-        handle: Handle,
-        limits: Arc<WireLimits>,
-        settings: Arc<Settings>,
-    ) -> io::Result<Net> {
+    pub fn serve(listeners: Vec<Listener>, handle: Handle, limits: Arc<WireLimits>) -> io::Result<Net> {
         let shared = Arc::new(Shared {
             handle,
             limits,
-            settings,
             threads: Threads::new(IDLE),
             open: Arc::default(),
             stopping: AtomicBool::new(false),
@@ -145,7 +125,7 @@ impl Shared {
     fn accept_from(&self, listener: &Listener, is_retired: &AtomicBool) {
         let is_over = || self.stopping.load(Ordering::Acquire) || is_retired.load(Ordering::Acquire);
         while !is_over() {
-            match listener.accept(self.settings.keepalive_secs.load(Ordering::Relaxed)) {
+            match listener.accept(|| self.limits.keepalive_secs.load(Ordering::Relaxed)) {
                 Ok(accepted) => {
                     if self.admit(accepted) == Err(Stopped) {
                         return;
@@ -205,7 +185,7 @@ mod tests {
         let address = listener.address().unwrap();
         let (handle, queue) = channel();
         let limits = Arc::new(WireLimits { max_clients: max_clients.into(), ..WireLimits::default() });
-        let net = Net::serve(vec![listener], handle, Arc::clone(&limits), Arc::default()).unwrap();
+        let net = Net::serve(vec![listener], handle, Arc::clone(&limits)).unwrap();
         (net, TcpStream::connect(address).unwrap(), address, queue, limits)
     }
 
@@ -213,6 +193,21 @@ mod tests {
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
+    }
+
+    #[test]
+    fn a_changed_keepalive_reaches_the_next_connection() {
+        let listener = Arc::new(Listener::tcp(([127, 0, 0, 1], 0).into(), 16).unwrap());
+        let address = listener.address().unwrap();
+        let limits = Arc::new(WireLimits::default());
+        let (waiting, asked) = (Arc::clone(&listener), Arc::clone(&limits));
+        let accept = thread::spawn(move || {
+            waiting.accept(|| asked.keepalive_secs.load(Ordering::Relaxed)).unwrap().socket.keepalive_secs()
+        });
+        // Whether accept waits already or not: it asks when there is a connection.
+        limits.keepalive_secs.store(17, Ordering::Relaxed);
+        let _client = TcpStream::connect(address).unwrap();
+        assert_eq!(accept.join().unwrap(), Some(17));
     }
 
     #[test]

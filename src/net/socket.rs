@@ -49,6 +49,13 @@ impl Socket {
         self.0.as_raw_fd()
     }
 
+    /// After how long a silent peer is probed, seconds; `None` for never.
+    #[cfg(test)]
+    pub fn keepalive_secs(&self) -> Option<u64> {
+        let is_on = self.0.keepalive().unwrap_or(false);
+        is_on.then(|| self.0.tcp_keepalive_time().map_or(0, |time| time.as_secs()))
+    }
+
     /// Waits for bytes; 0 at the end of the stream.
     pub fn receive(&self, space: &mut [u8]) -> io::Result<usize> {
         retry(|| (&self.0).read(space))

@@ -87,7 +87,7 @@ use crate::rdb::Checksum;
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.0.15";
@@ -428,6 +428,7 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
     let query_buffer = usize::try_from(config.client_query_buffer_limit).unwrap_or(usize::MAX);
     limits.query_buffer_bytes.store(query_buffer, Ordering::Relaxed);
     limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
+    limits.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
     parts.delays.save_us.store(config.rdb_key_save_delay, Ordering::Relaxed);
     parts.delays.load_us.store(config.key_load_delay, Ordering::Relaxed);
 }
@@ -438,6 +439,7 @@ impl Default for WireLimits {
             max_bulk_bytes: AtomicI64::new(512 << 20),
             query_buffer_bytes: AtomicUsize::new(1 << 30),
             max_clients: AtomicUsize::new(10_000),
+            keepalive_secs: AtomicU64::new(300),
             weighs_clients: AtomicBool::new(false),
         }
     }

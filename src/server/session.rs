@@ -67,6 +67,8 @@ pub struct WireLimits {
     pub query_buffer_bytes: AtomicUsize,
     /// `maxclients`.
     pub max_clients: AtomicUsize,
+    /// `tcp-keepalive` of connections accepted from now on, seconds; 0 is none.
+    pub keepalive_secs: AtomicU64,
     /// Whether the server wants to hear of growing arguments: there is a `maxmemory-clients`.
     pub weighs_clients: AtomicBool,
 }

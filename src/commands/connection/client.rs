@@ -192,19 +192,22 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     } else if args.keyword_with_value("ID") {
         let mut wanted = Vec::new();
         for word in args.rest() {
-            let id = crate::base::number::parse_i64(word).and_then(|id| u64::try_from(id).ok());
-            wanted.push(ClientId(id.ok_or(CommandError::fixed("ERR Invalid client ID"))?));
+            let id = parse_i64(word).ok_or(CommandError::fixed("ERR Invalid client ID"))?;
+            wanted.push(ClientId(u64::try_from(id).unwrap_or(0)));
         }
         ids = Some(wanted);
     } else {
         args.finish()?;
     }
-    let wanted = |session: &&Session| {
-        kind.is_none_or(|kind| ClientClass::of(session) == kind)
-            && ids.as_ref().is_none_or(|ids| ids.contains(&session.id))
-    };
+    let mut found = all(ctx.server, ctx.session);
+    found.retain(|session| kind.is_none_or(|kind| ClientClass::of(session) == kind));
+    if let Some(ids) = ids {
+        // Redis: in the order of the question, as often as it asks.
+        let by_id = |id: &ClientId| found.binary_search_by_key(id, |session| session.id).ok();
+        found = ids.iter().filter_map(by_id).map(|place| found[place]).collect();
+    }
     let mut text = String::new();
-    for session in all(ctx.server, ctx.session).into_iter().filter(wanted) {
+    for session in found {
         text.push_str(&info_line(ctx.server, session));
         text.push('\n');
     }
@@ -286,7 +289,7 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let filter = if old_form {
         KillFilter { addr: Some(args.key()), ..KillFilter::default() }
     } else {
-        kill_filter(args)?
+        kill_filter(ctx.server, args)?
     };
     let own = ctx.session.id;
     let matching = |session: &&Session| filter.matches(session, own);
@@ -308,7 +311,7 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn kill_filter(mut args: Args<'_>) -> Result<KillFilter<'_>, CommandError> {
+fn kill_filter<'a>(server: &Parts, mut args: Args<'a>) -> Result<KillFilter<'a>, CommandError> {
     let mut filter = KillFilter { spares_own: true, ..KillFilter::default() };
     while !args.is_done() {
         if args.keyword_with_value("ID") {
@@ -322,7 +325,7 @@ fn kill_filter(mut args: Args<'_>) -> Result<KillFilter<'_>, CommandError> {
             filter.laddr = Some(args.key());
         } else if args.keyword_with_value("USER") {
             let user = args.key();
-            if user != b"default" {
+            if server.acl.users.get(user).is_none() {
                 let user = String::from_utf8_lossy(user);
                 return Err(CommandError::line(format!("ERR No such user '{user}'")));
             }
@@ -375,7 +378,11 @@ fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let id = args.int()?;
+    if args.remaining() > 2 {
+        return Err(ctx.unknown_subcommand(args.argv().at(1)));
+    }
+    let id = args.key();
+    // Redis: the reason is looked at first.
     let with_error = if args.is_done() || args.keyword("TIMEOUT") {
         false
     } else if args.keyword("ERROR") {
@@ -383,7 +390,7 @@ fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     } else {
         return Err(CommandError::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
     };
-    args.finish()?;
+    let id = parse_i64(id).ok_or(CommandError::NotInteger)?;
     let id = ClientId(u64::try_from(id).unwrap_or(0));
     let found = ctx.server.unblock(id, with_error);
     ctx.reply.integer(i64::from(found));
@@ -408,6 +415,9 @@ mod tests {
         assert!(lines[0].contains(" cmd=client|list user=default redir=-1 resp=2"), "{}", lines[0]);
         assert!(lines[1].contains(" name=other age=3 idle=3 flags=N db=0 "), "{}", lines[1]);
         assert!(server.run("CLIENT LIST ID 2 7").contains("id=2"));
+        let text = server.run("CLIENT LIST ID 2 1 -1 2");
+        let places: Vec<_> = text.match_indices("id=").map(|(place, _)| &text[place..place + 4]).collect();
+        assert_eq!(places, ["id=2", "id=1", "id=2"], "as asked for");
         assert_eq!(server.run("CLIENT LIST TYPE pubsub"), "\"\"");
         assert_eq!(server.run("CLIENT LIST TYPE x"), "(error) ERR Unknown client type 'x'");
         assert_eq!(server.run("CLIENT LIST ID x"), "(error) ERR Invalid client ID");
@@ -426,6 +436,11 @@ mod tests {
         assert_eq!(server.run("CLIENT KILL TYPE normal SKIPME yes"), "(integer) 1");
         assert_eq!(server.run("CLIENT KILL ID 0"), "(error) ERR client-id should be greater than 0");
         assert_eq!(server.run("CLIENT KILL USER nobody"), "(error) ERR No such user 'nobody'");
+        server.run("ACL SETUSER bob on nopass +@all");
+        server.connect(4);
+        server.run_as(4, "AUTH bob x");
+        assert_eq!(server.run("CLIENT KILL USER bob"), "(integer) 1");
+        assert_eq!(server.closed.last(), Some(&ClientId(4)));
         assert_eq!(server.run("CLIENT KILL ID 1 SKIPME no"), "(integer) 1");
         assert_eq!(server.closed.last(), Some(&ClientId(1)));
     }
@@ -494,6 +509,21 @@ mod tests {
         assert_eq!(server.run("CLIENT UNPAUSE"), "", "not even that");
         server.advance(101);
         assert_eq!(server.output_of(1), "OK");
+    }
+
+    #[test]
+    fn unblock_looks_at_the_reason_before_the_number() {
+        let mut server = TestServer::new();
+        let rows = [
+            ("CLIENT UNBLOCK x", "ERR value is not an integer or out of range"),
+            ("CLIENT UNBLOCK x y", "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
+            (
+                "CLIENT UNBLOCK 1 ERROR x",
+                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
+            ),
+        ];
+        rows.iter().for_each(|(line, error)| assert_eq!(server.run(line), format!("(error) {error}")));
+        assert_eq!(server.run("CLIENT UNBLOCK -1"), "(integer) 0");
     }
 
     #[test]
