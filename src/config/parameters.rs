@@ -30,7 +30,6 @@ const ACTS: Effect = Effect::Acts;
 const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves or returns memory on request");
 const CLUSTER: Effect = Effect::Accepted("waits for cluster mode");
 const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently");
-const LINUX: Effect = Effect::Accepted("left to the operating system");
 const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of their deadlines");
 const REPLICATION: Effect = Effect::Accepted("waits for replication");
 const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
@@ -150,7 +149,7 @@ parameters! {
     /// File mode of the unix socket, in octal; 0 leaves it to the umask.
     "unixsocketperm" => unixsocketperm: u32 = 0, number(Octal, 0, 0o777), [IMMUTABLE], ACTS;
     /// SO_MARK of listening sockets, Linux only.
-    "socket-mark-id" => socket_mark_id: u32 = 0, number(Count, 0, UINT_MAX), [IMMUTABLE], LINUX;
+    "socket-mark-id" => socket_mark_id: u32 = 0, number(Count, 0, UINT_MAX), [IMMUTABLE], ACTS;
     /// Clients served at once: the spawn limit of the worker pool.
     "maxclients" | "spawn-limit" => maxclients: u32 = 10000, number(Count, 1, UINT_MAX), [HIDDEN_ALIAS], ACTS;
     /// Threads for input and output.
@@ -207,7 +206,8 @@ parameters! {
     "watchdog-period" => watchdog_period: i64 = 0, number(Count, 0, INT_MAX), [HIDDEN],
         Effect::Accepted("there is no watchdog");
     /// Known problems not to warn about.
-    "ignore-warnings" => ignore_warnings: Text = Text::default(), text(Value), [], LINUX;
+    "ignore-warnings" => ignore_warnings: Text = Text::default(), text(Value), [],
+        Effect::Accepted("it silences a warning about a kernel fault that only forks meet");
     /// What SIGINT does.
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownOn = ShutdownOn::default(),
         special(SHUTDOWN_ON_SIGINT), [MULTI_ARG], ACTS;
@@ -222,15 +222,16 @@ parameters! {
     "oom-score-adj-values" => oom_score_adj_values: [i32; 3] = [0, 200, 800],
         special(OOM_SCORE_ADJ_VALUES), [MULTI_ARG], ACTS;
     /// Ask the kernel for no transparent huge pages.
-    "disable-thp" => disable_thp: bool = true, boolean, [IMMUTABLE], LINUX;
+    "disable-thp" => disable_thp: bool = true, boolean, [IMMUTABLE],
+        Effect::Accepted("the allocator never uses huge pages");
     /// CPUs of the server's threads.
-    "server_cpulist" => server_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], LINUX;
+    "server_cpulist" => server_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], ACTS;
     /// CPUs of background threads.
-    "bio_cpulist" => bio_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], LINUX;
+    "bio_cpulist" => bio_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], ACTS;
     /// CPUs of an append-only file rewrite.
-    "aof_rewrite_cpulist" => aof_rewrite_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], LINUX;
+    "aof_rewrite_cpulist" => aof_rewrite_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], ACTS;
     /// CPUs of a background save.
-    "bgsave_cpulist" => bgsave_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], LINUX;
+    "bgsave_cpulist" => bgsave_cpulist: Text = Text::default(), text(Unset), [IMMUTABLE], ACTS;
 
     // Security.
 

@@ -100,6 +100,11 @@ fn bind_address(name: &str, config: &Config, listeners: &mut Vec<Listener>) -> i
     for address in (host, config.port).to_socket_addrs()? {
         match Listener::tcp(address, backlog(config)) {
             Ok(listener) => {
+                if config.socket_mark_id != 0
+                    && let Err(error) = listener.set_mark(config.socket_mark_id)
+                {
+                    log::warn!("Can't mark connections with {}: {}", config.socket_mark_id, reason(&error));
+                }
                 listeners.push(listener);
                 return Ok(());
             }

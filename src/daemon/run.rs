@@ -29,7 +29,7 @@ use super::title::Title;
 use super::{crash, limits, listen, reason};
 use crate::commands;
 use crate::config::{Config, LogLevel};
-use crate::engine::{self, Event, Handle, SystemClock, saver};
+use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
 use crate::link;
 use crate::net::{Listener, Net};
 use crate::server::{Server, Setup, Signal, WireLimits};
@@ -167,6 +167,7 @@ impl Starting {
         crash::install();
         let supervisor = launch.supervisor();
         supervisor.begin();
+        affinity::pin(&launch.config.server_cpulist);
         log::warn!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
         log::warn!(
             "Redis version={REDIS_VERSION}, bits={}, commit=00000000, modified=0, pid={}, just started",

@@ -9,6 +9,7 @@
 //! Clocks are read here only ([`clock`]); a panic on the owner thread ends the process with a
 //! report ([`crash`]), because nobody can vouch for the data afterwards.
 
+pub mod affinity;
 pub mod aof;
 pub mod clock;
 pub mod crash;

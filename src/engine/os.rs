@@ -77,6 +77,36 @@ fn schedule(thread: i32, policy: i32, slice: Duration) {
     unsafe { libc::syscall(libc::SYS_sched_setattr, thread, &raw const attributes, 0) };
 }
 
+/// CPUs are numbered below this.
+pub const MAX_CPUS: usize = libc::CPU_SETSIZE as usize;
+
+/// Lets the calling thread, and those it starts from now on, run on these CPUs only. Numbers from [`MAX_CPUS`] on
+/// are left out; it is an error if the machine has none of the others.
+pub fn pin_thread(cpus: &[usize]) -> io::Result<()> {
+    // SAFETY: a set is an array of bits, for which zeros are the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for &cpu in cpus.iter().filter(|&&cpu| cpu < MAX_CPUS) {
+        // SAFETY: the number is within the set, which nobody else sees.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    // SAFETY: the kernel reads as many bytes as the set has; 0 is the calling thread.
+    match unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The CPUs that the calling thread may run on.
+#[cfg(test)]
+pub fn cpus_of_thread() -> Vec<usize> {
+    // SAFETY: as above.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most as many bytes as the set has.
+    assert_eq!(unsafe { libc::sched_getaffinity(0, size_of_val(&set), &raw mut set) }, 0);
+    // SAFETY: the numbers are within the set.
+    (0..MAX_CPUS).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
 /// Names the calling thread for `top` and `perf`; 15 bytes at most.
 pub fn name_thread(name: &CStr) {
     // SAFETY: the name is a C string that lives through the call; longer ones are refused.

@@ -11,14 +11,18 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::affinity;
 use super::aof::start::Opening;
 use super::aof::{self, AofThread};
 use super::loader::{Loader, PIECES};
 use super::saver::Saving;
 use super::{Handle, Links};
+use crate::config::Text;
 use crate::keyspace::Parcel;
 use crate::server::lazyfree::FreeJob;
-use crate::server::{Aof, ClientId, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReport, Server, Task};
+use crate::server::{
+    Aof, ClientId, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport, Server, Task,
+};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;
@@ -75,7 +79,7 @@ impl Tasks {
             Task::HandOver(parcel) => self.hand_over(parcel),
             Task::CancelSave => self.cancel_save(),
             Task::Load(job) => self.load(job, server),
-            Task::Free(garbage) => self.free(garbage),
+            Task::Free(garbage) => self.free(garbage, &server.parts.config.bio_cpulist),
             Task::LoadAof(client) => return self.load_aof(client, server),
         }
         Outcome::Continue
@@ -89,7 +93,13 @@ impl Tasks {
         self.saver = Some(Saver { parcels: Some(sender), is_cancelled: Arc::clone(&is_cancelled) });
         let (id, reason) = (job.id, job.reason);
         let saving = Saving { job, parcels, is_cancelled, handle: self.handle.clone() };
-        if let Err(error) = Builder::new().name("saver".to_owned()).spawn(move || saving.run()) {
+        let config = &server.parts.config;
+        let cpus = match reason {
+            SaveReason::Rewrite => &config.aof_rewrite_cpulist,
+            _ => &config.bgsave_cpulist,
+        };
+        let run = affinity::pinned(cpus, move || saving.run());
+        if let Err(error) = Builder::new().name("saver".to_owned()).spawn(run) {
             let result = Err(format!("no thread to save with: {error}"));
             server.saved(&SaveReport { job: id, reason, result });
         }
@@ -174,7 +184,8 @@ impl Tasks {
         if self.aof.is_none() {
             let (config, gauges) = (&server.parts.config, server.parts.aof.gauges.clone());
             let folder = config.appenddirname.as_bytes();
-            match AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone()) {
+            let cpus = &config.bio_cpulist;
+            match AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone(), cpus) {
                 Ok(thread) => self.aof = Some(thread),
                 Err(error) => log::warn!("No thread for the append-only file: {error}"),
             }
@@ -195,10 +206,10 @@ impl Tasks {
     }
 
     /// Drops `garbage` on the freeing thread; here if there is none or it is far behind.
-    fn free(&mut self, garbage: FreeJob) {
+    fn free(&mut self, garbage: FreeJob, cpus: &Text) {
         if self.garbage.is_none() {
             let (sender, receiver) = bounded::<FreeJob>(GARBAGE_QUEUE);
-            let run = move || receiver.iter().for_each(drop);
+            let run = affinity::pinned(cpus, move || receiver.iter().for_each(drop));
             self.garbage = Builder::new().name("free".to_owned()).spawn(run).ok().map(|_| sender);
         }
         if let Some(sender) = &self.garbage {

@@ -70,6 +70,14 @@ impl Listener {
         }
     }
 
+    /// Marks the packets of this listener and of its connections for routing and filters. Needs `CAP_NET_ADMIN`.
+    pub fn set_mark(&self, mark: u32) -> io::Result<()> {
+        match self {
+            Listener::Tcp(listener) => SockRef::from(listener).set_mark(mark),
+            Listener::Unix(..) => Ok(()),
+        }
+    }
+
     /// Waits for a connection. `keepalive_secs`, asked when there is one, as in [`Socket::tcp`].
     pub fn accept(&self, keepalive_secs: impl Fn() -> u64) -> io::Result<Accepted> {
         match self {
@@ -127,6 +135,20 @@ mod tests {
         assert_eq!(accepted.addr, client.local_addr().unwrap().to_string());
         assert_eq!(accepted.laddr, listener.address().unwrap().to_string());
         assert!(!accepted.unix && accepted.socket.fd() >= 0);
+    }
+
+    #[test]
+    fn a_mark_is_inherited_by_connections_or_refused() {
+        let listener = Listener::tcp(local(0), 5).unwrap();
+        let mark = |stream: &TcpStream| SockRef::from(stream).mark().unwrap();
+        let (marked, expected) = match listener.set_mark(4711) {
+            Ok(()) => (true, 4711),
+            Err(error) => (error.kind() != io::ErrorKind::PermissionDenied, 0),
+        };
+        let client = TcpStream::connect(listener.address().unwrap()).unwrap();
+        let Listener::Tcp(listening) = &listener else { unreachable!("it is TCP") };
+        assert_eq!((mark(&listening.accept().unwrap().0), mark(&client)), (expected, 0));
+        assert_eq!(marked, expected != 0);
     }
 
     #[test]

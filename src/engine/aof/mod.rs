@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use super::{Event, Handle, SystemClock};
+use super::{Event, Handle, SystemClock, affinity};
 use crate::aof::Names;
-use crate::config::Appendfsync;
+use crate::config::{Appendfsync, Text};
 use crate::server::aof::AofGauges;
 use crate::server::{AofOrder, AofReport, Clock};
 use disk::{Folder, RealFolder};
@@ -39,8 +39,15 @@ pub struct AofThread {
 }
 
 impl AofThread {
-    /// Starts the thread for files of these names in `folder`.
-    pub fn spawn(folder: &[u8], names: Names, gauges: Arc<AofGauges>, handle: Handle) -> io::Result<Self> {
+    /// Starts the thread for files of these names in `folder`. It runs on these CPUs, wherever it likes if there are
+    /// none.
+    pub fn spawn(
+        folder: &[u8],
+        names: Names,
+        gauges: Arc<AofGauges>,
+        handle: Handle,
+        cpus: &Text,
+    ) -> io::Result<Self> {
         // Unbounded, for the owner never waits: the server bounds the bytes on their way instead.
         let (orders, received) = unbounded();
         let folder = RealFolder::new(folder);
@@ -51,7 +58,7 @@ impl AofThread {
             })
             .run(&received)
         };
-        let thread = Builder::new().name("aof".to_owned()).spawn(run)?;
+        let thread = Builder::new().name("aof".to_owned()).spawn(affinity::pinned(cpus, run))?;
         Ok(AofThread { orders: Some(orders), thread: Some(thread) })
     }
 
