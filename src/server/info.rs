@@ -4,6 +4,7 @@
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
 use super::memory::{MemoryUse, largest_client};
+use super::save_meter::SaveMeter;
 use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::config::show_percentile;
@@ -204,9 +205,9 @@ pub const FIELDS: &[Field] = fields! {
         "current_cow_peak" => |view| view.keyspace.walk().map_or(0, Walk::peak_copies);
         "current_cow_size" => |view| view.keyspace.walk().map_or(0, Walk::all_copies);
         "current_cow_size_age" => |_view| 0;
-        "current_fork_perc" => |view| current_save_percent(view);
-        "current_save_keys_processed" => |view| current_save_keys(view).0;
-        "current_save_keys_total" => |view| current_save_keys(view).1;
+        "current_fork_perc" => |view| format!("{:.2}", running_save(view).map_or(0.0, SaveMeter::percent));
+        "current_save_keys_processed" => |view| running_save(view).map_or(0, SaveMeter::saved);
+        "current_save_keys_total" => |view| running_save(view).map_or(0, SaveMeter::total);
         "rdb_changes_since_last_save" => |view| view.parts.persistence.dirty;
         "rdb_bgsave_in_progress" => |view| u8::from(view.parts.persistence.running.is_some());
         "rdb_last_save_time" => |view| view.parts.persistence.last_save.secs();
@@ -452,18 +453,9 @@ fn current_save_secs(view: &View<'_>) -> i64 {
     if persistence.running.is_some() { view.parts.now.secs() - persistence.started.secs() } else { -1 }
 }
 
-/// Keys that the running save has written, and all it has to write; 0 without one.
-fn current_save_keys(view: &View<'_>) -> (u64, u64) {
-    let persistence = &view.parts.persistence;
-    match view.keyspace.walk() {
-        Some(_) => (persistence.keys_saved.load(Ordering::Relaxed), persistence.keys_to_save),
-        None => (0, 0),
-    }
-}
-
-fn current_save_percent(view: &View<'_>) -> String {
-    let (done, total) = current_save_keys(view);
-    format!("{:.2}", if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 })
+/// How far the running save is.
+fn running_save<'a>(view: &View<'a>) -> Option<&'a SaveMeter> {
+    view.keyspace.walk().map(|_| &view.parts.persistence.meter)
 }
 
 /// Bytes read from and written to the clients that are connected.

@@ -28,6 +28,7 @@ pub mod latency;
 pub mod lazyfree;
 mod loading;
 pub mod migrate;
+mod save_meter;
 mod saving;
 pub mod memory;
 pub mod monitor;

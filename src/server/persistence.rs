@@ -1,11 +1,10 @@
 //! When to save, and how saving went. The files themselves belong to `rdb` and the engine.
 
+use super::save_meter::SaveMeter;
 use super::session::ClientId;
 use super::task::{SaveReason, SaveReport};
 use crate::base::time::UnixMillis;
 use crate::config::Config;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// A failed background save is tried again after this many seconds at the earliest.
 const RETRY_SECS: i64 = 5;
@@ -19,10 +18,8 @@ pub struct Persistence {
     pub dirty_at_save: u64,
     /// The number of the last background save; its thread's reports carry it.
     pub job: u64,
-    /// Keys the running save has written; its thread counts.
-    pub keys_saved: Arc<AtomicU64>,
-    /// Keys the running save has to write.
-    pub keys_to_save: u64,
+    /// How far the running save is.
+    pub meter: SaveMeter,
     /// Bytes copied because of the last save.
     pub last_copies: u64,
     /// Who asked for a save by SAVE while the append-only file was rewritten.
@@ -71,7 +68,7 @@ impl Persistence {
     /// Whether the running save has no keys to write, as after FLUSHALL: it is about to end.
     #[must_use]
     pub fn saves_nothing(&self) -> bool {
-        self.running == Some(SaveReason::Background) && self.keys_to_save == 0
+        self.running == Some(SaveReason::Background) && self.meter.total() == 0
     }
 
     /// Notes that a save begins now.

@@ -11,6 +11,7 @@
 //! own path and options.
 
 use super::pause::{PauseReason, Pauses};
+use super::save_meter::SaveMeter;
 use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
 use super::{Parts, REDIS_VERSION, Server};
 use crate::base::alloc;
@@ -39,6 +40,10 @@ impl Server {
         let persistence = &mut self.parts.persistence;
         let is_taken = persistence.running.is_some() || self.parts.aof.is_writing_base();
         if persistence.job == progress.job && is_taken {
+            let reason = persistence.running.unwrap_or(SaveReason::Rewrite);
+            if let Some(line) = persistence.meter.news(reason, self.parts.now) {
+                log::info!("{line}");
+            }
             self.keyspace.parcel_released(progress.parcel);
             if self.keyspace.walk_has_caught_up() {
                 self.parts.pauses.unpause(PauseReason::Snapshot);
@@ -118,14 +123,13 @@ pub(super) fn begin_job(
     let dbs = keyspace.begin_walk(alloc::used_bytes() as u64);
     let persistence = &mut parts.persistence;
     persistence.job += 1;
-    persistence.keys_saved = Arc::default();
-    persistence.keys_to_save = dbs.iter().map(|db| db.keys as u64).sum();
+    persistence.meter = SaveMeter::new(dbs.iter().map(|db| db.keys as u64).sum(), parts.now);
     let syncs_bit_by_bit = match reason {
         SaveReason::Rewrite => parts.config.aof_rewrite_incremental_fsync,
         _ => parts.config.rdb_save_incremental_fsync,
     };
     let delays = Arc::clone(&parts.delays);
-    let (id, keys_saved) = (persistence.job, Arc::clone(&persistence.keys_saved));
+    let (id, keys_saved) = (persistence.job, persistence.meter.counter());
     let job = SaveJob { id, reason, dbs, format, path, syncs_bit_by_bit, delays, keys_saved };
     parts.tasks.push(Task::Save(job));
 }
