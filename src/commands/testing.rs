@@ -61,6 +61,10 @@ impl Host for TestHost {
         if config.port == TAKEN_PORT { Err("taken".to_owned()) } else { Ok(()) }
     }
 
+    fn unread(&self, sockets: &[i32]) -> Vec<bool> {
+        vec![false; sockets.len()]
+    }
+
     fn schedule_worker(&self, _thread: i32, _waking: Waking) {}
 
     fn show_title(&self, _config: &Config, _config_file: &str) -> Result<(), String> {

@@ -64,6 +64,10 @@ impl Host for Process {
         self.listening.listen(config)
     }
 
+    fn unread(&self, sockets: &[i32]) -> Vec<bool> {
+        os::unread(sockets)
+    }
+
     fn schedule_worker(&self, thread: i32, waking: Waking) {
         os::schedule_worker(thread, waking);
     }

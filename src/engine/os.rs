@@ -121,6 +121,16 @@ pub fn receive_now(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<usize
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Which of `sockets` have bytes to be read, or an end; those that are no sockets have none.
+#[must_use]
+pub fn unread(sockets: &[i32]) -> Vec<bool> {
+    let mut asked: Vec<_> =
+        sockets.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+    // SAFETY: the kernel reads and writes the live structs of `asked`, as many as it is told. It does not wait.
+    unsafe { libc::poll(asked.as_mut_ptr(), asked.len() as libc::nfds_t, 0) };
+    asked.iter().map(|socket| socket.revents & (libc::POLLIN | libc::POLLHUP) != 0).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +148,17 @@ mod tests {
         assert_eq!(&space[..3], b"abc");
         drop(theirs);
         assert_eq!(receive_now(ours.as_fd(), &mut space).unwrap(), 0);
+    }
+
+    #[test]
+    fn unread_bytes_and_ends_are_seen() {
+        let pairs = [(); 3].map(|()| UnixStream::pair().unwrap());
+        let [(quiet, _peer), (sent, mut sender), (ended, gone)] = pairs;
+        sender.write_all(b"abc").unwrap();
+        drop(gone);
+        let sockets = [quiet.as_raw_fd(), sent.as_raw_fd(), -1, ended.as_raw_fd()];
+        assert_eq!(unread(&sockets), [false, true, false, true]);
+        assert_eq!(unread(&[]), [false; 0]);
     }
 
     #[test]

@@ -141,10 +141,12 @@ impl Connection {
         let inside_argument = self.parser.argument_bytes() > IDLE_BYTES;
         let space = if inside_argument { self.parser.space(IDLE_BYTES) } else { &mut *idle };
         let room = space.len();
+        self.gauges.is_reading.store(false, Ordering::Release);
         let count = match self.socket.receive(space) {
             Ok(count) if count > 0 => count,
             _ => return false,
         };
+        self.gauges.is_reading.store(true, Ordering::Relaxed);
         if inside_argument {
             self.parser.advance(count);
         } else {

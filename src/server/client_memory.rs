@@ -100,8 +100,8 @@ impl Parts {
         self.stats.evicted_clients > evicted
     }
 
-    /// What is due for all clients ten times a second.
-    pub(super) fn client_memory_cron(&mut self) {
+    /// Closes whoever is too large by now: ten times a second, and when somebody wants to see all clients.
+    pub(super) fn weigh_all_and_evict(&mut self) {
         if limit_of(&self.config) != 0 {
             self.weigh_all();
             self.evict_clients();

@@ -44,6 +44,7 @@ impl Server {
         }
         self.close_slow_clients(false);
         self.follow_pauses();
+        self.settle();
         self.run_released();
         self.continue_shutdown();
         let persistence = &mut self.parts.persistence;
@@ -78,6 +79,9 @@ impl Server {
         next = self.parts.aof.patience_ends().map_or(next, |end| next.min(end));
         if self.keyspace.walk_has_room() {
             return 0;
+        }
+        if self.parts.settling.is_waiting() {
+            return 1;
         }
         // The time of the turn that ends is near enough, and costs no reading of the clock.
         u64::try_from(next.0 - self.parts.now.0).unwrap_or(0)
@@ -122,7 +126,7 @@ impl Server {
             self.parts.limit_tracking_table();
         }
         self.close_slow_clients(true);
-        self.parts.client_memory_cron();
+        self.parts.weigh_all_and_evict();
         self.parts.resize_reply_buffers();
     }
 

@@ -41,6 +41,7 @@ mod publish;
 mod redact;
 pub mod reply_buffer;
 pub mod session;
+pub mod settle;
 pub mod shutdown;
 pub mod slowlog;
 pub mod stats;
@@ -116,6 +117,8 @@ pub trait Host {
     fn reopen_log(&self);
     /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
     fn listen(&self, config: &Config) -> Result<(), String>;
+    /// Which of these sockets have bytes that nobody has read, or have ended.
+    fn unread(&self, sockets: &[i32]) -> Vec<bool>;
     /// Changes how a worker's thread is woken.
     fn schedule_worker(&self, thread: i32, waking: Waking);
     /// Shows the process title that `proc-title-template` asks for. Errors in words.
@@ -192,6 +195,8 @@ pub struct Parts {
     pub pubsub: Subscriptions,
     /// What clients cost.
     pub client_memory: ClientMemory,
+    /// Who waits to see all clients.
+    pub settling: settle::Settling,
     /// How buffers for answers are sized.
     pub reply_buffers: reply_buffer::Resizing,
     /// Why clients are held back, and which.
@@ -315,6 +320,7 @@ impl Server {
                 watches: Watches::default(),
                 pauses: Pauses::default(),
                 client_memory: ClientMemory::default(),
+                settling: settle::Settling::default(),
                 reply_buffers: reply_buffer::Resizing::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },

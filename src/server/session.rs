@@ -39,6 +39,8 @@ pub struct ClientGauges {
     pub pending_heap: AtomicUsize,
     /// Set by the writer: how many pieces that is.
     pub pending_chunks: AtomicUsize,
+    /// Set by the worker: it has read something that it has not yet handed over or shown here.
+    pub is_reading: AtomicBool,
     /// Set by the worker: the number of its thread; 0 before it runs.
     pub worker: AtomicI32,
     /// Set by the server: the worker's thread was asked to wake at once ([`Waking`]).

@@ -47,7 +47,7 @@ impl Server {
     }
 
     /// Runs a parked command again; the client keeps its place if it still cannot be served.
-    fn retry(&mut self, id: ClientId) {
+    pub(super) fn retry(&mut self, id: ClientId) {
         let Some(mut session) = self.parts.clients.take(id) else { return };
         if session.close == Close::No
             && let Some(parked) = session.parked.take()

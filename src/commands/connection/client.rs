@@ -199,6 +199,9 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     } else {
         args.finish()?;
     }
+    if !ctx.has_settled(args.argv()) {
+        return Ok(());
+    }
     let mut found = all(ctx.server, ctx.session);
     found.retain(|session| kind.is_none_or(|kind| ClientClass::of(session) == kind));
     if let Some(ids) = ids {
