@@ -168,7 +168,10 @@ impl Manifest {
             }
         }
         match (name, letter) {
-            (Some(name), Some(letter)) if seq != 0 => self.add(FileInfo { name, seq }, letter),
+            // There is always a number behind the last one.
+            (Some(name), Some(letter)) if seq != 0 && seq != i64::MAX => {
+                self.add(FileInfo { name, seq }, letter)
+            }
             _ => Err(BAD_FORMAT),
         }
     }
@@ -241,6 +244,12 @@ impl Manifest {
         let name = names.incr(self.incr_seq);
         self.incr.push(FileInfo { name: name.clone(), seq: self.incr_seq });
         name
+    }
+
+    /// Gives no file a number that `other` has given: files of that name may be there.
+    pub fn skip_numbers_of(&mut self, other: &Manifest) {
+        self.base_seq = self.base_seq.max(other.base_seq);
+        self.incr_seq = self.incr_seq.max(other.incr_seq);
     }
 
     /// The files of changes become history, except the newest `kept`: a new base holds them.

@@ -63,7 +63,7 @@ impl Saving {
     }
 
     /// Writes what the parcels hold.
-    fn write(&self, out: impl Write) -> Result<(), RdbError> {
+    pub(super) fn write(&self, out: impl Write) -> Result<(), RdbError> {
         let _passing = Passing::announce(BUFFER_BYTES);
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
         let mut writer = KeyWriter::begin(out, &self.job.format, self.job.dbs.clone())?;

@@ -398,8 +398,8 @@ impl Server {
 
 impl Parts {
     fn drain_output(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        let Parts { clients, aof, config, now, .. } = self;
-        let hold = aof.hold_up_to(config);
+        let Parts { clients, aof, now, .. } = self;
+        let hold = aof.hold_up_to();
         clients.drain_output(*now, hold, take);
     }
 }

@@ -251,6 +251,65 @@ fn answers_that_were_promised_the_disk_wait_for_it_whatever_the_policy_becomes()
 }
 
 #[test]
+fn with_always_nobody_waits_for_a_disk_that_is_spared_while_a_save_runs() {
+    let mut server = always();
+    server.server.parts.config.no_appendfsync_on_rewrite = true;
+    assert_eq!(server.run("SET a 1"), "");
+    let end = handed(&server);
+    report(&mut server, AofReport::Synced(end));
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.run("BGSAVE"), "Background saving started");
+    assert_eq!(server.run("SET a 2"), "");
+    let end = handed(&server);
+    report(&mut server, AofReport::Written(end));
+    assert_eq!(server.output_of(1), "OK", "it is in the file: more cannot be had now");
+}
+
+#[test]
+fn a_policy_that_changes_between_two_writes_leaves_nobody_waiting() {
+    let mut server = everysec();
+    disk(&server, u64::MAX, false);
+    assert_eq!(server.run("SET a 1"), "OK");
+    assert_eq!(server.run("CONFIG SET appendfsync always"), "OK");
+    let end = handed(&server);
+    report(&mut server, AofReport::Synced(end));
+    server.connect(2);
+    assert_eq!(server.run_as(2, "SETNX a 2"), "(integer) 0");
+    assert_eq!(server.run("GET a"), "\"1\"");
+}
+
+#[test]
+fn after_writes_were_lost_the_next_ones_are_answered_again() {
+    let mut server = always();
+    assert_eq!(server.run("SET a 1"), "");
+    report(&mut server, AofReport::Lost(u64::MAX));
+    server.connect(2);
+    assert_eq!(server.run_as(2, "CONFIG SET appendfsync everysec"), "OK");
+    assert_eq!(server.run_as(2, "SET a 2"), "");
+    let end = handed(&server);
+    report(&mut server, AofReport::Written(end));
+    assert_eq!(server.output_of(2), "OK");
+}
+
+#[test]
+fn a_first_base_that_fails_with_its_file_refuses_no_writes_afterwards() {
+    let mut server = TestServer::new();
+    disk(&server, 0, false);
+    server.run("CONFIG SET appendonly yes");
+    report(&mut server, AofReport::Prepared(1, Ok(())));
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.run("SET a 1"), "");
+    report(&mut server, AofReport::Failed { reason: "No space left on device".into(), on_fsync: false });
+    server.connect(2);
+    assert!(server.run_as(2, "SET b 1").starts_with("(error) MISCONF"));
+    written(&mut server, Err("full".into()));
+    // The file is closed and deleted: its end is told as if all were on disk.
+    report(&mut server, AofReport::Synced(u64::MAX));
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.run_as(2, "SET b 1"), "OK");
+}
+
+#[test]
 fn with_everysec_what_cannot_be_written_is_not_answered_until_it_can() {
     let mut server = everysec();
     server.run("SET a 1");

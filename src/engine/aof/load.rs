@@ -1,10 +1,11 @@
 //! Reading an append-only file: its parts in order, each a snapshot, commands, or both.
 //!
 //! Reading finds out how far a file is good: up to the last command that is whole, and not in the middle of a
-//! transaction. Only the last file may end before its end. Whoever takes the pieces runs the commands; what is wrong
+//! transaction. Only the last file may end before its end (behind which there may be empty ones: the next was made
+//! already, and never written to). Whoever takes the pieces runs the commands; what is wrong
 //! with one of those he finds first, as pieces come in order.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 
 use super::words;
@@ -37,7 +38,9 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
             let cut_at = self.read_part(file, input, before, files.may_be_cut)?;
             (self.send)(LoadPiece::FileEnd).map_err(unwanted)?;
             if cut_at.is_some() {
-                let is_last = index + 1 == files.files.len();
+                let is_empty =
+                    |file: &AofFile| fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() == 0);
+                let is_last = files.files[index + 1..].iter().all(is_empty);
                 let wrong = "Fatal error: the truncated file is not the last file";
                 return if is_last { Ok(cut_at) } else { Err(wrong.to_owned()) };
             }
@@ -47,7 +50,7 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
     }
 
     /// Reads one file, `before` bytes behind the beginning of all.
-    fn read_part(
+    pub(super) fn read_part(
         &mut self,
         file: &AofFile,
         mut input: impl BufRead,

@@ -122,6 +122,11 @@ impl<F: LogFile> Log<F> {
         self.length > self.synced_length
     }
 
+    /// Up to which offset everything was pushed.
+    pub fn pushed_to(&self) -> u64 {
+        self.waiting.back().map_or(self.written_to, |last| last.end)
+    }
+
     /// Up to which offset everything is in the file.
     pub fn written_to(&self) -> u64 {
         self.written_to

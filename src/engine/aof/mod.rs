@@ -12,6 +12,8 @@ pub mod disk;
 mod load;
 pub mod log;
 pub mod start;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -52,11 +54,11 @@ impl AofThread {
         let (orders, received) = unbounded();
         let folder = RealFolder::new(folder);
         let run = move || {
-            Writer::new(folder, names, gauges, move |report| {
+            let report = move |report| {
                 // When the owner is gone nobody waits for the report.
                 let _ = handle.send(Event::Aof(report));
-            })
-            .run(&received)
+            };
+            Writer::new(folder, names, gauges, report, SystemClock::new()).run(&received)
         };
         let thread = Builder::new().name("aof".to_owned()).spawn(affinity::pinned(cpus, run))?;
         Ok(AofThread { orders: Some(orders), thread: Some(thread) })
@@ -100,15 +102,15 @@ enum Message {
 }
 
 /// The thread's state.
-struct Writer<F: Folder, R> {
+struct Writer<F: Folder, R, C> {
     folder: F,
     names: Names,
     gauges: Arc<AofGauges>,
     report: R,
-    clock: SystemClock,
+    clock: C,
     log: Log<F::File>,
-    /// The file that the next `Switch` goes on in.
-    prepared: Option<F::File>,
+    /// The file that the next `Switch` goes on in, and the manifest that lists it.
+    prepared: Option<(F::File, Option<Vec<u8>>)>,
     /// A file that is to be written to and could not be opened yet.
     to_attach: Option<Vec<u8>>,
     fsync: Appendfsync,
@@ -117,20 +119,22 @@ struct Writer<F: Folder, R> {
     /// When the last attempt failed, while it does.
     failed_ns: Option<u64>,
     sleep_us: u64,
+    /// Up to which offset those who wrote were promised the disk.
+    promised: u64,
     /// What was last reported as safe.
     reported: u64,
     /// What was last reported as written.
     told_written: u64,
 }
 
-impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
-    fn new(folder: F, names: Names, gauges: Arc<AofGauges>, report: R) -> Self {
+impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
+    fn new(folder: F, names: Names, gauges: Arc<AofGauges>, report: R, clock: C) -> Self {
         Writer {
             folder,
             names,
             gauges,
             report,
-            clock: SystemClock::new(),
+            clock,
             log: Log::default(),
             prepared: None,
             to_attach: None,
@@ -139,6 +143,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
             last_sync_ns: 0,
             failed_ns: None,
             sleep_us: 0,
+            promised: 0,
             reported: 0,
             told_written: 0,
         }
@@ -194,7 +199,12 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
     /// Takes one order. Bytes are only noted: what waits is written at once, by [`Writer::commit`].
     fn take(&mut self, order: AofOrder) {
         match order {
-            AofOrder::Append { bytes, end } => self.log.push(bytes, end),
+            AofOrder::Append { bytes, end } => {
+                if self.is_strict() {
+                    self.promised = end;
+                }
+                self.log.push(bytes, end);
+            }
             AofOrder::SleepUs(us) => self.sleep_us = us,
             AofOrder::Policy { fsync, suspended } => self.set_policy(fsync, suspended),
             // Everything else has its place behind the bytes that came before it.
@@ -212,7 +222,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
                 self.commit();
             }
             AofOrder::Prepare { number, file, manifest } => {
-                let result = self.prepare(&file, manifest.as_deref());
+                let result = self.prepare(&file, manifest);
                 (self.report)(AofReport::Prepared(number, result));
             }
             AofOrder::Switch(number) => self.switch(number),
@@ -238,13 +248,26 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
         }
     }
 
+    /// Whether those who write from now on wait for the disk.
+    fn is_strict(&self) -> bool {
+        self.fsync == Appendfsync::Always && !self.is_suspended
+    }
+
+    /// Whether somebody waits for the disk, under whichever policy he wrote.
+    fn owes_sync(&self) -> bool {
+        self.promised > self.log.synced_to()
+    }
+
     fn set_policy(&mut self, fsync: Appendfsync, suspended: bool) {
-        if fsync != self.fsync && self.fsync == Appendfsync::Always {
+        let was_strict = self.is_strict();
+        (self.fsync, self.is_suspended) = (fsync, suspended);
+        if was_strict && !self.is_strict() {
             // Those who wait were promised the disk.
             self.commit();
+        } else if !was_strict && self.is_strict() {
+            self.promised = self.log.pushed_to();
         }
-        (self.fsync, self.is_suspended) = (fsync, suspended);
-        self.log.keep_unsynced(fsync == Appendfsync::Always);
+        self.log.keep_unsynced(self.is_strict() || self.owes_sync());
     }
 
     /// Writes what waits and forces it to disk as the policy says. Nothing is tried again within a second.
@@ -266,7 +289,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
     fn tell_written(&mut self) {
         let written = self.log.written_to();
         let is_awaited = self.told_written < self.gauges.awaited.load(Ordering::SeqCst);
-        if is_awaited && written > self.told_written && self.fsync != Appendfsync::Always {
+        if is_awaited && written > self.told_written && !self.owes_sync() {
             self.told_written = written;
             (self.report)(AofReport::Written(written));
         }
@@ -283,14 +306,15 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
     }
 
     fn sync_if_due(&mut self, now_ns: u64) -> Result<(), LogError> {
-        let is_due = match self.fsync {
+        let is_wanted = match self.fsync {
+            _ if self.is_suspended => false,
             Appendfsync::Always => true,
-            Appendfsync::Everysec => {
-                self.failed_ns.is_some() || now_ns.saturating_sub(self.last_sync_ns) >= SECOND_NS
-            }
+            Appendfsync::Everysec => now_ns.saturating_sub(self.last_sync_ns) >= SECOND_NS,
             Appendfsync::No => false,
         };
-        if is_due && self.log.has_unsynced() && !self.is_suspended { self.sync() } else { Ok(()) }
+        // A disk that has failed has to show that it works.
+        let is_due = is_wanted || self.owes_sync() || self.failed_ns.is_some();
+        if is_due && self.log.has_unsynced() { self.sync() } else { Ok(()) }
     }
 
     fn sync(&mut self) -> Result<(), LogError> {
@@ -312,9 +336,10 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
                     (self.report)(AofReport::Healed { rewrite });
                 }
                 self.tell_written();
-                if self.fsync == Appendfsync::Always && self.log.synced_to() > self.reported {
+                if self.promised > self.reported && self.log.synced_to() > self.reported {
                     self.reported = self.log.synced_to();
                     (self.report)(AofReport::Synced(self.reported));
+                    self.log.keep_unsynced(self.is_strict() || self.owes_sync());
                 }
             }
             Err(error) => {
@@ -342,7 +367,7 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
         Ok(())
     }
 
-    fn prepare(&mut self, file: &[u8], manifest: Option<&[u8]>) -> Result<(), String> {
+    fn prepare(&mut self, file: &[u8], manifest: Option<Vec<u8>>) -> Result<(), String> {
         self.folder
             .make()
             .map_err(|error| format!("Can't open or create append-only dir: {}", words(&error)))?;
@@ -351,30 +376,33 @@ impl<F: Folder, R: Fn(AofReport)> Writer<F, R> {
         let created = self.folder.create(file);
         let created =
             created.map_err(|error| format!("Can't open the append-only file {name}: {}", words(&error)))?;
-        if let Some(manifest) = manifest {
-            self.list(manifest)?;
-        }
-        self.prepared = Some(created);
+        self.prepared = Some((created, manifest));
         Ok(())
     }
 
     /// Goes on in the prepared file, if the open one can be finished: what belongs before the base
-    /// must not stand behind it.
+    /// must not stand behind it, and a file that is not the last must not end in the middle of a command.
     fn switch(&mut self, number: u64) {
         let result = self.flush();
-        let reason = result.as_ref().err().map(|error| words(error.io()));
+        let finished = result.as_ref().map_err(|error| {
+            let reason = words(error.io());
+            format!("Can't finish the AOF file: {reason}")
+        });
+        let finished = finished.map(drop);
         self.note(result);
-        let prepared = self.prepared.take();
-        match (reason, prepared) {
-            (None, Some(file)) => self.log.begin(file, 0),
-            (reason, _) => {
-                let reason = reason.unwrap_or_else(|| "there is no file to go on in".to_owned());
-                (self.report)(AofReport::Prepared(
-                    number,
-                    Err(format!("Can't finish the AOF file: {reason}")),
-                ));
-            }
+        if let Err(reason) = finished.and_then(|()| self.begin_prepared()) {
+            (self.report)(AofReport::Prepared(number, Err(reason)));
         }
+    }
+
+    /// Lists the prepared file and goes on in it.
+    fn begin_prepared(&mut self) -> Result<(), String> {
+        let (file, manifest) = self.prepared.take().ok_or("There is no AOF file to go on in")?;
+        if let Some(manifest) = manifest {
+            self.list(&manifest)?;
+        }
+        self.log.begin(file, 0);
+        Ok(())
     }
 
     fn discard(&mut self, file: Vec<u8>) {

@@ -289,9 +289,10 @@ fn list(server: &Server, place: &Place, manifest: &Manifest, sizes: Sizes) -> Ao
     AofFiles { files, total_bytes: sizes.all, may_be_cut: server.parts.config.aof_load_truncated }
 }
 
-/// Cuts off what the last file has too much.
+/// Cuts off what the last file has too much; those behind it are empty.
 fn cut_last(place: &Place, manifest: &Manifest, offset: u64) -> Result<(), Refused> {
-    let Some(last) = manifest.files().last() else { return Ok(()) };
+    let has_content = |file: &&FileInfo| place.length_of(&file.name).is_ok_and(|length| length > 0);
+    let Some(last) = manifest.files().filter(has_content).last() else { return Ok(()) };
     cut(&place.path_of(&last.name), &shown(&last.name), offset)
 }
 

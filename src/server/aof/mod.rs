@@ -34,7 +34,7 @@ use wait::Waits;
 use crate::aof::{Manifest, Names, timestamp_line};
 use crate::base::time::UnixMillis;
 use crate::config::{Appendfsync, Config};
-use crate::server::session::{ClientId, Close};
+use crate::server::session::ClientId;
 use crate::server::{Parts, Server};
 use std::sync::Arc;
 
@@ -95,6 +95,8 @@ pub struct Aof {
     told: Option<(Appendfsync, bool)>,
     /// Why writes are refused.
     pub error: Option<String>,
+    /// The system may have dropped what it had taken: only a rewrite makes the files whole again.
+    is_doubtful: bool,
     /// The second the last timestamp stood for.
     timestamp: i64,
     /// Bytes in the files.
@@ -270,6 +272,8 @@ impl Server {
         match report {
             AofReport::Written(offset) => self.aof_written(offset),
             AofReport::Synced(offset) => self.aof_synced(offset),
+            // The file is closed, or deleted, by an order that is on its way.
+            AofReport::Failed { .. } if !self.parts.aof.is_fed => {}
             AofReport::Failed { reason, on_fsync } => {
                 let what =
                     if on_fsync { "Fail to fsync the AOF file" } else { "Error writing to the AOF file" };
@@ -279,16 +283,13 @@ impl Server {
                 self.parts.aof.error = Some(reason);
             }
             AofReport::Healed { rewrite } => {
-                self.parts.aof.error = None;
-                log::warn!("AOF write error looks solved, The server can write again.");
+                if self.parts.aof.error.take().is_some() {
+                    log::warn!("AOF write error looks solved, The server can write again.");
+                }
+                self.parts.aof.is_doubtful |= rewrite;
                 self.parts.aof.scheduled |= rewrite;
             }
-            AofReport::Lost(offset) => {
-                while let Some(client) = self.parts.aof.held.pop(offset) {
-                    log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);
-                    self.parts.close_client(client, Close::Now);
-                }
-            }
+            AofReport::Lost(offset) => self.aof_lost(offset),
             AofReport::Prepared(number, result) => self.aof_prepared(number, result),
             AofReport::Installed(result) => self.aof_installed(result),
             AofReport::Flushed(result) => self.aof_flushed(result),

@@ -60,16 +60,18 @@ impl Server {
         self.parts.aof.rewrite = Rewrite::Idle;
         if let Err(reason) = result {
             log::warn!("{reason}");
-            let aof = &mut self.parts.aof;
+            let parts = &mut self.parts;
+            let aof = &mut parts.aof;
             (aof.last_rewrite_failed, aof.rewrite_started) = (true, None);
             if aof.state == AofState::WaitRewrite && aof.starter.is_some() {
                 aof.state = AofState::Off;
-                self.parts.config.appendonly = false;
+                parts.config.appendonly = false;
                 log::warn!(
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above \
                      logs for more info about the error."
                 );
             }
+            aof.try_again_if_needed();
             return self.answer_starter(false);
         }
         if let Some(file) = next.incr.last().filter(|_| self.parts.aof.state == AofState::On) {
@@ -145,6 +147,8 @@ impl Server {
             Ok(base_bytes) => base_bytes,
             Err(reason) => {
                 log::warn!("{reason}");
+                // Some of the files may have their names, and may even be listed.
+                parts.aof.manifest.skip_numbers_of(&next);
                 return self.rewrite_failed(&reason);
             }
         };
@@ -157,7 +161,7 @@ impl Server {
         if aof.state == AofState::WaitRewrite {
             aof.state = AofState::On;
         }
-        (aof.last_rewrite_failed, aof.failures) = (false, 0);
+        (aof.last_rewrite_failed, aof.failures, aof.is_doubtful) = (false, 0, false);
         log::info!("Background AOF rewrite finished successfully");
         self.rewrite_ended();
     }
@@ -166,14 +170,15 @@ impl Server {
         let parts = &mut self.parts;
         parts.aof.rewrite = Rewrite::Idle;
         parts.aof.last_rewrite_failed = true;
-        parts.aof.failures += 1;
         log::warn!("Background AOF rewrite terminated with error: {reason}");
         if parts.aof.state == AofState::WaitRewrite {
             stop_feeding(parts);
             let temporary = Aof::names(&parts.config).temporary_incr();
             parts.aof.order(AofOrder::Discard(temporary));
-            parts.aof.scheduled = true;
+            // Nothing is kept any more that could not be written.
+            parts.aof.error = None;
         }
+        parts.aof.try_again_if_needed();
         self.rewrite_ended();
     }
 
@@ -188,6 +193,12 @@ impl Server {
 }
 
 impl Aof {
+    /// Counts a rewrite that has failed, and schedules another if the files are of no use without it.
+    fn try_again_if_needed(&mut self) {
+        self.failures += 1;
+        self.scheduled |= self.state == AofState::WaitRewrite || self.is_doubtful;
+    }
+
     /// Whether rewrites that keep failing make the next one wait.
     pub(super) fn is_limited(&mut self, now: UnixMillis) -> bool {
         if self.failures < FAILURES_TO_LIMIT {

@@ -1,17 +1,17 @@
 //! Who waits for the file, and for how long.
 //!
-//! With `appendfsync always` the answer to a write waits until the write is on disk, however long that takes.
-//! Otherwise it waits until the write is in the file, so that what was answered outlives the process: that is a
+//! With `appendfsync always` the answer to a write waits until the write is on disk, however long that takes
+//! (but not while `no-appendfsync-on-rewrite` keeps the file from being forced to disk). Otherwise it waits until the write is in the file, so that what was answered outlives the process: that is a
 //! matter of microseconds, unless the disk is busy. Then, after a few milliseconds ([`PATIENCE_MS`]), answers are
 //! let go, and nobody waits until the thread has caught up. Redis is no stricter: while an fsync runs it writes
 //! nothing and answers. How much may be under way like that is bounded by [`Server::watch_delay`].
 
 use super::{Aof, HeldReplies};
 use crate::base::time::UnixMillis;
-use crate::config::{Appendfsync, Config};
+use crate::config::Appendfsync;
 use crate::server::Server;
 use crate::server::pause::{Pause, PauseReason};
-use crate::server::session::ClientId;
+use crate::server::session::{ClientId, Close};
 use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.
@@ -44,13 +44,14 @@ impl Aof {
     }
 
     /// Up to which offset answers to writes wait for the file, if they wait.
-    pub(in crate::server) fn hold_up_to(&mut self, config: &Config) -> Option<(u64, &mut HeldReplies)> {
+    pub(in crate::server) fn hold_up_to(&mut self) -> Option<(u64, &mut HeldReplies)> {
         if !self.is_fed {
             return None;
         }
-        if config.appendfsync == Appendfsync::Always {
+        let is_strict = self.told == Some((Appendfsync::Always, false));
+        if is_strict && self.handed > self.waits.synced {
             self.waits.promised = self.handed;
-        } else if self.is_let_go() || self.unwritten_bytes() == 0 {
+        } else if is_strict || self.is_let_go() || self.unwritten_bytes() == 0 {
             return None;
         }
         Some((self.handed, &mut self.held))
@@ -103,6 +104,17 @@ impl Server {
         if !self.parts.aof.is_promised() {
             self.release_held(offset);
         }
+    }
+
+    /// What was handed over up to `offset` and is not in the file never will be: whoever waits for it is told
+    /// nothing, and nobody waits for it any more.
+    pub(super) fn aof_lost(&mut self, offset: u64) {
+        while let Some(client) = self.parts.aof.held.pop(offset) {
+            log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);
+            self.parts.close_client(client, Close::Now);
+        }
+        let aof = &mut self.parts.aof;
+        aof.waits.synced = offset.min(aof.handed);
     }
 
     /// What was handed over up to `offset` is on disk.
