@@ -5,6 +5,7 @@
 
 use super::rules::merge_selectors;
 use super::{DEFAULT_USER, RuleError, Rulebook, User, Users, has_spaces};
+use crate::base::text::lossless;
 use std::collections::BTreeMap;
 
 impl Users {
@@ -53,7 +54,7 @@ impl Reader<'_> {
                 &format!("{file}:{number} should start with user keyword followed by the username. ");
             return;
         };
-        let shown = String::from_utf8_lossy(name);
+        let shown = lossless(name);
         if has_spaces(name) {
             self.errors += &format!("'{file}:{number}: username '{shown}' contains invalid characters. ");
             return;
@@ -80,7 +81,7 @@ impl Reader<'_> {
             match user.apply(rule, self.book) {
                 Ok(()) => {}
                 Err(error @ RuleError::Unknown) => {
-                    let rule = String::from_utf8_lossy(rule);
+                    let rule = lossless(rule);
                     self.errors +=
                         &format!("{file}:{number}: Error in applying operation '{rule}': {error}. ");
                 }

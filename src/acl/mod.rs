@@ -30,7 +30,7 @@ pub use selector::{Denial, Selector};
 pub use throttle::Throttle;
 pub use user::User;
 
-use crate::base::text::eq_ignore_case;
+use crate::base::text::{eq_ignore_case, lossless};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -59,7 +59,7 @@ pub enum SetUserError {
 
 impl fmt::Display for SetUserError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = String::from_utf8_lossy;
+        let text = lossless;
         match self {
             SetUserError::Name => out.write_str("Usernames can't contain spaces or null characters"),
             SetUserError::Unmatched(word) => {
@@ -146,7 +146,7 @@ impl Users {
         }
         for rule in rules {
             user.apply(&rule, book).map_err(|error| {
-                let (rule, name) = (String::from_utf8_lossy(&rule), String::from_utf8_lossy(name));
+                let (rule, name) = (lossless(&rule), lossless(name));
                 format!("Error loading ACL rule '{rule}' for the user named '{name}': {error}")
             })?;
         }
@@ -178,7 +178,7 @@ pub fn check_user_line(words: &[&[u8]], book: Rulebook<'_>) -> Result<(), String
     let refuse = |place: usize, error: RuleError| {
         // Redis counts from the wrong end: the word it shows stands two before the wrong one.
         let word = words.get(place).copied().unwrap_or_default();
-        Err(format!("Error in user declaration '{}': {error}", String::from_utf8_lossy(word)))
+        Err(format!("Error in user declaration '{}': {error}", lossless(word)))
     };
     let rules = match merge_selectors(words.get(2..).unwrap_or_default()) {
         Ok(rules) => rules,

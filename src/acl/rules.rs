@@ -2,6 +2,7 @@
 
 use super::selector::{Access, KeyPattern};
 use super::{Catalog, Selector, has_spaces, is_one_of};
+use crate::base::text::lossless;
 use crate::spec::Category;
 use thiserror::Error;
 
@@ -149,7 +150,7 @@ fn allow(selector: &mut Selector, name: &[u8], catalog: &Catalog) -> Result<(), 
     log::warn!(
         "Deprecation warning: Allowing a first arg of an otherwise blocked command is a misuse of ACL and may get \
          disabled in the future (offender: +{})",
-        String::from_utf8_lossy(name)
+        lossless(name)
     );
     let allowed = selector.first_args.entry(parent).or_default();
     if !allowed.iter().any(|known| known.eq_ignore_ascii_case(word)) {

@@ -4,6 +4,58 @@
 //! writes, [`split_args`] reads back.
 
 use super::float_text::is_c_space;
+use std::borrow::Cow;
+
+/// Code points that stand for bytes which are no UTF-8: this much above the byte. They lie at the end of
+/// the last private plane.
+const STAND_IN: u32 = 0x10_FF00;
+
+/// Any bytes as text that loses nothing: [`original`] gives them back.
+///
+/// Error and log lines quote what clients send, in bytes; lines are put together from `str`. What is
+/// no UTF-8, and what would be taken for a stand-in, goes byte by byte as a stand-in.
+#[must_use]
+pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = str::from_utf8(bytes)
+        && !text.contains(is_stand_in)
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(bytes.len());
+    let stand_ins = |bytes: &[u8], out: &mut String| {
+        out.extend(bytes.iter().filter_map(|&byte| char::from_u32(STAND_IN + u32::from(byte))));
+    };
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match is_stand_in(c) {
+                true => stand_ins(c.encode_utf8(&mut [0; 4]).as_bytes(), &mut out),
+                false => out.push(c),
+            }
+        }
+        stand_ins(chunk.invalid(), &mut out);
+    }
+    Cow::Owned(out)
+}
+
+/// The bytes that [`lossless`] carried in `text`.
+#[must_use]
+pub fn original(text: &str) -> Cow<'_, [u8]> {
+    if text.is_ascii() || !text.contains(is_stand_in) {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut out = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        match is_stand_in(c) {
+            true => out.push((u32::from(c) - STAND_IN) as u8),
+            false => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Cow::Owned(out)
+}
+
+fn is_stand_in(c: char) -> bool {
+    u32::from(c) >= STAND_IN + 0x80
+}
 
 /// Most digits a memory size may have.
 const MAX_SIZE_DIGITS: usize = 127;
@@ -165,6 +217,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn lossless_text_gives_any_bytes_back() {
+        let rows: &[&[u8]] = &[
+            b"",
+            b"plain",
+            "caf\u{e9} \u{10fffd}".as_bytes(),
+            b"\xff\x80a\xc3",
+            b"\xf4\x8f\xbf\xbf\xf4\x8f",
+        ];
+        for bytes in rows {
+            assert_eq!(*original(&lossless(bytes)), **bytes, "{bytes:?}");
+            let line = format!("ERR '{}' is wrong", lossless(bytes));
+            assert_eq!(*original(&line), [b"ERR '".as_slice(), bytes, b"' is wrong"].concat());
+        }
+        assert!(matches!(lossless("caf\u{e9}".as_bytes()), Cow::Borrowed(_)));
+        let all: Vec<u8> = (0..=255).flat_map(|high| (0..=255).flat_map(move |low| [high, low])).collect();
+        assert_eq!(*original(&lossless(&all)), *all);
+    }
 
     #[test]
     fn lines_split_into_arguments() {

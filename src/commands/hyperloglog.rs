@@ -1,6 +1,7 @@
 //! HyperLogLogs: PFADD, PFCOUNT, PFMERGE and two commands for tests. The bytes are made in
 //! [`crate::keyspace::hyperloglog`].
 
+use crate::base::text::lossless;
 use crate::config::NotifyClasses;
 use crate::keyspace::hyperloglog::{self, Corrupt, Encoding, REGISTERS, Union};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -156,7 +157,7 @@ fn pfdebug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         make_dense(ctx, key, is_sparse)?;
         ctx.reply.integer(i64::from(is_sparse));
     } else {
-        let word = String::from_utf8_lossy(word);
+        let word = lossless(word);
         return Err(CommandError::line(format!("ERR Unknown PFDEBUG subcommand '{word}'")));
     }
     Ok(())

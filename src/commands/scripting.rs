@@ -6,6 +6,7 @@
 
 use super::help;
 use crate::base::crc64::crc64;
+use crate::base::text::lossless;
 use crate::rdb;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
@@ -115,7 +116,7 @@ fn function_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             continue;
         }
         if !args.keyword("LIBRARYNAME") {
-            let word = String::from_utf8_lossy(word);
+            let word = lossless(word);
             return Err(CommandError::line(format!("ERR Unknown argument {word}")));
         }
         args.next().map_err(|_| CommandError::fixed("ERR library name argument was not given"))?;

@@ -31,7 +31,7 @@ pub fn parameter_table() -> String {
 /// A Markdown table of the parameters that are accepted and reported without a meaning here, by the reason.
 pub fn accepted_table() -> String {
     let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
-    for parameter in PARAMETERS.iter().filter(|parameter| !parameter.is(Flags::HIDDEN)) {
+    for parameter in PARAMETERS {
         let Effect::Accepted(why) = parameter.effect else { continue };
         let name = format!("`{}`", parameter.name);
         match by_reason.iter_mut().find(|(reason, _)| *reason == why) {

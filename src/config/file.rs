@@ -15,7 +15,7 @@ use super::args::CommandLine;
 use super::kind::Source;
 use super::text::{Text, trim};
 use super::{Config, RenameCommand, UserLine, lookup};
-use crate::base::text::split_args;
+use crate::base::text::{lossless, split_args};
 
 /// How deep `include` may nest.
 pub const MAX_INCLUDE_DEPTH: usize = 32;
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
     }
 
     fn user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), Trouble> {
-        let shown = String::from_utf8_lossy(name);
+        let shown = lossless(name);
         if self.config.users.iter().any(|user| user.name.as_bytes() == name) {
             let reason = "Duplicate user found. A user can only be defined once in config files";
             return Err(format!("Error in user declaration '{shown}': {reason}").into());
@@ -296,6 +296,7 @@ mod tests {
 
     use super::super::args::parse_args;
     use super::*;
+    use crate::base::text::original;
 
     /// What a real server prints for command lines and files.
     const REAL_ERRORS: &str = include_str!("../../tests/data/config-errors-7.0.15.txt");
@@ -373,7 +374,11 @@ mod tests {
                 }
             }
             let got = load(&parse_args(&args), &mut Config::default(), &mut world);
-            assert_eq!(got.map_err(|error| error.to_string()), Err(expected), "{block}");
+            assert_eq!(
+                got.map_err(|error| String::from_utf8_lossy(&original(&error.to_string())).into_owned()),
+                Err(expected),
+                "{block}"
+            );
             rows += 1;
         }
         assert!(rows > 200, "only {rows} rows were read");

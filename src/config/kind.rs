@@ -57,6 +57,8 @@ impl Flags {
     pub const MULTI_ARG: Flags = Flags(1 << 5);
     /// Its alias is shown only when asked by its exact name.
     pub const HIDDEN_ALIAS: Flags = Flags(1 << 6);
+    /// Its text may hold any byte, NUL too.
+    pub const ANY_BYTE: Flags = Flags(1 << 7);
 
     /// Both sets of flags together.
     pub const fn and(self, other: Flags) -> Flags {
@@ -242,6 +244,11 @@ impl Parameter {
                 set(config, position_of(words, value).ok_or_else(|| one_of(words))?)
             }
             Kind::Text { set, check, .. } => {
+                // Redis: texts are C strings; only those that may stay secret hold any byte.
+                let value = match self.is(Flags::ANY_BYTE) {
+                    true => value,
+                    false => value.split(|byte| *byte == 0).next().unwrap_or_default(),
+                };
                 check(value, config)?;
                 set(config, Text::from(value));
             }

@@ -28,6 +28,7 @@ mod text;
 use std::fmt;
 
 use crate::base::glob::{Case, glob_match};
+use crate::base::text::lossless;
 
 pub use args::{CommandLine, parse_args};
 pub use check::expand_title;
@@ -156,7 +157,7 @@ impl fmt::Display for ConfigSetError {
         match self {
             ConfigSetError::Syntax => out.write_str("ERR syntax error"),
             ConfigSetError::Unknown(name) => {
-                let name = String::from_utf8_lossy(name);
+                let name = lossless(name);
                 write!(out, "ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
             }
             ConfigSetError::Loading => out.write_str("LOADING Redis is loading the dataset in memory"),
@@ -224,7 +225,7 @@ fn resolve<'a>(
             refusal(config, parameter, context)
         };
         if let Some(reason) = refusal {
-            let argument = String::from_utf8_lossy(pair[0]);
+            let argument = lossless(pair[0]);
             first_error.get_or_insert(ConfigSetError::refused(&argument, reason));
         }
         settings.push((parameter, name, pair[1]));
@@ -250,6 +251,12 @@ const MAX_HZ: i64 = 500;
 const MIN_BACKLOG_BYTES: u64 = 16 << 10;
 
 impl Config {
+    /// Whether anything is to speak TLS, which nothing can yet: to go on without it would show to all
+    /// what should be hidden.
+    pub fn wants_tls(&self) -> bool {
+        self.tls_port != 0 || self.tls_cluster || self.tls_replication
+    }
+
     /// Sets one parameter by name, as one line of a configuration file would.
     ///
     /// Errors with Redis's words for that line.

@@ -36,6 +36,7 @@ const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
 const STREAMS: Effect = Effect::Accepted("waits for streams");
 const THREADS: Effect = Effect::Accepted("every connection has its own thread");
 const TLS: Effect = Effect::Accepted("waits for TLS");
+const TLS_SWITCH: Effect = Effect::Accepted("waits for TLS: turning it on is refused");
 
 macro_rules! kind {
     ($field:ident: $type:ty, boolean) => { kind!($field: $type, boolean(check::any_bool)) };
@@ -236,7 +237,7 @@ parameters! {
     // Security.
 
     /// Password of the default user; empty for none.
-    "requirepass" => requirepass: Text = Text::default(), text(Unset), [SENSITIVE], ACTS;
+    "requirepass" => requirepass: Text = Text::default(), text(Unset), [SENSITIVE, ANY_BYTE], ACTS;
     /// File of ACL users.
     "aclfile" => aclfile: Text = Text::default(), text(Value), [IMMUTABLE], ACTS;
     /// Channels of a new user.
@@ -422,7 +423,7 @@ parameters! {
     "replicaof" | "slaveof" => replicaof: Option<PrimaryAddress> = None,
         special(REPLICAOF), [IMMUTABLE, MULTI_ARG], REPLICATION;
     /// Password for the primary.
-    "masterauth" => masterauth: Text = Text::default(), text(Unset), [SENSITIVE], REPLICATION;
+    "masterauth" => masterauth: Text = Text::default(), text(Unset), [SENSITIVE, ANY_BYTE], REPLICATION;
     /// User name for the primary.
     "masteruser" => masteruser: Text = Text::default(), text(Unset), [SENSITIVE], REPLICATION;
     /// Answer reads while the link to the primary is down.
@@ -524,11 +525,11 @@ parameters! {
     // TLS.
 
     /// TLS port; 0 listens on none.
-    "tls-port" => tls_port: u16 = 0, number(Count, 0, 65535), [], TLS;
+    "tls-port" => tls_port: u16 = 0, number(Count, 0, 65535), [], TLS_SWITCH;
     /// TLS on the cluster bus.
-    "tls-cluster" => tls_cluster: bool = false, boolean, [], TLS;
+    "tls-cluster" => tls_cluster: bool = false, boolean, [], TLS_SWITCH;
     /// TLS to the primary.
-    "tls-replication" => tls_replication: bool = false, boolean, [], TLS;
+    "tls-replication" => tls_replication: bool = false, boolean, [], TLS_SWITCH;
     /// Whether clients must show a certificate.
     "tls-auth-clients" => tls_auth_clients: TlsAuthClients = TlsAuthClients::Yes, choice(TlsAuthClients), [], TLS;
     /// Choose ciphers in the server's order.

@@ -4,6 +4,7 @@
 //! back what CONFIG SET took. [`Text`] adds only what makes that comfortable. Splitting and quoting
 //! lines is the business of [`crate::base::text`].
 
+use crate::base::text::lossless;
 use std::fmt;
 
 /// The bytes of one text parameter. Displayed with invalid UTF-8 replaced.
@@ -23,7 +24,7 @@ impl Text {
 
     /// The value as text for messages, invalid UTF-8 replaced.
     pub fn to_str(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        lossless(&self.0)
     }
 }
 

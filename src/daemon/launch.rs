@@ -83,11 +83,19 @@ fn pid_file_text(config: &Config) -> Text {
 
 fn load(args: &[OsString], world: &mut World) -> Result<(Config, Option<PathBuf>), LoadError> {
     let words: Vec<&[u8]> = args.iter().map(|arg| arg.as_bytes()).collect();
-    let line = config::parse_args(&words);
+    let mut line = config::parse_args(&words);
     // Before `dir` is entered.
-    let config_file = line.config_file.as_ref().map(|path| absolute(path_of(path)));
+    let config_file = line.config_file.as_ref().map(|path| world.resolve(&absolute(path_of(path))));
+    line.config_file = config_file.as_ref().map(|path| Text::from(path.as_os_str().as_bytes()));
     let mut config = Config::default();
     config::load(&line, &mut config, world)?;
+    // Redis: `dir` is told by its full path, configured or not.
+    if config.dir == Config::default().dir
+        && world.folder.is_none()
+        && let Ok(folder) = env::current_dir()
+    {
+        config.dir = Text::from(folder.as_os_str().as_bytes());
+    }
     Ok((config, config_file))
 }
 

@@ -29,6 +29,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::sys::{self, LocalTime};
 use super::syslog::Syslog;
+use crate::base::text::original;
 use crate::config::LogLevel;
 
 /// Target of text that is printed without head or escapes.
@@ -152,7 +153,7 @@ impl Logger {
     fn tell_syslog(&self, now: SystemTime, level: Level, text: &str) {
         if let Some(syslog) = &mut *lock(&self.syslog) {
             let time = sys::local_time(since_1970(now).as_secs().cast_signed());
-            syslog.write(level, &syslog_time(&time), text);
+            syslog.write(level, &syslog_time(&time), &String::from_utf8_lossy(&original(text)));
         }
     }
 
@@ -190,7 +191,7 @@ impl Log for Logger {
                     line(std::process::id(), self.role_letter(), now, record.level(), &text)
                 }
             };
-            self.write(line.as_bytes());
+            self.write(&original(&line));
         }
     }
 

@@ -34,6 +34,7 @@ use cli::Wish;
 use launch::{Launch, LaunchError};
 use run::{Front, Run};
 
+use crate::base::text::original;
 use crate::config::LoadError;
 
 /// Does what the command line (without the program's name) and the environment ask for. Returns the
@@ -70,7 +71,8 @@ fn serve(args: &[OsString]) -> u8 {
             return 1;
         }
         Err(LaunchError::Config(error) | LaunchError::Folder { error, .. }) => {
-            eprintln!("{error}");
+            // Its line may hold any byte.
+            let _ = io::stderr().write_all(&original(&format!("{error}\n")));
             return 1;
         }
     };

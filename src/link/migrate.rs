@@ -9,6 +9,7 @@
 //! first RESTORE is made anew once, unless it was a timeout; keys the target has taken before it
 //! broke are deleted here.
 
+use crate::base::text::lossless;
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -184,7 +185,7 @@ impl Connection {
         }
         let text = line.trim_ascii_end();
         Ok(match text.split_first() {
-            Some((b'-', error)) => Err(String::from_utf8_lossy(error).into_owned()),
+            Some((b'-', error)) => Err(lossless(error).into_owned()),
             _ => Ok(()),
         })
     }

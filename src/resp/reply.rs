@@ -5,6 +5,7 @@
 //! [`Reply::deferred`] leaves a mark and the header is put there afterwards.
 
 use crate::base::number;
+use crate::base::text::original;
 
 /// The protocol a client speaks; RESP2 until `HELLO 3`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,14 +116,12 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error line: `text` without the leading `-`; line breaks become spaces.
+    /// An error line: `text`, which may be [`lossless`](crate::base::text::lossless), without the
+    /// leading `-`; line breaks become spaces.
     pub fn error(&mut self, text: &str) {
         self.out.push(b'-');
-        self.out.extend(
-            text.trim_end_matches(['\r', '\n'])
-                .bytes()
-                .map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }),
-        );
+        let text = original(text.trim_end_matches(['\r', '\n']));
+        self.out.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
         self.out.extend_from_slice(b"\r\n");
     }
 

@@ -2,6 +2,7 @@
 
 use super::Parts;
 use super::session::{Close, Session};
+use crate::base::text::lossless;
 use std::sync::atomic::Ordering;
 
 /// The classes that limits and filters tell apart.
@@ -40,7 +41,7 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
         session.connection.addr,
         session.connection.laddr,
         session.connection.fd,
-        String::from_utf8_lossy(&session.name),
+        lossless(&session.name),
         (now.0 - session.created.0) / 1000,
         (now.0 - session.last_interaction.0) / 1000,
         flags(parts, session),
@@ -61,7 +62,7 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
         session.heap_bytes(),
         if pending_output > 0 { "rw" } else { "r" },
         session.last_command.map_or("NULL", |command| command.spec.name),
-        String::from_utf8_lossy(&session.user),
+        lossless(&session.user),
         session.redirect(),
         session.protocol.number(),
     )

@@ -13,6 +13,7 @@ use super::propagate::Effect;
 use super::session::Session;
 use super::task::SaveReason;
 use super::{changed, loading, saving};
+use crate::base::text::lossless;
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
@@ -252,7 +253,7 @@ impl Ctx<'_> {
     #[must_use]
     pub fn unknown_subcommand(&self, word: &[u8]) -> CommandError {
         let container = self.command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase();
-        let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
+        let word = lossless(&word[..word.len().min(128)]);
         CommandError::line(format!(
             "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."
         ))

@@ -10,6 +10,7 @@ use super::multi;
 use super::publish;
 use super::session::Session;
 use crate::acl::Context;
+use crate::base::text::lossless;
 use crate::resp::Argv;
 use crate::spec::{DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
 
@@ -43,7 +44,7 @@ fn unknown_command(argv: Argv<'_>) -> CommandError {
 /// The start of a client's word as C prints it: up to `limit` bytes and the first NUL.
 fn quoted(word: &[u8], limit: usize) -> String {
     let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len()).min(limit);
-    String::from_utf8_lossy(&word[..end]).into_owned()
+    lossless(&word[..end]).into_owned()
 }
 
 /// Whether `session` may run `command` now.

@@ -2,6 +2,7 @@
 
 use super::tracking;
 use crate::base::number::parse_i64;
+use crate::base::text::{lossless, original};
 use crate::base::time::UnixMillis;
 use crate::commands::help;
 use crate::server::client_info::{ClientClass, info_line};
@@ -173,7 +174,7 @@ fn client_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     note_running(ctx, &args);
     let line = info_line(ctx.server, ctx.session) + "\n";
-    ctx.reply.verbatim("txt", line.as_bytes());
+    ctx.reply.verbatim("txt", &original(&line));
     Ok(())
 }
 
@@ -214,7 +215,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         text.push_str(&info_line(ctx.server, session));
         text.push('\n');
     }
-    ctx.reply.verbatim("txt", text.as_bytes());
+    ctx.reply.verbatim("txt", &original(&text));
     Ok(())
 }
 
@@ -233,7 +234,7 @@ fn parse_class(word: &[u8]) -> Result<ClientClass, CommandError> {
         b"master" => Ok(ClientClass::Master),
         b"slave" | b"replica" => Ok(ClientClass::Replica),
         b"pubsub" => Ok(ClientClass::Pubsub),
-        _ => Err(CommandError::line(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))),
+        _ => Err(CommandError::line(format!("ERR Unknown client type '{}'", lossless(word)))),
     }
 }
 
@@ -329,7 +330,7 @@ fn kill_filter<'a>(server: &Parts, mut args: Args<'a>) -> Result<KillFilter<'a>,
         } else if args.keyword_with_value("USER") {
             let user = args.key();
             if server.acl.users.get(user).is_none() {
-                let user = String::from_utf8_lossy(user);
+                let user = lossless(user);
                 return Err(CommandError::line(format!("ERR No such user '{user}'")));
             }
             filter.user = Some(user);

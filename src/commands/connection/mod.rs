@@ -8,6 +8,7 @@ mod memory_tests;
 mod pause_tests;
 
 use crate::acl::DEFAULT_USER;
+use crate::base::text::lossless;
 use crate::keyspace::DbIndex;
 use crate::resp::Protocol;
 use crate::server::{
@@ -158,7 +159,7 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         } else if args.keyword_with_value("SETNAME") {
             name = Some(args.key());
         } else {
-            let option = String::from_utf8_lossy(option);
+            let option = lossless(option);
             return Err(CommandError::line(format!("ERR Syntax error in HELLO option '{option}'")));
         }
     }

@@ -1,6 +1,7 @@
 //! CLIENT TRACKING and what belongs to it: client-side caching.
 
 use crate::base::number;
+use crate::base::text::lossless;
 use crate::server::{Args, ClientId, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 use crate::tracking::{Choice, Mode, Tracker};
@@ -151,8 +152,8 @@ fn check_overlaps(ctx: &Ctx<'_>, wanted: &Wanted<'_>) -> CommandResult {
     let refused = |prefix: &[u8], which: &str, other: &[u8]| {
         Err(CommandError::line(format!(
             "ERR Prefix '{}' overlaps with {which} prefix '{}'. Prefixes for a single client must not overlap.",
-            String::from_utf8_lossy(prefix),
-            String::from_utf8_lossy(other)
+            lossless(prefix),
+            lossless(other)
         )))
     };
     let own = Tracker(ctx.session.id.0);

@@ -4,6 +4,7 @@
 //! point in time, and that is what is propagated: PEXPIREAT, or DEL when the time is over already.
 
 use crate::base::number::{I64Text, parse_i64};
+use crate::base::text::lossless;
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
 use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
@@ -87,7 +88,7 @@ impl Condition {
             } else if args.keyword("LT") {
                 wanted.earlier = true;
             } else {
-                let word = String::from_utf8_lossy(word);
+                let word = lossless(word);
                 return Err(CommandError::line(format!("ERR Unsupported option {word}")));
             }
         }

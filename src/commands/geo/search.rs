@@ -7,6 +7,7 @@
 use super::super::{reply_text, store_sorted_set};
 use super::{number_of, place, place_of, reply_distance, reply_place, unit};
 use crate::base::geohash::{Place, Search, Shape};
+use crate::base::text::lossless;
 use crate::keyspace::sorted_set::{Direction, Gathered, ScoreRange};
 use crate::keyspace::{Member, SortedSet};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
@@ -235,7 +236,7 @@ impl<'a> Request<'a> {
 
     /// Refuses what does not go together, in the order of Redis.
     fn check(&self, form: Form, name: &[u8]) -> CommandResult {
-        let name = String::from_utf8_lossy(name);
+        let name = lossless(name);
         let line = if self.store.is_some() && (self.with_distance || self.with_number || self.with_place) {
             let what = match form.stores {
                 Stores::Always => "GEOSEARCHSTORE",

@@ -1,6 +1,7 @@
 //! ACL: users and what they may do. The rules themselves belong to the `acl` room.
 
 use crate::acl::{Catalog, DEFAULT_USER, Denial, LogEntry, Selector};
+use crate::base::text::{lossless, original};
 use crate::commands::help;
 use crate::resp::{Argv, Reply};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Lookup};
@@ -210,9 +211,8 @@ fn acl_cat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     let name = args.key();
-    let category = Category::by_name(name).ok_or_else(|| {
-        CommandError::line(format!("ERR Unknown category '{}'", String::from_utf8_lossy(name)))
-    })?;
+    let category = Category::by_name(name)
+        .ok_or_else(|| CommandError::line(format!("ERR Unknown category '{}'", lossless(name))))?;
     let members: Vec<&str> = ctx.server.acl.catalog.in_category(category).collect();
     ctx.reply.array(members.len());
     members.iter().for_each(|name| ctx.reply.bulk(name.as_bytes()));
@@ -280,14 +280,14 @@ fn write_entry(reply: &mut Reply<'_>, entry: &LogEntry, now_ms: i64) {
     reply.bulk(b"age-seconds");
     reply.double((now_ms - entry.time.0) as f64 / 1000.0);
     reply.bulk(b"client-info");
-    reply.bulk(entry.client_info.as_bytes());
+    reply.bulk(&original(&entry.client_info));
 }
 
 fn acl_dryrun(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let name = args.key();
     let argv = args.argv().skip(args.position());
     let not_found = |what: &str, name: &[u8]| {
-        Err(CommandError::line(format!("ERR {what} '{}' not found", String::from_utf8_lossy(name))))
+        Err(CommandError::line(format!("ERR {what} '{}' not found", lossless(name))))
     };
     let Some(user) = ctx.server.acl.users.get(name) else { return not_found("User", name) };
     let Lookup::Found(command, _, index) = ctx.server.commands.lookup(argv) else {

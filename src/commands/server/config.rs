@@ -124,8 +124,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
     let server = &mut *ctx.server;
     match name {
         "dir" => {
-            let refused =
-                |reason: String| ConfigSetError::refused(name, &format!("Changing directory: {reason}"));
+            let refused = |reason: String| ConfigSetError::refused(name, &reason);
             let path = server.host.change_dir(server.config.dir.as_bytes()).map_err(refused)?;
             server.config.dir = path.into();
         }
@@ -137,6 +136,10 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
                 );
                 return Err(ConfigSetError::refused(name, &reason));
             }
+        }
+        "tls-port" | "tls-cluster" | "tls-replication" if server.config.wants_tls() => {
+            let reason = "Unable to update TLS configuration. Check server logs.";
+            return Err(ConfigSetError::refused(name, reason));
         }
         "maxmemory" => server.maxmemory_changed(),
         "maxmemory-policy" => server.eviction.policy_changed(),
@@ -214,7 +217,8 @@ mod tests {
             "(error) ERR CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value"
         );
         assert_eq!(server.run("CONFIG GET timeout"), "1) \"timeout\"\n2) \"5\"", "all or nothing");
-        let line = "(error) ERR CONFIG SET failed (possibly related to argument 'dir') - Changing directory: No such file or directory";
+        let line =
+            "(error) ERR CONFIG SET failed (possibly related to argument 'dir') - No such file or directory";
         server.server.parts.config.enable_protected_configs = crate::config::Protected::Yes;
         assert_eq!(server.run("CONFIG SET dir /nowhere"), line);
         let refused = server.run("CONFIG SET maxmemory 1gb oom-score-adj-values \"-5 0 0\"");
@@ -222,6 +226,42 @@ mod tests {
         assert_eq!(server.run("CONFIG GET maxmemory"), "1) \"maxmemory\"\n2) \"104857600\"", "taken back");
         assert_eq!(server.run("CONFIG REWRITE"), "(error) ERR The server is running without a config file");
         assert!(server.raw("CONFIG GET save*").starts_with("*2\r\n"));
+    }
+
+    #[test]
+    fn texts_end_at_a_nul_and_tls_cannot_be_turned_on() {
+        let mut server = TestServer::new();
+        assert_eq!(server.run(r#"CONFIG SET masteruser "a\x00b" masterauth "a\x00b""#), "OK");
+        assert_eq!(server.run("CONFIG GET masteruser"), "1) \"masteruser\"\n2) \"a\"");
+        assert_eq!(
+            server.run("CONFIG GET masterauth"),
+            r#"1) "masterauth"
+2) "a\x00b""#
+        );
+        for setting in ["tls-port 7000", "tls-cluster yes", "tls-replication yes"] {
+            let name = setting.split(' ').next().unwrap();
+            let line = format!(
+                "(error) ERR CONFIG SET failed (possibly related to argument '{name}') - Unable to update TLS \
+                 configuration. Check server logs."
+            );
+            assert_eq!(server.run(&format!("CONFIG SET timeout 9 {setting}")), line);
+        }
+        assert!(!server.server.parts.config.wants_tls() && server.server.parts.config.timeout == 0);
+    }
+
+    #[test]
+    fn error_lines_quote_any_byte_as_it_came() {
+        let mut server = TestServer::new();
+        let rows: &[(&str, &[u8])] = &[
+            (r#""x\xff" "\x80""#, b"-ERR unknown command 'x\xff', with args beginning with: '\x80' \r\n"),
+            (r#"CONFIG "\xfe\n""#, b"-ERR unknown subcommand '\xfe '. Try CONFIG HELP.\r\n"),
+            (
+                r#"CONFIG SET "\xc3" 1"#,
+                b"-ERR Unknown option or number of arguments for CONFIG SET - '\xc3'\r\n",
+            ),
+            (r#"ACL SETUSER a "\xff""#, b"-ERR Error in ACL SETUSER modifier '\xff': Syntax error\r\n"),
+        ];
+        rows.iter().for_each(|(line, answer)| assert_eq!(server.raw_bytes(line), *answer, "{line}"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::{config, debug_forms, digest};
 use crate::base::number;
+use crate::base::text::lossless;
 use crate::config::Added;
 use crate::keyspace::Ttl;
 use crate::rdb::Checksum;
@@ -168,12 +169,12 @@ fn digest_value(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 }
 
 fn error(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    ctx.reply.error(&String::from_utf8_lossy(args.key()));
+    ctx.reply.error(&lossless(args.key()));
     Ok(())
 }
 
 fn log_message(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    log::warn!("DEBUG LOG: {}", String::from_utf8_lossy(args.key()));
+    log::warn!("DEBUG LOG: {}", lossless(args.key()));
     ctx.reply.ok();
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! LATENCY: what took long, and how long commands take.
 
+use crate::base::text::lossless;
 use crate::commands::help as help_of;
 use crate::server::latency::{diagnosis, graph};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -86,7 +87,7 @@ fn doctor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 fn draw(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let name = args.key();
-    let shown = String::from_utf8_lossy(name);
+    let shown = lossless(name);
     let Some(series) = ctx.server.latency.event(name) else {
         return Err(CommandError::line(format!("ERR No samples available for event '{shown}'")));
     };
