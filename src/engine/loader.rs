@@ -27,7 +27,7 @@ pub(super) const PIECE_ITEMS: usize = 256;
 /// Bytes of a piece after which it is sent; one large value may be more.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 /// With `key-load-delay`, a piece is sent after so much sleep, microseconds.
-const PIECE_DELAY_US: i64 = 10_000;
+pub(super) const PIECE_DELAY_US: i64 = 10_000;
 /// What is read at once, bytes.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
@@ -61,7 +61,7 @@ impl Loader {
 pub(super) struct Source<'j, S> {
     pub(super) job: &'j LoadJob,
     pub(super) send: S,
-    /// Keys read, for `key-load-delay`.
+    /// Keys and commands read, for `key-load-delay`.
     keys: u64,
 }
 
@@ -94,10 +94,11 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
     pub(super) fn read_snapshot(&mut self, input: impl Read, before: u64) -> Result<LoadSummary, RdbError> {
         let mut piece = Piece::default();
         let summary = rdb::load(input, &self.job.limits, |item, offset| {
-            self.keys += u64::from(matches!(item, Item::Key { .. }));
+            if matches!(item, Item::Key { .. }) {
+                piece.slept_us += self.sleep_after_key();
+            }
             piece.add(item);
-            let is_due = self.sleep(&mut piece);
-            if is_due || piece.is_full() {
+            if piece.slept_us >= PIECE_DELAY_US || piece.is_full() {
                 self.send_items(&mut piece, before + offset)?;
             }
             Ok(())
@@ -106,15 +107,14 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
         Ok(summary)
     }
 
-    /// Sleeps as `key-load-delay` asks. Returns whether the owner should get what there is.
-    fn sleep(&self, piece: &mut Piece) -> bool {
+    /// Sleeps as `key-load-delay` asks after a key, or a command. Returns for how long, microseconds.
+    pub(super) fn sleep_after_key(&mut self) -> i64 {
+        self.keys += 1;
         let delay_us = self.job.delays.load_us.load(Ordering::Relaxed);
-        if delay_us == 0 || self.keys == 0 {
-            return false;
+        if delay_us != 0 {
+            sleep_after_key(delay_us, self.keys);
         }
-        sleep_after_key(delay_us, self.keys);
-        piece.slept_us += delay_us.max(0);
-        piece.slept_us >= PIECE_DELAY_US
+        delay_us.max(0)
     }
 
     fn send_items(&mut self, piece: &mut Piece, loaded_bytes: u64) -> Result<(), RdbError> {

@@ -1,6 +1,7 @@
 //! Whole-process tests: real processes, real sockets.
 
 mod aof;
+mod aof_load;
 mod cli;
 mod daemon;
 mod differential;

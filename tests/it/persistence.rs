@@ -18,7 +18,7 @@ fn folder_with_data() -> (tempfile::TempDir, String) {
     (server.stop(), digest)
 }
 
-fn field(client: &mut Client, section: &str, name: &str) -> String {
+pub(crate) fn field(client: &mut Client, section: &str, name: &str) -> String {
     let info = client.run(&format!("INFO {section}"));
     let line =
         info.lines().chain(info.split("\\r\\n")).find_map(|line| line.trim_matches('"').strip_prefix(name));
@@ -26,7 +26,7 @@ fn field(client: &mut Client, section: &str, name: &str) -> String {
 }
 
 /// Asks until `done` is content with a field; every question is a round trip, so it is no busy loop.
-fn wait_until(client: &mut Client, section: &str, name: &str, done: impl Fn(&str) -> bool) {
+pub(crate) fn wait_until(client: &mut Client, section: &str, name: &str, done: impl Fn(&str) -> bool) {
     for _ in 0..1_000_000 {
         if done(&field(client, section, name)) {
             return;
@@ -35,7 +35,7 @@ fn wait_until(client: &mut Client, section: &str, name: &str, done: impl Fn(&str
     panic!("{name} never became what was waited for");
 }
 
-fn temporary_files(folder: &Path) -> usize {
+pub(crate) fn temporary_files(folder: &Path) -> usize {
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
     names.filter(|name| name.to_string_lossy().starts_with("temp-")).count()
 }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 
 use super::words;
 use crate::aof::{Batch, Found, ReadError, Reader, is_snapshot};
-use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_ITEMS, Source, Unwanted};
+use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_DELAY_US, PIECE_ITEMS, Source, Unwanted};
 use crate::server::{AofFile, AofFiles, LoadPiece};
 
 /// What ends the reading after somebody else found something wrong.
@@ -86,17 +86,22 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
     ) -> Result<Option<u64>, String> {
         let mut batch = Batch::default();
         let (mut good, mut in_transaction) = (reader.offset(), false);
+        let mut slept_us = 0;
         let end = loop {
             match reader.next_into(&mut batch) {
                 Ok(Found::End) => break Ok(()),
-                Ok(Found::Command) => in_transaction = goes_on(in_transaction, batch.last_word()),
+                Ok(Found::Command) => {
+                    in_transaction = goes_on(in_transaction, batch.last_word());
+                    slept_us += self.sleep_after_key();
+                }
                 Ok(Found::Other) => {}
                 Err(error) => break Err(error),
             }
             if !in_transaction {
                 good = reader.offset();
             }
-            if batch.len() >= PIECE_ITEMS || batch.bytes() >= PIECE_BYTES {
+            if batch.len() >= PIECE_ITEMS || batch.bytes() >= PIECE_BYTES || slept_us >= PIECE_DELAY_US {
+                slept_us = 0;
                 self.send_commands(&mut batch, before + reader.offset())?;
             }
         };
