@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::aof::limit_files;
 use crate::support::{Client, RealServer, Server, pyredis, run, signal, text};
 
 /// Keys of the files that these tests make.
@@ -164,6 +165,49 @@ fn a_disk_that_refuses_fails_the_save_and_nothing_else() {
     assert_eq!(client.run("BGSAVE"), "Background saving started");
     server.wait_for("Background saving terminated with success");
     assert_eq!(client.run("SET k w"), "OK");
+}
+
+/// A limit on the size of files takes the place of a full disk.
+#[test]
+fn a_full_disk_fails_saves_and_rewrites_and_the_next_ones_work() {
+    let mut server = Server::start(&["--save", "3600 100000", "--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    assert_eq!(client.run("DEBUG POPULATE 20000 key 10"), "OK");
+    assert_eq!(client.run("SAVE"), "OK");
+    let saved = fs::read(server.folder.path().join("dump.rdb")).unwrap();
+    assert_eq!(client.run("SET one more"), "OK");
+    if !limit_files(&server, "20000:unlimited") {
+        return eprintln!("no prlimit here: nothing tested");
+    }
+    assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
+    server.wait_for("Background AOF rewrite terminated with error: File too large");
+    assert_eq!(field(&mut client, "persistence", "aof_last_bgrewrite_status"), "err");
+    assert_eq!(client.run("SET one more"), "OK", "a rewrite that fails keeps nobody from writing");
+    assert_eq!(client.run("SAVE"), "-ERR");
+    assert_eq!(client.run("SET one more"), "OK", "a SAVE that fails tells its client alone");
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    server.wait_for("Background saving error: File too large");
+    assert_eq!(field(&mut client, "persistence", "rdb_last_bgsave_status"), "err");
+    let refused = client.run("SET one more");
+    assert!(refused.starts_with("-MISCONF Redis is configured to save RDB snapshots, but it's"), "{refused}");
+    assert_eq!(client.run("GET one"), "\"more\"");
+    assert_eq!(temporary_files(server.folder.path()), 0);
+    assert_eq!(
+        fs::read(server.folder.path().join("dump.rdb")).unwrap(),
+        saved,
+        "the old file is still there"
+    );
+    assert!(limit_files(&server, "unlimited:unlimited"));
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    server.wait_for("Background saving terminated with success");
+    assert_eq!(field(&mut client, "persistence", "rdb_last_bgsave_status"), "ok");
+    assert_eq!(client.run("SET one more"), "OK");
+    assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
+    server.wait_for("Background AOF rewrite finished successfully");
+    assert_eq!(field(&mut client, "persistence", "aof_last_bgrewrite_status"), "ok");
+    let digest = client.run("DEBUG DIGEST");
+    let server = Server::start_in(server.stop(), &["--enable-debug-command", "yes"]);
+    assert_eq!(server.client().run("DEBUG DIGEST"), digest);
 }
 
 #[test]
