@@ -28,6 +28,7 @@ const FILL: &[&str] = &[
     "SET int:64 9223372036854775807",
     "SET looks:010 010",
     "SET short hello",
+    "CONFIG SET loglevel warning",
     "SET text the-quick-brown-fox-jumps-over-the-lazy-dog-and-away",
     "SETRANGE zeroes 3000 x",
     "SETBIT binary 800 1",
@@ -222,6 +223,73 @@ fn a_damaged_file_stops_the_start() {
         assert!(told.is_some_and(|line| line.contains(reason)), "{reason}: {:?}", server.log);
         assert_eq!(fs::read(server.folder.path().join("dump.rdb")).unwrap(), file, "it stays as it was");
     }
+}
+
+/// Few elements of every type and encoding.
+const SMALL: &[&str] = &[
+    "CONFIG SET loglevel warning",
+    "SET text the-quick-brown-fox EX 100000",
+    "SETRANGE zeroes 300 x",
+    "SET int 12345",
+    "RPUSH list a 1 -5000 b 70000",
+    "SADD ints 1 2 70000",
+    "SADD set a b c",
+    "CONFIG SET set-max-intset-entries 2",
+    "SADD numbers 4 5 6",
+    "HSET hash f v g 12",
+    "ZADD zset 1 a 2.5 b -inf c",
+    "CONFIG SET hash-max-listpack-entries 1",
+    "HSET table f v g 12",
+    "CONFIG SET zset-max-listpack-entries 1",
+    "ZADD tree 1 a 2.5 b",
+    "CONFIG SET maxmemory-policy allkeys-lru",
+    "SELECT 3",
+    "PFADD hll a b",
+    "SET key value",
+];
+
+fn memory_kb(pid: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
+}
+
+/// Whatever a byte of the file says, and whether the file is cut there: without a checksum that would notice, it is
+/// refused or loaded, with neither a crash nor much memory.
+#[test]
+fn no_byte_of_a_small_file_can_do_harm() {
+    let server = Server::start(&[&DEBUG[..], &["--rdbchecksum", "no", "--save", ""]].concat());
+    let mut client = server.client();
+    for line in SMALL {
+        assert!(!client.run(line).starts_with('-'), "{line}");
+    }
+    let digest = client.run("DEBUG DIGEST");
+    assert_eq!(client.run("SAVE"), "OK");
+    let path = server.folder.path().join("dump.rdb");
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() < 2000, "{} bytes", whole.len());
+    let (peak, resident) = (memory_kb(server.pid(), "VmPeak:"), memory_kb(server.pid(), "VmHWM:"));
+    let refused = "-ERR Error trying to load the RDB dump, check server logs.";
+    let mut loads = 0;
+    for at in 0..whole.len() {
+        fs::write(&path, &whole[..at]).unwrap();
+        assert_eq!(client.run("DEBUG RELOAD NOSAVE"), refused, "cut at {at}");
+        for change in [0x01, 0x40, 0x80, 0xff, whole[at]] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= change;
+            fs::write(&path, &damaged).unwrap();
+            let reply = client.run("DEBUG RELOAD NOSAVE");
+            assert!(reply == "OK" || reply == refused, "{change:#x} at {at}: {reply}");
+            loads += u32::from(reply == "OK");
+        }
+    }
+    assert!(loads > 100, "{loads} loads");
+    let grown = |name, before| memory_kb(server.pid(), name).saturating_sub(before) >> 10;
+    assert!(grown("VmHWM:", resident) < 64, "{} MB more resident", grown("VmHWM:", resident));
+    assert!(grown("VmPeak:", peak) < 1024, "{} MB more reserved", grown("VmPeak:", peak));
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(client.run("DEBUG RELOAD NOSAVE"), "OK");
+    assert_eq!(client.run("DEBUG DIGEST"), digest);
 }
 
 /// With `PYREDIS_WRITE_TEST_DATA` in the environment it writes the files above anew.

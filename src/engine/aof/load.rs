@@ -159,6 +159,7 @@ fn unreadable(file: &AofFile, error: &std::io::Error) -> String {
 mod tests {
     use super::*;
     use crate::commands::testing::TestServer;
+    use crate::rdb;
 
     fn part() -> AofFile {
         AofFile { path: "incr".into(), name: "incr".into(), is_base: false, is_old_style: false }
@@ -189,32 +190,66 @@ mod tests {
         (server, result)
     }
 
-    /// After each step the list is one longer, and the two counters of the transaction are the same.
+    /// A file, and how much of it is good up to where: the end of each step, and what three keys hold there. After
+    /// each step the list is one longer, and so are the counter of another database and the two of the transaction.
+    fn steps(mut file: Vec<u8>) -> (Vec<u8>, Vec<(usize, [u64; 3])>) {
+        let mut ends = vec![(file.len(), [0; 3])];
+        for step in 1..=5_u64 {
+            let mut add = |bytes: Vec<u8>, values| {
+                file.extend(bytes);
+                ends.push((file.len(), values));
+            };
+            add(command("RPUSH l element"), [step, step - 1, step - 1]);
+            if step == 2 {
+                add(b"#TS:1628217470\r\n".to_vec(), [step, step - 1, step - 1]);
+            }
+            add(command("SELECT 3"), [step, step - 1, step - 1]);
+            add(command("INCR other"), [step, step, step - 1]);
+            add(command("SELECT 0"), [step, step, step - 1]);
+            let transaction = ["MULTI", "INCR n", "SELECT 3", "SET last x", "SELECT 0", "INCR m", "EXEC"];
+            add(transaction.into_iter().flat_map(command).collect(), [step, step, step]);
+        }
+        (file, ends)
+    }
+
     #[test]
     fn a_file_cut_at_any_byte_loads_every_whole_step_and_nothing_of_the_next() {
-        let (mut file, mut ends) = (Vec::new(), vec![(0, 0, 0)]);
-        for step in 1..=5_u64 {
-            file.extend(command("RPUSH l element"));
-            ends.push((file.len(), step, step - 1));
-            if step == 2 {
-                file.extend(b"#TS:1628217470\r\n");
-                ends.push((file.len(), step, step - 1));
+        let mut base = TestServer::new();
+        base.run("SET base x");
+        let (keyspace, options) = (&base.server.keyspace, base.server.base_options());
+        let mut snapshot = Vec::new();
+        assert!(rdb::save(&keyspace.snapshot(), &options, &mut snapshot).is_ok());
+        for begin in [Vec::new(), snapshot] {
+            let first = begin.len();
+            let (file, ends) = steps(begin);
+            for cut in first..=file.len() {
+                let &(good, [pushed, other, counted]) = ends.iter().rfind(|(end, _)| *end <= cut).unwrap();
+                let (mut server, result) = load(&file[..cut], true);
+                assert_eq!(result, Ok((good != cut).then_some(good as u64)), "cut at {cut}");
+                let shown = |number| if number == 0 { "(nil)".to_owned() } else { format!("\"{number}\"") };
+                server.check(&[
+                    ("EXISTS base", if first > 0 { "(integer) 1" } else { "(integer) 0" }),
+                    ("LLEN l", &format!("(integer) {pushed}")),
+                    ("GET n", &shown(counted)),
+                    ("GET m", &shown(counted)),
+                    ("SELECT 3", "OK"),
+                    ("GET other", &shown(other)),
+                    ("EXISTS last", if counted > 0 { "(integer) 1" } else { "(integer) 0" }),
+                ]);
+                if good != cut {
+                    let refused = load(&file[..cut], false).1.unwrap_err();
+                    assert!(
+                        refused.starts_with("Unexpected end of file reading the append only file incr. You")
+                    );
+                }
             }
-            for words in ["MULTI", "INCR n", "INCR m", "EXEC"] {
-                file.extend(command(words));
-            }
-            ends.push((file.len(), step, step));
-        }
-        for cut in 0..=file.len() {
-            let &(good, pushed, counted) = ends.iter().rfind(|(end, ..)| *end <= cut).unwrap();
-            let (mut server, result) = load(&file[..cut], true);
-            assert_eq!(result, Ok((good != cut).then_some(good as u64)), "cut at {cut}");
-            assert_eq!(server.run("LLEN l"), format!("(integer) {pushed}"), "cut at {cut}");
-            let number = if counted == 0 { "(nil)".to_owned() } else { format!("\"{counted}\"") };
-            assert_eq!((server.run("GET n"), server.run("GET m")), (number.clone(), number), "cut at {cut}");
-            if good != cut {
-                let refused = load(&file[..cut], false).1.unwrap_err();
-                assert!(refused.starts_with("Unexpected end of file reading the append only file incr. You"));
+            for cut in 1..first {
+                let refused = load(&file[..cut], true).1.unwrap_err();
+                let wrong = [
+                    "Bad file format reading the append only file incr",
+                    "Error reading the RDB base file incr",
+                ];
+                assert!(refused.starts_with(wrong[usize::from(cut >= 5)]), "cut at {cut}: {refused}");
             }
         }
     }
