@@ -17,6 +17,7 @@ use super::aof::{self, AofThread};
 use super::loader::{Loader, PIECES};
 use super::saver::Saving;
 use super::{Handle, Links};
+use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;
 use crate::server::lazyfree::FreeJob;
@@ -40,7 +41,7 @@ pub(super) struct Tasks {
     handle: Handle,
     links: Box<dyn Links>,
     /// To the thread that frees what is big, once there was something.
-    garbage: Option<Sender<FreeJob>>,
+    garbage: Option<Sender<Chore>>,
     /// The append-only file's thread, once there was something to do for it.
     aof: Option<AofThread>,
     /// The tokens of the loading thread, taken back one by one.
@@ -49,6 +50,22 @@ pub(super) struct Tasks {
     opening: Option<Opening>,
     /// The last saver thread.
     saver: Option<Saver>,
+}
+
+/// What the freeing thread does.
+enum Chore {
+    Drop(FreeJob),
+    /// Of all that is free.
+    GiveBack,
+}
+
+impl Chore {
+    fn run(self) {
+        match self {
+            Chore::Drop(garbage) => drop(garbage),
+            Chore::GiveBack => alloc::give_back(),
+        }
+    }
 }
 
 /// A thread that writes a snapshot.
@@ -79,7 +96,8 @@ impl Tasks {
             Task::HandOver(parcel) => self.hand_over(parcel),
             Task::CancelSave => self.cancel_save(),
             Task::Load(job) => self.load(job, server),
-            Task::Free(garbage) => self.free(garbage, &server.parts.config.bio_cpulist),
+            Task::Free(garbage) => self.free(Chore::Drop(garbage), &server.parts.config.bio_cpulist),
+            Task::GiveBack => self.free(Chore::GiveBack, &server.parts.config.bio_cpulist),
             Task::LoadAof(client) => return self.load_aof(client, server),
         }
         Outcome::Continue
@@ -205,15 +223,15 @@ impl Tasks {
         Outcome::Continue
     }
 
-    /// Drops `garbage` on the freeing thread; here if there is none or it is far behind.
-    fn free(&mut self, garbage: FreeJob, cpus: &Text) {
+    /// Does `chore` on the freeing thread. If there is none or it is far behind, garbage is dropped here.
+    fn free(&mut self, chore: Chore, cpus: &Text) {
         if self.garbage.is_none() {
-            let (sender, receiver) = bounded::<FreeJob>(GARBAGE_QUEUE);
-            let run = affinity::pinned(cpus, move || receiver.iter().for_each(drop));
+            let (sender, receiver) = bounded::<Chore>(GARBAGE_QUEUE);
+            let run = affinity::pinned(cpus, move || receiver.iter().for_each(Chore::run));
             self.garbage = Builder::new().name("free".to_owned()).spawn(run).ok().map(|_| sender);
         }
         if let Some(sender) = &self.garbage {
-            let _dropped_here_when_full = sender.try_send(garbage);
+            let _dropped_here_when_full = sender.try_send(chore);
         }
     }
 }

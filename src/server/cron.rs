@@ -128,6 +128,7 @@ impl Server {
         self.close_slow_clients(true);
         self.parts.weigh_all_and_evict();
         self.parts.resize_reply_buffers();
+        self.parts.give_back_memory();
     }
 
     fn sample(&mut self) {

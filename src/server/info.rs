@@ -5,6 +5,7 @@
 
 use super::memory::{MemoryUse, largest_client};
 use super::save_meter::SaveMeter;
+use super::session::Session;
 use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::config::show_percentile;
@@ -20,6 +21,8 @@ pub struct View<'a> {
     pub keyspace: &'a Keyspace,
     /// All else.
     pub parts: &'a Parts,
+    /// Who asks; not among the clients while its command runs.
+    pub session: &'a Session,
     /// What the operating system says of the process.
     pub process: ProcessFacts,
     memory: OnceCell<MemoryUse>,
@@ -28,8 +31,13 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A view of this moment.
     #[must_use]
-    pub fn new(keyspace: &'a Keyspace, parts: &'a Parts) -> Self {
-        View { keyspace, parts, process: parts.host.process_facts(), memory: OnceCell::new() }
+    pub fn new(keyspace: &'a Keyspace, parts: &'a Parts, session: &'a Session) -> Self {
+        View { keyspace, parts, session, process: parts.host.process_facts(), memory: OnceCell::new() }
+    }
+
+    /// All clients.
+    pub fn clients(&self) -> impl Iterator<Item = &Session> {
+        self.parts.clients.iter().chain(std::iter::once(self.session))
     }
 
     /// Where the memory goes; summed up over all clients, so once.

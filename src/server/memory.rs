@@ -35,6 +35,8 @@ pub struct MemoryUse {
     pub clients: u64,
     /// How many clients that is.
     pub clients_count: u64,
+    /// What the append-only file's thread has not written.
+    pub aof_buffer: u64,
     /// Databases with keys.
     pub databases: Vec<DatabaseUse>,
     /// All that is not data, `startup` included.
@@ -49,7 +51,8 @@ impl MemoryUse {
     pub fn of(view: &View<'_>) -> Self {
         let used = alloc::used_bytes() as u64;
         let databases = databases(view);
-        let clients: u64 = view.parts.clients.iter().map(|session| session.heap_bytes() as u64).sum();
+        let clients: u64 = view.clients().map(|session| session.heap_bytes() as u64).sum();
+        let aof_buffer = view.parts.aof.unwritten_bytes();
         let tables: u64 = databases.iter().map(|db| db.table + db.deadlines).sum();
         MemoryUse {
             used,
@@ -57,8 +60,9 @@ impl MemoryUse {
             startup: view.parts.startup_bytes,
             resident: view.process.resident_bytes,
             clients,
-            clients_count: view.parts.clients.iter().count() as u64,
-            overhead: view.parts.startup_bytes + clients + tables,
+            clients_count: view.clients().count() as u64,
+            overhead: view.parts.startup_bytes + clients + aof_buffer + tables,
+            aof_buffer,
             keys: view.keyspace.iter().map(|db| db.len() as u64).sum(),
             databases,
         }
@@ -180,7 +184,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 
 /// The client that most of something waits for.
 pub(super) fn largest_client(view: &View<'_>, bytes: impl Fn(&Session) -> usize) -> usize {
-    view.parts.clients.iter().map(bytes).max().unwrap_or(0)
+    view.clients().map(bytes).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -195,6 +199,7 @@ mod tests {
             resident: 120 << 20,
             clients: 1 << 20,
             clients_count: 10,
+            aof_buffer: 0,
             databases: Vec::new(),
             overhead: 10 << 20,
             keys: 99,

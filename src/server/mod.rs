@@ -40,6 +40,7 @@ pub mod propagate;
 mod publish;
 mod redact;
 pub mod reply_buffer;
+pub mod retained;
 pub mod session;
 pub mod settle;
 pub mod shutdown;
@@ -199,6 +200,8 @@ pub struct Parts {
     pub settling: settle::Settling,
     /// How buffers for answers are sized.
     pub reply_buffers: reply_buffer::Resizing,
+    /// Memory to be given back.
+    pub retained: retained::Retained,
     /// Why clients are held back, and which.
     pub pauses: Pauses,
     /// Counters.
@@ -321,6 +324,7 @@ impl Server {
                 pauses: Pauses::default(),
                 client_memory: ClientMemory::default(),
                 settling: settle::Settling::default(),
+                retained: retained::Retained::default(),
                 reply_buffers: reply_buffer::Resizing::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence { last_save: now, ..Persistence::default() },

@@ -116,6 +116,8 @@ pub enum Task {
     LoadAof(ClientId),
     /// Drop these on another thread.
     Free(FreeJob),
+    /// Give free memory back to the system on another thread, after what it has to drop.
+    GiveBack,
     /// Stop accepting, send what is left, end the process with this code.
     Stop {
         /// The process's exit code.

@@ -98,3 +98,18 @@ fn what_eviction_tells_trackers_leads_to_no_more_of_it() {
     let evicted = memory(&mut client, "evicted_keys");
     assert!((10..=60).contains(&evicted), "{evicted} of {KEYS} keys are evicted for 40 of their kilobytes");
 }
+
+#[test]
+fn what_was_freed_is_given_back_to_the_system() {
+    const KEYS: usize = 400_000;
+    let server = Server::start(&["--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    let empty = memory(&mut client, "used_memory_rss");
+    client.run(&format!("DEBUG POPULATE {KEYS} key 20"));
+    let full = memory(&mut client, "used_memory_rss");
+    assert!(full > empty + (15 << 20), "{empty}, then {full}");
+    client.run("FLUSHALL");
+    // Every question is a round trip, so this is no busy loop.
+    let is_small = |resident: u64| resident < empty + (full - empty) / 4;
+    assert!((0..1_000_000).any(|_| is_small(memory(&mut client, "used_memory_rss"))));
+}

@@ -29,7 +29,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
             word => sections.extend(ALL_SECTIONS.iter().find(|section| section.as_bytes() == word)),
         }
     }
-    let view = View::new(ctx.db, ctx.server);
+    let view = View::new(ctx.db, ctx.server, ctx.session);
     let mut text = String::new();
     // In their own order and once, however often they are named.
     for section in ALL_SECTIONS.iter().filter(|section| sections.contains(section)) {

@@ -82,7 +82,7 @@ fn usage(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn figures(ctx: &Ctx<'_>) -> MemoryUse {
-    MemoryUse::of(&View::new(ctx.db, ctx.server))
+    MemoryUse::of(&View::new(ctx.db, ctx.server, ctx.session))
 }
 
 fn doctor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
@@ -126,7 +126,7 @@ fn stats(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
         ("clients.slaves", Bytes(0)),
         ("clients.normal", Bytes(figures.clients)),
         ("cluster.links", Bytes(0)),
-        ("aof.buffer", Bytes(0)),
+        ("aof.buffer", Bytes(figures.aof_buffer)),
         ("lua.caches", Bytes(0)),
         ("functions.caches", Bytes(0)),
     ];
@@ -248,6 +248,8 @@ mod tests {
             assert!(text.contains(word), "{word} in {text}");
         }
         assert!(!text.contains("db.1"), "{text}");
+        assert!(!text.contains("clients.normal\" => (integer) 0"), "who asks is a client too: {text}");
+        assert!(!server.run("INFO memory").contains("mem_clients_normal:0"));
         assert!(server.run("MEMORY HELP").contains("USAGE key [SAMPLES count]"));
         assert!(server.run("MEMORY DOCTOR").contains("so little data"));
         assert!(server.raw("MEMORY MALLOC-STATS").starts_with("="));
