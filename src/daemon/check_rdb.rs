@@ -8,13 +8,13 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 
 use super::reason;
 use crate::engine::SystemClock;
 use crate::keyspace::{Kind, Limits};
-use crate::rdb::{self, Item, LoadSummary, RdbError};
+use crate::rdb::{self, Item, LoadSummary, Note, RdbError};
 use crate::server::Clock;
 
 /// How many of the biggest keys are told.
@@ -79,7 +79,7 @@ struct BigKey {
     elements: usize,
 }
 
-fn check(input: impl Read, now_ms: i64, bar: Option<u64>) -> (Report, Result<LoadSummary, RdbError>) {
+fn check(input: impl BufRead, now_ms: i64, bar: Option<u64>) -> (Report, Result<LoadSummary, RdbError>) {
     let offset = Cell::new(0);
     let mut report = Report::default();
     let (mut db, mut before, mut bar) = (0, SIGNATURE_BYTES, bar.map(Bar::new));
@@ -88,25 +88,30 @@ fn check(input: impl Read, now_ms: i64, bar: Option<u64>) -> (Report, Result<Loa
             bar.show(end);
         }
         match item {
-            Item::Aux { name, value } => {
+            Item::Note(Note::Aux { name, value }) => {
                 report.tell(before, &format!("AUX FIELD {} = '{}'", shown(&name), shown(&value)));
             }
-            Item::SelectDb(index) => {
+            Item::Note(Note::SelectDb(index)) => {
                 db = index;
                 report.tell(before, &format!("Selecting DB ID {index}"));
             }
-            Item::EmptyKey(key) => report.tell(before, &format!("Empty key '{}', left out", shown(&key))),
-            Item::ModuleAux(name) => report.tell(before, &format!("Data of the module '{name}', left out")),
-            Item::ResizeDb { .. } => {}
-            Item::Key { key, value, deadline, .. } => {
-                report.expires += u64::from(deadline.is_some());
-                report.expired += u64::from(deadline.is_some_and(|deadline| deadline.0 < now_ms));
-                let kind = value.kind();
-                let elements = if kind == Kind::String { 1 } else { value.len() };
+            Item::Note(Note::EmptyKey(key)) => {
+                report.tell(before, &format!("Empty key '{}', left out", shown(&key)));
+            }
+            Item::Note(Note::ModuleAux(name)) => {
+                report.tell(before, &format!("Data of the module '{name}', left out"));
+            }
+            Item::Note(Note::ResizeDb { .. }) => {}
+            Item::Key { key, content, attributes } => {
+                report.expires += u64::from(attributes.deadline.is_some());
+                let is_expired = attributes.deadline.is_some_and(|deadline| deadline.0 < now_ms);
+                report.expired += u64::from(is_expired);
+                let kind = content.kind();
+                let elements = if kind == Kind::String { 1 } else { content.len() };
                 report.count(BigKey {
                     bytes: end - before,
                     db,
-                    name: shown(&key),
+                    name: shown(key),
                     kind: kind.name(),
                     elements,
                 });
@@ -206,6 +211,17 @@ impl<R: Read> Read for Counted<'_, R> {
         let count = self.input.read(space)?;
         self.offset.set(self.offset.get() + count as u64);
         Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.input.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.offset.set(self.offset.get() + count as u64);
+        self.input.consume(count);
     }
 }
 

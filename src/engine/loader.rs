@@ -1,30 +1,33 @@
 //! The loading thread: reads what is on disk and sends it to the owner in pieces small enough for a turn.
 //!
-//! The thread parses, the owner inserts: two cores load one file. A piece needs a token, of which there are
-//! [`PIECES`]; the owner gives it back when it has taken the piece in. So what is read ahead is bounded, and
-//! clients' events never wait behind more than a few pieces. When the owner refuses a piece it drops its end of
-//! the tokens, and the thread ends.
+//! The thread parses, hashes and sorts, the owner inserts: two cores load one file. What is sent at once is a delivery
+//! of some pieces; it needs a token, of which there are [`DELIVERIES`], and the owner gives it back when it has taken
+//! the last piece in, one per turn. So what is read ahead is bounded, and clients' events never wait behind more
+//! than a piece. When the owner refuses a piece it drops its end of the tokens, and the thread ends.
 //!
 //! [`Source`] is what reads, whoever takes the pieces: the thread sends them to the owner, DEBUG LOADAOF takes them in
 //! where it reads them. The append-only file's side of it is in [`super::aof::load`].
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 
 use super::saver::sleep_after_key;
 use super::{Event, Handle};
-use crate::keyspace::Value;
+use crate::base::alloc;
+use crate::keyspace::Batch;
 use crate::rdb::{self, Item, LoadSummary, RdbError};
 use crate::server::{LoadEnd, LoadJob, LoadPiece, LoadResult};
 
-/// Pieces that may wait for the owner.
-pub(super) const PIECES: usize = 4;
-/// Items of a piece at most.
-pub(super) const PIECE_ITEMS: usize = 256;
-/// Bytes of a piece after which it is sent; one large value may be more.
+/// Deliveries that may wait for the owner: together about what is sorted at once.
+pub(super) const DELIVERIES: usize = 8;
+/// Pieces of a delivery at most.
+const DELIVERY_PIECES: usize = 32;
+/// Commands of a piece at most.
+pub(super) const PIECE_COMMANDS: usize = 256;
+/// Bytes of commands after which a piece ends; one large command may be more.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 /// With `key-load-delay`, a piece is sent after so much sleep, microseconds.
 pub(super) const PIECE_DELAY_US: i64 = 10_000;
@@ -45,15 +48,29 @@ pub(super) struct Unwanted;
 impl Loader {
     /// Reads everything and reports how that went.
     pub(super) fn run(self) {
-        let (handle, tokens) = (&self.handle, &self.tokens);
-        // A piece is sent when there is a token for it.
-        let send = |piece| {
-            tokens.send(()).map_err(|_| Unwanted)?;
-            handle.send(Event::Loaded(piece)).map_err(|_| Unwanted)
-        };
-        let result = Source::new(&self.job, send).read();
-        // When the owner is gone nobody waits for the report.
-        let _ = self.handle.send(Event::LoadEnded(result));
+        let mut ahead = Vec::with_capacity(DELIVERY_PIECES);
+        let result = Source::new(&self.job, |piece| {
+            // Who asks for the size, or for delays, wants to see what happens.
+            let is_urgent =
+                matches!(piece, LoadPiece::Size(_)) || self.job.delays.load_us.load(Ordering::Relaxed) != 0;
+            ahead.push(piece);
+            if is_urgent || ahead.len() == DELIVERY_PIECES { self.deliver(&mut ahead) } else { Ok(()) }
+        })
+        .read();
+        // When all tokens are back everything is taken in. An owner that gave them up has ended the load itself.
+        let is_delivered = self.deliver(&mut ahead).is_ok();
+        if is_delivered && (0..DELIVERIES).all(|_| self.tokens.send(()).is_ok()) {
+            // When the owner is gone nobody waits for the report.
+            let _ = self.handle.send(Event::LoadEnded(result));
+        }
+        // What the deliveries took was spread over many pages of memory; nobody will need it again.
+        alloc::give_back();
+    }
+
+    /// Sends pieces when there is a token for them.
+    fn deliver(&self, pieces: &mut Vec<LoadPiece>) -> Result<(), Unwanted> {
+        self.tokens.send(()).map_err(|_| Unwanted)?;
+        self.handle.send(Event::Loaded(std::mem::take(pieces))).map_err(|_| Unwanted)
     }
 }
 
@@ -91,20 +108,40 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
     }
 
     /// Reads a snapshot. `before` is what was read of other files, bytes.
-    pub(super) fn read_snapshot(&mut self, input: impl Read, before: u64) -> Result<LoadSummary, RdbError> {
-        let mut piece = Piece::default();
+    pub(super) fn read_snapshot(
+        &mut self,
+        input: impl BufRead,
+        before: u64,
+    ) -> Result<LoadSummary, RdbError> {
+        let mut ahead = Ahead { keys: Batch::new(self.job.limits.seed), from: before, slept_us: 0 };
         let summary = rdb::load(input, &self.job.limits, |item, offset| {
-            if matches!(item, Item::Key { .. }) {
-                piece.slept_us += self.sleep_after_key();
+            match item {
+                Item::Key { key, content, attributes } => {
+                    ahead.slept_us += self.sleep_after_key();
+                    ahead.keys.push(key, content, attributes);
+                }
+                Item::Note(note) => {
+                    self.send_keys(&mut ahead, before + offset)?;
+                    (self.send)(LoadPiece::Note(note)).map_err(refused)?;
+                }
             }
-            piece.add(item);
-            if piece.slept_us >= PIECE_DELAY_US || piece.is_full() {
-                self.send_items(&mut piece, before + offset)?;
-            }
-            Ok(())
+            if ahead.is_due() { self.send_keys(&mut ahead, before + offset) } else { Ok(()) }
         })?;
-        self.send_items(&mut piece, before + summary.bytes)?;
+        self.send_keys(&mut ahead, before + summary.bytes)?;
         Ok(summary)
+    }
+
+    /// Sends the keys that were read ahead. `loaded_bytes` is where they end.
+    fn send_keys(&mut self, ahead: &mut Ahead, loaded_bytes: u64) -> Result<(), RdbError> {
+        let pieces = ahead.keys.take_pieces();
+        let (from, count) = (ahead.from, pieces.len() as u64);
+        for (keys, index) in pieces.into_iter().zip(1..) {
+            // The keys are in another order now, so this is about right.
+            let loaded_bytes = from + (loaded_bytes - from) / count * index;
+            (self.send)(LoadPiece::Keys { keys, loaded_bytes }).map_err(refused)?;
+        }
+        (ahead.from, ahead.slept_us) = (loaded_bytes, 0);
+        Ok(())
     }
 
     /// Sleeps as `key-load-delay` asks after a key, or a command. Returns for how long, microseconds.
@@ -116,35 +153,22 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
         }
         delay_us.max(0)
     }
-
-    fn send_items(&mut self, piece: &mut Piece, loaded_bytes: u64) -> Result<(), RdbError> {
-        let Piece { items, .. } = std::mem::take(piece);
-        (self.send)(LoadPiece::Items { items, loaded_bytes })
-            .map_err(|Unwanted| RdbError::Refused("nobody takes what is loaded".to_owned()))
-    }
 }
 
-/// Items on their way into a piece.
-#[derive(Default)]
-struct Piece {
-    items: Vec<Item>,
-    bytes: usize,
+fn refused(Unwanted: Unwanted) -> RdbError {
+    RdbError::Refused("nobody takes what is loaded".to_owned())
+}
+
+/// Keys that were read and not sent yet.
+struct Ahead {
+    keys: Batch,
+    /// Where they begin, bytes of all files.
+    from: u64,
     slept_us: i64,
 }
 
-impl Piece {
-    fn add(&mut self, item: Item) {
-        if self.items.capacity() == 0 {
-            self.items.reserve(PIECE_ITEMS);
-        }
-        if let Item::Key { key, value, .. } = &item {
-            self.bytes +=
-                key.len() + if let Value::String(bytes) = value { bytes.len() } else { value.len() };
-        }
-        self.items.push(item);
-    }
-
-    fn is_full(&self) -> bool {
-        self.items.len() >= PIECE_ITEMS || self.bytes >= PIECE_BYTES
+impl Ahead {
+    fn is_due(&self) -> bool {
+        self.keys.is_full() || self.slept_us >= PIECE_DELAY_US
     }
 }

@@ -76,8 +76,8 @@ pub enum Event {
     Signal(Signal),
     /// A saver thread has dealt with a parcel.
     ParcelSaved(SaveProgress),
-    /// The loading thread has read something.
-    Loaded(LoadPiece),
+    /// The loading thread has read something: pieces for as many turns.
+    Loaded(Vec<LoadPiece>),
     /// The loading thread has finished.
     LoadEnded(LoadResult),
     /// A saver thread has finished.

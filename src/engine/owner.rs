@@ -83,7 +83,7 @@ impl Owner {
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
         }
-        if self.server.parts.aof.is_news_due() {
+        if self.server.parts.aof.is_news_due() || self.tasks.has_arrivals() {
             return None;
         }
         let wait = Duration::from_millis(self.server.next_wake_ms());
@@ -106,6 +106,7 @@ impl Owner {
                 next = self.queue.events.try_recv().ok();
             }
         }
+        self.tasks.take_piece(&mut self.server);
         self.server.end_turn();
         self.tasks.hand_to_aof(&mut self.server);
         self.release();
@@ -156,7 +157,7 @@ impl Owner {
             Event::Rejected => self.server.rejected_connection(),
             Event::Sync(answer) => self.syncs.push(answer),
             Event::Signal(signal) => self.server.signal(signal),
-            Event::Loaded(piece) => self.tasks.take_piece(piece, &mut self.server),
+            Event::Loaded(pieces) => self.tasks.loaded(pieces),
             Event::LoadEnded(result) => self.tasks.load_ended(result, &mut self.server),
             Event::ParcelSaved(progress) => self.server.parcel_saved(progress),
             Event::Saved(report) => self.server.saved(&report),

@@ -5,6 +5,7 @@
 //! reports back with an [`Event`](super::Event). The owner itself never sends events: it would wait for itself
 //! when the queue is full.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
@@ -14,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::affinity;
 use super::aof::start::Opening;
 use super::aof::{self, AofThread};
-use super::loader::{Loader, PIECES};
+use super::loader::{DELIVERIES, Loader};
 use super::saver::Saving;
 use super::{Handle, Links};
 use crate::base::alloc;
@@ -46,6 +47,8 @@ pub(super) struct Tasks {
     aof: Option<AofThread>,
     /// The tokens of the loading thread, taken back one by one.
     tokens: Option<Receiver<()>>,
+    /// What the loading thread has delivered and the server has not taken in.
+    arrivals: VecDeque<Arrival>,
     /// The append-only file that is being loaded.
     opening: Option<Opening>,
     /// The last saver thread.
@@ -68,6 +71,13 @@ impl Chore {
     }
 }
 
+/// One turn's part of a load.
+enum Arrival {
+    Piece(LoadPiece),
+    /// The delivery was taken in.
+    EndOfDelivery,
+}
+
 /// A thread that writes a snapshot.
 struct Saver {
     /// Where its parcels go, until it has the last.
@@ -80,7 +90,16 @@ impl Tasks {
     /// Threads started for tasks report to `handle`, which also keeps the queue open while nobody
     /// is connected.
     pub(super) fn new(handle: Handle, links: Box<dyn Links>) -> Self {
-        Tasks { handle, links, garbage: None, aof: None, tokens: None, opening: None, saver: None }
+        Tasks {
+            handle,
+            links,
+            garbage: None,
+            aof: None,
+            tokens: None,
+            arrivals: VecDeque::new(),
+            opening: None,
+            saver: None,
+        }
     }
 
     /// Carries out one task.
@@ -143,7 +162,7 @@ impl Tasks {
             Err(line) => return server.aof_load_failed(line),
         }
         job.aof = self.opening.as_ref().map(|opening| opening.files(server));
-        let (tokens, taken_back) = bounded(PIECES);
+        let (tokens, taken_back) = bounded(DELIVERIES);
         self.tokens = Some(taken_back);
         let loader = Loader { job, handle: self.handle.clone(), tokens };
         if let Err(error) = Builder::new().name("loader".to_owned()).spawn(move || loader.run()) {
@@ -165,17 +184,36 @@ impl Tasks {
         }
     }
 
-    /// Lets the server take in a piece of what is loaded, and gives its token back.
-    pub(super) fn take_piece(&mut self, piece: LoadPiece, server: &mut Server) {
-        if let Some(tokens) = &self.tokens {
-            // The piece came with one.
-            let _ = tokens.try_recv();
-        }
-        if let Err(why) = server.load_piece(piece) {
-            self.tokens = None;
-            match self.opening.take() {
-                Some(_) => server.aof_load_failed(why),
-                None => server.load_ended(&Err(why)),
+    /// Takes a delivery of the loading thread, piece by piece from the next turn on.
+    pub(super) fn loaded(&mut self, pieces: Vec<LoadPiece>) {
+        self.arrivals.extend(pieces.into_iter().map(Arrival::Piece));
+        self.arrivals.push_back(Arrival::EndOfDelivery);
+    }
+
+    /// Whether there is something to take in.
+    pub(super) fn has_arrivals(&self) -> bool {
+        !self.arrivals.is_empty()
+    }
+
+    /// Lets the server take in the next piece of what is loaded.
+    pub(super) fn take_piece(&mut self, server: &mut Server) {
+        match self.arrivals.pop_front() {
+            None => {}
+            Some(Arrival::Piece(piece)) => {
+                if let Err(why) = server.load_piece(piece) {
+                    // The thread ends when it finds nobody to give its next token to.
+                    (self.tokens, self.arrivals) = (None, VecDeque::new());
+                    match self.opening.take() {
+                        Some(_) => server.aof_load_failed(why),
+                        None => server.load_ended(&Err(why)),
+                    }
+                }
+            }
+            Some(Arrival::EndOfDelivery) => {
+                if let Some(tokens) = &self.tokens {
+                    // The delivery came with one.
+                    let _ = tokens.try_recv();
+                }
             }
         }
     }

@@ -13,8 +13,10 @@
 //! +---------------------+----------------+------------------------------------------+
 //! ```
 
+mod batch;
 mod evict;
 
+pub use batch::{Attributes, Batch, Content, ExpiredKeys, PIECE_KEYS, PresentKeys, TakenIn};
 pub use evict::{Among, EvictionPool};
 
 use super::access::AccessClock;
@@ -667,16 +669,6 @@ impl Db {
         };
         let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
         Ok(inner)
-    }
-
-    /// Prepares for many keys that are about to be inserted: their places are fetched from memory side
-    /// by side instead of one after the other. Nothing changes but the speed. Source: RDB.
-    pub fn anticipate<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) {
-        /// About what an entry takes.
-        const ENTRY_BYTES: usize = 48;
-        let hashes: Vec<u64> = keys.map(|key| self.dict.hash(key)).collect();
-        hashes.iter().for_each(|&hash| self.dict.prefetch(hash));
-        hashes.iter().for_each(|&hash| self.dict.prefetch_room(hash, ENTRY_BYTES));
     }
 
     /// Sets `key` to a value, whatever it held; its deadline becomes `deadline`.

@@ -16,8 +16,9 @@ mod value;
 
 pub use access::AccessClock;
 pub use db::{
-    Among, Db, DbIndex, DbSnapshot, EvictionPool, Facts, Garbage, KeyView, Limits, Presence, Stored,
-    StringCoding, Ttl, ValueRef, WrongType,
+    Among, Attributes, Batch, Content, Db, DbIndex, DbSnapshot, EvictionPool, ExpiredKeys, Facts, Garbage,
+    KeyView, Limits, PIECE_KEYS, Presence, PresentKeys, Stored, StringCoding, TakenIn, Ttl, ValueRef,
+    WrongType,
 };
 pub use hash::{Hash, Text};
 pub use list::List;

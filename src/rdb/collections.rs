@@ -12,7 +12,7 @@ use crate::base::number;
 use crate::ds::intset::Intset;
 use crate::ds::listpack::{Listpack, ListpackValue};
 use crate::keyspace::{Hash, Limits, List, Set, SortedSet};
-use std::io::Read;
+use std::io::BufRead;
 
 /// Larger ziplists become several chunks of a list.
 const MAX_CHUNK_BYTES: usize = 64 << 10;
@@ -39,7 +39,7 @@ pub(super) enum Nodes {
     Marked,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     pub(super) fn list(&mut self, limits: &Limits) -> Result<List, RdbError> {
         let mut list = List::new(limits);
         for _ in 0..self.length()? {

@@ -5,8 +5,9 @@ use crate::base::crc64::Crc64;
 use crate::base::lzf;
 use crate::base::number::I64Text;
 use crate::base::time::UnixMillis;
-use crate::keyspace::{Limits, Value};
-use std::io::Read;
+use crate::keyspace::{Attributes, Content, Limits, Value};
+use std::io::{BufRead, ErrorKind, Read};
+use triomphe::Arc;
 
 /// Memory for a string of up to this many bytes is taken at once.
 const SHORT_BYTES: usize = 4 << 10;
@@ -17,7 +18,23 @@ const MAX_STRING_BYTES: u64 = (1 << 32) - 1;
 
 /// One thing found in a snapshot.
 #[derive(Debug)]
-pub enum Item {
+pub enum Item<'r> {
+    /// A key.
+    Key {
+        /// Its name.
+        key: &'r [u8],
+        /// What it holds.
+        content: Content<'r>,
+        /// What the file tells of it besides.
+        attributes: Attributes,
+    },
+    /// Anything else.
+    Note(Note),
+}
+
+/// What stands in a snapshot beside the keys.
+#[derive(Debug)]
+pub enum Note {
     /// An auxiliary field.
     Aux {
         /// Its name.
@@ -34,31 +51,10 @@ pub enum Item {
         /// Keys with a deadline.
         deadlines: u64,
     },
-    /// A key.
-    Key {
-        /// Its name.
-        key: Vec<u8>,
-        /// What it holds.
-        value: Value,
-        /// When it expires.
-        deadline: Option<UnixMillis>,
-        /// Seconds since its last use, if the file tells.
-        idle_secs: Option<u64>,
-        /// Its access counter, if the file tells.
-        frequency: Option<u8>,
-    },
     /// Data of a module beside the keys, which is left out: the module's name.
     ModuleAux(String),
     /// A key with a collection of no elements, which is left out.
     EmptyKey(Vec<u8>),
-}
-
-impl Item {
-    /// The key's name, of a key.
-    #[must_use]
-    pub fn key(&self) -> Option<&[u8]> {
-        if let Item::Key { key, .. } = self { Some(key) } else { None }
-    }
 }
 
 /// What was read.
@@ -73,83 +69,79 @@ pub struct LoadSummary {
 }
 
 /// Reads a whole snapshot and hands what it holds to `take`, each item with the number of bytes read up to its
-/// end. Errors of `take` end the reading.
+/// end. Errors of `take` end the reading. Of `input` just the snapshot is consumed, or what was read up to the error.
 pub fn load(
-    input: impl Read,
+    input: impl BufRead,
     limits: &Limits,
-    mut take: impl FnMut(Item, u64) -> Result<(), RdbError>,
+    take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
     let mut reader = Reader::new(input);
+    let result = read_items(&mut reader, limits, take);
+    let settled = reader.settle();
+    result.and_then(|summary| settled.map(|()| summary))
+}
+
+fn read_items<R: BufRead>(
+    reader: &mut Reader<R>,
+    limits: &Limits,
+    mut take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
+) -> Result<LoadSummary, RdbError> {
     let version = reader.signature()?;
     let mut summary = LoadSummary::default();
-    let mut pending = Pending::default();
+    let mut attributes = Attributes::default();
+    let mut texts = Vec::new();
     loop {
-        match reader.byte()? {
-            opcode::EXPIRE_MS => pending.deadline = Some(UnixMillis(i64::from_le_bytes(reader.array()?))),
-            opcode::EXPIRE_SECS => {
-                let secs = i64::from(i32::from_le_bytes(reader.array()?));
-                pending.deadline = Some(UnixMillis(secs.saturating_mul(1000)));
+        let kind = match reader.note_or_kind(&mut attributes)? {
+            Next::Nothing => continue,
+            Next::End => break,
+            Next::Note(note) => {
+                take(Item::Note(note), reader.offset())?;
+                continue;
             }
-            opcode::FREQ => pending.frequency = Some(reader.byte()?),
-            opcode::IDLE => pending.idle_secs = Some(reader.length()?),
-            opcode::AUX => {
-                let item = Item::Aux { name: reader.string()?, value: reader.string()? };
-                take(item, reader.offset)?;
-            }
-            opcode::SELECT_DB => {
-                let index =
-                    usize::try_from(reader.length()?).map_err(|_| reader.corrupt("a database number"))?;
-                take(Item::SelectDb(index), reader.offset)?;
-            }
-            opcode::RESIZE_DB => {
-                let item = Item::ResizeDb { keys: reader.length()?, deadlines: reader.length()? };
-                take(item, reader.offset)?;
-            }
-            opcode::SLOT_INFO => {
-                // The slot, its keys, its keys with a deadline: hints for a server that keeps keys by slot.
-                for _ in 0..3 {
-                    reader.length()?;
+            Next::Key(kind) => kind,
+        };
+        texts.clear();
+        reader.append_string(&mut texts)?;
+        let key_len = texts.len();
+        let value = match kind {
+            values::STRING => reader.append_if_short(&mut texts)?.map(|bytes| Value::String(Arc::new(bytes))),
+            _ => match values::read(reader, kind, limits)? {
+                None => {
+                    attributes = Attributes::default();
+                    take(Item::Note(Note::EmptyKey(texts.clone())), reader.offset())?;
+                    continue;
                 }
-            }
-            opcode::MODULE_AUX => {
-                let name = reader.module_name()?;
-                reader.skip_module_data()?;
-                take(Item::ModuleAux(name), reader.offset)?;
-            }
-            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
-            opcode::EOF => break,
-            kind => {
-                let key = reader.string()?;
-                let value = values::read(&mut reader, kind, limits)?;
-                let Pending { deadline, idle_secs, frequency } = std::mem::take(&mut pending);
-                match value {
-                    Some(value) => {
-                        summary.keys += 1;
-                        take(Item::Key { key, value, deadline, idle_secs, frequency }, reader.offset)?;
-                    }
-                    None => take(Item::EmptyKey(key), reader.offset)?,
-                }
-            }
-        }
+                value => value,
+            },
+        };
+        let (key, text) = texts.split_at(key_len);
+        let content = value.map_or(Content::Text(text), Content::Value);
+        summary.keys += 1;
+        take(Item::Key { key, content, attributes: std::mem::take(&mut attributes) }, reader.offset())?;
     }
     summary.has_checksum = reader.check_sum(version)?;
-    summary.bytes = reader.offset;
+    summary.bytes = reader.offset();
     Ok(summary)
 }
 
-/// What stands before the key it belongs to.
-#[derive(Default)]
-struct Pending {
-    deadline: Option<UnixMillis>,
-    idle_secs: Option<u64>,
-    frequency: Option<u8>,
+/// What an opcode leads to.
+enum Next {
+    /// Something about the next key.
+    Nothing,
+    Note(Note),
+    /// A key with a value of this type.
+    Key(u8),
+    End,
 }
 
-/// The primitives of the format over any `Read`.
+/// The primitives of the format over any `BufRead`, straight from its buffer where that holds what is wanted.
 pub(super) struct Reader<R> {
     input: R,
+    /// Of the bytes in the input's buffer these were read, but are neither summed up nor consumed yet.
+    used: usize,
     crc: Crc64,
-    offset: u64,
+    /// Bytes consumed.
+    consumed: u64,
 }
 
 /// What a string begins with: a length, or a special encoding.
@@ -158,9 +150,89 @@ enum Head {
     Special(u8),
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     pub(super) fn new(input: R) -> Self {
-        Reader { input, crc: Crc64::new(), offset: 0 }
+        Reader { input, used: 0, crc: Crc64::new(), consumed: 0 }
+    }
+
+    /// Bytes read so far.
+    fn offset(&self) -> u64 {
+        self.consumed + self.used as u64
+    }
+
+    /// Sums up and consumes what was read.
+    fn settle(&mut self) -> Result<(), RdbError> {
+        if self.used > 0 {
+            self.crc.update(&self.input.fill_buf()?[..self.used]);
+            self.input.consume(self.used);
+            self.consumed += self.used as u64;
+            self.used = 0;
+        }
+        Ok(())
+    }
+
+    /// How many bytes can be had without reading.
+    #[inline]
+    fn at_hand(&mut self) -> Result<usize, RdbError> {
+        loop {
+            match self.input.fill_buf() {
+                Ok(bytes) => return Ok(bytes.len() - self.used),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The next `length` bytes, which are at hand.
+    #[inline]
+    fn next_bytes(&mut self, length: usize) -> Result<&[u8], RdbError> {
+        let start = self.used;
+        self.used += length;
+        Ok(&self.input.fill_buf()?[start..self.used])
+    }
+
+    fn note_or_kind(&mut self, attributes: &mut Attributes) -> Result<Next, RdbError> {
+        let note = match self.byte()? {
+            opcode::EXPIRE_MS => {
+                attributes.deadline = Some(UnixMillis(i64::from_le_bytes(self.array()?)));
+                return Ok(Next::Nothing);
+            }
+            opcode::EXPIRE_SECS => {
+                let secs = i64::from(i32::from_le_bytes(self.array()?));
+                attributes.deadline = Some(UnixMillis(secs.saturating_mul(1000)));
+                return Ok(Next::Nothing);
+            }
+            opcode::FREQ => {
+                attributes.frequency = Some(self.byte()?);
+                return Ok(Next::Nothing);
+            }
+            opcode::IDLE => {
+                attributes.idle_secs = Some(self.length()?);
+                return Ok(Next::Nothing);
+            }
+            opcode::AUX => Note::Aux { name: self.string()?, value: self.string()? },
+            opcode::SELECT_DB => {
+                let index = usize::try_from(self.length()?);
+                Note::SelectDb(index.map_err(|_| self.corrupt("a database number"))?)
+            }
+            opcode::RESIZE_DB => Note::ResizeDb { keys: self.length()?, deadlines: self.length()? },
+            opcode::SLOT_INFO => {
+                // The slot, its keys, its keys with a deadline: hints for a server that keeps keys by slot.
+                for _ in 0..3 {
+                    self.length()?;
+                }
+                return Ok(Next::Nothing);
+            }
+            opcode::MODULE_AUX => {
+                let name = self.module_name()?;
+                self.skip_module_data()?;
+                Note::ModuleAux(name)
+            }
+            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
+            opcode::EOF => return Ok(Next::End),
+            kind => return Ok(Next::Key(kind)),
+        };
+        Ok(Next::Note(note))
     }
 
     fn signature(&mut self) -> Result<u32, RdbError> {
@@ -176,6 +248,7 @@ impl<R: Read> Reader<R> {
         if version < 5 {
             return Ok(false);
         }
+        self.settle()?;
         let expected = self.crc.value();
         let found = u64::from_le_bytes(self.array()?);
         if found == 0 || found == expected {
@@ -186,16 +259,31 @@ impl<R: Read> Reader<R> {
     }
 
     pub(super) fn corrupt(&self, reason: &'static str) -> RdbError {
-        RdbError::Corrupt { offset: self.offset, reason }
+        RdbError::Corrupt { offset: self.offset(), reason }
     }
 
+    #[inline]
     pub(super) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), RdbError> {
-        self.input.read_exact(bytes).map_err(|error| match error.kind() {
-            std::io::ErrorKind::UnexpectedEof => RdbError::Eof,
-            _ => RdbError::Io(error),
-        })?;
-        self.crc.update(bytes);
-        self.offset += bytes.len() as u64;
+        if self.at_hand()? < bytes.len() {
+            return self.fill_slowly(bytes);
+        }
+        bytes.copy_from_slice(self.next_bytes(bytes.len())?);
+        Ok(())
+    }
+
+    /// Fills `bytes` from more than one buffer.
+    #[cold]
+    fn fill_slowly(&mut self, mut bytes: &mut [u8]) -> Result<(), RdbError> {
+        while !bytes.is_empty() {
+            self.settle()?;
+            let count = match self.at_hand()? {
+                0 => return Err(RdbError::Eof),
+                some => some.min(bytes.len()),
+            };
+            let (now, later) = bytes.split_at_mut(count);
+            now.copy_from_slice(self.next_bytes(count)?);
+            bytes = later;
+        }
         Ok(())
     }
 
@@ -241,6 +329,35 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// Appends a string to `out`.
+    fn append_string(&mut self, out: &mut Vec<u8>) -> Result<(), RdbError> {
+        if let Some(long) = self.append_if_short(out)? {
+            out.extend(long);
+        }
+        Ok(())
+    }
+
+    /// Appends a short string to `out`; a long one is the result.
+    fn append_if_short(&mut self, out: &mut Vec<u8>) -> Result<Option<Vec<u8>>, RdbError> {
+        let number = match self.head()? {
+            Head::Length(length) => {
+                let len = usize::try_from(length).unwrap_or(usize::MAX);
+                if len > SHORT_BYTES || len > self.at_hand()? {
+                    return self.bytes(length).map(Some);
+                }
+                out.extend_from_slice(self.next_bytes(len)?);
+                return Ok(None);
+            }
+            Head::Special(0) => i64::from(i8::from_le_bytes(self.array()?)),
+            Head::Special(1) => i64::from(i16::from_le_bytes(self.array()?)),
+            Head::Special(2) => i64::from(i32::from_le_bytes(self.array()?)),
+            Head::Special(3) => return self.compressed().map(Some),
+            Head::Special(_) => return Err(self.corrupt("a string of unknown encoding")),
+        };
+        out.extend_from_slice(I64Text::new(number).as_bytes());
+        Ok(None)
+    }
+
     fn compressed(&mut self) -> Result<Vec<u8>, RdbError> {
         let packed_len = self.length()?;
         let len = self.length()?;
@@ -264,13 +381,14 @@ impl<R: Read> Reader<R> {
             self.fill(&mut bytes)?;
             return Ok(bytes);
         }
+        self.settle()?;
         let mut bytes = Vec::with_capacity(length.min(STEP_BYTES));
         self.input.by_ref().take(length as u64).read_to_end(&mut bytes)?;
+        self.crc.update(&bytes);
+        self.consumed += bytes.len() as u64;
         if bytes.len() < length {
             return Err(RdbError::Eof);
         }
-        self.crc.update(&bytes);
-        self.offset += length as u64;
         bytes.shrink_to_fit();
         Ok(bytes)
     }

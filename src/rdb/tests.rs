@@ -7,7 +7,8 @@ use crate::base::time::UnixMillis;
 use crate::ds::intset::Intset;
 use crate::ds::listpack::Listpack;
 use crate::keyspace::{
-    AccessClock, Collection, DbIndex, Hash, Keyspace, Limits, List, Set, SortedSet, Ttl, Value, ValueRef,
+    AccessClock, Collection, Content, DbIndex, Hash, Keyspace, Limits, List, Set, SortedSet, Ttl, Value,
+    ValueRef,
 };
 use proptest::prelude::*;
 
@@ -34,11 +35,16 @@ fn read(bytes: &[u8]) -> Result<Rows, RdbError> {
     let mut rows = Vec::new();
     load(bytes, &Limits::default(), |item, _| {
         match item {
-            Item::SelectDb(index) => db = index,
-            Item::Key { key, value, deadline, .. } => {
-                rows.push((db, key, format!("{value:?}"), deadline.map(|deadline| deadline.0)));
+            Item::Note(Note::SelectDb(index)) => db = index,
+            Item::Key { key, content, attributes } => {
+                let value = match content {
+                    Content::Text(text) => Value::String(triomphe::Arc::new(text.to_vec())),
+                    Content::Value(value) => value,
+                };
+                let deadline = attributes.deadline.map(|deadline| deadline.0);
+                rows.push((db, key.to_vec(), format!("{value:?}"), deadline));
             }
-            Item::Aux { .. } | Item::ResizeDb { .. } | Item::EmptyKey(_) | Item::ModuleAux(_) => {}
+            Item::Note(_) => {}
         }
         Ok(())
     })?;
@@ -390,8 +396,8 @@ fn access_histories_are_kept_when_the_policy_uses_them() {
         let bytes = saved(&keyspace, &SaveOptions { access: options, ..SaveOptions::default() });
         let mut found = None;
         load(&bytes[..], &Limits::default(), |item, _| {
-            if let Item::Key { idle_secs, frequency, .. } = item {
-                found = Some((idle_secs, frequency));
+            if let Item::Key { attributes, .. } = item {
+                found = Some((attributes.idle_secs, attributes.frequency));
             }
             Ok(())
         })
@@ -405,7 +411,7 @@ fn empty_collections_are_left_out_and_strange_things_named() {
     let mut empty = Vec::new();
     let file = b"REDIS0010\xfa\x01a\x01b\xfe\x00\x01\x03key\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0";
     let summary = load(&file[..], &Limits::default(), |item, _| {
-        if let Item::EmptyKey(key) = item {
+        if let Item::Note(Note::EmptyKey(key)) = item {
             empty.push(key);
         }
         Ok(())
@@ -459,7 +465,7 @@ fn data_of_modules_beside_the_keys_is_left_out() {
     let file = [b"REDIS0010", &data[..], b"\x00\x01k\x01v\xff", &[0; 8]].concat();
     let mut names = Vec::new();
     let summary = load(&file[..], &Limits::default(), |item, _| {
-        if let Item::ModuleAux(name) = item {
+        if let Item::Note(Note::ModuleAux(name)) = item {
             names.push(name);
         }
         Ok(())

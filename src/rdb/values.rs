@@ -10,11 +10,14 @@ use crate::ds::chunk_list::ChunkRef;
 use crate::ds::listpack::Listpack;
 use crate::keyspace::sorted_set::Direction;
 use crate::keyspace::{Collection, Limits, Value, ValueRef};
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 use triomphe::Arc;
 
 /// Header, length and end of a listpack of one element.
 const MAX_LISTPACK_OVERHEAD: usize = 17;
+
+/// The type byte of a string.
+pub(super) const STRING: u8 = kind::STRING;
 
 /// Type bytes.
 mod kind {
@@ -123,7 +126,7 @@ fn write_long_element<W: Write>(writer: &mut Writer<'_, W>, element: &[u8]) -> R
 }
 
 /// Reads a value's body; `None` for an empty collection, which is skipped.
-pub(super) fn read<R: Read>(
+pub(super) fn read<R: BufRead>(
     reader: &mut Reader<R>,
     kind: u8,
     limits: &Limits,

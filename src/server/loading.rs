@@ -4,7 +4,7 @@
 //! a thread that reads; what it reads comes back as [`Event`](crate::engine::Event)s, each a [`LoadPiece`] small
 //! enough for a turn, at most a few of them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`], for
 //! the append-only file [`Server::aof_load_ended`] (its side of it is in [`super::aof_load`]).
-//! A piece is either items of a snapshot or commands of an append-only file, so that one load may consist of
+//! A piece is either keys of a snapshot or commands of an append-only file, so that one load may consist of
 //! several files of both kinds, in order; which files, the [`LoadJob`] says.
 //!
 //! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next save.
@@ -15,14 +15,17 @@ use super::task::{Delays, Task};
 use super::{Parts, Server, changed, saving};
 use crate::base::number;
 use crate::base::time::UnixMillis;
-use crate::keyspace::{Db, DbIndex, Keyspace, Limits};
-use crate::rdb::{self, Item, LoadSummary, RdbError};
+use crate::keyspace::{Batch, Db, DbIndex, ExpiredKeys, Keyspace, Limits, PresentKeys};
+use crate::rdb::{self, Item, LoadSummary, Note, RdbError};
 use crate::resp::Requests;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 
 /// Redis names only so many of the empty keys it skips.
 const MAX_EMPTY_KEYS_TOLD: u64 = 10;
+/// A key of a file takes at least its type and the lengths of name and value: what the file claims to hold beyond
+/// that is not believed.
+const MIN_KEY_BYTES: u64 = 3;
 /// The log tells about progress this often.
 const PROGRESS_MS: i64 = 5000;
 
@@ -44,10 +47,12 @@ pub struct LoadJob {
 pub enum LoadPiece {
     /// The beginning: how many bytes there are.
     Size(u64),
-    /// Items of a snapshot.
-    Items {
-        /// What they are.
-        items: Vec<Item>,
+    /// What stands in a snapshot beside the keys.
+    Note(Note),
+    /// Keys of a snapshot, for the database that the last note named.
+    Keys {
+        /// Small enough for a turn.
+        keys: Batch,
         /// Bytes read so far, of all files.
         loaded_bytes: u64,
     },
@@ -146,6 +151,14 @@ impl Loading {
             log::info!("Loading DB in memory: {percent:.1}%, about {eta} seconds left");
         }
     }
+
+    /// What is wrong with the snapshot that is being read, in words.
+    fn refuses(&self, error: &RdbError) -> String {
+        match &self.aof {
+            Some(aof) => aof.broken_snapshot(error),
+            None => error.to_string(),
+        }
+    }
 }
 
 impl Server {
@@ -177,9 +190,14 @@ impl Server {
                 load.total_bytes = bytes;
                 Ok(())
             }
-            LoadPiece::Items { items, loaded_bytes } => {
+            LoadPiece::Note(note) => {
+                let result = self.taker(&mut load).note(note);
+                result.map_err(|error| load.refuses(&error))
+            }
+            LoadPiece::Keys { keys, loaded_bytes } => {
                 load.go_on(loaded_bytes, self.parts.now);
-                self.take_items(&mut load, items)
+                let result = self.taker(&mut load).keys(keys);
+                result.map_err(|error| load.refuses(&error))
             }
             LoadPiece::SnapshotEnd => {
                 note_summary(&mut self.parts, &load);
@@ -203,25 +221,13 @@ impl Server {
         result
     }
 
-    fn take_items(&mut self, load: &mut Loading, items: Vec<Item>) -> Result<(), String> {
-        let home = self.keyspace.index();
-        let (keyspace, now) = (&mut self.keyspace, self.parts.now);
-        if let Some(db) = keyspace.db(load.db) {
-            db.anticipate(items.iter().filter_map(Item::key));
-        }
-        let mut taker = Taker { load, keyspace, now };
-        let result = items.into_iter().try_for_each(|item| taker.take(item));
-        self.keyspace.select(home);
-        result.map_err(|error| match &load.aof {
-            Some(aof) => aof.broken_snapshot(&error),
-            None => error.to_string(),
-        })
+    fn taker<'l>(&'l mut self, load: &'l mut Loading) -> Taker<'l> {
+        Taker { load, keyspace: &mut self.keyspace, now: self.parts.now }
     }
 
     /// The append-only file could not be loaded, and the log says why: the process ends.
     pub fn aof_load_failed(&mut self, why: String) {
-        if self.parts.load.take().is_some() {
-            self.parts.loading = false;
+        if self.end_load().is_some() {
             self.parts.host.loaded(Err(why));
             self.parts.tasks.push(Task::Stop { exit_code: 1 });
         }
@@ -230,8 +236,7 @@ impl Server {
     /// The append-only file is loaded, or there was nothing in it; what is appended to is ready. The server serves
     /// from now on.
     pub fn aof_load_ended(&mut self) {
-        let Some(load) = self.parts.load.take() else { return };
-        self.parts.loading = false;
+        let Some(load) = self.end_load() else { return };
         if load.aof.is_some() {
             let ns = self.parts.clock.monotonic_ns().saturating_sub(load.started_ns);
             log::info!("DB loaded from append only file: {:.3} seconds", ns as f64 / 1e9);
@@ -240,8 +245,7 @@ impl Server {
 
     /// Ends the load of a snapshot: the server serves from now on, or the process ends.
     pub fn load_ended(&mut self, result: &LoadResult) {
-        let Some(load) = self.parts.load.take() else { return };
-        self.parts.loading = false;
+        let Some(load) = self.end_load() else { return };
         if let Err(why) = result {
             log::warn!("Fatal error loading the DB: {why}. Exiting.");
             let path = &self.parts.config.dbfilename;
@@ -255,6 +259,13 @@ impl Server {
             log::info!("DB loaded from disk: {:.3} seconds", ns as f64 / 1e9);
         }
         self.begin_serving();
+    }
+
+    fn end_load(&mut self) -> Option<Box<Loading>> {
+        let load = self.parts.load.take()?;
+        self.parts.loading = false;
+        self.keyspace.iter_mut().for_each(|db| db.anticipate(0));
+        Some(load)
     }
 
     /// Says that what was on disk is loaded, or nothing was.
@@ -299,7 +310,7 @@ pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSt
             parts.invalidate_all();
         }
     }
-    let input = parts.host.read_file(&parts.config.dbfilename.to_string())?;
+    let input = BufReader::new(parts.host.read_file(&parts.config.dbfilename.to_string())?);
     load(keyspace, parts, input, steps.present_keys).map(drop).map_err(|error| error.to_string())
 }
 
@@ -314,43 +325,32 @@ pub struct ReloadSteps {
     pub present_keys: PresentKeys,
 }
 
-/// What a load does with a key that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PresentKeys {
-    /// The file is wrong: a key stands in it once.
-    Refused,
-    /// The file's value takes the place of the present one.
-    Replaced,
-}
-
-/// What a load does with a key whose time has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ExpiredKeys {
-    /// It is not there.
-    LeftOut,
-    /// It is there as long as commands follow that may need it: the base of an append-only file.
-    Kept,
-}
-
 fn load(
     keyspace: &mut Keyspace,
     parts: &mut Parts,
-    input: impl Read,
+    input: impl BufRead,
     present_keys: PresentKeys,
 ) -> Result<LoadSummary, RdbError> {
-    let home = keyspace.index();
     let mut load = Loading::new(parts, present_keys);
     let limits = keyspace.limits();
+    let mut batch = Batch::new(limits.seed);
     let mut taker = Taker { load: &mut load, keyspace, now: parts.now };
-    let result = rdb::load(input, &limits, |item, _| taker.take(item));
-    keyspace.select(home);
-    if result.is_ok() {
-        note_summary(parts, &load);
-    }
-    result
+    let summary = rdb::load(input, &limits, |item, _| {
+        match item {
+            Item::Key { key, content, attributes } => batch.push(key, content, attributes),
+            Item::Note(note) => {
+                taker.all_keys(&mut batch)?;
+                taker.note(note)?;
+            }
+        }
+        if batch.is_full() { taker.all_keys(&mut batch) } else { Ok(()) }
+    })?;
+    taker.all_keys(&mut batch)?;
+    note_summary(parts, &load);
+    Ok(summary)
 }
 
-/// Who takes in the items of a snapshot.
+/// Who takes in what a snapshot holds.
 struct Taker<'l> {
     load: &'l mut Loading,
     keyspace: &'l mut Keyspace,
@@ -358,50 +358,53 @@ struct Taker<'l> {
 }
 
 impl Taker<'_> {
-    fn take(&mut self, item: Item) -> Result<(), RdbError> {
-        match item {
-            Item::SelectDb(index) => match u16::try_from(index) {
+    /// Takes in all keys of a batch and leaves it empty.
+    fn all_keys(&mut self, batch: &mut Batch) -> Result<(), RdbError> {
+        batch.take_pieces().into_iter().try_for_each(|piece| self.keys(piece))
+    }
+
+    fn keys(&mut self, keys: Batch) -> Result<(), RdbError> {
+        let Taker { load, keyspace, .. } = self;
+        let db = keyspace.db(load.db).expect("a note of another database was refused");
+        let taken = db
+            .take_in(keys, load.present_keys, load.expired_keys)
+            .map_err(|key| RdbError::Refused(duplicated(&key, load.db)))?;
+        load.keys += taken.keys;
+        load.expired += taken.expired;
+        Ok(())
+    }
+
+    fn note(&mut self, note: Note) -> Result<(), RdbError> {
+        match note {
+            Note::SelectDb(index) => match u16::try_from(index) {
                 Ok(index) if usize::from(index) < self.keyspace.databases() => {
                     self.load.db = DbIndex(index);
                 }
                 _ => return Err(RdbError::Refused(too_many_databases(self.keyspace.databases()))),
             },
-            Item::Key { deadline: Some(deadline), .. }
-                if deadline < self.now && self.load.expired_keys == ExpiredKeys::LeftOut =>
-            {
-                self.load.expired += 1;
-            }
-            Item::Key { key, value, deadline, idle_secs, frequency } => {
-                self.keyspace.select(self.load.db);
-                let before = self.keyspace.len();
-                self.keyspace.insert(&key, value, deadline);
-                // What is loaded is no news.
-                self.keyspace.facts.added.clear();
-                if self.keyspace.len() == before && self.load.present_keys == PresentKeys::Refused {
-                    return Err(RdbError::Refused(duplicated(&key, self.keyspace.index())));
+            Note::ResizeDb { keys, .. } => {
+                let bytes = self.load.total_bytes.saturating_sub(self.load.loaded_bytes);
+                let keys = usize::try_from(keys.min(bytes / MIN_KEY_BYTES)).unwrap_or(0);
+                if let Some(db) = self.keyspace.db(self.load.db) {
+                    db.anticipate(keys);
                 }
-                if let Some(access) = self.keyspace.access_clock().restored(idle_secs, frequency) {
-                    self.keyspace.set_access_of(&key, access);
-                }
-                self.load.keys += 1;
             }
-            Item::EmptyKey(key) => {
+            Note::EmptyKey(key) => {
                 if self.load.empty < MAX_EMPTY_KEYS_TOLD {
                     log::info!("rdbLoadObject skipping empty key: {}", String::from_utf8_lossy(&key));
                 }
                 self.load.empty += 1;
             }
-            Item::Aux { name, value } => {
+            Note::Aux { name, value } => {
                 if name == b"used-mem" {
                     let bytes = number::parse_i64(&value).unwrap_or_default();
                     self.load.used_memory_bytes = u64::try_from(bytes).unwrap_or_default();
                 }
                 tell(&name, &value, self.now);
             }
-            Item::ModuleAux(name) => {
+            Note::ModuleAux(name) => {
                 log::warn!("The RDB file contains AUX data of the module '{name}': left out")
             }
-            Item::ResizeDb { .. } => {}
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ pub use error::{CommandError, CommandResult};
 pub use evict::Eviction;
 pub use info::ProcessFacts;
 pub use latency::LatencyMonitor;
-pub use loading::{LoadEnd, LoadJob, LoadPiece, LoadResult, Loading, PresentKeys, ReloadSteps};
+pub use loading::{LoadEnd, LoadJob, LoadPiece, LoadResult, Loading, ReloadSteps};
 pub use monitor::Monitors;
 pub use multi::Transaction;
 pub use pause::{Pause, PauseReason, Pauses};

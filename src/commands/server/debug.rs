@@ -7,12 +7,10 @@ use super::{config, debug_forms, digest};
 use crate::base::number;
 use crate::base::text::lossless;
 use crate::config::Added;
-use crate::keyspace::Ttl;
+use crate::keyspace::{PresentKeys, Ttl};
 use crate::rdb::Checksum;
 use crate::resp::Protocol;
-use crate::server::{
-    Args, Command, CommandError, CommandResult, Ctx, Handler, Origin, PresentKeys, ReloadSteps, Task,
-};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, Origin, ReloadSteps, Task};
 use crate::spec::*;
 use std::ops::RangeInclusive;
 

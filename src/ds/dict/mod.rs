@@ -64,6 +64,10 @@ const MERGES_PER_REMOVAL: usize = 4;
 const SPARE_DEPTH: u32 = 12;
 /// Positions have no more bits than this.
 const MAX_DEPTH: u32 = 48;
+/// No more than so many bits are anticipated, four billion entries, as the directory's top level grows at once then.
+const MAX_ANTICIPATED_DEPTH: u32 = 26;
+/// Pages of a dict that grows by itself have at least about so many entries: twice as many do not fit one.
+const ENTRIES_OF_PAGE: usize = 56;
 /// How many pages without due entries [`Dict::due`] may look at.
 const IDLE_PAGES: usize = 64;
 
@@ -77,6 +81,8 @@ pub struct Dict<O> {
     /// See [`Dict::pack_tightly`].
     tight: bool,
     moved: u64,
+    /// No page is shallower than this once something is put into it: see [`Dict::anticipate`].
+    least_depth: u32,
     walk: Option<Box<Walk<O>>>,
 }
 
@@ -113,6 +119,7 @@ impl<O: Clone> Dict<O> {
             merging: true,
             tight: false,
             moved: 0,
+            least_depth: 0,
             walk: None,
         }
     }
@@ -129,6 +136,7 @@ impl<O: Clone> Dict<O> {
             merging: self.merging,
             tight: self.tight,
             moved: self.moved(),
+            least_depth: self.least_depth,
             walk: self.walk.take(),
             ..Dict::with_hasher(self.view.hasher)
         };
@@ -182,6 +190,49 @@ impl<O: Clone> Dict<O> {
             self.page_bytes = self.page_bytes + page.heap_bytes() - before;
         }
         page.entry_mut(slot)
+    }
+
+    /// Says that the dict will have about `len` entries, 0 that nobody knows. Entries that come by
+    /// [`Dict::insert_new`] then find the pages that so many need, rather than growing through all smaller shapes.
+    /// A page is made when its first entry comes, so a wrong number costs little.
+    pub fn anticipate(&mut self, len: usize) {
+        let pages = len / ENTRIES_OF_PAGE;
+        self.least_depth = pages.checked_ilog2().unwrap_or(0).min(MAX_ANTICIPATED_DEPTH);
+    }
+
+    /// Stores an entry under a key that is not there; the caller knows its hash. Returns false, and changes
+    /// nothing, if it is.
+    pub fn insert_new(&mut self, hash: u64, key: &[u8], new: NewEntry<'_, O>) -> bool {
+        let page = self.view.directory.page(hash);
+        if page.find(hash, key).is_some() {
+            return false;
+        }
+        let is_shallow = page.depth() < self.least_depth;
+        self.before_change(hash);
+        if is_shallow {
+            self.deepen(hash);
+        }
+        let payload_len = new.payload.iter().map(|part| part.len()).sum();
+        let draft = Draft::new(key.len(), payload_len, new.deadline.is_some(), new.object.is_some());
+        self.make_room(hash, key, draft.size, None);
+        let deadline = new.deadline;
+        let page = &mut self.view.directory.place_mut(hash).page;
+        let before = page.heap_bytes();
+        page.insert(hash, &draft, key, new);
+        self.view.len += 1;
+        self.page_bytes = self.page_bytes + page.heap_bytes() - before;
+        if deadline.is_some() {
+            self.count_deadline(hash, None, deadline);
+        }
+        true
+    }
+
+    /// Splits the page of `hash` until it is as deep as pages are meant to be.
+    #[cold]
+    fn deepen(&mut self, hash: u64) {
+        while self.view.directory.page(hash).depth() < self.least_depth {
+            self.split_page(hash);
+        }
     }
 
     /// Stores an entry. Returns what it replaces.

@@ -285,6 +285,40 @@ fn a_million_inserts_and_removals_move_little_each() {
 }
 
 #[test]
+fn a_dict_whose_length_is_known_takes_its_shape_at_once() {
+    const KEYS: u64 = 100_000;
+    let new = |deadline| NewEntry { deadline, payload: &[b"sixteen bytes ..", b"more"], object: None };
+    let (mut known, mut grown) = (dict(), dict());
+    known.anticipate(KEYS as usize);
+    for index in 0..KEYS {
+        let (key, deadline) = (number(index), (index % 5 == 0).then_some(index as i64));
+        let hash = known.hash(&key);
+        let before = known.moved();
+        assert!(known.insert_new(hash, &key, new(deadline)));
+        assert!(known.moved() - before <= 4096, "{} moved", known.moved() - before);
+        assert!(!known.insert_new(hash, &key, new(None)), "it is there");
+        grown.insert(&key, new(deadline));
+    }
+    for dict in [&known, &grown] {
+        dict.check();
+        assert_eq!((dict.len() as u64, dict.deadlines_len() as u64), (KEYS, KEYS / 5));
+    }
+    assert!(known.moved() < grown.moved() / 2, "{} and {} moved", known.moved(), grown.moved());
+    let (pages, pages_grown) = (known.page_count() as f64, grown.page_count() as f64);
+    assert!((0.9..1.1).contains(&(pages / pages_grown)), "{pages} and {pages_grown} pages");
+    // A length that is far from the truth costs what arrives, not what was said.
+    let mut mistaken = dict();
+    mistaken.anticipate(usize::MAX);
+    for index in 0..10 {
+        let key = number(index);
+        mistaken.insert_new(mistaken.hash(&key), &key, new(None));
+    }
+    mistaken.check();
+    assert!(mistaken.page_count() <= 1 + 10 * MAX_ANTICIPATED_DEPTH as usize);
+    assert!(mistaken.moved() <= 1 << 20, "{} moved", mistaken.moved());
+}
+
+#[test]
 fn expiry_hands_out_each_deadline_in_its_millisecond() {
     let (mut dict, mut below) = (dict(), numbers(7));
     let mut expected: BTreeMap<i64, BTreeSet<Vec<u8>>> = BTreeMap::new();

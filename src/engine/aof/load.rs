@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader};
 
 use super::words;
 use crate::aof::{Batch, Found, ReadError, Reader, is_snapshot};
-use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_DELAY_US, PIECE_ITEMS, Source, Unwanted};
+use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_COMMANDS, PIECE_DELAY_US, Source, Unwanted};
 use crate::server::{AofFile, AofFiles, LoadPiece};
 
 /// What ends the reading after somebody else found something wrong.
@@ -100,7 +100,7 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
             if !in_transaction {
                 good = reader.offset();
             }
-            if batch.len() >= PIECE_ITEMS || batch.bytes() >= PIECE_BYTES || slept_us >= PIECE_DELAY_US {
+            if batch.len() >= PIECE_COMMANDS || batch.bytes() >= PIECE_BYTES || slept_us >= PIECE_DELAY_US {
                 slept_us = 0;
                 self.send_commands(&mut batch, before + reader.offset())?;
             }
@@ -291,7 +291,7 @@ mod tests {
         let mut server = TestServer::new();
         let job = server.server.expect_load();
         let mut pieces = Vec::new();
-        let files = command("SET a 1").repeat(3 * PIECE_ITEMS);
+        let files = command("SET a 1").repeat(3 * PIECE_COMMANDS);
         let mut source = Source::new(&job, |piece| {
             pieces.push(piece);
             Ok(())
