@@ -106,7 +106,9 @@ fn floors_below_the_engine_touch_nothing() {
         if !below {
             continue;
         }
-        for (number, line) in source.code() {
+        // Tests at the end of a file may start a thread to see what another one sees.
+        let product = source.code().take_while(|(_, line)| *line != "#[cfg(test)]");
+        for (number, line) in product {
             if TOUCHING.iter().any(|word| line.contains(word)) {
                 broken.push(format!("{}:{number}: {}", source.path, line.trim()));
             }

@@ -6,6 +6,8 @@ mod tracking;
 mod memory_tests;
 #[cfg(test)]
 mod pause_tests;
+#[cfg(test)]
+mod settle_tests;
 
 use crate::acl::DEFAULT_USER;
 use crate::base::text::lossless;

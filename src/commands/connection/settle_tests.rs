@@ -1,0 +1,96 @@
+//! CLIENT LIST and the clients that still read: `server::settle` cannot reach commands itself.
+
+use crate::commands::testing::TestServer;
+use crate::server::ClientId;
+use crate::server::settle::MAX_WAIT_MS;
+use std::sync::atomic::Ordering;
+
+fn set_reading(server: &TestServer, id: u64, is_reading: bool) {
+    let session = server.server.parts.clients.get(ClientId(id)).expect("the client is there");
+    session.connection.gauges.is_reading.store(is_reading, Ordering::Release);
+}
+
+fn with_reader() -> TestServer {
+    let mut server = TestServer::new();
+    server.connect(2);
+    server.connect(3);
+    set_reading(&server, 2, true);
+    server
+}
+
+#[test]
+fn client_list_waits_for_who_still_reads_and_its_client_for_it() {
+    let mut server = with_reader();
+    assert_eq!(server.pipeline_as(1, &["CLIENT LIST", "ECHO behind"]), "");
+    assert_eq!(server.run_as(3, "PING"), "PONG", "nobody else waits");
+    assert_eq!(server.output_of(1), "");
+    set_reading(&server, 2, false);
+    server.run_as(3, "PING");
+    let answers = server.output_of(1);
+    assert!(answers.contains("id=2 ") && answers.ends_with("\"behind\""), "{answers}");
+    assert!(server.run("INFO commandstats").contains("cmdstat_client|list:calls=1,"));
+}
+
+#[test]
+fn its_own_line_is_the_same_as_if_it_had_not_waited() {
+    let mut server = with_reader();
+    set_reading(&server, 2, false);
+    let at_once = server.run("CLIENT LIST ID 1");
+    set_reading(&server, 2, true);
+    assert_eq!(server.run("CLIENT LIST ID 1"), "");
+    set_reading(&server, 2, false);
+    server.advance(0);
+    let later = server.output_of(1);
+    // The answer before has made its buffer's peak.
+    let without_peak =
+        |line: &str| line.split(' ').filter(|word| !word.starts_with("rbp=")).collect::<String>();
+    assert_eq!(without_peak(&later), without_peak(&at_once));
+}
+
+#[test]
+fn client_list_does_not_wait_for_ever_and_not_for_who_starts_later() {
+    let mut server = with_reader();
+    assert_eq!(server.run("CLIENT LIST"), "");
+    server.advance(MAX_WAIT_MS - 1);
+    assert_eq!(server.output_of(1), "");
+    server.advance(1);
+    assert!(server.output_of(1).contains("id=3 "));
+    assert_eq!(server.run("CLIENT LIST"), "");
+    set_reading(&server, 2, false);
+    set_reading(&server, 3, true);
+    server.advance(0);
+    assert!(server.output_of(1).contains("id=3 "));
+}
+
+#[test]
+fn a_reader_that_leaves_and_one_who_asks_and_leaves_hold_up_nobody() {
+    let mut server = with_reader();
+    assert_eq!(server.run("CLIENT LIST"), "");
+    assert_eq!(server.run_as(3, "CLIENT LIST"), "");
+    server.disconnect(3);
+    server.disconnect(2);
+    server.advance(0);
+    let answer = server.output_of(1);
+    assert!(answer.contains("id=1 ") && !answer.contains("id=2 "), "{answer}");
+    assert!(!server.server.parts.settling.is_waiting());
+}
+
+#[test]
+fn in_a_transaction_nothing_is_waited_for() {
+    let mut server = with_reader();
+    ["MULTI", "CLIENT LIST"].iter().for_each(|line| drop(server.run(line)));
+    assert!(server.run("EXEC").contains("id=2 "));
+}
+
+#[test]
+fn who_is_too_large_with_what_has_arrived_is_gone_from_the_list() {
+    let mut server = with_reader();
+    server.run("CONFIG SET maxmemory-clients 1000000");
+    assert_eq!(server.run("CLIENT LIST"), "");
+    let session = server.server.parts.clients.get(ClientId(2)).expect("the client is there");
+    session.connection.gauges.query_heap.store(1_000_001, Ordering::Relaxed);
+    set_reading(&server, 2, false);
+    server.advance(0);
+    assert!(!server.output_of(1).contains("id=2 "));
+    assert_eq!(server.closed, [ClientId(2)]);
+}
