@@ -51,6 +51,7 @@ const GROUPS: &[&[Command]] = &[
     server::lolwut::COMMANDS,
     server::memory::COMMANDS,
     server::monitor::COMMANDS,
+    server::module::COMMANDS,
     server::slowlog::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,

@@ -253,7 +253,7 @@ parameters! {
         choice(Protected), [IMMUTABLE], ACTS;
     /// Who may use MODULE.
     "enable-module-command" => enable_module_command: Protected = Protected::No,
-        choice(Protected), [IMMUTABLE], Effect::Accepted("there is no module API");
+        choice(Protected), [IMMUTABLE], ACTS;
     /// When payloads are checked in depth.
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No,
         choice(SanitizeDumpPayload), [], Effect::Accepted("payloads are always checked");

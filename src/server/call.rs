@@ -63,6 +63,8 @@ impl Server {
                 break;
             }
             if let Some(parked) = &session.parked {
+                // What it waits for is no time of its own.
+                self.parts.end_run();
                 session.running = Running::default();
                 session.outbox = out;
                 let next = index + usize::from(!parked.is_held_back());

@@ -4,8 +4,10 @@
 use super::args::Args;
 use super::ctx::Ctx;
 use super::error::CommandResult;
+use crate::base::text::lossless;
 use crate::resp::Argv;
 use crate::spec::Spec;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// What a command does.
@@ -109,6 +111,13 @@ impl CommandTable {
     /// The top-level commands by the names they answer to.
     pub fn named(&self) -> impl Iterator<Item = (&[u8], &'static Command)> {
         self.by_name.iter().map(|(name, &(command, _))| (name.as_slice(), command))
+    }
+
+    /// What the command declared as `name` answers to now.
+    #[must_use]
+    pub fn name_now<'a>(&'a self, name: &'a str) -> Cow<'a, str> {
+        let renamed = self.by_name.iter().find(|(_, (command, _))| command.spec.name == name);
+        renamed.map_or(name.into(), |(now, _)| lossless(now))
     }
 
     /// The command of this name, in any case.

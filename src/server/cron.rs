@@ -1,7 +1,7 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
 use super::evict::Room;
-use super::session::Session;
+use super::session::{Session, traffic};
 use super::task::SaveReason;
 use super::{Server, changed, lazyfree};
 use crate::base::alloc;
@@ -133,7 +133,7 @@ impl Server {
 
     fn sample(&mut self) {
         let now_ms = self.parts.now.0;
-        let (read, written) = self.parts.clients.traffic();
+        let (read, written) = traffic(self.parts.clients.iter());
         let stats = &mut self.parts.stats;
         stats.rate.sample(stats.commands, now_ms);
         stats.input_rate.sample(stats.read_bytes + read, now_ms);

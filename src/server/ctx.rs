@@ -252,7 +252,8 @@ impl Ctx<'_> {
     /// The error of a subcommand or option that `HELP` would explain.
     #[must_use]
     pub fn unknown_subcommand(&self, word: &[u8]) -> CommandError {
-        let container = self.command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase();
+        let container = self.command.spec.name.split('|').next().unwrap_or_default();
+        let container = self.server.commands.name_now(container).to_ascii_uppercase();
         let word = lossless(&word[..word.len().min(128)]);
         CommandError::line(format!(
             "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."

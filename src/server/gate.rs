@@ -20,9 +20,9 @@ const MAX_QUOTED_BYTES: usize = 128;
 /// The error of a name that leads nowhere.
 pub(super) fn not_found(lookup: Lookup, argv: Argv<'_>) -> CommandError {
     match lookup {
-        Lookup::UnknownSubcommand(container) => {
+        Lookup::UnknownSubcommand(_) => {
             let word = quoted(argv.get(1).unwrap_or_default(), MAX_QUOTED_BYTES);
-            let name = container.spec.name.to_ascii_uppercase();
+            let name = lossless(argv.at(0)).to_ascii_uppercase();
             CommandError::line(format!("ERR unknown subcommand '{word}'. Try {name} HELP."))
         }
         _ => unknown_command(argv),

@@ -5,11 +5,12 @@
 
 use super::memory::{MemoryUse, largest_client};
 use super::save_meter::SaveMeter;
-use super::session::Session;
+use super::session::{Session, traffic};
 use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};
+use crate::pubsub::Topic;
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -265,9 +266,9 @@ pub const FIELDS: &[Field] = fields! {
         "current_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).0;
         "keyspace_hits" => |view| view.keyspace.iter().map(|db| db.facts.hits).sum::<u64>();
         "keyspace_misses" => |view| view.keyspace.iter().map(|db| db.facts.misses).sum::<u64>();
-        "pubsub_channels" => |_view| 0;
-        "pubsub_patterns" => |_view| 0;
-        "pubsubshard_channels" => |_view| 0;
+        "pubsub_channels" => |view| view.parts.pubsub.names_len(Topic::Channel);
+        "pubsub_patterns" => |view| view.parts.pubsub.names_len(Topic::Pattern);
+        "pubsubshard_channels" => |view| view.parts.pubsub.names_len(Topic::Shard);
         "latest_fork_usec" => |_view| 0;
         "total_forks" => |view| view.parts.persistence.job;
         "migrate_cached_sockets" => |view| view.parts.migrate_sockets.load(Ordering::Relaxed);
@@ -468,7 +469,7 @@ fn running_save<'a>(view: &View<'a>) -> Option<&'a SaveMeter> {
 
 /// Bytes read from and written to the clients that are connected.
 fn connected_bytes(view: &View<'_>) -> (u64, u64) {
-    view.parts.clients.traffic()
+    traffic(view.clients())
 }
 
 fn text_of(view: &View<'_>, parameter: &str) -> String {

@@ -401,10 +401,13 @@ impl Server {
 }
 
 impl Parts {
-    fn drain_output(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        let Parts { clients, aof, now, .. } = self;
+    fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        let Parts { clients, aof, now, stats, .. } = self;
         let hold = aof.hold_up_to();
-        clients.drain_output(*now, hold, take);
+        clients.drain_output(*now, hold, |id, bytes, close| {
+            stats.writes += u64::from(!bytes.is_empty());
+            take(id, bytes, close);
+        });
     }
 }
 

@@ -384,6 +384,16 @@ pub struct Clients {
     pub(super) limits: BufferLimits,
 }
 
+/// Bytes read from and written to `clients`.
+pub(super) fn traffic<'a>(clients: impl Iterator<Item = &'a Session>) -> (u64, u64) {
+    clients.map(|session| &session.connection.gauges).fold((0, 0), |(read, written), gauges| {
+        (
+            read + gauges.read_bytes.load(Ordering::Relaxed),
+            written + gauges.written_bytes.load(Ordering::Relaxed),
+        )
+    })
+}
+
 impl Clients {
     /// How many are connected, the one taken out included.
     #[must_use]
@@ -405,18 +415,6 @@ impl Clients {
     /// All but the one taken out, by number, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Session> {
         self.by_id.values_mut().filter_map(Option::as_deref_mut)
-    }
-
-    /// Bytes read from and written to all clients but the one taken out.
-    #[must_use]
-    pub fn traffic(&self) -> (u64, u64) {
-        let gauges = self.iter().map(|session| &session.connection.gauges);
-        gauges.fold((0, 0), |(read, written), gauges| {
-            (
-                read + gauges.read_bytes.load(Ordering::Relaxed),
-                written + gauges.written_bytes.load(Ordering::Relaxed),
-            )
-        })
     }
 
     /// A client that is not taken out.

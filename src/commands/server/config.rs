@@ -265,6 +265,21 @@ mod tests {
     }
 
     #[test]
+    fn a_renamed_container_is_called_by_its_new_name() {
+        let mut server = TestServer::with(|config| {
+            for (from, to) in [("config", "cfg"), ("client", "CL")] {
+                config
+                    .renamed_commands
+                    .push(crate::config::RenameCommand { from: from.into(), to: to.into() });
+            }
+        });
+        assert_eq!(server.run("cfg nosuch"), "(error) ERR unknown subcommand 'nosuch'. Try CFG HELP.");
+        let line = "(error) ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CL HELP.";
+        assert_eq!(server.run("cl UNBLOCK 1 ERROR x"), line);
+        assert!(server.run("CONFIG GET port").starts_with("(error) ERR unknown command 'CONFIG'"));
+    }
+
+    #[test]
     fn a_parameter_under_two_names_has_one_value() {
         let mut server = TestServer::new();
         let refused = server.run("CONFIG SET maxclients 2000000");

@@ -43,6 +43,8 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 mod tests {
     use crate::commands::testing::TestServer;
     use crate::resp::value::Value;
+    use crate::server::ClientId;
+    use std::sync::atomic::Ordering;
 
     fn info(server: &mut TestServer, line: &str) -> String {
         let raw = server.raw(line);
@@ -50,6 +52,27 @@ mod tests {
             Ok(Some((Value::Bulk(text), _))) => String::from_utf8(text).expect("INFO is text"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn subscriptions_and_the_asking_client_are_counted() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.run_as(2, "SUBSCRIBE a b");
+        server.run_as(2, "PSUBSCRIBE p*");
+        server.run_as(2, "SSUBSCRIBE s");
+        let text = info(&mut server, "INFO stats");
+        for line in ["pubsub_channels:2", "pubsub_patterns:1", "pubsubshard_channels:1"] {
+            assert!(text.contains(line), "{text}");
+        }
+        let session = server.server.parts.clients.get(ClientId(1)).expect("it is there");
+        session.connection.gauges.read_bytes.store(1000, Ordering::Relaxed);
+        session.connection.gauges.written_bytes.store(2000, Ordering::Relaxed);
+        let text = info(&mut server, "INFO stats");
+        for line in ["total_net_input_bytes:1000", "total_net_output_bytes:2000", "total_writes_processed:"] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert!(!text.contains("total_writes_processed:0\r"), "{text}");
     }
 
     #[test]

@@ -16,5 +16,6 @@ pub mod latency;
 mod maxmemory;
 pub mod lolwut;
 pub mod memory;
+pub mod module;
 pub mod monitor;
 pub mod slowlog;
