@@ -33,6 +33,8 @@ impl Server {
             self.parts.next_cron = now.saturating_add_ms(CRON_MS);
             if !self.parts.cron_paused {
                 self.cron();
+                // It is not the next command's.
+                self.parts.lap_ns();
             }
         }
     }

@@ -257,7 +257,7 @@ fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) -
     }
     // What was removed before this command may be enough.
     lazyfree::hand_over(keyspace, parts);
-    let begin_ns = parts.clock.monotonic_ns();
+    let begin_ns = parts.set_apart();
     let limit_ns = time_limit_ns(parts.config.maxmemory_eviction_tenacity);
     // Redis: how much is to be freed is decided once, and only what a removal frees counts. What telling
     // others of it takes (invalidations, notifications) must not lead to more of the same.
@@ -277,7 +277,7 @@ fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) -
             break Room::Running;
         }
     };
-    let ns = parts.clock.monotonic_ns() - begin_ns;
+    let ns = parts.lap_ns();
     parts.watch_latency("eviction-cycle", ns);
     room
 }
@@ -331,7 +331,9 @@ fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8])
     keyspace.select(index);
     let usage = keyspace.walk().is_some().then(|| keyspace.usage(key)).flatten();
     let before = (parts.eviction.own_bytes)(keyspace);
+    let begin_ns = parts.begin_watch();
     let removed = keyspace.remove(key);
+    parts.end_watch("eviction-del", begin_ns);
     let mut freed = u64::try_from(before - (parts.eviction.own_bytes)(keyspace)).unwrap_or(0);
     freed += keyspace.facts.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
     if let Some(bytes) = usage {

@@ -98,6 +98,19 @@ impl LatencyMonitor {
 }
 
 impl Parts {
+    /// When something begins that [`Parts::end_watch`] ends, nanoseconds of the monotonic clock; `None` while
+    /// the monitor is off.
+    pub(super) fn begin_watch(&self) -> Option<u64> {
+        (self.config.latency_monitor_threshold > 0).then(|| self.clock.monotonic_ns())
+    }
+
+    /// Notes how long `event` took.
+    pub(super) fn end_watch(&mut self, event: &'static str, begin_ns: Option<u64>) {
+        if let Some(begin_ns) = begin_ns {
+            self.watch_latency(event, self.clock.monotonic_ns() - begin_ns);
+        }
+    }
+
     /// Notes that `event` took `ns`, if the monitor is on and that is long.
     #[inline]
     pub(crate) fn watch_latency(&mut self, event: &'static str, ns: u64) {

@@ -122,6 +122,15 @@ impl Parts {
         lap
     }
 
+    /// Begins work that is no command's, between two of them. Returns the time, nanoseconds of the monotonic
+    /// clock; [`Parts::lap_ns`] ends it.
+    pub(crate) fn set_apart(&mut self) -> u64 {
+        if self.end_run().is_none() {
+            self.lap_ns();
+        }
+        self.timing.last_ns
+    }
+
     /// Ends a run of commands timed together. Returns its time and how many they were.
     pub(super) fn end_run(&mut self) -> Option<(u64, u64)> {
         let Run { index, count } = self.timing.run.take()?;

@@ -3,6 +3,8 @@
 
 use crate::commands::testing::TestServer;
 use crate::keyspace::{Db, Keyspace};
+use crate::server::Clock;
+use std::cell::Cell;
 use std::sync::Arc;
 
 fn table_bytes(keyspace: &Keyspace) -> u64 {
@@ -236,4 +238,37 @@ fn a_transaction_makes_room_once_before_it_runs_and_is_propagated_after_what_wen
     let (gone, exec) = (effects.find("DEL key:"), effects.find("MULTI | SET a value | SET b value | EXEC"));
     assert!(gone.is_some() && gone < exec, "{effects}");
     assert!(!effects[exec.unwrap_or(0)..].contains("DEL"), "{effects}");
+}
+
+/// A clock on which every look takes ten milliseconds.
+struct SlowClock(Cell<u64>);
+
+impl Clock for SlowClock {
+    fn wall_us(&self) -> i64 {
+        1_700_000_000_000_000
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        self.0.set(self.0.get() + 10_000_000);
+        self.0.get()
+    }
+}
+
+#[test]
+fn evictions_are_events_and_no_part_of_the_command_that_led_to_them() {
+    let mut server = full("allkeys-random", 500, |_| false);
+    server.server.parts.clock = Box::new(SlowClock(Cell::new(1 << 50)));
+    server.run("CONFIG SET latency-monitor-threshold 10 maxmemory-eviction-tenacity 100");
+    server.run("LATENCY RESET");
+    server.server.parts.config.maxmemory -= 5000;
+    assert_eq!(server.run("SET key value"), "OK");
+    let gone = 501 - number(&mut server, "DBSIZE");
+    assert!(gone > 20, "{gone}");
+    let latest = server.run("LATENCY LATEST");
+    let row = |name: &str, worst: i64| {
+        format!("\"{name}\"\n   2) (integer) 1700000000\n   3) (integer) {worst}\n   4) (integer) {worst}")
+    };
+    assert!(latest.contains(&row("eviction-del", 10)), "{latest}");
+    assert!(latest.contains("eviction-cycle") && !latest.contains(&row("eviction-cycle", 10)), "{latest}");
+    assert!(latest.contains(&row("command", 10)), "SET took one look: {latest}");
 }
