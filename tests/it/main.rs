@@ -6,6 +6,7 @@ mod cli;
 mod daemon;
 mod differential;
 mod info;
+mod kill;
 mod persistence;
 mod maxmemory;
 mod migrate;
