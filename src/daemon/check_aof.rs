@@ -128,7 +128,7 @@ impl Check {
             *all = (all.0 + count, all.1 + bytes);
         }
         match until {
-            Some(secs) => truncate_to(path, name, is_last, secs, &found),
+            Some(secs) => truncate_to(path, name, is_last, secs, (size, &found)),
             None => self.judge(path, name, is_last, size, &found),
         }
     }
@@ -138,10 +138,7 @@ impl Check {
             println!("0x{offset:>16x}: {what}");
         }
         let diff = size - found.valid;
-        println!(
-            "AOF analyzed: filename={name}, size={size}, ok_up_to={}, ok_up_to_line={}, diff={diff}",
-            found.valid, found.lines
-        );
+        tell_analysis(name, size, found);
         if diff == 0 {
             return Ok(Content::Good);
         }
@@ -191,9 +188,24 @@ enum Content {
     Cut,
 }
 
-fn truncate_to(path: &Path, name: &str, is_last: bool, secs: i64, found: &Scan) -> Checked<Content> {
+fn tell_analysis(name: &str, size: u64, found: &Scan) {
+    let Scan { valid, lines, .. } = found;
+    let diff = size - valid;
+    println!(
+        "AOF analyzed: filename={name}, size={size}, ok_up_to={valid}, ok_up_to_line={lines}, diff={diff}"
+    );
+}
+
+fn truncate_to(
+    path: &Path,
+    name: &str,
+    is_last: bool,
+    secs: i64,
+    (size, found): (u64, &Scan),
+) -> Checked<Content> {
     if let Some((offset, what)) = &found.trouble {
         println!("0x{offset:>16x}: {what}");
+        tell_analysis(name, size, found);
         println!("AOF {name} is not valid. Use the --fix option to try fixing it.");
         return Err(Bad);
     }

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{RealServer, Server, signal, text};
+use crate::rdb::{fill, state};
+use crate::support::{Client, RealServer, Server, signal, text};
 
 const ALWAYS: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
@@ -47,6 +48,41 @@ fn assert_checked(folder: &Path) {
     assert!(said.contains("All AOF files and manifest are valid"), "{said}");
 }
 
+/// Changes to values of every type and encoding, behind a base that holds them.
+const TAIL: &[&str] = &[
+    "SELECT 0",
+    "APPEND text !",
+    "RPUSH list:large after",
+    "LPOP list:plain",
+    "SADD set:many text",
+    "SREM set:text a",
+    "HSET hash:large new field",
+    "HDEL hash:small f",
+    "ZADD zset:large 0.5 new",
+    "ZREM zset:small a",
+    "SETBIT binary 70000 1",
+    "PEXPIRE list:small 100000000",
+    "PERSIST nothing",
+    "DEL set:16",
+    "SELECT 15",
+    "PERSIST hash",
+    "MULTI",
+    "HSET hash g w",
+    "SELECT 3",
+    "GETEX key PERSIST",
+    "EXEC",
+    "SELECT 0",
+];
+
+fn change(client: &mut Client) {
+    for line in TAIL {
+        let reply = client.run(line);
+        assert!(!reply.starts_with('-'), "{line}: {reply}");
+    }
+}
+
+/// Every type and encoding, several databases, deadlines, values of many pages, compressed ones, in the base and
+/// behind it: the same digest, encodings and deadlines on either server.
 #[test]
 fn folders_travel_between_pyredis_and_a_real_redis() {
     for preamble in ["yes", "no"] {
@@ -61,35 +97,77 @@ fn folders_travel_between_pyredis_and_a_real_redis() {
             "yes",
         ];
         let ours: Vec<&str> = directives.iter().chain(&DEBUG).copied().collect();
-        let server = Server::start(&ours);
+        let mut server = Server::start(&ours);
         let mut client = server.client();
         for line in FILL {
             let reply = client.run(line);
             assert!(!reply.starts_with('-'), "{line}: {reply}");
         }
+        fill(&mut client);
         assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
-        client.run("CONFIG SET appendfsync always");
-        client.run("RPUSH l after");
+        server.wait_for("Background AOF rewrite finished successfully");
+        change(&mut client);
         let digest = client.run("DEBUG DIGEST");
+        // Short strings that were written to in place have another encoding before they are loaded.
+        let server = Server::start_in(server.stop(), &ours);
+        let before = state(&mut server.client());
+        assert_eq!(before[0], digest);
         let folder = server.stop();
         assert_checked(folder.path());
 
         let Some(real) = RealServer::start_in(folder, &directives) else { return };
-        let mut client = crate::support::Client::connect(real.port);
-        assert_eq!(client.run("DEBUG DIGEST"), digest, "a real server finds the same");
+        let mut client = Client::connect(real.port);
+        assert_eq!(state(&mut client), before, "a real server finds the same");
         for line in ["SET theirs 1", "ZADD z 7 d", "EXPIRE z 1000000"] {
             client.run(line);
         }
         client.run("BGREWRITEAOF");
         while client.run("INFO persistence").contains("aof_rewrite_in_progress:1") {}
-        client.run("SADD set more");
+        change(&mut client);
         let digest = client.run("DEBUG DIGEST");
+        assert_eq!(client.run("DEBUG LOADAOF"), "OK");
+        let before = state(&mut client);
+        assert_eq!(before[0], digest);
         client.send("SHUTDOWN");
         assert!(client.is_closed());
         let copied = tempfile::tempdir().unwrap();
         copy(&real.folder.path().join("appendonlydir"), &copied.path().join("appendonlydir"));
         let server = Server::start_in(copied, &ours);
-        assert_eq!(server.client().run("DEBUG DIGEST"), digest, "we find what a real server left");
+        assert_eq!(state(&mut server.client()), before, "we find what a real server left");
+    }
+}
+
+/// The single file of older versions, of commands or with a snapshot before them, becomes the base.
+#[test]
+fn an_old_single_file_is_taken_over() {
+    let arguments = [&ALWAYS[..], &DEBUG].concat();
+    for preamble in ["yes", "no"] {
+        let directives = [&arguments[..], &["--aof-use-rdb-preamble", preamble]].concat();
+        let mut server = Server::start(&directives);
+        let mut client = server.client();
+        fill(&mut client);
+        assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
+        server.wait_for("Background AOF rewrite finished successfully");
+        change(&mut client);
+        assert_eq!(client.run("DEBUG LOADAOF"), "OK");
+        let before = state(&mut client);
+        let folder = server.stop();
+        let base = if preamble == "yes" { ".base.rdb" } else { ".base.aof" };
+        let single =
+            [base, ".incr.aof"].map(|ending| fs::read(part(folder.path(), ending)).unwrap()).concat();
+        let old = tempfile::tempdir().unwrap();
+        fs::write(old.path().join("appendonly.aof"), &single).unwrap();
+        let server = Server::start_in(old, &arguments);
+        assert_eq!(state(&mut server.client()), before);
+        assert_eq!(server.client().run("SET more 1"), "OK");
+        let folder = server.stop();
+        assert!(!folder.path().join("appendonly.aof").exists());
+        assert_eq!(fs::read(folder.path().join("appendonlydir/appendonly.aof")).unwrap(), single);
+        assert_checked(folder.path());
+        let server = Server::start_in(folder, &arguments);
+        assert_eq!(server.client().run("GET more"), "\"1\"");
+        server.client().run("DEL more");
+        assert_eq!(server.client().run("DEBUG DIGEST"), before[0]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod aof;
 mod aof_load;
+mod check_aof;
 mod cli;
 mod daemon;
 mod differential;

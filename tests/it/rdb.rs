@@ -28,7 +28,6 @@ const FILL: &[&str] = &[
     "SET int:64 9223372036854775807",
     "SET looks:010 010",
     "SET short hello",
-    "CONFIG SET loglevel warning",
     "SET text the-quick-brown-fox-jumps-over-the-lazy-dog-and-away",
     "SETRANGE zeroes 3000 x",
     "SETBIT binary 800 1",
@@ -57,7 +56,7 @@ const FILL: &[&str] = &[
 ];
 
 /// Lists longer elements than a node takes get nodes of their own; it needs a value of 9 KB.
-fn fill(client: &mut Client) {
+pub(crate) fn fill(client: &mut Client) {
     for line in FILL {
         let (times, line) = match line.strip_prefix('*').and_then(|line| line.split_once(' ')) {
             Some((times, line)) => (times.parse().unwrap(), line),
@@ -76,7 +75,7 @@ fn fill(client: &mut Client) {
 }
 
 /// Everything that must survive: the digest, and each key's encoding and deadline.
-fn state(client: &mut Client) -> Vec<String> {
+pub(crate) fn state(client: &mut Client) -> Vec<String> {
     let mut lines = vec![client.run("DEBUG DIGEST")];
     for db in 0..16 {
         client.run(&format!("SELECT {db}"));
