@@ -96,7 +96,7 @@ impl Clients {
     #[inline]
     pub(super) fn limit_answers(&mut self, session: &mut Session, answers: &mut Vec<u8>) {
         let hard = limit_of(session, &self.limits).hard_bytes;
-        if hard > 0 && answers.len() as u64 >= hard && session.close != Close::Now {
+        if hard > 0 && counted(answers.len()) >= hard && session.close != Close::Now {
             session.give_up();
             *answers = Vec::new();
             self.overfull.push(session.id);
@@ -129,7 +129,7 @@ impl Clients {
 
 /// What may wait for a client that has not logged in: it gets nothing but errors, and whoever does
 /// not read them shall not fill the memory.
-const BEFORE_LOGIN: BufferLimit = BufferLimit { hard_bytes: 64 << 10, soft_bytes: 0, soft_secs: 0 };
+const BEFORE_LOGIN: BufferLimit = BufferLimit { hard_bytes: 48 << 10, soft_bytes: 0, soft_secs: 0 };
 
 fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
     if session.must_log_in {
@@ -142,15 +142,24 @@ fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
     }
 }
 
+/// Redis: what fits a client's first buffer, bytes, counts for no limit. So no client is closed for an
+/// `OK`, however low the limit.
+const UNCOUNTED_BYTES: usize = 16 << 10;
+
+/// What counts of the bytes that wait for a client.
+fn counted(waiting: usize) -> u64 {
+    waiting.saturating_sub(UNCOUNTED_BYTES) as u64
+}
+
 fn is_over_hard(session: &Session, limits: &BufferLimits) -> bool {
     let hard = limit_of(session, limits).hard_bytes;
-    hard > 0 && session.output_bytes() as u64 >= hard
+    hard > 0 && counted(session.output_bytes()) >= hard
 }
 
 impl Session {
     /// Whether more waits for the client than `limit` allows, at once or for too long.
     fn is_too_slow(&mut self, limit: BufferLimit, now: UnixMillis) -> bool {
-        let waiting = self.output_bytes() as u64;
+        let waiting = counted(self.output_bytes());
         if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
             self.slow_since = None;
         }

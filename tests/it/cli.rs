@@ -1,7 +1,7 @@
 //! redis-cli, every mode of it that a script can run, against pyredis and against a real server:
 //! what it prints must be the same but for numbers that say how fast or how large something is.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::support::{Client, RealServer, Server, run, text, within_limit};
@@ -78,6 +78,7 @@ fn analysing_modes_find_what_they_find_on_a_real_server() {
         &["--scan"],
         &["--scan", "--pattern", "s*"],
         &["--latency", "-i", "0.02"],
+        &["--latency", "--raw", "-i", "0.02"],
     ]);
 }
 
@@ -160,4 +161,22 @@ fn monitor_shows_what_others_send() {
     let [select, set] = shown.each_ref().map(|line| line.split_once(' ').map_or("", |(_, rest)| rest));
     assert_eq!(select, format!("[2 {addr}] \"SELECT\" \"2\""));
     assert_eq!(set, format!("[2 {addr}] \"SET\" \"k\" \"a b\""));
+}
+
+#[test]
+fn bulk_loading_counts_answers_and_errors_as_with_a_real_server() {
+    let Some((real, ours)) = both() else { return };
+    let requests =
+        b"SET p1 1\r\n*3\r\n$3\r\nSET\r\n$2\r\np2\r\n$1\r\n3\r\nNOSUCH\r\nLPUSH p1 x\r\nINCR p1\r\n";
+    let loaded = |port| {
+        let mut command = redis_cli(port, &["--pipe"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(requests).unwrap();
+        let output = within_limit(move || child.wait_with_output().unwrap());
+        (text(&output.stdout).to_owned(), text(&output.stderr).to_owned(), output.status.code())
+    };
+    let expected = loaded(real.port);
+    assert!(expected.0.contains("errors: 2, replies: 5"), "{expected:?}");
+    assert_eq!(loaded(ours.port()), expected);
 }

@@ -466,8 +466,10 @@ mod tests {
         let mut server = TestServer::new();
         server.connect(2);
         server.run("CONFIG SET client-output-buffer-limit \"normal 1000 500 10\"");
-        let wait_for = |server: &TestServer, bytes| {
+        let wait_for = |server: &TestServer, bytes: usize| {
             let session = server.server.parts.clients.get(ClientId(2)).expect("client 2 is there");
+            // Sixteen KiB count for no limit.
+            let bytes = (16 << 10) + bytes;
             session.connection.gauges.pending_output.store(bytes, std::sync::atomic::Ordering::Relaxed);
         };
         wait_for(&server, 600);
@@ -482,8 +484,9 @@ mod tests {
         assert_eq!(server.closed, [], "the time began anew");
         server.advance(1000);
         assert_eq!(server.closed, [ClientId(2)]);
-        let long = format!("ECHO {}", "x".repeat(1200));
-        server.run(&long);
+        let long = |bytes: usize| format!("ECHO {}", "x".repeat(bytes));
+        assert!(server.run(&long(16_000)).starts_with("\"x"), "so much is always taken");
+        server.run(&long(17_600));
         assert_eq!(server.closed, [ClientId(2), ClientId(1)], "over the hard limit at once");
     }
 

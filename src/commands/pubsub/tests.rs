@@ -199,7 +199,7 @@ fn a_subscriber_over_its_hard_limit_is_closed_and_delays_nobody() {
     });
     server.connect(2);
     server.run_as(2, "SUBSCRIBE a");
-    let message = "x".repeat(300);
+    let message = "x".repeat(3000);
     let publish = format!("PUBLISH a {message}");
     let lines = [&publish[..]; 10];
     let answers = server.pipeline_as(1, &lines);
@@ -220,14 +220,14 @@ fn a_soft_limit_closes_after_its_time_without_more_traffic() {
     server.run_as(2, "SUBSCRIBE a");
     // The test's outbox is emptied at once, so a writer that is behind stands in for it.
     for id in [2, 3] {
-        server.set_pending_output(id, 500);
+        server.set_pending_output(id, 17_000);
     }
     server.run("PUBLISH a x");
     server.advance(3000);
     assert!(server.closed.is_empty());
-    server.set_pending_output(2, 50);
+    server.set_pending_output(2, 16_450);
     server.advance(1500);
-    server.set_pending_output(2, 500);
+    server.set_pending_output(2, 17_000);
     server.advance(200);
     server.advance(3000);
     assert!(server.closed.is_empty(), "it had caught up in between");
