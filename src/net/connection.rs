@@ -176,6 +176,7 @@ impl Connection {
         while gathered < GATHER_BYTES {
             // What is missing of a big argument is read in one piece.
             self.parser.scan(&limits);
+            let inside_big_argument = self.parser.argument_bytes() >= MORE_BYTES;
             self.transit.expect(self.parser.growth_of(MORE_BYTES));
             let space = self.parser.space(MORE_BYTES);
             let room = space.len();
@@ -183,7 +184,8 @@ impl Connection {
             let count = self.socket.receive_now(space).unwrap_or(0);
             self.parser.advance(count);
             gathered += count;
-            if count < room {
+            // To look for more behind a big argument, its memory would have to grow: the next read does that.
+            if count < room || inside_big_argument {
                 break;
             }
         }

@@ -150,7 +150,7 @@ impl<'a> Reply<'a> {
             }
             _ => self.header(b'$', len),
         }
-        self.out.extend_from_slice(bytes);
+        append(self.out, bytes);
         self.out.extend_from_slice(b"\r\n");
     }
 
@@ -321,6 +321,19 @@ pub fn write_command(argv: super::Argv<'_>, out: &mut Vec<u8>) {
     argv.iter().for_each(|arg| reply.bulk(arg));
 }
 
+/// Copies in strides, below the length from which the C library uses the processor's string instruction. A value begins
+/// where its allocation does, and its answer a few bytes behind the beginning of another: for two places so close
+/// within their pages AMD's processors need fifteen times as long (18.7 instead of 1.2 µs for 64 KiB on an EPYC).
+#[inline]
+fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+    const STRIDE: usize = 2 << 10;
+    if bytes.len() <= STRIDE {
+        out.extend_from_slice(bytes);
+    } else {
+        bytes.chunks(STRIDE).for_each(|chunk| out.extend_from_slice(chunk));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,5 +396,16 @@ mod tests {
     #[test]
     fn an_error_stays_one_line() {
         assert_eq!(written(Protocol::Resp2, |reply| reply.error("ERR a\r\nb\n")), "-ERR a  b\r\n");
+    }
+
+    #[test]
+    fn long_texts_arrive_whole_however_they_are_copied() {
+        for len in [2047, 2048, 2049, 4096, 65_537] {
+            let text: Vec<u8> = (0..len).map(|index| (index % 251) as u8).collect();
+            let mut out = Vec::new();
+            Reply::new(&mut out, Protocol::Resp2).bulk(&text);
+            let expected = [format!("${len}\r\n").as_bytes(), &text, b"\r\n"].concat();
+            assert!(out == expected, "{len}");
+        }
     }
 }
