@@ -114,7 +114,7 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
         before: u64,
     ) -> Result<LoadSummary, RdbError> {
         let mut ahead = Ahead { keys: Batch::new(self.job.limits.seed), from: before, slept_us: 0 };
-        let summary = rdb::load(input, &self.job.limits, |item, offset| {
+        let summary = rdb::load_as(input, &self.job.limits, self.job.checksum, |item, offset| {
             match item {
                 Item::Key { key, content, attributes } => {
                     ahead.slept_us += self.sleep_after_key();

@@ -24,7 +24,7 @@ mod ziplist;
 
 pub use error::RdbError;
 pub use payload::{Checksum, RestoreError, dump, restore};
-pub use reader::{Item, LoadSummary, Note, load};
+pub use reader::{Item, LoadSummary, Note, load, load_as};
 pub use writer::{Access, SaveOptions, SaveSummary, SnapshotWriter, save, serialized_len};
 
 /// The version written.

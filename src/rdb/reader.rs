@@ -1,6 +1,6 @@
 //! Reading: [`load`] and the primitives of the format, suspicious of every byte.
 
-use super::{MAX_VERSION, RdbError, opcode, values};
+use super::{Checksum, MAX_VERSION, RdbError, opcode, values};
 use crate::base::crc64::Crc64;
 use crate::base::lzf;
 use crate::base::number::I64Text;
@@ -75,8 +75,18 @@ pub fn load(
     limits: &Limits,
     take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
+    load_as(input, limits, Checksum::Verified, take)
+}
+
+/// The same with a choice: `rdbchecksum no` means that sums are not verified either.
+pub fn load_as(
+    input: impl BufRead,
+    limits: &Limits,
+    checksum: Checksum,
+    take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
+) -> Result<LoadSummary, RdbError> {
     let mut reader = Reader::new(input);
-    let result = read_items(&mut reader, limits, take);
+    let result = read_items(&mut reader, limits, checksum, take);
     let settled = reader.settle();
     result.and_then(|summary| settled.map(|()| summary))
 }
@@ -84,6 +94,7 @@ pub fn load(
 fn read_items<R: BufRead>(
     reader: &mut Reader<R>,
     limits: &Limits,
+    checksum: Checksum,
     mut take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
     let version = reader.signature()?;
@@ -119,7 +130,7 @@ fn read_items<R: BufRead>(
         summary.keys += 1;
         take(Item::Key { key, content, attributes: std::mem::take(&mut attributes) }, reader.offset())?;
     }
-    summary.has_checksum = reader.check_sum(version)?;
+    summary.has_checksum = reader.check_sum(version, checksum)?;
     summary.bytes = reader.offset();
     Ok(summary)
 }
@@ -244,14 +255,17 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Returns whether there is a checksum: versions before 5 have none; 0 says that none was computed.
-    fn check_sum(&mut self, version: u32) -> Result<bool, RdbError> {
+    fn check_sum(&mut self, version: u32, checksum: Checksum) -> Result<bool, RdbError> {
         if version < 5 {
             return Ok(false);
         }
         self.settle()?;
         let expected = self.crc.value();
         let found = u64::from_le_bytes(self.array()?);
-        if found == 0 || found == expected {
+        if found == 0 && checksum == Checksum::Verified {
+            log::warn!("RDB file was saved with checksum disabled: no check performed.");
+        }
+        if found == 0 || found == expected || checksum == Checksum::Skipped {
             Ok(found != 0)
         } else {
             Err(RdbError::Checksum { expected, found })

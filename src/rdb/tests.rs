@@ -68,6 +68,18 @@ fn what_is_saved_is_loaded() {
 }
 
 #[test]
+fn a_wrong_sum_is_no_matter_where_sums_are_not_verified() {
+    let mut bytes = saved(&sample(), &SaveOptions::default());
+    *bytes.last_mut().expect("the sum") ^= 1;
+    let keys = |checksum| {
+        let summary = load_as(&bytes[..], &Limits::default(), checksum, |_, _| Ok(()));
+        summary.map(|summary| summary.keys)
+    };
+    assert_eq!(keys(Checksum::Skipped).ok(), Some(4));
+    assert!(matches!(keys(Checksum::Verified), Err(RdbError::Checksum { .. })));
+}
+
+#[test]
 fn a_file_cut_or_changed_anywhere_is_refused() {
     let bytes = saved(&sample(), &SaveOptions::default());
     for end in 0..bytes.len() {

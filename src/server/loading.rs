@@ -16,7 +16,7 @@ use super::{Parts, Server, changed, saving};
 use crate::base::number;
 use crate::base::time::UnixMillis;
 use crate::keyspace::{Batch, Db, DbIndex, ExpiredKeys, Keyspace, Limits, PresentKeys};
-use crate::rdb::{self, Item, LoadSummary, Note, RdbError};
+use crate::rdb::{self, Checksum, Item, LoadSummary, Note, RdbError};
 use crate::resp::Requests;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct LoadJob {
     pub aof: Option<AofFiles>,
     /// Thresholds of compact collections.
     pub limits: Limits,
+    /// Whether the snapshot's own sum must agree.
+    pub checksum: Checksum,
     /// Delays that tests ask for.
     pub delays: Arc<Delays>,
 }
@@ -177,6 +179,7 @@ impl Server {
             path: self.parts.config.dbfilename.to_string(),
             aof: None,
             limits: self.keyspace.limits(),
+            checksum: checksum(&self.parts),
             delays: Arc::clone(&self.parts.delays),
         }
     }
@@ -325,6 +328,11 @@ pub struct ReloadSteps {
     pub present_keys: PresentKeys,
 }
 
+/// Whether the sum of a snapshot's bytes must be the one that stands at its end.
+fn checksum(parts: &Parts) -> Checksum {
+    if parts.config.rdbchecksum { parts.checksum } else { Checksum::Skipped }
+}
+
 fn load(
     keyspace: &mut Keyspace,
     parts: &mut Parts,
@@ -335,7 +343,7 @@ fn load(
     let limits = keyspace.limits();
     let mut batch = Batch::new(limits.seed);
     let mut taker = Taker { load: &mut load, keyspace, now: parts.now };
-    let summary = rdb::load(input, &limits, |item, _| {
+    let summary = rdb::load_as(input, &limits, checksum(parts), |item, _| {
         match item {
             Item::Key { key, content, attributes } => batch.push(key, content, attributes),
             Item::Note(note) => {

@@ -53,7 +53,7 @@ mod wake;
 pub mod watch;
 
 pub use access::{Acl, Login};
-pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState};
+pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState, AofWork};
 pub use aof_load::{AofFile, AofFiles};
 pub use args::Args;
 pub use blocking::{BlockOn, TimeoutReply, Waiters, WakeOn};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
-use crate::server::{Aof, AofOpened, AofOrder, AofReport, AofState, SaveReason, SaveReport, Task};
+use crate::server::{Aof, AofOpened, AofOrder, AofReport, AofState, AofWork, SaveReason, SaveReport, Task};
 
 fn always() -> TestServer {
     let mut server = TestServer::with(|config| {
@@ -343,4 +343,28 @@ fn a_slow_disk_makes_writers_wait_after_two_seconds_and_no_longer_than_it_takes(
     disk(&server, handed(&server), false);
     server.advance(0);
     assert_eq!(server.output_of(1), "OK");
+}
+
+#[test]
+fn work_of_the_thread_that_took_long_is_told_by_the_latency_monitor() {
+    let mut server = always();
+    server.run("CONFIG SET latency-monitor-threshold 20");
+    server.advance(0);
+    assert_eq!(server.server.parts.aof.gauges.slow_ns.load(Ordering::Relaxed), 20_000_000);
+    report(&mut server, AofReport::Slow(AofWork::Write, 25_000_000));
+    report(&mut server, AofReport::Slow(AofWork::Sync, 30_000_000));
+    report(&mut server, AofReport::Slow(AofWork::Rename, 40_000_000));
+    report(&mut server, AofReport::Slow(AofWork::Rename, 10_000_000));
+    server.run("BGSAVE");
+    report(&mut server, AofReport::Slow(AofWork::Write, 21_000_000));
+    let events = server.server.parts.latency.events();
+    let told: Vec<_> = events.iter().map(|(event, series)| (*event, series.worst_ms())).collect();
+    let expected = [
+        ("aof-fsync-always", 30),
+        ("aof-rename", 40),
+        ("aof-write", 25),
+        ("aof-write-active-child", 21),
+        ("aof-write-alone", 25),
+    ];
+    assert_eq!(told, expected);
 }

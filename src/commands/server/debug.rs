@@ -265,7 +265,7 @@ fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     if let Err(reason) = ctx.reload(steps) {
         log::warn!("DEBUG RELOAD failed: {reason}");
-        return Err(CommandError::fixed("ERR Error trying to load the RDB dump, check server logs."));
+        return Err(CommandError::fixed("ERR Error trying to load the RDB dump"));
     }
     log::warn!("DB reloaded by DEBUG RELOAD");
     ctx.reply.ok();

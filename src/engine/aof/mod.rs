@@ -27,7 +27,7 @@ use super::{Event, Handle, SystemClock, affinity};
 use crate::aof::Names;
 use crate::config::{Appendfsync, Text};
 use crate::server::aof::AofGauges;
-use crate::server::{AofOrder, AofReport, Clock};
+use crate::server::{AofOrder, AofReport, AofWork, Clock};
 use disk::{Folder, RealFolder};
 use log::{Log, LogError};
 
@@ -228,7 +228,9 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             AofOrder::Switch(number) => self.switch(number),
             AofOrder::Discard(file) => self.discard(file),
             AofOrder::Install { base, incr, manifest, remove } => {
+                let begun_ns = self.clock.monotonic_ns();
                 let result = self.install(&base, incr.as_deref(), &manifest);
+                self.tell_slow(AofWork::Rename, begun_ns);
                 if result.is_ok() && !remove.is_empty() {
                     self.folder.remove(remove);
                 }
@@ -297,10 +299,15 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
 
     fn write(&mut self) -> Result<(), LogError> {
         self.attach()?;
-        if self.sleep_us > 0 && self.log.has_waiting() {
+        let begun_ns = self.clock.monotonic_ns();
+        let has_waiting = self.log.has_waiting();
+        if has_waiting && self.sleep_us > 0 {
             sleep(Duration::from_micros(self.sleep_us));
         }
         let result = self.log.write();
+        if has_waiting {
+            self.tell_slow(AofWork::Write, begun_ns);
+        }
         self.gauges.written.store(self.log.written_to(), Ordering::SeqCst);
         result
     }
@@ -318,12 +325,25 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     }
 
     fn sync(&mut self) -> Result<(), LogError> {
+        let begun_ns = self.clock.monotonic_ns();
         self.gauges.syncing.store(true, Ordering::Relaxed);
         let result = self.log.sync();
+        if self.is_strict() {
+            self.tell_slow(AofWork::Sync, begun_ns);
+        }
         self.gauges.syncing.store(false, Ordering::Relaxed);
         self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
         self.last_sync_ns = self.clock.monotonic_ns();
         result
+    }
+
+    /// Tells the latency monitor about work that took long.
+    fn tell_slow(&self, work: AofWork, begun_ns: u64) {
+        let slow_ns = self.gauges.slow_ns.load(Ordering::Relaxed);
+        let ns = self.clock.monotonic_ns().saturating_sub(begun_ns);
+        if slow_ns > 0 && ns >= slow_ns {
+            (self.report)(AofReport::Slow(work, ns));
+        }
     }
 
     /// Tells the owner what has changed: what is safe, what fails, what works again.

@@ -25,7 +25,7 @@ mod switch;
 mod wait;
 
 pub use held::{HeldOutput, HeldReplies};
-pub use orders::{AofGauges, AofOrder, AofReport};
+pub use orders::{AofGauges, AofOrder, AofReport, AofWork};
 pub use wait::MAX_UNWRITTEN_BYTES;
 
 use stop::Flush;
@@ -37,6 +37,7 @@ use crate::config::{Appendfsync, Config};
 use crate::server::session::ClientId;
 use crate::server::{Parts, Server};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Whether an append-only file is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,6 +189,8 @@ impl Aof {
     }
 
     fn tell_policy(&mut self, config: &Config, is_saving: bool) {
+        let slow_ms = u64::try_from(config.latency_monitor_threshold).unwrap_or(0);
+        self.gauges.slow_ns.store(slow_ms.saturating_mul(1_000_000), Ordering::Relaxed);
         let policy = (config.appendfsync, config.no_appendfsync_on_rewrite && is_saving);
         if self.told != Some(policy) {
             self.told = Some(policy);
@@ -270,6 +273,7 @@ impl Server {
     /// Acts on what the AOF thread reports.
     pub fn aof_report(&mut self, report: AofReport) {
         match report {
+            AofReport::Slow(work, ns) => self.aof_was_slow(work, ns),
             AofReport::Written(offset) => self.aof_written(offset),
             AofReport::Synced(offset) => self.aof_synced(offset),
             // The file is closed, or deleted, by an order that is on its way.
@@ -294,6 +298,22 @@ impl Server {
             AofReport::Installed(result) => self.aof_installed(result),
             AofReport::Flushed(result) => self.aof_flushed(result),
             AofReport::Passed(client) => self.complete(client, |_, reply| reply.ok()),
+        }
+    }
+}
+
+impl Server {
+    /// Tells the latency monitor. Nobody but writers waited for it.
+    fn aof_was_slow(&mut self, work: AofWork, ns: u64) {
+        let parts = &mut self.parts;
+        match work {
+            AofWork::Write => {
+                let is_saving = parts.persistence.running.is_some() || parts.aof.is_writing_base();
+                parts.watch_latency(if is_saving { "aof-write-active-child" } else { "aof-write-alone" }, ns);
+                parts.watch_latency("aof-write", ns);
+            }
+            AofWork::Sync => parts.watch_latency("aof-fsync-always", ns),
+            AofWork::Rename => parts.watch_latency("aof-rename", ns),
         }
     }
 }

@@ -65,9 +65,22 @@ pub enum AofOrder {
     SleepUs(u64),
 }
 
+/// What the AOF thread does that may take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AofWork {
+    /// Writing.
+    Write,
+    /// Forcing to disk what writers wait for.
+    Sync,
+    /// Giving files their names.
+    Rename,
+}
+
 /// What the AOF thread reports.
 #[derive(Debug)]
 pub enum AofReport {
+    /// Something took as long as was to be told of, or longer: nanoseconds.
+    Slow(AofWork, u64),
     /// What was handed over up to this offset is in the file; said where somebody waits for that.
     Written(u64),
     /// What was handed over up to this offset is on disk; said where somebody waits for that.
@@ -106,6 +119,8 @@ pub struct AofGauges {
     pub syncing: AtomicBool,
     /// Whether the thread does something about a file.
     pub is_at_disk: AtomicBool,
+    /// The server's word to the thread: work that takes so long is to be told of, nanoseconds; 0 for none.
+    pub slow_ns: AtomicU64,
     /// The server's word to the thread: up to this offset somebody waits for the bytes to be in the file.
     pub awaited: AtomicU64,
 }
