@@ -197,6 +197,7 @@ pub fn spawn(
     let own = handle.clone();
     let run = move || {
         alloc::claim();
+        os::schedule_owner();
         let clock = SystemClock::new();
         let server = make(&own, clock);
         let links = links(&own);
