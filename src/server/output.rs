@@ -129,7 +129,7 @@ impl Clients {
 
 /// What may wait for a client that has not logged in: it gets nothing but errors, and whoever does
 /// not read them shall not fill the memory.
-const BEFORE_LOGIN: BufferLimit = BufferLimit { hard_bytes: 48 << 10, soft_bytes: 0, soft_secs: 0 };
+const BEFORE_LOGIN: BufferLimit = BufferLimit { hard_bytes: 64 << 10, soft_bytes: 0, soft_secs: 0 };
 
 fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
     if session.must_log_in {
@@ -142,13 +142,13 @@ fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
     }
 }
 
-/// Redis: what fits a client's first buffer, bytes, counts for no limit. So no client is closed for an
-/// `OK`, however low the limit.
-const UNCOUNTED_BYTES: usize = 16 << 10;
+/// What fits a client's first buffer, bytes. Redis: no client is closed for that much, however low its
+/// limit is.
+const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
 /// What counts of the bytes that wait for a client.
 fn counted(waiting: usize) -> u64 {
-    waiting.saturating_sub(UNCOUNTED_BYTES) as u64
+    if waiting <= FIRST_BUFFER_BYTES { 0 } else { waiting as u64 }
 }
 
 fn is_over_hard(session: &Session, limits: &BufferLimits) -> bool {

@@ -465,28 +465,27 @@ mod tests {
     fn a_client_that_does_not_read_costs_its_limit_and_no_more() {
         let mut server = TestServer::new();
         server.connect(2);
-        server.run("CONFIG SET client-output-buffer-limit \"normal 1000 500 10\"");
+        server.run("CONFIG SET client-output-buffer-limit \"normal 30000 20000 10\"");
         let wait_for = |server: &TestServer, bytes: usize| {
             let session = server.server.parts.clients.get(ClientId(2)).expect("client 2 is there");
-            // Sixteen KiB count for no limit.
-            let bytes = (16 << 10) + bytes;
             session.connection.gauges.pending_output.store(bytes, std::sync::atomic::Ordering::Relaxed);
         };
-        wait_for(&server, 600);
+        wait_for(&server, 21_000);
         server.advance(200);
         server.advance(10_000);
         assert_eq!(server.closed, [], "over the soft limit, but not for longer than it allows");
-        wait_for(&server, 400);
+        wait_for(&server, 19_000);
         server.advance(10_000);
-        wait_for(&server, 600);
+        wait_for(&server, 21_000);
         server.advance(200);
         server.advance(10_500);
         assert_eq!(server.closed, [], "the time began anew");
         server.advance(1000);
         assert_eq!(server.closed, [ClientId(2)]);
         let long = |bytes: usize| format!("ECHO {}", "x".repeat(bytes));
+        server.run("CONFIG SET client-output-buffer-limit \"normal 1 0 0\"");
         assert!(server.run(&long(16_000)).starts_with("\"x"), "so much is always taken");
-        server.run(&long(17_600));
+        server.run(&long(30_000));
         assert_eq!(server.closed, [ClientId(2), ClientId(1)], "over the hard limit at once");
     }
 

@@ -213,21 +213,21 @@ fn a_subscriber_over_its_hard_limit_is_closed_and_delays_nobody() {
 fn a_soft_limit_closes_after_its_time_without_more_traffic() {
     let mut server = TestServer::with(|config| {
         config.client_output_buffer_limit.pubsub =
-            BufferLimit { hard_bytes: 0, soft_bytes: 100, soft_secs: 3 };
+            BufferLimit { hard_bytes: 0, soft_bytes: 20_000, soft_secs: 3 };
     });
     server.connect(2);
     server.connect(3);
     server.run_as(2, "SUBSCRIBE a");
     // The test's outbox is emptied at once, so a writer that is behind stands in for it.
     for id in [2, 3] {
-        server.set_pending_output(id, 17_000);
+        server.set_pending_output(id, 21_000);
     }
     server.run("PUBLISH a x");
     server.advance(3000);
     assert!(server.closed.is_empty());
     server.set_pending_output(2, 16_450);
     server.advance(1500);
-    server.set_pending_output(2, 17_000);
+    server.set_pending_output(2, 21_000);
     server.advance(200);
     server.advance(3000);
     assert!(server.closed.is_empty(), "it had caught up in between");
