@@ -27,7 +27,7 @@ const ULONG_MAX: i128 = u64::MAX as i128;
 const MB: i128 = 1 << 20;
 
 const ACTS: Effect = Effect::Acts;
-const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves or returns memory on request");
+const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves what it has handed out");
 const CLUSTER: Effect = Effect::Accepted("waits for cluster mode");
 const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently");
 const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of their deadlines");
@@ -339,8 +339,8 @@ parameters! {
     /// Elements of a big value looked at in one go.
     "active-defrag-max-scan-fields" => active_defrag_max_scan_fields: i64 = 1000,
         number(Count, 1, LONG_MAX), [], ALLOCATOR;
-    /// Let jemalloc return memory from a thread of its own.
-    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, boolean, [], ALLOCATOR;
+    /// Give free memory back to the system by itself, on a thread of its own.
+    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, boolean, [], ACTS;
 
     // Watching.
 

@@ -6,6 +6,7 @@
 //! [`Retained`] follows what is in use: when for a second it was never near what was in use before, the owner
 //! lets its empty pages go, which is quick, and another thread gives them back ([`Task::GiveBack`]), which is
 //! not: about 0.2 ms a megabyte. What bursts of requests take again and again stays.
+//! `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
 
 use super::Parts;
 use super::task::Task;
@@ -22,7 +23,7 @@ const LOOKS: u32 = 10;
 #[derive(Debug, Default)]
 pub struct Retained {
     /// The most since something was given back last, bytes.
-    most: u64,
+    pub most: u64,
     /// The most in the last few looks, bytes.
     lately: u64,
     looks: u32,
@@ -48,7 +49,7 @@ impl Retained {
 impl Parts {
     /// Has memory given back when much has become free.
     pub(super) fn give_back_memory(&mut self) {
-        if self.retained.look(alloc::used_bytes() as u64) {
+        if self.retained.look(alloc::used_bytes() as u64) && self.config.jemalloc_bg_thread {
             alloc::let_go();
             self.tasks.push(Task::GiveBack);
         }

@@ -176,6 +176,7 @@ fn put_database(ctx: &mut Ctx<'_>, db: &DatabaseUse) {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::TestServer;
+    use crate::server::Task;
 
     fn bytes(server: &mut TestServer, key: &str) -> usize {
         let answer = server.run(&format!("MEMORY USAGE {key} SAMPLES 0"));
@@ -253,5 +254,19 @@ mod tests {
         assert!(server.run("MEMORY HELP").contains("USAGE key [SAMPLES count]"));
         assert!(server.run("MEMORY DOCTOR").contains("so little data"));
         assert!(server.raw("MEMORY MALLOC-STATS").starts_with("="));
+    }
+
+    #[test]
+    fn free_memory_is_given_back_by_itself_unless_jemalloc_bg_thread_is_off() {
+        for (switch, given_back) in [("yes", 1), ("no", 0)] {
+            let mut server = TestServer::new();
+            server.run(&format!("CONFIG SET jemalloc-bg-thread {switch}"));
+            // More than any test takes.
+            server.server.parts.retained.most = 1 << 45;
+            (0..20).for_each(|_| server.advance(100));
+            let tasks = server.server.take_tasks();
+            let found = tasks.iter().filter(|task| matches!(task, Task::GiveBack)).count();
+            assert_eq!(found, given_back, "{switch}");
+        }
     }
 }
