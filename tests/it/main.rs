@@ -4,6 +4,7 @@ mod aof;
 mod aof_load;
 mod check_aof;
 mod cli;
+mod config;
 mod daemon;
 mod differential;
 mod info;

@@ -189,8 +189,18 @@ impl RealServer {
 
     /// The same in a folder that may hold data.
     pub(crate) fn start_in(folder: tempfile::TempDir, directives: &[&str]) -> Option<Self> {
+        Self::start_with(folder, None, directives)
+    }
+
+    /// The same with a configuration file of the folder.
+    pub(crate) fn start_with(
+        folder: tempfile::TempDir,
+        file: Option<&str>,
+        directives: &[&str],
+    ) -> Option<Self> {
         let port = free_port();
         let mut child = Command::new("redis-server")
+            .args(file)
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--enable-debug-command", "yes"])
             .args(directives)
             .current_dir(folder.path())
