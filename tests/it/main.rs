@@ -1,5 +1,6 @@
 //! Whole-process tests: real processes, real sockets.
 
+mod acl;
 mod aof;
 mod aof_load;
 mod check_aof;
