@@ -223,9 +223,13 @@ fn bad_configuration_is_told_in_the_words_of_redis() {
 
     let output = run(pyredis(here.folder.path()).args(["start", "nowhere.conf"]));
     assert_eq!(output.status.code(), Some(1));
+    let file = here.folder.path().join("nowhere.conf");
     assert_eq!(
         text(&output.stderr),
-        "pyredis: Fatal error, can't open config file 'nowhere.conf': No such file or directory\n"
+        format!(
+            "pyredis: Fatal error, can't open config file '{}': No such file or directory\n",
+            file.display()
+        )
     );
 }
 
