@@ -351,6 +351,14 @@ mod tests {
         assert!(result.is_err());
         assert_eq!(fs::read(&old).unwrap(), b"old");
         assert!(!Path::new(&temporary).exists());
+        // There is no such folder; and a folder is in the way of the new name.
+        fs::create_dir(path("folder")).unwrap();
+        for (temporary, path) in [(path("none/temp-1-1.rdb"), &old), (temporary.clone(), &path("folder"))] {
+            let result = put_in_place(&temporary, path, |mut file| Ok(file.write_all(b"new")?));
+            assert!(matches!(result, Err(RdbError::Io(_))), "{temporary}");
+            assert_eq!(fs::read(&old).unwrap(), b"old");
+            assert!(!Path::new(&temporary).exists());
+        }
         put_in_place(&temporary, &old, |mut file| Ok(file.write_all(b"new")?)).unwrap();
         assert_eq!(fs::read(&old).unwrap(), b"new");
     }

@@ -171,7 +171,8 @@ fn an_old_single_file_is_taken_over() {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies the files of a folder into a new one.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

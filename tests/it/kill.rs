@@ -10,12 +10,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::mpsc;
 
 use pyredis::base::random::Random;
 use pyredis::resp::value::Value;
 
-use crate::support::{Client, Server, signal};
+use crate::aof::copy;
+use crate::support::{Client, RealServer, Server, signal};
 
 /// Kills, when the environment does not say.
 const ROUNDS: u64 = 4;
@@ -248,11 +250,19 @@ fn kill_in_a_loop(fsync: &str) {
         if round % 4 == 3 {
             folder = kill_while_loading(folder, &arguments);
         }
+        // Before anybody cuts what is half written.
+        let copied = (round % 4 == 1).then(|| copy_of(folder.path()));
         let server = Server::start_in(folder, &arguments);
         let mut client = server.client();
+        let real =
+            copied.and_then(|copied| RealServer::start_in(copied, &["--appendonly", "yes", "--save", ""]));
         for (writer, written) in (0..).zip(written) {
             acknowledged += written.acknowledged;
             let found = digest(&mut client, writer);
+            if let Some(real) = &real {
+                let theirs = digest(&mut Client::connect(real.port), writer);
+                assert_eq!(found, theirs, "{fsync}, round {round}: a real server finds something else");
+            }
             let missing = model.follow(writer, written, &found, &format!("{fsync}, round {round}"));
             assert!(
                 missing == 0 || was_busy,
@@ -266,6 +276,13 @@ fn kill_in_a_loop(fsync: &str) {
         "{fsync}: {rounds} kills, {rewrites} rewrites, {acknowledged} acknowledged steps, {lost} lost, 0 halved; {busy_rounds} kills \
          after answers that did not wait for a busy disk"
     );
+}
+
+/// A folder with the same append-only file.
+fn copy_of(folder: &Path) -> tempfile::TempDir {
+    let copied = tempfile::tempdir().unwrap();
+    copy(&folder.join("appendonlydir"), &copied.path().join("appendonlydir"));
+    copied
 }
 
 /// Kills a server in the middle of its start.
