@@ -14,7 +14,9 @@ use std::path::Path;
 use std::sync::mpsc;
 
 use pyredis::base::random::Random;
+use pyredis::engine::SystemClock;
 use pyredis::resp::value::Value;
+use pyredis::server::Clock;
 
 use crate::aof::copy;
 use crate::support::{Client, RealServer, Server, signal};
@@ -34,6 +36,8 @@ type Step = Vec<String>;
 struct Written {
     steps: Vec<Step>,
     acknowledged: usize,
+    /// When that was, of each acknowledged one, nanoseconds.
+    times: Vec<u64>,
 }
 
 fn keys(writer: u64) -> String {
@@ -84,9 +88,15 @@ fn request(step: &Step) -> String {
 }
 
 /// Writes until the server is gone, one to three steps at a time. Each acknowledged step is told to `told`.
-fn write_until_killed(port: u16, writer: u64, seed: u64, told: &mpsc::Sender<()>) -> Written {
+fn write_until_killed(
+    port: u16,
+    writer: u64,
+    seed: u64,
+    clock: SystemClock,
+    told: &mpsc::Sender<()>,
+) -> Written {
     let mut random = Random::new(seed);
-    let mut written = Written { steps: Vec::new(), acknowledged: 0 };
+    let mut written = Written { steps: Vec::new(), acknowledged: 0, times: Vec::new() };
     let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return written };
     let mut arrived = Vec::new();
     loop {
@@ -108,6 +118,7 @@ fn write_until_killed(port: u16, writer: u64, seed: u64, told: &mpsc::Sender<()>
                 }
             }
             written.acknowledged += 1;
+            written.times.push(clock.monotonic_ns());
             // The test may have seen enough.
             let _ = told.send(());
         }
@@ -161,7 +172,7 @@ impl Model {
 
     /// Follows a writer up to what was found of it. Returns how many acknowledged steps are lost.
     fn follow(&mut self, writer: u64, written: Written, found: &str, context: &str) -> usize {
-        let Written { steps, acknowledged } = written;
+        let Written { steps, acknowledged, .. } = written;
         let mut rest = steps.into_iter();
         let known: Vec<Step> = rest.by_ref().take(acknowledged).collect();
         known.iter().for_each(|step| self.apply(step));
@@ -221,6 +232,7 @@ fn kill_in_a_loop(fsync: &str) {
     let (mut folder, mut model) = (tempfile::tempdir().unwrap(), Model::new());
     let mut random = Random::new(20_261_124);
     let (mut busy_rounds, mut acknowledged, mut lost, mut rewrites) = (0, 0, 0, 0);
+    let (clock, mut oldest_lost_ns) = (SystemClock::new(), 0);
     for round in 0..rounds {
         let mut server = Server::start_in(folder, &arguments);
         let (port, seed) = (server.port, random.u64());
@@ -228,7 +240,7 @@ fn kill_in_a_loop(fsync: &str) {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let told = told.clone();
-                std::thread::spawn(move || write_until_killed(port, writer, seed ^ writer, &told))
+                std::thread::spawn(move || write_until_killed(port, writer, seed ^ writer, clock, &told))
             })
             .collect();
         drop(told);
@@ -239,6 +251,7 @@ fn kill_in_a_loop(fsync: &str) {
                 disturb(&mut random, &mut client);
             }
         }
+        let killed_ns = clock.monotonic_ns();
         signal(server.pid(), "KILL");
         server.wait();
         let written: Vec<Written> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
@@ -258,6 +271,7 @@ fn kill_in_a_loop(fsync: &str) {
             copied.and_then(|copied| RealServer::start_in(copied, &["--appendonly", "yes", "--save", ""]));
         for (writer, written) in (0..).zip(written) {
             acknowledged += written.acknowledged;
+            let times = written.times.clone();
             let found = digest(&mut client, writer);
             if let Some(real) = &real {
                 let theirs = digest(&mut Client::connect(real.port), writer);
@@ -269,12 +283,16 @@ fn kill_in_a_loop(fsync: &str) {
                 "{fsync}, round {round}: {missing} acknowledged steps are lost"
             );
             lost += missing;
+            if missing > 0 {
+                oldest_lost_ns = oldest_lost_ns.max(killed_ns.saturating_sub(times[times.len() - missing]));
+            }
         }
         folder = server.stop();
     }
     eprintln!(
-        "{fsync}: {rounds} kills, {rewrites} rewrites, {acknowledged} acknowledged steps, {lost} lost, 0 halved; {busy_rounds} kills \
-         after answers that did not wait for a busy disk"
+        "{fsync}: {rounds} kills, {rewrites} rewrites, {acknowledged} acknowledged steps, {lost} lost, 0 halved; \
+         {busy_rounds} kills after answers that did not wait for a busy disk; the oldest lost answer was {} ms old",
+        oldest_lost_ns / 1_000_000
     );
 }
 

@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -21,9 +22,19 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The program under test.
 pub(crate) const PYREDIS: &str = env!("CARGO_BIN_EXE_pyredis");
 
-/// A port of the loopback address that was free a moment ago.
+/// A port of the loopback address that was free a moment ago, and that neither this process nor a connection of
+/// somebody takes meanwhile: ports of connections are higher ones.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 22_000;
+    const COUNT: u32 = 10_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(7919);
+    let ports = (0..COUNT).map(|_| {
+        let place = start.wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        u16::try_from(FIRST + place).expect("a port")
+    });
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.into_iter().find(is_free).expect("a free port")
 }
 
 /// A command that knows nothing of the environment's PYREDIS_ variables.
