@@ -185,6 +185,7 @@ impl Starting {
         }
         if let Some(module) = launch.config.modules.first() {
             let path = module.first().map(ToString::to_string).unwrap_or_default();
+            log::warn!("Module {path} failed to load: pyredis has no module API");
             log::warn!("Can't load module from {path}: server aborting");
             return Err(Fatal::Line(format!("can't load the module {path}: pyredis has no module API")));
         }

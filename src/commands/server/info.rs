@@ -55,6 +55,19 @@ mod tests {
     }
 
     #[test]
+    fn the_wait_for_a_late_answer_is_no_time_of_the_command() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.send_only_as(2, "AUTH nobody x");
+        server.advance(50);
+        assert!(server.output_of(2).starts_with("(error) WRONGPASS"));
+        let text = info(&mut server, "INFO commandstats");
+        let auth = text.lines().find(|line| line.starts_with("cmdstat_auth:calls=1,usec=")).expect("it ran");
+        let us = auth.split(['=', ',']).nth(3).and_then(|us| us.parse::<u64>().ok()).expect("a number");
+        assert!(us < 1000, "{auth}");
+    }
+
+    #[test]
     fn subscriptions_and_the_asking_client_are_counted() {
         let mut server = TestServer::new();
         server.connect(2);
