@@ -172,7 +172,7 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     if !ctx.session.authenticated {
         return Err(CommandError::fixed(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> \
+            "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \
              <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
         ));
     }
@@ -225,6 +225,17 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 mod tests {
     use crate::commands::testing::TestServer;
     use crate::server::ClientId;
+
+    #[test]
+    fn hello_before_logging_in_says_how_to_do_both() {
+        let mut server = TestServer::with(|config| config.requirepass = "x".into());
+        let line = "(error) NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
+             <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the \
+             same time";
+        assert_eq!(server.run("HELLO"), line);
+        assert_eq!(server.run("HELLO 3"), line);
+        assert!(server.run("HELLO 3 AUTH default x").contains("proto"));
+    }
 
     #[test]
     fn hello_switches_the_protocol_and_says_who_answers() {
