@@ -5,13 +5,15 @@
 #        scripts/bench.sh --memory [options]   resident bytes per element, type by type
 #        scripts/bench.sh --idle [options]     memory of 10 000 idle connections, PING latency beside them
 #        scripts/bench.sh --probe [options]    worst latency a client sees while something big happens
-#        scripts/bench.sh --persistence [options]   what BGSAVE costs others, and how long a restart takes
+#        scripts/bench.sh --persistence [options]   what BGSAVE and fsync cost, and how long a restart takes
 #        scripts/bench.sh --slow-clients [options]  what slow clients cost: memory, and the latency of others
 #
 #   --quick          a short look: fewer rounds, fewer requests, smaller data; too noisy to judge by
 #   --rounds N       interleaved rounds of the throughput table (default 5, quick 2)
 #   --seconds S      how long redis-server needs for one measurement (default 2, quick 0.4)
-#   --only PATTERN   only the rows whose name matches, as in --only 'get*' or --only '*P=16'
+#   --only PATTERN   only the rows whose name matches, as in --only 'get*' or --only '*P=16'; of
+#                    --persistence: bgsave-2m, bgsave-10m, fsync-{always,everysec}-{1,50,500}, restart-rdb,
+#                    restart-aof, restart-aof-set, restart-aof-base
 #   --keyspace N     random keys of this many (redis-benchmark -r; default: its one key)
 #
 # Several of --memory, --idle, --probe, --persistence, --slow-clients may be given; --throughput adds the table to them.

@@ -58,7 +58,7 @@ def main():
     if options.probe:
         latency.run_probe(options.binary, options, wanted)
     if options.persistence:
-        persistence.run(options.binary, options)
+        persistence.run(options.binary, options, wanted)
     if options.slow_clients:
         slow_clients.run(options.binary, options)
 
