@@ -5,7 +5,7 @@
 
 use super::memory::{MemoryUse, largest_client};
 use super::save_meter::SaveMeter;
-use super::session::{Session, traffic};
+use super::session::{Close, Session, traffic};
 use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
 use crate::base::alloc;
 use crate::config::show_percentile;
@@ -146,7 +146,7 @@ pub const FIELDS: &[Field] = fields! {
         "io_threads_active" => |_view| 0;
     }
     "clients" {
-        "connected_clients" => |view| view.parts.clients.len();
+        "connected_clients" => |view| view.clients().filter(|session| session.close != Close::Now).count();
         "cluster_connections" => |_view| 0;
         "maxclients" => |view| view.parts.config.maxclients;
         "client_recent_max_input_buffer" => |view| largest_client(view, |session| session.pending_bytes());

@@ -68,6 +68,18 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_was_killed_is_not_connected_any_more() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        assert!(info(&mut server, "INFO clients").contains("connected_clients:2\r"));
+        server.run("MULTI");
+        server.run("CLIENT KILL ID 2");
+        server.run("INFO clients");
+        let text = server.run("EXEC");
+        assert!(text.contains("connected_clients:1\\r"), "its worker does not know yet: {text}");
+    }
+
+    #[test]
     fn subscriptions_and_the_asking_client_are_counted() {
         let mut server = TestServer::new();
         server.connect(2);
