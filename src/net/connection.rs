@@ -17,7 +17,7 @@ use super::socket::Socket;
 use crate::base::alloc;
 use crate::engine::{Event, Handle, Stopped, os, transit_bytes};
 use crate::resp::{Limits, Login, Parser};
-use crate::server::{ClientGauges, ClientId, WireLimits};
+use crate::server::{ClientGauges, ClientId, Waking, WireLimits};
 
 /// The buffer on the stack that waits for a client, bytes: enough for most pipelines.
 const IDLE_BYTES: usize = 4096;
@@ -83,7 +83,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         // A stopped owner has no clients.
         let _ = self.handle.send(Event::Disconnect(self.id));
-        if self.gauges.wakes_at_once.load(Ordering::Relaxed) {
+        if self.gauges.is_one_of_few || self.gauges.wakes_at_once.load(Ordering::Relaxed) {
             os::schedule_as_batch(os::SLICE);
         }
     }
@@ -116,7 +116,11 @@ impl Connection {
     pub fn run(mut self) {
         let _presence =
             Presence { id: self.id, handle: self.handle.clone(), gauges: Arc::clone(&self.gauges) };
-        self.gauges.worker.store(os::thread_number(), Ordering::Relaxed);
+        let thread = os::thread_number();
+        self.gauges.worker.store(thread, Ordering::Relaxed);
+        if self.gauges.is_one_of_few {
+            os::schedule_worker(thread, Waking::AtOnce);
+        }
         let mut idle = [0; IDLE_BYTES];
         while self.read(&mut idle) {
             if self.parser.pending_bytes() > self.limits.query_buffer_bytes.load(Ordering::Relaxed) {

@@ -19,6 +19,8 @@ use crate::server::{ClientGauges, Connection, WireLimits};
 
 /// What a connection over the limit is told.
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
+/// Up to so many connections are few: what they send is to be run in the order in which it was written.
+const FEW_CLIENTS: usize = 6;
 /// How long accepting pauses when the system has no descriptor or thread left.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -152,7 +154,8 @@ impl Shared {
         };
         let Accepted { socket, addr, laddr, unix } = accepted;
         let (id, fd, socket) = (self.handle.next_client(), socket.fd(), Arc::new(socket));
-        let gauges = Arc::new(ClientGauges::default());
+        let is_one_of_few = self.open.load(Ordering::Relaxed) <= FEW_CLIENTS;
+        let gauges = Arc::new(ClientGauges { is_one_of_few, ..ClientGauges::default() });
         let outlet = Outlet::new(Arc::clone(&socket), Arc::clone(&gauges), Arc::clone(&self.threads));
         let connection = Connection { addr, laddr, fd, unix, gauges: Arc::clone(&gauges) };
         self.handle.send(Event::Connect { id, connection, stream: Box::new(outlet) })?;

@@ -108,7 +108,7 @@ impl Ctx<'_> {
     fn wake_worker(&self, waking: Waking) {
         let gauges = &self.session.connection.gauges;
         let worker = gauges.worker.load(Ordering::Relaxed);
-        if worker != 0 {
+        if worker != 0 && !gauges.is_one_of_few {
             gauges.wakes_at_once.store(waking == Waking::AtOnce, Ordering::Relaxed);
             self.server.host.schedule_worker(worker, waking);
         }

@@ -45,6 +45,8 @@ pub struct ClientGauges {
     pub worker: AtomicI32,
     /// Set by the server: the worker's thread was asked to wake at once ([`Waking`]).
     pub wakes_at_once: AtomicBool,
+    /// The connection was one of few when it was accepted: its worker's thread always wakes at once.
+    pub is_one_of_few: bool,
     /// Bytes read from the client so far.
     pub read_bytes: AtomicU64,
     /// Bytes written to the client so far.
@@ -56,7 +58,7 @@ pub struct ClientGauges {
 pub enum Waking {
     /// When a processor is free, so that requests gather into one turn of the owner.
     Gathered,
-    /// At once: the client is a subscriber, and seldom sends.
+    /// At once: the client is a subscriber, and seldom sends; or there are few, and nothing to gather.
     AtOnce,
 }
 
