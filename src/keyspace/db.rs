@@ -2,22 +2,18 @@
 //!
 //! Every accessor takes care of lazy expiry, WRONGTYPE, hit and miss counts and the LRU/LFU touch.
 //! What it finds out on the way (a key had expired, a big value is to be freed) is left as a fact
-//! for `server/` to act on; this file knows no client, no reply and no configuration file.
-//!
-//! An entry of the dict is the key, its deadline if it has one, and this payload:
-//!
-//! ```text
-//! +---------------------+----------------+------------------------------------------+
-//! | kind (4 bits low),  | access clock   | the string itself, if it is short;       |
-//! | string coding       | 3 bytes        | else nothing, and the entry's object     |
-//! +---------------------+----------------+------------------------------------------+
-//! ```
+//! for `server/` to act on; this file knows no client, no reply and no configuration file. An
+//! entry's layout is [`entry`]'s.
 
 mod batch;
+mod entry;
 mod evict;
+mod facts;
 
 pub use batch::{Attributes, Batch, Content, ExpiredKeys, PIECE_KEYS, PresentKeys, TakenIn};
+pub use entry::{KeyView, Presence, Stored, StringCoding, ValueRef};
 pub use evict::{Among, EvictionPool};
+pub use facts::{Facts, Garbage};
 
 use super::access::AccessClock;
 use super::snapshot::{Handed, WalkedDb};
@@ -28,6 +24,7 @@ use crate::base::random::Random;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, Shape, View};
 use crate::ds::shared::make_mut;
+use entry::{COPIED_INTEGER, HEADER, MAX_EMBSTR, MAX_INLINE_STRING, access_of, coding_for, header_byte};
 use thiserror::Error;
 use triomphe::Arc;
 
@@ -39,17 +36,6 @@ pub struct DbIndex(pub u16);
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
 pub struct WrongType;
-
-/// How a string is stored, as OBJECT ENCODING names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StringCoding {
-    /// A 64-bit integer.
-    Int,
-    /// At most 44 bytes, not edited in place.
-    Embstr,
-    /// Anything else.
-    Raw,
-}
 
 /// What happens to a key's deadline when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,178 +82,6 @@ impl Default for Limits {
             zset_max_listpack_value: 64,
             seed: HashSeed([0; 16]),
         }
-    }
-}
-
-/// What must be freed where it does not delay commands. Dropping it frees it.
-#[derive(Debug)]
-#[allow(dead_code, reason = "held only to be dropped on another thread")]
-pub enum Garbage {
-    /// One big value.
-    Value(Value),
-    /// A whole database.
-    Dict(Box<View<Value>>),
-}
-
-impl Garbage {
-    /// How many values it is.
-    #[must_use]
-    pub fn objects(&self) -> u64 {
-        match self {
-            Garbage::Value(_) => 1,
-            Garbage::Dict(view) => view.len() as u64,
-        }
-    }
-
-    /// Bytes of one value; of a whole database it does not tell.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        match self {
-            Garbage::Value(value) => value.heap_bytes(),
-            Garbage::Dict(_) => 0,
-        }
-    }
-}
-
-/// Counters and facts an accessor leaves behind; `server/` reads and empties them.
-#[derive(Debug, Default)]
-pub struct Facts {
-    /// Keys removed because their time had come, oldest first, to be propagated as deleted.
-    pub expired: Vec<Vec<u8>>,
-    /// Values to free on another thread.
-    pub garbage: Vec<Garbage>,
-    /// Keys that were looked up for reading and are missing; only kept when asked for.
-    pub missed: Vec<Vec<u8>>,
-    /// Whether `missed` is wanted (`notify-keyspace-events` has `m`).
-    pub wants_missed: bool,
-    /// Keys that came into being; only kept when asked for.
-    pub added: Vec<Vec<u8>>,
-    /// Whether `added` is wanted (`notify-keyspace-events` has `n`).
-    pub wants_added: bool,
-    /// Reads that found their key.
-    pub hits: u64,
-    /// Reads that did not.
-    pub misses: u64,
-}
-
-/// An entry taken out of, or to be put into, a database: value, deadline and access history.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    payload: Vec<u8>,
-    object: Option<Value>,
-    /// When the key expires.
-    pub deadline: Option<UnixMillis>,
-}
-
-/// What there is of a key at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// Nothing.
-    Missing,
-    /// A value whose time is over and that nobody has met since.
-    Expired,
-    /// A value.
-    Alive,
-}
-
-impl Stored {
-    /// The value.
-    #[must_use]
-    pub fn value(&self) -> ValueRef<'_> {
-        match &self.object {
-            None => ValueRef::String(self.payload.get(HEADER..).unwrap_or_default()),
-            Some(Value::String(bytes)) => ValueRef::String(bytes),
-            Some(object) => ValueRef::Object(object),
-        }
-    }
-
-    /// Whether both are the same value with the same deadline: equal short strings, or one
-    /// allocation. Whoever changes a shared value makes another allocation first, so a value that is
-    /// held and still the same has not been changed. When it was used does not matter.
-    #[must_use]
-    pub fn is_same(&self, other: &Stored) -> bool {
-        let objects = match (&self.object, &other.object) {
-            (None, None) => self.payload.get(HEADER..) == other.payload.get(HEADER..),
-            (Some(one), Some(two)) => one.is_same_allocation(two),
-            _ => false,
-        };
-        objects && self.deadline == other.deadline
-    }
-}
-
-/// A value seen in place.
-#[derive(Clone, Copy, Debug)]
-pub enum ValueRef<'a> {
-    /// A string.
-    String(&'a [u8]),
-    /// A collection.
-    Object(&'a Value),
-}
-
-/// A key with its value, seen in place: what SCAN, OBJECT, DEBUG and the savers need.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyView<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// The value.
-    pub value: ValueRef<'a>,
-    /// When the key expires.
-    pub deadline: Option<UnixMillis>,
-    header: [u8; HEADER],
-}
-
-/// Bytes of a payload before the string.
-const HEADER: usize = 4;
-/// Longer strings leave the page.
-const MAX_INLINE_STRING: usize = 192;
-/// Redis prints `embstr` up to this many bytes.
-const MAX_EMBSTR: usize = 44;
-
-impl<'a> KeyView<'a> {
-    pub(super) fn of(entry: EntryRef<'a, Value>) -> Self {
-        let (header, inline) = entry.payload.split_first_chunk().expect("every payload has a header");
-        let value = match entry.object {
-            None => ValueRef::String(inline),
-            Some(Value::String(bytes)) => ValueRef::String(bytes),
-            Some(object) => ValueRef::Object(object),
-        };
-        KeyView { key: entry.key, value, deadline: entry.deadline.map(UnixMillis), header: *header }
-    }
-
-    /// The value's type.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        Kind::from_bits(self.header[0] & 0x0f)
-    }
-
-    /// How a string is stored; of other types it says nothing.
-    #[must_use]
-    pub fn string_coding(&self) -> StringCoding {
-        coding_of(self.header[0])
-    }
-
-    /// Whether a string is an integer that was copied. Redis shares small integers among the keys they
-    /// are written to, but gives every copy its own. Source: OBJECT REFCOUNT.
-    #[must_use]
-    pub fn is_copied_integer(&self) -> bool {
-        self.header[0] == COPIED_INTEGER
-    }
-
-    /// How the value is stored, as OBJECT ENCODING names it.
-    #[must_use]
-    pub fn encoding(&self) -> &'static str {
-        match (self.value, self.string_coding()) {
-            (ValueRef::Object(value), _) => value.encoding(),
-            (ValueRef::String(_), StringCoding::Int) => "int",
-            (ValueRef::String(_), StringCoding::Embstr) => "embstr",
-            (ValueRef::String(_), StringCoding::Raw) => "raw",
-        }
-    }
-
-    /// The access history: 24 bits as Redis keeps them, see [`super::access`].
-    #[must_use]
-    pub fn access(&self) -> u32 {
-        access_of(&self.header)
     }
 }
 
@@ -961,42 +775,5 @@ impl DbSnapshot {
     /// All keys in hash order.
     pub fn iter(&self) -> impl Iterator<Item = KeyView<'_>> {
         self.view.iter().map(KeyView::of)
-    }
-}
-
-/// The access history in a payload's header.
-fn access_of(payload: &[u8]) -> u32 {
-    u32::from_le_bytes([payload[1], payload[2], payload[3], 0])
-}
-
-fn header_byte(kind: Kind, coding: StringCoding) -> u8 {
-    let coding = match coding {
-        StringCoding::Int => 0,
-        StringCoding::Embstr => 1,
-        StringCoding::Raw => 2,
-    };
-    kind as u8 | coding << 4
-}
-
-fn coding_of(header: u8) -> StringCoding {
-    match header >> 4 {
-        0 | 3 => StringCoding::Int,
-        1 => StringCoding::Embstr,
-        _ => StringCoding::Raw,
-    }
-}
-
-/// The first byte of the header of an integer that was copied from another key.
-const COPIED_INTEGER: u8 = Kind::String as u8 | 3 << 4;
-
-fn coding_for(bytes: &[u8]) -> StringCoding {
-    /// More digits than an i64 has, sign included.
-    const MAX_INTEGER_BYTES: usize = 20;
-    if bytes.len() <= MAX_INTEGER_BYTES && number::parse_i64(bytes).is_some() {
-        StringCoding::Int
-    } else if bytes.len() <= MAX_EMBSTR {
-        StringCoding::Embstr
-    } else {
-        StringCoding::Raw
     }
 }

@@ -9,7 +9,8 @@
 //! Keys of a batch are new to the database; it says so if one is not. Nobody is told of them: no key event,
 //! no key miss.
 
-use super::{Db, HEADER, MAX_INLINE_STRING, StringCoding, coding_for, header_byte};
+use super::Db;
+use super::entry::{HEADER, MAX_INLINE_STRING, StringCoding, coding_for, header_byte};
 use crate::base::hash::{HashSeed, siphash};
 use crate::base::time::UnixMillis;
 use crate::ds::dict::NewEntry;

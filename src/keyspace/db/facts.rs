@@ -1,0 +1,58 @@
+//! What the accessors of a database find out on the way, for others to act on.
+//!
+//! A database tells nobody that a key had expired and frees nothing big itself: it leaves both here, so that
+//! it need not know who propagates and which thread frees.
+
+use crate::ds::dict::View;
+use crate::keyspace::value::Value;
+
+/// What must be freed where it does not delay commands. Dropping it frees it.
+#[derive(Debug)]
+#[allow(dead_code, reason = "held only to be dropped on another thread")]
+pub enum Garbage {
+    /// One big value.
+    Value(Value),
+    /// A whole database.
+    Dict(Box<View<Value>>),
+}
+
+impl Garbage {
+    /// How many values it is.
+    #[must_use]
+    pub fn objects(&self) -> u64 {
+        match self {
+            Garbage::Value(_) => 1,
+            Garbage::Dict(view) => view.len() as u64,
+        }
+    }
+
+    /// Bytes of one value; of a whole database it does not tell.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match self {
+            Garbage::Value(value) => value.heap_bytes(),
+            Garbage::Dict(_) => 0,
+        }
+    }
+}
+
+/// Counters and facts an accessor leaves behind; `server/` reads and empties them.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// Keys removed because their time had come, oldest first, to be propagated as deleted.
+    pub expired: Vec<Vec<u8>>,
+    /// Values to free on another thread.
+    pub garbage: Vec<Garbage>,
+    /// Keys that were looked up for reading and are missing; only kept when asked for.
+    pub missed: Vec<Vec<u8>>,
+    /// Whether `missed` is wanted (`notify-keyspace-events` has `m`).
+    pub wants_missed: bool,
+    /// Keys that came into being; only kept when asked for.
+    pub added: Vec<Vec<u8>>,
+    /// Whether `added` is wanted (`notify-keyspace-events` has `n`).
+    pub wants_added: bool,
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+}
