@@ -1,0 +1,441 @@
+//! The ACL commands as clients see them.
+
+use crate::commands::testing::TestServer;
+use crate::server::ClientId;
+
+const WRONGPASS: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";
+
+fn check(server: &mut TestServer, rows: &[(u64, &str, &str)]) {
+    for (client, line, answer) in rows {
+        assert_eq!(server.run_as(*client, line), *answer, "{line}");
+    }
+}
+
+/// A server with a restricted user, whom client 2 is.
+fn with_bob(rules: &str) -> TestServer {
+    let mut server = TestServer::new();
+    server.connect(2);
+    let set = format!("ACL SETUSER bob on nopass {rules}");
+    check(&mut server, &[(1, &set, "OK"), (2, "AUTH bob x", "OK")]);
+    server
+}
+
+fn field(server: &mut TestServer, entry: usize, name: &str) -> String {
+    let shown = server.run("ACL LOG");
+    let key = format!("\"{name}\"");
+    let found = shown.lines().skip_while(|line| !line.ends_with(&key)).nth(1 + 14 * entry);
+    let value = found.unwrap_or_else(|| panic!("{name} in {shown}"));
+    value.split_once(") ").expect("a numbered line").1.to_string()
+}
+
+#[test]
+fn restricted_users_get_the_refusals_of_redis_and_others_notice_nothing() {
+    let mut server = with_bob("+get +mget +acl|whoami +select|0 ~a* (+echo ~x)");
+    let denied =
+        |command| format!("(error) NOPERM this user has no permissions to run the '{command}' command");
+    let key = "(error) NOPERM this user has no permissions to access one of the keys used as arguments";
+    check(
+        &mut server,
+        &[
+            (1, "SET a 1", "OK"),
+            (2, "GET a", "\"1\""),
+            (2, "MGET a ab b", key),
+            (2, "SET a 2", &denied("set")),
+            (2, "ACL LIST", &denied("acl|list")),
+            (2, "ACL WHOAMI", "\"bob\""),
+            (2, "SELECT 0", "OK"),
+            (2, "SELECT 1", &denied("select")),
+            (2, "GET", "(error) ERR wrong number of arguments for 'get' command"),
+            (2, "NOSUCH", "(error) ERR unknown command 'NOSUCH', with args beginning with: "),
+            (1, "ACL SETUSER bob +@all ~*", "OK"),
+            (2, "SET b 2", "OK"),
+            (1, "ACL SETUSER bob resetkeys", "OK"),
+            (2, "SET b 2", key),
+            (2, "RESET", "RESET"),
+            (2, "ACL WHOAMI", "\"default\""),
+        ],
+    );
+    let stats = server.run("INFO commandstats");
+    assert!(stats.contains("cmdstat_set:calls=2,") && stats.contains("rejected_calls=2"), "{stats}");
+}
+
+#[test]
+fn a_transaction_is_checked_when_it_is_queued_and_when_it_runs() {
+    let mut server = with_bob("+multi +exec +incr +get ~k");
+    let denied = "(error) NOPERM this user has no permissions to run the 'set' command";
+    let abort = "(error) EXECABORT Transaction discarded because of previous errors.";
+    check(
+        &mut server,
+        &[
+            (2, "MULTI", "OK"),
+            (2, "SET k 1", denied),
+            (2, "EXEC", abort),
+            (2, "MULTI", "OK"),
+            (2, "INCR k", "QUEUED"),
+            (2, "GET k", "QUEUED"),
+            (1, "ACL SETUSER bob -incr", "OK"),
+        ],
+    );
+    assert_eq!(
+        server.run_as(2, "EXEC"),
+        "1) (error) NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. \
+         This command is no longer allowed for the following reason: no permission to execute the command or \
+         subcommand\n2) (nil)"
+    );
+    assert_eq!(field(&mut server, 0, "context"), "\"multi\"");
+    assert_eq!(field(&mut server, 0, "object"), "\"incr\"");
+    check(&mut server, &[(1, "ACL SETUSER bob +incr", "OK"), (2, "MULTI", "OK"), (2, "INCR k", "QUEUED")]);
+    check(&mut server, &[(1, "ACL SETUSER bob -exec", "OK")]);
+    assert_eq!(
+        server.run_as(2, "EXEC"),
+        "(error) EXECABORT Transaction discarded because of: NOPERM this user has no permissions to run the 'exec' \
+         command"
+    );
+}
+
+#[test]
+fn the_log_tells_who_was_refused_what_and_counts_repetitions() {
+    let mut server = with_bob("+get ~a");
+    for line in ["SET a 1", "SET a 1", "GET b", "CLIENT ID"] {
+        server.run_as(2, line);
+    }
+    server.advance(2500);
+    for (entry, name, value) in [
+        (0, "object", "\"client|id\""),
+        (0, "reason", "\"command\""),
+        (1, "object", "\"b\""),
+        (1, "reason", "\"key\""),
+        (1, "context", "\"toplevel\""),
+        (1, "username", "\"bob\""),
+        (1, "age-seconds", "\"2.5\""),
+        (2, "object", "\"set\""),
+        (2, "count", "(integer) 2"),
+    ] {
+        assert_eq!(field(&mut server, entry, name), value, "{entry} {name}");
+    }
+    let info = field(&mut server, 1, "client-info");
+    assert!(info.contains("id=2 ") && info.contains(" cmd=get ") && info.contains(" user=bob "), "{info}");
+    assert!(server.raw("HELLO 3").starts_with('%') && server.raw("ACL LOG 1").starts_with("*1\r\n%7\r\n"));
+    check(
+        &mut server,
+        &[
+            (1, "ACL LOG -1", "(empty array)"),
+            (1, "ACL LOG x", "(error) ERR value is not an integer or out of range"),
+            (
+                1,
+                "ACL LOG 1 2",
+                "(error) ERR unknown subcommand or wrong number of arguments for 'LOG'. Try ACL HELP.",
+            ),
+            (1, "CONFIG SET acllog-max-len 1", "OK"),
+            (2, "SET x y", "(error) NOPERM this user has no permissions to run the 'set' command"),
+        ],
+    );
+    assert!(server.raw("ACL LOG").starts_with("*1\r\n"));
+    check(&mut server, &[(1, "ACL LOG reset", "OK"), (1, "ACL LOG", "(empty array)")]);
+}
+
+#[test]
+fn a_wrong_password_is_answered_a_little_later_each_time_and_holds_up_nobody() {
+    let mut server = TestServer::new();
+    server.connect(2);
+    check(
+        &mut server,
+        &[
+            (1, "ACL SETUSER bob on >right +@all", "OK"),
+            (2, "AUTH bob wrong", ""),
+            (2, "PING", ""),
+            (1, "PING", "PONG"),
+        ],
+    );
+    server.advance(4);
+    assert_eq!(server.output_of(2), "");
+    server.advance(1);
+    assert_eq!(server.output_of(2), format!("{WRONGPASS}\nPONG"));
+    check(&mut server, &[(2, "HELLO 3 AUTH nobody wrong", "")]);
+    server.advance(9);
+    assert_eq!(server.output_of(2), "");
+    server.advance(1);
+    assert_eq!(server.output_of(2), WRONGPASS);
+    check(&mut server, &[(2, "AUTH bob right", "OK"), (2, "ACL WHOAMI", "\"bob\"")]);
+    assert_eq!(field(&mut server, 0, "object"), "\"HELLO\"");
+    assert_eq!(field(&mut server, 1, "username"), "\"bob\"");
+    assert_eq!(field(&mut server, 1, "reason"), "\"auth\"");
+    let errors = server.run("INFO errorstats");
+    assert!(errors.contains("errorstat_WRONGPASS:count=2"), "{errors}");
+    assert!(server.run("INFO commandstats").contains("cmdstat_auth:calls=2,"));
+    check(&mut server, &[(2, "MULTI", "OK"), (2, "AUTH bob wrong", "QUEUED")]);
+    assert_eq!(server.run_as(2, "EXEC"), format!("1) {WRONGPASS}"), "a transaction cannot wait");
+    // A client that leaves while it waits is forgotten.
+    server.run_as(2, "AUTH bob wrong");
+    server.disconnect(2);
+    server.advance(10_000);
+}
+
+#[test]
+fn who_is_deleted_or_switched_off_loses_its_connections() {
+    let mut server = with_bob("+@all ~*");
+    server.connect(3);
+    check(&mut server, &[(3, "AUTH bob x", "OK"), (3, "BLPOP l 0", ""), (2, "ACL SETUSER bob off", "OK")]);
+    assert_eq!(server.closed, [ClientId(3)], "the one that did it stays");
+    server.closed.clear();
+    server.connect(4);
+    server.connect(5);
+    check(
+        &mut server,
+        &[
+            (1, "ACL SETUSER bob on", "OK"),
+            (4, "AUTH bob x", "OK"),
+            (1, "ACL SETUSER eve on nopass +@all", "OK"),
+            (2, "AUTH eve x", "OK"),
+            (2, "ACL DELUSER eve", "(integer) 1"),
+            (1, "ACL DELUSER nobody bob bob", "(integer) 1"),
+            (1, "ACL GETUSER bob", "(nil)"),
+            (1, "ACL DELUSER bob default", "(error) ERR The 'default' user cannot be removed"),
+            (1, "ACL SETUSER default off", "OK"),
+            (1, "ACL WHOAMI", "\"default\""),
+        ],
+    );
+    assert_eq!(server.closed, [ClientId(2), ClientId(4), ClientId(5)], "the default user is no exception");
+    server.connect(6);
+    check(&mut server, &[(6, "PING", "(error) NOAUTH Authentication required."), (1, "PING", "PONG")]);
+}
+
+#[test]
+fn subscribers_are_closed_when_they_lose_a_channel() {
+    let mut server = with_bob("+@all &a &b* &c");
+    for (client, line) in [(3, "SUBSCRIBE a"), (4, "PSUBSCRIBE b*"), (5, "SSUBSCRIBE c"), (6, "PING")] {
+        server.connect(client);
+        server.run_as(client, "AUTH bob x");
+        server.run_as(client, line);
+    }
+    let denied =
+        "(error) NOPERM this user has no permissions to access one of the channels used as arguments";
+    check(
+        &mut server,
+        &[
+            (2, "PUBLISH bc x", "(integer) 1"),
+            (2, "PUBLISH d x", denied),
+            (2, "PSUBSCRIBE bc", denied),
+            (2, "SUBSCRIBE a d", denied),
+            (1, "ACL SETUSER bob &d", "OK"),
+            (1, "ACL SETUSER bob resetchannels &a* &b* &c &d &a", "OK"),
+        ],
+    );
+    assert!(server.closed.is_empty());
+    for (rules, closed) in [("&a* &c", vec![4]), ("&a", vec![5]), ("&b", vec![3])] {
+        server.closed.clear();
+        server.run(&format!("ACL SETUSER bob resetchannels {rules}"));
+        assert_eq!(server.closed, closed.into_iter().map(ClientId).collect::<Vec<_>>(), "{rules}");
+    }
+    assert!(!server.run("CLIENT LIST").contains("id=3 "));
+    check(&mut server, &[(6, "PING", "PONG"), (1, "ACL LOG RESET", "OK"), (2, "PUBLISH d x", denied)]);
+    assert_eq!(field(&mut server, 0, "reason"), "\"channel\"");
+}
+
+#[test]
+fn a_lone_subscriber_of_a_shard_channel_is_closed_too() {
+    let mut server = with_bob("+@all &a");
+    server.run_as(2, "SSUBSCRIBE a");
+    server.run("ACL SETUSER bob resetchannels");
+    assert_eq!(server.closed, [ClientId(2)]);
+}
+
+#[test]
+fn little_may_wait_for_who_has_not_logged_in() {
+    let mut server = TestServer::with(|config| config.requirepass = "x".into());
+    let many = ["PING"; 2000];
+    server.connect(2);
+    server.pipeline_as(2, &many[..1000]);
+    assert!(server.closed.is_empty());
+    server.pipeline_as(2, &many);
+    assert_eq!(server.closed, [ClientId(2)]);
+    server.closed.clear();
+    server.connect(3);
+    check(&mut server, &[(1, "AUTH x", "OK"), (1, "CONFIG SET requirepass \"\"", "OK")]);
+    server.pipeline_as(3, &["ECHO 0123456789012345678901234567890123456789"; 2000]);
+    assert!(server.closed.is_empty(), "it need not log in any more");
+}
+
+#[test]
+fn the_default_user_and_requirepass_are_one() {
+    let mut server = TestServer::with(|config| config.requirepass = "secret".into());
+    server.connect(2);
+    check(
+        &mut server,
+        &[
+            (1, "PING", "(error) NOAUTH Authentication required."),
+            (1, "AUTH secret", "OK"),
+            (1, "CONFIG SET requirepass \"\"", "OK"),
+            (2, "PING", "PONG"),
+            (1, "ACL LIST", "1) \"user default on nopass ~* &* +@all\""),
+            (1, "CONFIG SET requirepass foo", "OK"),
+            (2, "PING", "(error) NOAUTH Authentication required."),
+            (1, "ACL SETUSER default nopass", "OK"),
+            (1, "CONFIG GET requirepass", "1) \"requirepass\"\n2) \"foo\""),
+            (2, "PING", "PONG"),
+            (
+                1,
+                "CONFIG SET requirepass bar databases 3",
+                "(error) ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config",
+            ),
+            (
+                1,
+                "CONFIG SET requirepass bar port 7",
+                "(error) ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.",
+            ),
+            (1, "CONFIG GET requirepass", "1) \"requirepass\"\n2) \"foo\""),
+            (2, "PING", "(error) NOAUTH Authentication required."),
+            (2, "AUTH foo", "OK"),
+        ],
+    );
+}
+
+#[test]
+fn an_acl_file_is_saved_and_loaded_and_ends_the_connections_of_its_users() {
+    let mut server = TestServer::new();
+    server.server.parts.config.aclfile = "users.acl".into();
+    assert!(server.run("ACL LOAD").contains("Error loading ACLs, opening file 'users.acl': No such file"));
+    server.connect(2);
+    check(
+        &mut server,
+        &[(1, "ACL SETUSER bob on nopass +@all ~b", "OK"), (2, "AUTH bob x", "OK"), (1, "ACL SAVE", "OK")],
+    );
+    let text = server.files.borrow()["users.acl"].clone();
+    assert_eq!(
+        String::from_utf8(text).unwrap(),
+        "user bob on nopass ~b resetchannels +@all\nuser default on nopass ~* &* +@all\n"
+    );
+    check(&mut server, &[(1, "ACL SETUSER eve", "OK"), (1, "ACL LOAD", "OK")]);
+    assert_eq!(server.closed, [ClientId(2)]);
+    check(&mut server, &[(1, "ACL USERS", "1) \"bob\"\n2) \"default\"")]);
+    server.files.borrow_mut().insert("users.acl".into(), b"user bob on\nuser eve nosuch".to_vec());
+    assert_eq!(
+        server.run("ACL LOAD"),
+        "(error) ERR users.acl:2: Syntax error. WARNING: ACL errors detected, no change to the previously active ACL \
+         rules was performed"
+    );
+    assert!(server.run("ACL LIST").contains("user bob on nopass ~b resetchannels +@all"));
+    server.files.borrow_mut().insert("users.acl".into(), b"user default on >x +@all".to_vec());
+    check(
+        &mut server,
+        &[
+            (1, "ACL LOAD", "OK"),
+            (
+                1,
+                "GET a",
+                "(error) NOPERM this user has no permissions to access one of the keys used as arguments",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_server_does_not_start_with_users_it_cannot_read() {
+    use crate::config::UserLine;
+    let line = |name: &str, rule: &str| UserLine { name: name.into(), rules: vec![rule.into()] };
+    let missing = TestServer::try_with(|config| config.aclfile = "nosuch.acl".into());
+    let told = missing.err().unwrap_or_default();
+    assert!(told.starts_with("Aborting Redis startup because of ACL errors: "), "{told}");
+    let with_users = |users: Vec<UserLine>, aclfile: &'static str| {
+        TestServer::try_with(move |config| {
+            config.users = users;
+            config.aclfile = aclfile.into();
+        })
+        .err()
+    };
+    assert_eq!(
+        with_users(vec![line("bob", "+nosuch")], "").as_deref(),
+        Some("Critical error while loading ACLs. Exiting.")
+    );
+    assert!(with_users(vec![line("bob", "on")], "f").is_some_and(|error| error.contains("but not both")));
+    let mut server = TestServer::with(|config| config.users = vec![line("bob", "on"), line("default", "on")]);
+    assert_eq!(server.run("PING"), "(error) NOAUTH Authentication required.");
+}
+
+#[test]
+fn protected_mode_sends_strangers_away_while_there_is_no_password() {
+    let mut server = TestServer::new();
+    server.connect_from(2, "[::1]:7000");
+    assert_eq!(server.run_as(2, "PING"), "PONG");
+    server.connect_from(3, "192.0.2.7:7000");
+    let told = server.output_of(3);
+    assert!(
+        told.starts_with(
+            "(error) DENIED Redis is running in protected mode because protected mode is enabled and no"
+        ),
+        "{told}"
+    );
+    assert!(told.ends_with("start accepting connections from the outside."), "{told}");
+    assert_eq!(server.closed, [ClientId(3)]);
+    assert_eq!(server.run_as(3, "PING"), "");
+    assert!(server.run("INFO stats").contains("rejected_connections:1"));
+    server.run("CONFIG SET protected-mode no");
+    server.connect_from(4, "192.0.2.7:7001");
+    assert_eq!(server.run_as(4, "PING"), "PONG");
+    check(&mut server, &[(1, "CONFIG SET protected-mode yes requirepass x", "OK")]);
+    server.connect_from(5, "192.0.2.7:7002");
+    assert_eq!(server.run_as(5, "PING"), "(error) NOAUTH Authentication required.");
+}
+
+#[test]
+fn categories_passwords_and_dry_runs() {
+    let mut server = with_bob("+@all -keys ~a* resetchannels");
+    for (line, answer) in [
+        ("ACL CAT nosuch", "(error) ERR Unknown category 'nosuch'"),
+        (
+            "ACL CAT a b",
+            "(error) ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL HELP.",
+        ),
+        ("ACL GENPASS 5", "\"1b\""),
+        ("ACL GENPASS 12", "\"1b1\""),
+        (
+            "ACL GENPASS 0",
+            "(error) ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096",
+        ),
+        ("ACL GENPASS x", "(error) ERR value is not an integer or out of range"),
+        ("ACL DRYRUN bob GET abc", "OK"),
+        ("ACL DRYRUN bob get b", "\"This user has no permissions to access the 'b' key\""),
+        ("ACL DRYRUN bob KEYS *", "\"This user has no permissions to run the 'keys' command\""),
+        ("ACL DRYRUN bob GET", "(error) ERR wrong number of arguments for 'get' command"),
+        ("ACL DRYRUN bob nosuch x", "(error) ERR Command 'nosuch' not found"),
+        ("ACL DRYRUN nobody GET abc", "(error) ERR User 'nobody' not found"),
+        ("ACL DRYRUN bob CLIENT nosuch", "(error) ERR Command 'CLIENT' not found"),
+        (
+            "ACL SAVE",
+            "(error) ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.",
+        ),
+        ("ACL HELP x", "(error) ERR wrong number of arguments for 'acl|help' command"),
+    ] {
+        assert_eq!(server.run(line), answer, "{line}");
+    }
+    assert!(server.raw("ACL CAT").starts_with("*21\r\n$8\r\nkeyspace\r\n$4\r\nread\r\n"));
+    assert!(server.run("ACL CAT dangerous").contains("\"config|set\""));
+    assert_eq!(server.raw("ACL GENPASS").len(), "$64\r\n\r\n".len() + 64);
+    assert!(server.raw("ACL SETUSER c (+get)").starts_with("+OK"));
+    assert!(
+        server
+            .raw("ACL GETUSER c")
+            .starts_with("*12\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$9\r\npasswords\r\n*0\r\n$8\r\ncommands")
+    );
+    server.run("HELLO 3");
+    assert!(server.raw("ACL GETUSER c").ends_with("selectors\r\n*1\r\n%3\r\n$8\r\ncommands\r\n$10\r\n-@all +get\r\n$4\r\nkeys\r\n$0\r\n\r\n$8\r\nchannels\r\n$0\r\n\r\n"));
+}
+
+#[test]
+fn sort_reads_other_keys_only_for_who_may_read_any() {
+    let mut server = with_bob("(+sort ~l) (+sort ~l %W~*)");
+    let denied =
+        |option| format!("(error) ERR {option} option of SORT denied due to insufficient ACL permissions.");
+    check(
+        &mut server,
+        &[
+            (1, "RPUSH l 1", "(integer) 1"),
+            (2, "SORT l", "1) \"1\""),
+            (2, "SORT l BY nosort", "1) \"1\""),
+            (2, "SORT l BY w*", &denied("BY")),
+            (2, "SORT l GET #", &denied("GET")),
+            (1, "ACL SETUSER bob (+sort ~l %R~*)", "OK"),
+            (2, "SORT l BY w* GET #", "1) \"1\""),
+        ],
+    );
+}
