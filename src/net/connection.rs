@@ -206,6 +206,7 @@ impl Connection {
             let failed = parsed.requests.failure.is_some();
             if failed || !parsed.requests.is_empty() {
                 self.ahead += parsed.requests.heap_bytes();
+                self.gauges.handed_over.fetch_add(1, Ordering::Release);
                 self.handle.send(Event::Requests(self.id, parsed.requests))?;
                 self.keep_pace()?;
             }

@@ -26,6 +26,7 @@ impl Server {
         let mut session = self.parts.clients.take(id)?;
         let mut spent = None;
         self.parts.stats.reads += 1;
+        session.received += 1;
         if session.close == Close::No {
             session.last_interaction = self.parts.now;
             if session.parked.is_some() || !session.pending.is_empty() {

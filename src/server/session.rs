@@ -41,6 +41,8 @@ pub struct ClientGauges {
     pub pending_chunks: AtomicUsize,
     /// Set by the worker: it has read something that it has not yet handed over or shown here.
     pub is_reading: AtomicBool,
+    /// Set by the worker: batches of requests handed over so far.
+    pub handed_over: AtomicU64,
     /// Set by the worker: the number of its thread; 0 before it runs.
     pub worker: AtomicI32,
     /// Set by the server: the worker's thread was asked to wake at once ([`Waking`]).
@@ -161,6 +163,8 @@ pub struct Session {
     pub wrote: bool,
     /// Whether the connection ends.
     pub close: Close,
+    /// Batches of requests that have arrived here.
+    pub received: u64,
     /// Set while the client waits for something; its further requests queue up.
     pub parked: Option<Parked>,
     /// Requests behind a parked command.
@@ -249,6 +253,7 @@ impl Session {
             wrote: false,
             close: Close::No,
             parked: None,
+            received: 0,
             pending: Pending::default(),
             multi: None,
             created: now,

@@ -1,9 +1,11 @@
-//! CLIENT LIST shows what has arrived: it waits a moment for the workers that still read.
+//! What has arrived and was not read: CLIENT LIST and PUBLISH wait a moment for the workers that still read.
 //!
 //! A thread reads for each client. Whoever writes on one connection and then asks on another what the first
 //! client holds, or whether it is still there, would else be told so or so, as the kernel happened to wake
 //! the two threads. The command is parked, at most [`MAX_WAIT_MS`], until every client with unread bytes has
 //! been seen with none; clients that send without a pause need only be met once between two requests.
+//! PUBLISH waits in the same way for the subscribers, where clients are few: an UNSUBSCRIBE that was written before
+//! it should count.
 //! While `maxmemory-clients` limits them they are weighed then too, so that who is too large is gone.
 
 use super::blocking::{BlockOn, Parked, WakeOn};
@@ -16,6 +18,9 @@ use std::sync::atomic::Ordering;
 
 /// How long CLIENT LIST waits for others, milliseconds.
 pub const MAX_WAIT_MS: i64 = 10;
+
+/// With more clients than this, PUBLISH does not wait for what subscribers may have sent before.
+const MAX_ORDERED_CLIENTS: usize = 16;
 
 /// A command that waits for workers.
 #[derive(Debug)]
@@ -46,30 +51,54 @@ impl Ctx<'_> {
     pub fn has_settled(&mut self, argv: Argv<'_>) -> bool {
         if self.origin == Origin::Client {
             let readers = self.server.readers(self.server.clients.iter());
-            if !readers.is_empty() {
-                let until = self.server.now.saturating_add_ms(MAX_WAIT_MS);
-                let (client, running) = (self.session.id, self.session.running);
-                self.server.settling.0.push(Waiting { client, until, readers, running });
-                let argv = argv.to_owned();
-                let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, argv, self.db.index());
-                self.session.parked = Some(parked);
+            if self.waits_for(readers, argv) {
                 return false;
             }
         }
         self.server.weigh_all_and_evict();
         true
     }
+
+    /// Whether all that subscribers have sent is known, or there are too many clients for anybody to expect it.
+    /// If not, as [`Ctx::has_settled`].
+    pub fn subscribers_have_settled(&mut self, argv: Argv<'_>) -> bool {
+        if self.origin != Origin::Client || self.server.clients.len() > MAX_ORDERED_CLIENTS {
+            return true;
+        }
+        let subscribers = self.server.clients.iter().filter(|session| !session.subscribed.is_zero());
+        let readers = self.server.readers(subscribers);
+        !self.waits_for(readers, argv)
+    }
+
+    /// Parks the command if there is somebody to wait for.
+    fn waits_for(&mut self, readers: Vec<ClientId>, argv: Argv<'_>) -> bool {
+        if readers.is_empty() {
+            return false;
+        }
+        let until = self.server.now.saturating_add_ms(MAX_WAIT_MS);
+        let (client, running) = (self.session.id, self.session.running);
+        self.server.settling.0.push(Waiting { client, until, readers, running });
+        let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, argv.to_owned(), self.db.index());
+        self.session.parked = Some(parked);
+        true
+    }
 }
 
 impl Parts {
-    /// Those of `clients` whose workers have something to read or to hand over.
+    /// Those of `clients` whose workers have something to read or to hand over, or whose requests wait here.
     fn readers<'s>(&self, clients: impl Iterator<Item = &'s Session>) -> Vec<ClientId> {
         let candidates: Vec<_> = clients.filter(|session| session.close == Close::No).collect();
+        if candidates.is_empty() {
+            return Vec::new();
+        }
         let sockets: Vec<_> = candidates.iter().map(|session| session.connection.fd).collect();
         // First the sockets: what is no longer there has a busy worker.
         let unread = self.host.unread(&sockets);
         let is_reader = |&(session, is_unread): &(&Session, bool)| {
-            is_unread || session.connection.gauges.is_reading.load(Ordering::Acquire)
+            let gauges = &session.connection.gauges;
+            is_unread
+                || gauges.is_reading.load(Ordering::Acquire)
+                || gauges.handed_over.load(Ordering::Acquire) > session.received
         };
         candidates.into_iter().zip(unread).filter(is_reader).map(|(session, _)| session.id).collect()
     }

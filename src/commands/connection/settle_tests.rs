@@ -94,3 +94,23 @@ fn who_is_too_large_with_what_has_arrived_is_gone_from_the_list() {
     assert!(!server.output_of(1).contains("id=2 "));
     assert_eq!(server.closed, [ClientId(2)]);
 }
+
+#[test]
+fn publish_waits_for_what_few_subscribers_have_sent_before() {
+    for many in [false, true] {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.run_as(2, "SUBSCRIBE news");
+        (3..if many { 20 } else { 4 }).for_each(|id| server.connect(id));
+        set_reading(&server, 3, true);
+        assert_eq!(server.run("PUBLISH news first"), "(integer) 1", "3 does not listen");
+        set_reading(&server, 2, true);
+        let at_once = if many { "(integer) 1" } else { "" };
+        assert_eq!(server.run("PUBLISH news second"), at_once);
+        let told = server.run_as(2, "UNSUBSCRIBE news");
+        assert_eq!(told.contains("second"), many, "{told}");
+        set_reading(&server, 2, false);
+        server.advance(0);
+        assert_eq!(server.output_of(1), if many { "" } else { "(integer) 0" });
+    }
+}

@@ -220,6 +220,9 @@ fn confirm(ctx: &mut Ctx<'_>, topic: Topic, kind: &str, name: Option<&[u8]>) {
 }
 
 fn publish(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    if !ctx.subscribers_have_settled(args.argv()) {
+        return Ok(());
+    }
     let (channel, message) = (args.key(), args.key());
     let reached = ctx.publish(channel, message);
     ctx.reply.count(reached);
@@ -227,6 +230,9 @@ fn publish(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn spublish(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    if !ctx.subscribers_have_settled(args.argv()) {
+        return Ok(());
+    }
     let (channel, message) = (args.key(), args.key());
     let reached = ctx.publish_shard(channel, message);
     ctx.reply.count(reached);
