@@ -1,6 +1,7 @@
-//! Copy on write, counted: how many bytes this thread copied because somebody else held the chunk too.
+//! Copy on write, counted: how many bytes this thread holds twice because somebody else held the chunk too.
 //!
-//! Every container changes its chunks through [`make_mut`]. Whoever hands references to another thread (a
+//! Every container changes its chunks through [`make_mut`]; who replaces a shared value as a whole, so that the
+//! old one lives on elsewhere, says so by [`count_copy`]. Whoever hands references to another thread (a
 //! snapshot walk) reads [`copied_bytes`] to know what that costs: the copies made since a reference was handed
 //! over are an upper bound of what the reference keeps alive in addition. The count is the thread's own
 //! because containers are changed by one thread; it only grows.

@@ -23,10 +23,13 @@ use crate::base::number;
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, Shape, View};
-use crate::ds::shared::make_mut;
+use crate::ds::shared::{count_copy, make_mut};
 use entry::{COPIED_INTEGER, HEADER, MAX_EMBSTR, MAX_INLINE_STRING, access_of, coding_for, header_byte};
 use thiserror::Error;
 use triomphe::Arc;
+
+/// Copying more of a string than this at once would be felt by everybody.
+const LONG_STRING_BYTES: usize = 1 << 20;
 
 /// A database's number, below the parameter `databases`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -444,6 +447,18 @@ impl Db {
         Ok(result)
     }
 
+    /// Whether [`Db::edit_string`] would copy a long string because somebody else holds it too. A walk under
+    /// way that has not been handed its page is handed it now.
+    pub fn edit_would_copy(&mut self, key: &[u8]) -> bool {
+        let hash = self.dict.hash(key);
+        match self.dict.get_hashed(hash, key).and_then(|entry| entry.object) {
+            Some(Value::String(bytes)) if bytes.len() >= LONG_STRING_BYTES => {
+                !bytes.is_unique() || self.dict.hand_page_over(hash)
+            }
+            _ => false,
+        }
+    }
+
     /// Stores an edited string whose deadline stays. A long one is moved, not copied: it may be half a
     /// GB.
     fn put_edited(&mut self, hash: u64, key: &[u8], bytes: Vec<u8>) {
@@ -727,8 +742,12 @@ impl Db {
         self.discard(replaced.object);
     }
 
-    /// Leaves a big value to be freed elsewhere; a small one goes at once.
+    /// Leaves a big value to be freed elsewhere; a small one goes at once. What a walk has taken over stays
+    /// until that lets go of it, beside whatever takes its place here.
     fn discard(&mut self, object: Option<Value>) {
+        if let Some(object) = object.as_ref().filter(|object| object.is_shared()) {
+            count_copy(object.heap_bytes());
+        }
         self.facts.garbage.extend(object.filter(Value::is_costly_to_free).map(Garbage::Value));
     }
 

@@ -125,6 +125,15 @@ impl Hash {
         }
     }
 
+    /// Whether somebody else refers to it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match &self.form {
+            Form::Listpack(pairs) | Form::Few(pairs) => pairs.is_shared(),
+            Form::Many(dict) => !dict.is_unique(),
+        }
+    }
+
     /// The value of `field`.
     #[must_use]
     pub fn get(&self, field: &[u8]) -> Option<Text<'_>> {

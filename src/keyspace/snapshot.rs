@@ -124,6 +124,18 @@ impl Walk {
         shared::copied_bytes() - self.copied_at_begin
     }
 
+    /// The number of the newest parcel.
+    #[must_use]
+    pub fn last_packed(&self) -> Option<u64> {
+        self.next_parcel.checked_sub(1)
+    }
+
+    /// Whether this parcel and all before it have been dealt with.
+    #[must_use]
+    pub fn has_released(&self, number: u64) -> bool {
+        number < self.next_parcel && self.on_their_way.front().is_none_or(|oldest| oldest.parcel > number)
+    }
+
     fn pack(&mut self, items: Vec<(DbIndex, Handed)>, is_last: bool) -> Parcel {
         let number = self.next_parcel;
         self.next_parcel += 1;
@@ -170,6 +182,13 @@ impl Keyspace {
     #[must_use]
     pub fn walk(&self) -> Option<&Walk> {
         self.walk.as_deref()
+    }
+
+    /// The number of the walk under way, never 0 and never used again.
+    #[inline]
+    #[must_use]
+    pub fn walk_number(&self) -> Option<u32> {
+        self.walk.as_ref().map(|_| self.walks)
     }
 
     /// What is to be handed over now: every pre-image since the last call, and as many pages in order as the

@@ -91,6 +91,18 @@ impl Value {
         }
     }
 
+    /// Whether somebody else refers to it too.
+    #[must_use]
+    pub(super) fn is_shared(&self) -> bool {
+        match self {
+            Value::String(bytes) => !bytes.is_unique(),
+            Value::List(list) => !list.is_unique(),
+            Value::Set(set) => !set.is_unique(),
+            Value::SortedSet(set) => !set.is_unique(),
+            Value::Hash(hash) => hash.is_shared(),
+        }
+    }
+
     /// Whether freeing it would be felt by the owner thread.
     #[must_use]
     pub fn is_costly_to_free(&self) -> bool {

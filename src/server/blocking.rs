@@ -28,6 +28,8 @@ pub enum BlockOn {
     Task,
     /// The end of a pause; the command has not begun. The number is its place among those held back.
     Pause(u64),
+    /// A snapshot having passed the string that the command, which has not begun, is to change.
+    Walk,
 }
 
 /// Which change of a key wakes a waiter.
@@ -114,10 +116,10 @@ impl Parked {
         matches!(self.on, BlockOn::Keys(_))
     }
 
-    /// Whether the command has not begun, and comes to its turn when a pause is over.
+    /// Whether the command has not begun, and comes to its turn when a pause is over or a snapshot has passed.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        matches!(self.on, BlockOn::Pause(_))
+        matches!(self.on, BlockOn::Pause(_) | BlockOn::Walk)
     }
 
     /// Whether the command is done and only its answer comes late.
@@ -129,7 +131,7 @@ impl Parked {
     fn keys(&self) -> &[Vec<u8>] {
         match &self.on {
             BlockOn::Keys(keys) => keys,
-            BlockOn::Task | BlockOn::Pause(_) => &[],
+            BlockOn::Task | BlockOn::Pause(_) | BlockOn::Walk => &[],
         }
     }
 }

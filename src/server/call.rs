@@ -12,7 +12,7 @@ use super::error::CommandError;
 use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Running, Session};
-use super::{Parts, Server, evict, gate, monitor, multi, output, timing, tracking};
+use super::{Parts, Server, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -116,6 +116,11 @@ impl Server {
                 Ok(()) if multi::queue(&mut self.parts, session, entry, argv) => {
                     Reply::new(out, session.protocol).simple("QUEUED");
                 }
+                Ok(())
+                    if walk_wait::hold_back(&mut self.keyspace, &mut self.parts, session, entry.0, argv) =>
+                {
+                    return;
+                }
                 Ok(()) => {
                     let reply = Reply::new(out, session.protocol);
                     before = tracking::begin(&mut self.parts, session.id);
@@ -153,7 +158,7 @@ impl Server {
         if self.parts.propagation.is_wanted() {
             self.parts.propagation.end_unit();
         }
-        if self.keyspace.walk_is_behind() {
+        if saving::is_behind(&self.keyspace, &self.parts) {
             self.parts.pauses.pause(PauseReason::Snapshot, Pause::Writes, None);
         }
     }

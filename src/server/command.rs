@@ -22,19 +22,28 @@ pub struct Command {
     pub handler: Option<Handler>,
     /// The subcommands of a container.
     pub subcommands: &'static [Command],
+    /// Whether it changes a part of the string at its first argument, however long that is.
+    pub edits_string: bool,
 }
 
 impl Command {
     /// A command and its handler.
     #[must_use]
     pub const fn new(spec: Spec, handler: Handler) -> Self {
-        Command { spec, handler: Some(handler), subcommands: &[] }
+        Command { spec, handler: Some(handler), subcommands: &[], edits_string: false }
     }
 
     /// A container of subcommands.
     #[must_use]
     pub const fn container(spec: Spec, subcommands: &'static [Command]) -> Self {
-        Command { spec, handler: None, subcommands }
+        Command { spec, handler: None, subcommands, edits_string: false }
+    }
+
+    /// Marks a command that changes a part of the string at its first argument ([`super::walk_wait`]).
+    #[must_use]
+    pub const fn edits_string(mut self) -> Self {
+        self.edits_string = true;
+        self
     }
 
     /// Adds subcommands to a command that also runs by itself (COMMAND).

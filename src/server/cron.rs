@@ -46,6 +46,7 @@ impl Server {
         }
         self.close_slow_clients(false);
         self.follow_pauses();
+        self.release_walk_waiters();
         self.settle();
         self.run_released();
         self.continue_shutdown();

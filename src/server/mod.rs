@@ -50,6 +50,7 @@ pub mod task;
 mod timing;
 pub mod tracking;
 mod wake;
+mod walk_wait;
 pub mod watch;
 
 pub use access::{Acl, Login};
@@ -77,6 +78,7 @@ pub use shutdown::{News, Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
 pub use stats::Stats;
 pub use task::{Delays, SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
+pub use walk_wait::WalkWaiters;
 pub use watch::Watches;
 
 use crate::base::alloc;
@@ -204,6 +206,8 @@ pub struct Parts {
     pub retained: retained::Retained,
     /// Why clients are held back, and which.
     pub pauses: Pauses,
+    /// Commands held back until a snapshot has passed what they change.
+    pub walk_waiters: WalkWaiters,
     /// Counters.
     pub stats: Stats,
     /// Effects on their way to the append-only file and replicas.
@@ -322,6 +326,7 @@ impl Server {
                 pubsub: Subscriptions::default(),
                 watches: Watches::default(),
                 pauses: Pauses::default(),
+                walk_waiters: WalkWaiters::default(),
                 client_memory: ClientMemory::default(),
                 settling: settle::Settling::default(),
                 retained: retained::Retained::default(),

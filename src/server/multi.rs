@@ -80,6 +80,15 @@ fn runs_at_once(command: &Command) -> bool {
     matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
 }
 
+/// The keys of queued commands that change a part of a string.
+pub(super) fn edited_strings(transaction: &Transaction) -> impl Iterator<Item = &[u8]> {
+    transaction
+        .commands
+        .iter()
+        .filter(|queued| queued.entry.0.edits_string)
+        .map(|queued| queued.argv.as_argv().at(1))
+}
+
 /// The flags by which the gate judges `command`: EXEC is as restricted as what it would run, and
 /// queueing takes memory like a write.
 #[inline]

@@ -20,6 +20,8 @@ pub struct Persistence {
     pub job: u64,
     /// How far the running save is.
     pub meter: SaveMeter,
+    /// `used_memory` when the walk under way began.
+    pub used_at_begin: usize,
     /// Bytes copied because of the last save.
     pub last_copies: u64,
     /// Who asked for a save by SAVE while the append-only file was rewritten.

@@ -32,6 +32,7 @@ impl Server {
         if self.keyspace.walk().is_some() {
             let parcels = self.keyspace.walk_on();
             self.parts.tasks.extend(parcels.into_iter().map(Task::HandOver));
+            self.note_walk_waiters();
         }
     }
 
@@ -120,8 +121,9 @@ pub(super) fn begin_job(
     format: SaveFormat,
     path: String,
 ) {
-    let dbs = keyspace.begin_walk(alloc::used_bytes() as u64);
     let persistence = &mut parts.persistence;
+    persistence.used_at_begin = alloc::used_bytes();
+    let dbs = keyspace.begin_walk(persistence.used_at_begin as u64);
     persistence.job += 1;
     persistence.meter = SaveMeter::new(dbs.iter().map(|db| db.keys as u64).sum(), parts.now);
     let syncs_bit_by_bit = match reason {
@@ -132,6 +134,17 @@ pub(super) fn begin_job(
     let (id, keys_saved) = (persistence.job, persistence.meter.counter());
     let job = SaveJob { id, reason, dbs, format, path, syncs_bit_by_bit, delays, keys_saved };
     parts.tasks.push(Task::Save(job));
+}
+
+/// Whether writes must wait for the saver: copies have reached their limit, and that is memory beyond what was used
+/// before. Who deletes more than he writes need not wait.
+pub(super) fn is_behind(keyspace: &Keyspace, parts: &Parts) -> bool {
+    if !keyspace.walk_is_behind() {
+        return false;
+    }
+    let used = alloc::used_bytes() as u64;
+    // Where nobody counts what is used, copies are all that is known.
+    used == 0 || used > parts.persistence.used_at_begin as u64 + keyspace.copies_limit()
 }
 
 /// Gives up the running save, if there is one. It counts as neither done nor failed.

@@ -171,6 +171,8 @@ pub struct Session {
     pub pending: Pending,
     /// What is queued since MULTI.
     pub multi: Option<Box<Transaction>>,
+    /// The snapshot walk for which its next command has waited already; 0 is none.
+    pub waited_for_walk: u32,
     /// When it connected.
     pub created: UnixMillis,
     /// When it last sent a command.
@@ -256,6 +258,7 @@ impl Session {
             received: 0,
             pending: Pending::default(),
             multi: None,
+            waited_for_walk: 0,
             created: now,
             last_interaction: now,
             last_command: None,

@@ -1,7 +1,8 @@
 //! Saving and loading as processes see it: `-LOADING`, ends in the middle of things, one server per folder.
 
 use std::fs;
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use crate::aof::limit_files;
 use crate::support::{Client, RealServer, Server, pyredis, run, signal, text};
@@ -230,4 +231,122 @@ fn a_damaged_file_is_told_by_check_rdb_with_its_exit_code() {
         (Some(1), "Cannot open file missing.rdb: No such file or directory\n".into())
     );
     assert_eq!(run(pyredis(folder.path()).arg("check-rdb")).status.code(), Some(1));
+}
+
+/// A disk that stands still until it is read from: a pipe in the place of the first save's temporary file. It cannot
+/// be forced to keep anything, so the save fails in the end, when all has been written.
+struct StillDisk {
+    pipe: PathBuf,
+}
+
+impl StillDisk {
+    fn under(server: &Server) -> Self {
+        let pipe = server.folder.path().join(format!("temp-{}-1.rdb", server.pid()));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        StillDisk { pipe }
+    }
+
+    /// Lets the save open its file. What it writes has room for 64 KiB until somebody reads.
+    fn open(&self) -> fs::File {
+        fs::File::open(&self.pipe).unwrap()
+    }
+}
+
+fn number(client: &mut Client, section: &str, name: &str) -> u64 {
+    field(client, section, name).parse().unwrap()
+}
+
+/// The digest of what a server finds in this file.
+fn digest_of(file: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("dump.rdb"), file).unwrap();
+    Server::start_in(folder, &["--save", "", "--enable-debug-command", "yes"]).client().run("DEBUG DIGEST")
+}
+
+#[test]
+fn a_disk_that_stands_still_costs_a_save_bounded_memory_and_readers_nothing() {
+    const KEYS: usize = 60_000;
+    const MIB: u64 = 1 << 20;
+    let mut server = Server::start(&["--save", "", "--enable-debug-command", "yes"]);
+    let mut client = server.client();
+    assert_eq!(client.run(&format!("DEBUG POPULATE {KEYS} key 500")), "OK");
+    let digest = client.run("DEBUG DIGEST");
+    let before = number(&mut client, "memory", "used_memory");
+    assert!(before > 30 * MIB, "{before} bytes are enough to be told from their copies");
+    let disk = StillDisk::under(&server);
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    let mut file = disk.open();
+    let mut writer = server.client();
+    let writing = std::thread::spawn(move || {
+        let value = "v".repeat(500);
+        for key in 0..KEYS {
+            assert_eq!(writer.run(&format!("SET key:{key} {value}")), "OK");
+        }
+    });
+    // The writer is held back when this much has been copied.
+    wait_until(&mut client, "persistence", "current_cow_peak", |bytes| {
+        bytes.parse::<u64>().unwrap() >= 4 * MIB
+    });
+    for key in (0..KEYS).rev().take(2000) {
+        assert_eq!(client.run(&format!("STRLEN key:{key}")), "(int) 500");
+    }
+    let copied = number(&mut client, "persistence", "current_cow_peak");
+    assert!(copied < 6 * MIB, "{copied} bytes are copied");
+    let used = number(&mut client, "memory", "used_memory");
+    assert!(used < before + 6 * MIB, "{before} bytes became {used}");
+    assert!(!writing.is_finished(), "writes wait for the disk");
+    let mut written = Vec::new();
+    file.read_to_end(&mut written).unwrap();
+    writing.join().unwrap();
+    server.wait_for("Background saving error: Invalid argument");
+    assert!(client.run(&format!("GET key:{}", KEYS - 1)).starts_with("\"vvv"));
+    assert_eq!(digest_of(&written), digest);
+}
+
+#[test]
+fn a_long_string_is_not_copied_for_a_save() {
+    let plain = ["--rdbcompression", "no", "--rdb-save-incremental-fsync", "no"];
+    let mut server = Server::start(&[&["--save", "", "--enable-debug-command", "yes"], &plain[..]].concat());
+    let mut client = server.client();
+    for key in ["one", "two", "three", "four"] {
+        assert_eq!(client.run(&format!("SETRANGE {key} 20000000 x")), "(int) 20000001");
+    }
+    assert_eq!(client.run("SET short value"), "OK");
+    let digest = client.run("DEBUG DIGEST");
+    let disk = StillDisk::under(&server);
+    assert_eq!(client.run("BGSAVE"), "Background saving started");
+    let mut file = disk.open();
+    let mut waiting: Vec<_> = (0..4).map(|_| server.client()).collect();
+    assert_eq!(waiting[1].run("MULTI"), "OK");
+    assert_eq!(waiting[1].run("SETBIT two 7 1"), "QUEUED");
+    assert_eq!(waiting[1].run("APPEND short er"), "QUEUED");
+    for (client, command) in
+        waiting.iter_mut().zip(["SETRANGE one 5 y", "EXEC", "APPEND one z", "BITFIELD one SET u8 0 1"])
+    {
+        client.send(command);
+    }
+    let is_waiting =
+        |list: &str| ["setrange", "exec", "append", "bitfield"].iter().all(|name| list.contains(name));
+    while !is_waiting(&client.run("CLIENT LIST")) {}
+    let copied = number(&mut client, "persistence", "current_cow_size");
+    // Everybody else goes on, whatever he does with these keys.
+    assert_eq!(client.run("GETRANGE one 5 5"), "\"\\0\"");
+    assert_eq!(client.run("SET three replaced"), "OK");
+    assert_eq!(client.run("APPEND short s"), "(int) 6");
+    assert_eq!(client.run("APPEND new s"), "(int) 1");
+    assert_eq!(client.run("DEL four"), "(int) 1");
+    let id = waiting[3].local_addr();
+    assert_eq!(client.run(&format!("CLIENT KILL ADDR {id}")), "(int) 1");
+    let mut written = Vec::new();
+    file.read_to_end(&mut written).unwrap();
+    assert_eq!(waiting[0].reply(), "(int) 20000001");
+    assert!(waiting[1].reply().contains("(int) 8"), "the transaction came whole");
+    assert_eq!(waiting[2].reply(), "(int) 20000002");
+    assert_eq!(client.run("GETRANGE one 5 5"), "\"y\"");
+    assert_eq!(client.run("GETBIT one 7"), "(int) 0", "who was killed did nothing");
+    server.wait_for("Background saving error: Invalid argument");
+    let in_all = number(&mut client, "persistence", "rdb_last_cow_size");
+    assert!(copied < 1 << 20, "{copied} bytes were copied");
+    assert!(in_all < 2 * 20_000_001 + (1 << 20), "{in_all}: what was replaced and deleted had to be kept");
+    assert_eq!(digest_of(&written), digest);
 }

@@ -48,7 +48,8 @@ pub const COMMANDS: &[Command] = &[
         .complexity("O(1) for each subcommand.")
         .summary("Reads and changes integers of any width inside a string."),
         field::bitfield,
-    ),
+    )
+    .edits_string(),
     Command::new(
         Spec::new("bitfield_ro", Group::Bitmap, -2, "key [GET (encoding offset) [GET encoding offset ...]]")
             .flags(&[READONLY, FAST])
@@ -97,7 +98,8 @@ pub const COMMANDS: &[Command] = &[
             .since("2.2.0")
             .summary("Sets or clears one bit of a string."),
         setbit,
-    ),
+    )
+    .edits_string(),
 ];
 
 const BAD_OFFSET: CommandError = CommandError::fixed("ERR bit offset is not an integer or out of range");

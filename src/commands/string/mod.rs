@@ -28,7 +28,8 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(1) amortized, for small values.")
             .summary("Adds bytes to the end of a string; creates it if missing."),
         bytes::append,
-    ),
+    )
+    .edits_string(),
     Command::new(
         Spec::new("decr", Group::String, 2, "key")
             .flags(&[WRITE, DENYOOM, FAST])
@@ -213,7 +214,8 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(1) for small values, else O(M), M: bytes written.")
             .summary("Overwrites a part of a string; zeros fill any gap."),
         bytes::setrange,
-    ),
+    )
+    .edits_string(),
     Command::new(
         Spec::new("strlen", Group::String, 2, "key")
             .flags(&[READONLY, FAST])

@@ -95,6 +95,12 @@ impl<O: Clone> Dict<O> {
         }
     }
 
+    /// Hands the page of `hash` to the walk under way, if it has not been. Returns whether somebody else holds it.
+    pub fn hand_page_over(&mut self, hash: u64) -> bool {
+        self.before_change(hash);
+        !self.view.directory.place(hash).page.is_unique()
+    }
+
     #[cold]
     fn hand_over(&mut self, hash: u64) {
         let Some(walk) = &mut self.walk else { return };

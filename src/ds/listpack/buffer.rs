@@ -11,6 +11,7 @@
 
 use std::ops::Deref;
 
+use crate::ds::shared::count_copy;
 use triomphe::ThinArc;
 
 use super::MAX_BYTES;
@@ -69,14 +70,22 @@ impl Buffer {
         std::ptr::addr_eq(self.0.ptr(), other.0.ptr())
     }
 
+    /// Whether somebody else refers to the allocation too.
+    pub(super) fn is_shared(&self) -> bool {
+        ThinArc::strong_count(&self.0) > 1
+    }
+
     /// Moves to an allocation for `capacity` bytes, not less than there are.
     pub(super) fn resize(&mut self, capacity: usize) {
+        if self.is_shared() {
+            count_copy(self.heap_bytes());
+        }
         *self = Self::of(self, capacity.min(MAX_BYTES));
     }
 
     /// Changes the bytes, up to the capacity. `change` keeps the length they begin with true.
     pub(super) fn edit<R>(&mut self, change: impl FnOnce(&mut [u8]) -> R) -> R {
-        if !self.0.with_arc(|shared| shared.is_unique()) {
+        if self.is_shared() {
             self.resize(self.capacity());
         }
         self.0.with_arc_mut(|own| {

@@ -197,6 +197,12 @@ impl Listpack {
         self.bytes.same(&other.bytes)
     }
 
+    /// Whether somebody else refers to the allocation too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.bytes.is_shared()
+    }
+
     /// Bytes allocated.
     pub fn heap_bytes(&self) -> usize {
         self.bytes.heap_bytes()
