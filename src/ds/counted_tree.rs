@@ -45,6 +45,10 @@ pub(super) trait Leaf: Clone {
     fn remove_range(&mut self, start: usize, count: usize);
     /// Bytes allocated besides the leaf itself.
     fn heap_bytes(&self) -> usize;
+    /// Bytes of those that a clone copies.
+    fn clone_bytes(&self) -> usize {
+        self.heap_bytes()
+    }
 }
 
 /// How a descent chooses among the children of a branch.
@@ -404,7 +408,7 @@ impl<L: Leaf> Child<L> {
 
     fn leaf_mut(&mut self) -> &mut L {
         match &mut self.node {
-            Node::Leaf(leaf) => make_mut(leaf, |leaf| size_of::<L>() + leaf.heap_bytes()),
+            Node::Leaf(leaf) => make_mut(leaf, |leaf| size_of::<L>() + leaf.clone_bytes()),
             Node::Branch(_) => unreachable!("the height says which children are leaves"),
         }
     }

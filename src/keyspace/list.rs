@@ -39,6 +39,12 @@ impl List {
         "quicklist"
     }
 
+    /// Bytes that a clone copies: it only refers to the elements.
+    #[must_use]
+    pub(super) fn clone_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
     /// Bytes allocated for the elements, extrapolated for very long lists.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

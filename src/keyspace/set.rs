@@ -106,6 +106,15 @@ impl Set {
         if let Form::Many(dict) = &self.form { Some(dict.shape()) } else { None }
     }
 
+    /// Bytes that a clone copies; of all but integers it only refers to what there is.
+    #[must_use]
+    pub(super) fn clone_bytes(&self) -> usize {
+        match &self.form {
+            Form::Integers(ints) => size_of::<Self>() + ints.heap_bytes(),
+            Form::Few(_) | Form::Many(_) => size_of::<Self>(),
+        }
+    }
+
     /// Bytes allocated.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

@@ -10,7 +10,8 @@
 //!
 //! - **The window**: pages go out in order only while fewer than [`WINDOW_PAGES`] are on their way.
 //! - **Copies**: pre-images are not optional, so what writers copied because of pages still on their way is
-//!   counted, whether pages or chunks of large values. Above [`Keyspace::copies_limit`] the walk
+//!   counted, whether pages or chunks of large values, and so are values that were replaced or removed and
+//!   live on only there. Above [`Keyspace::copies_limit`] the walk
 //!   [is behind](Keyspace::walk_is_behind), and the server postpones writes until the taker has caught up. The
 //!   count is an upper bound: all copies made since the oldest parcel on its way was put together.
 //!
@@ -100,7 +101,7 @@ impl Parcel {
 }
 
 impl Walk {
-    /// Bytes copied because of pages that are still on their way: an upper bound.
+    /// Bytes copied or kept because of pages that are still on their way: an upper bound.
     #[must_use]
     pub fn copies(&self) -> u64 {
         let before = match self.on_their_way.front() {

@@ -9,6 +9,7 @@ use super::list::List;
 use super::set::Set;
 use super::sorted_set::SortedSet;
 use crate::ds::dict::Shape;
+use crate::ds::shared::make_mut;
 use triomphe::Arc;
 
 /// The type of a value, as TYPE names it.
@@ -200,7 +201,7 @@ macro_rules! collection {
             }
 
             fn of_mut(value: &mut Value) -> Option<&mut Self> {
-                if let Value::$kind(inner) = value { Some(Arc::make_mut(inner)) } else { None }
+                if let Value::$kind(inner) = value { Some(make_mut(inner, $type::clone_bytes)) } else { None }
             }
 
             fn into_value(self) -> Value {

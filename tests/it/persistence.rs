@@ -308,7 +308,7 @@ fn a_long_string_is_not_copied_for_a_save() {
     let plain = ["--rdbcompression", "no", "--rdb-save-incremental-fsync", "no"];
     let mut server = Server::start(&[&["--save", "", "--enable-debug-command", "yes"], &plain[..]].concat());
     let mut client = server.client();
-    for key in ["one", "two", "three", "four"] {
+    for key in ["one", "two", "three", "four", "five"] {
         assert_eq!(client.run(&format!("SETRANGE {key} 20000000 x")), "(int) 20000001");
     }
     assert_eq!(client.run("SET short value"), "OK");
@@ -321,7 +321,7 @@ fn a_long_string_is_not_copied_for_a_save() {
     assert_eq!(waiting[1].run("SETBIT two 7 1"), "QUEUED");
     assert_eq!(waiting[1].run("APPEND short er"), "QUEUED");
     for (client, command) in
-        waiting.iter_mut().zip(["SETRANGE one 5 y", "EXEC", "APPEND one z", "BITFIELD one SET u8 0 1"])
+        waiting.iter_mut().zip(["SETRANGE one 5 y", "EXEC", "APPEND five z", "BITFIELD one SET u8 0 1"])
     {
         client.send(command);
     }

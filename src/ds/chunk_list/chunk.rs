@@ -325,6 +325,14 @@ impl Leaf for Chunk {
         }
     }
 
+    fn clone_bytes(&self) -> usize {
+        match self {
+            // A reference, which counts for itself when it is copied.
+            Self::Packed(_) => 0,
+            Self::Plain(_) => self.heap_bytes(),
+        }
+    }
+
     fn heap_bytes(&self) -> usize {
         match self {
             Self::Packed(listpack) => listpack.heap_bytes(),

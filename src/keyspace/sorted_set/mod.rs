@@ -152,6 +152,12 @@ impl SortedSet {
         if let Form::Tree(tree) = &self.form { Some(tree.scores.shape()) } else { None }
     }
 
+    /// Bytes that a clone copies: it only refers to the elements.
+    #[must_use]
+    pub(super) fn clone_bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
     /// Bytes allocated.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
