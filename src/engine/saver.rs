@@ -33,6 +33,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 const SYNC_BYTES: usize = 32 << 20;
 /// Time slice of the saver thread, which is never in a hurry.
 const SLICE: Duration = Duration::from_millis(3);
+/// Keys that are encoded before those who wait for a CPU may have it. Threads that are scheduled as batches, as the
+/// owner and the workers are, would else wait for the kernel's next tick, up to 4 ms.
+const KEYS_AT_A_TIME: u64 = 128;
 /// What a save that is given up ends with.
 const GIVEN_UP: &str = "given up";
 
@@ -73,6 +76,9 @@ impl Saving {
             parcel.visit(|db, view| {
                 writer.key(db, &view)?;
                 self.job.keys_saved.store(writer.keys, Ordering::Relaxed);
+                if writer.keys.is_multiple_of(KEYS_AT_A_TIME) {
+                    thread::yield_now();
+                }
                 self.pause_after_key(writer.keys)
             })?;
             let progress = SaveProgress { job: self.job.id, parcel: number };
@@ -250,6 +256,7 @@ struct Synced<'f> {
 impl Write for Synced<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
+        thread::yield_now();
         self.unsynced += written;
         if self.bit_by_bit && self.unsynced >= SYNC_BYTES {
             self.unsynced = 0;
