@@ -98,8 +98,8 @@ impl Host for Process {
     }
 
     fn hear(&self, news: News) {
-        if news == News::GoesOn {
-            // The next signal asks anew.
+        if matches!(news, News::Ready | News::GoesOn) {
+            // From here on a signal asks; the one before has been answered.
             self.phase.set(Phase::Serving);
         }
         self.supervisor.tell(news);

@@ -22,7 +22,7 @@ use super::log::{self as server_log, Logger, RAW, Role};
 use super::oom_score::OomScore;
 use super::pid_file::{PidFile, PidFileError};
 use super::probe::Address;
-use super::signals::{self, Action, Phase, SharedPhase};
+use super::signals::{self, Action, SharedPhase};
 use super::supervisor::Supervisor;
 use super::syslog::{self, Syslog};
 use super::title::Title;
@@ -314,7 +314,6 @@ impl Starting {
         match outcome.recv() {
             // Without an outcome the owner has ended because it was told to; its exit code says the rest.
             Ok(Ok(())) | Err(_) => {
-                self.phase.set(Phase::Serving);
                 let Starting { logger, folder, pid_file, listening, .. } = self;
                 Ok(Serving { logger, listening, owner, pid_file, _folder: folder })
             }

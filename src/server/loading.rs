@@ -273,8 +273,9 @@ impl Server {
 
     /// Says that what was on disk is loaded, or nothing was.
     pub fn begin_serving(&self) {
-        self.announce_ready();
+        // First, for whoever reads the line may send a signal at once.
         self.parts.host.hear(News::Ready);
+        self.announce_ready();
         self.parts.host.loaded(Ok(()));
     }
 
