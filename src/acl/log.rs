@@ -3,7 +3,7 @@
 //! The same refusal within a minute counts up an entry instead of adding one, so that a client in a loop
 //! does not push everything else out.
 
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use std::collections::VecDeque;
 
 /// Entries looked at for one that the new refusal repeats.
@@ -74,7 +74,7 @@ pub struct LogEntry {
     /// The client, as CLIENT LIST shows it.
     pub client_info: String,
     /// When it happened last.
-    pub time: UnixMillis,
+    pub time: MonotonicMillis,
     /// How often.
     pub count: u64,
 }
@@ -85,7 +85,7 @@ impl LogEntry {
             && self.context == earlier.context
             && self.object == earlier.object
             && self.username == earlier.username
-            && self.time.0 - earlier.time.0 <= SAME_WITHIN_MS
+            && self.time.ms_since(earlier.time) <= SAME_WITHIN_MS
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
             object: object.as_bytes().to_vec(),
             username: b"bob".to_vec(),
             client_info: format!("at={at}"),
-            time: UnixMillis(at),
+            time: MonotonicMillis(at),
             count: 1,
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! Redis has no such delay, so it begins small: a program that tries once or twice does not notice.
 
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use std::collections::HashMap;
 
 /// The wait after the first failure.
@@ -22,7 +22,7 @@ pub(super) const MAX_ADDRESSES: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 struct Failures {
     wait_ms: i64,
-    last: UnixMillis,
+    last: MonotonicMillis,
 }
 
 /// Failed logins by address.
@@ -33,7 +33,7 @@ pub struct Throttle {
 
 impl Throttle {
     /// Notes a failed login of `address`, which carries no port. Returns when it is to be answered.
-    pub fn failed(&mut self, address: &str, now: UnixMillis) -> UnixMillis {
+    pub fn failed(&mut self, address: &str, now: MonotonicMillis) -> MonotonicMillis {
         let known = self.by_address.get(address).filter(|known| !known.is_forgotten(now));
         let wait_ms = known.map_or(FIRST_WAIT_MS, |known| (known.wait_ms * 2).min(LONGEST_WAIT_MS));
         if self.by_address.len() >= MAX_ADDRESSES && !self.by_address.contains_key(address) {
@@ -45,10 +45,10 @@ impl Throttle {
 
     /// Forgets who is quiet, or else the half that failed longest ago: rarely, so that a flood of addresses
     /// does not pay for a walk each time.
-    fn make_room(&mut self, now: UnixMillis) {
+    fn make_room(&mut self, now: MonotonicMillis) {
         self.by_address.retain(|_, known| !known.is_forgotten(now));
         if self.by_address.len() >= MAX_ADDRESSES {
-            let mut times: Vec<UnixMillis> = self.by_address.values().map(|known| known.last).collect();
+            let mut times: Vec<MonotonicMillis> = self.by_address.values().map(|known| known.last).collect();
             times.sort_unstable();
             let middle = times[times.len() / 2];
             self.by_address.retain(|_, known| known.last > middle);
@@ -57,8 +57,8 @@ impl Throttle {
 }
 
 impl Failures {
-    fn is_forgotten(&self, now: UnixMillis) -> bool {
-        now.0 - self.last.0 > FORGOTTEN_AFTER_MS
+    fn is_forgotten(&self, now: MonotonicMillis) -> bool {
+        now.ms_since(self.last) > FORGOTTEN_AFTER_MS
     }
 }
 
@@ -69,13 +69,13 @@ mod tests {
     #[test]
     fn each_failure_of_an_address_waits_twice_as_long_up_to_a_second() {
         let mut throttle = Throttle::default();
-        let now = UnixMillis(1000);
+        let now = MonotonicMillis(1000);
         let waits: Vec<i64> = (0..10).map(|_| throttle.failed("a", now).0 - now.0).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
         assert_eq!(throttle.failed("b", now).0 - now.0, 5, "another address");
-        let later = UnixMillis(now.0 + FORGOTTEN_AFTER_MS);
+        let later = MonotonicMillis(now.0 + FORGOTTEN_AFTER_MS);
         assert_eq!(throttle.failed("a", later).0 - later.0, 1000);
-        let much_later = UnixMillis(later.0 + FORGOTTEN_AFTER_MS + 1);
+        let much_later = MonotonicMillis(later.0 + FORGOTTEN_AFTER_MS + 1);
         assert_eq!(throttle.failed("a", much_later).0 - much_later.0, 5, "a minute later it begins anew");
     }
 
@@ -83,10 +83,10 @@ mod tests {
     fn a_flood_of_addresses_does_not_grow_without_bound() {
         let mut throttle = Throttle::default();
         for number in 0..3 * MAX_ADDRESSES as i64 {
-            throttle.failed(&number.to_string(), UnixMillis(number / 100));
+            throttle.failed(&number.to_string(), MonotonicMillis(number / 100));
             assert!(throttle.by_address.len() <= MAX_ADDRESSES);
         }
-        let same_time = UnixMillis(1_000_000);
+        let same_time = MonotonicMillis(1_000_000);
         for number in 0..2 * MAX_ADDRESSES {
             throttle.failed(&format!("x{number}"), same_time);
             assert!(throttle.by_address.len() <= MAX_ADDRESSES);

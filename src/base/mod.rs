@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`time`] | [`time::UnixMillis`] |
+//! | [`time`] | [`time::UnixMillis`], [`time::MonotonicMillis`] |
 //! | [`number`] | integers and doubles ⇄ text |
 //! | [`long_double`] | 80-bit floating point in software, for exact float increments |
 //! | [`text`] | argument splitting, quoting, memory sizes, case-insensitive words |

@@ -18,17 +18,31 @@ use std::io::Read;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-/// A clock that stands still until it is moved. Microseconds since the epoch.
+/// Two clocks that stand still until they are moved.
 #[derive(Debug)]
-struct HandClock(Rc<Cell<i64>>);
+struct Hands {
+    wall_us: Cell<i64>,
+    monotonic_ns: Cell<u64>,
+}
+
+impl Hands {
+    /// Time goes on.
+    fn advance_us(&self, us: u64) {
+        self.wall_us.set(self.wall_us.get() + i64::try_from(us).expect("tests wait for short"));
+        self.monotonic_ns.set(self.monotonic_ns.get() + us * 1000);
+    }
+}
+
+#[derive(Debug)]
+struct HandClock(Rc<Hands>);
 
 impl Clock for HandClock {
     fn wall_us(&self) -> i64 {
-        self.0.get()
+        self.0.wall_us.get()
     }
 
     fn monotonic_ns(&self) -> u64 {
-        self.0.get().unsigned_abs() * 1000
+        self.0.monotonic_ns.get()
     }
 }
 
@@ -37,7 +51,7 @@ pub const TAKEN_PORT: u16 = 7;
 
 /// A process whose files are in memory, and whose sleep moves the clock.
 struct TestHost {
-    clock: Rc<Cell<i64>>,
+    hands: Rc<Hands>,
     files: Files,
 }
 
@@ -80,7 +94,7 @@ impl Host for TestHost {
     }
 
     fn sleep_us(&self, us: u64) {
-        self.clock.set(self.clock.get() + i64::try_from(us).expect("tests sleep for short"));
+        self.hands.advance_us(us);
     }
 
     fn write_snapshot(&self, _job: &WholeSave) -> Result<(), String> {
@@ -115,7 +129,7 @@ impl Host for TestHost {
 pub struct TestServer {
     /// The server under test.
     pub server: Server,
-    clock: Rc<Cell<i64>>,
+    hands: Rc<Hands>,
     outputs: BTreeMap<ClientId, Vec<u8>>,
     /// The files of the server, by name.
     pub files: Files,
@@ -137,7 +151,9 @@ impl TestServer {
 
     /// The same; the error is why a server would not start.
     pub fn try_with(configure: impl FnOnce(&mut Config)) -> Result<Self, String> {
-        let clock = Rc::new(Cell::new(1_700_000_000_000_000));
+        let hands =
+            Hands { wall_us: Cell::new(1_700_000_000_000_000), monotonic_ns: Cell::new(5_000_000_000) };
+        let hands = Rc::new(hands);
         let files = Files::default();
         let mut config = Config::default();
         configure(&mut config);
@@ -146,14 +162,14 @@ impl TestServer {
             config_file: String::new(),
             executable: "pyredis".to_string(),
             pid: 1,
-            clock: Box::new(HandClock(Rc::clone(&clock))),
-            host: Box::new(TestHost { clock: Rc::clone(&clock), files: Rc::clone(&files) }),
+            clock: Box::new(HandClock(Rc::clone(&hands))),
+            host: Box::new(TestHost { hands: Rc::clone(&hands), files: Rc::clone(&files) }),
             random_seed: 7,
             hash_seed: HashSeed([3; 16]),
             limits: std::sync::Arc::default(),
         };
         let server = Server::new(setup, table())?;
-        let mut test = TestServer { server, clock, outputs: BTreeMap::new(), files, closed: Vec::new() };
+        let mut test = TestServer { server, hands, outputs: BTreeMap::new(), files, closed: Vec::new() };
         test.server.parts.propagation.subscribe();
         test.connect(1);
         Ok(test)
@@ -200,6 +216,18 @@ impl TestServer {
         let argv = OwnedArgv::from_parts(words.iter().map(Vec::as_slice));
         self.send(id, &argv);
         self.output_of(id)
+    }
+
+    /// Sends lines that arrive in the same turn, each of a client.
+    pub fn turn_of(&mut self, lines: &[(u64, &str)]) {
+        self.server.begin_turn();
+        for &(id, line) in lines {
+            let words = split_args(line.as_bytes()).expect("quotes are balanced");
+            let argv = OwnedArgv::from_parts(words.iter().map(Vec::as_slice));
+            self.server.requests(ClientId(id), Requests::single(argv));
+        }
+        self.server.end_turn();
+        self.collect();
     }
 
     /// Sends lines as client `id` in one read and shows the answers.
@@ -279,9 +307,19 @@ impl TestServer {
         }
     }
 
-    /// Moves the clock and lets the server do what is due.
+    /// Lets time pass, and the server do what is due.
     pub fn advance(&mut self, ms: i64) {
-        self.clock.set(self.clock.get() + ms * 1000);
+        self.hands.advance_us(ms.unsigned_abs() * 1000);
+        self.turn();
+    }
+
+    /// Sets the time of day forward, or back when `ms` is negative; no time passes.
+    pub fn set_clock_forward(&mut self, ms: i64) {
+        self.hands.wall_us.set(self.hands.wall_us.get() + ms * 1000);
+        self.turn();
+    }
+
+    fn turn(&mut self) {
         self.server.begin_turn();
         self.server.end_turn();
         self.collect();

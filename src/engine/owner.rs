@@ -100,7 +100,12 @@ impl Owner {
                 self.put_off = Some(event);
                 break;
             }
+            let is_work = !matches!(event, Event::Requests(..));
             self.handle(event);
+            if is_work {
+                // No command, so nobody has looked at the clock yet.
+                self.server.lap();
+            }
             room -= 1;
             if room > 0 {
                 next = self.queue.events.try_recv().ok();

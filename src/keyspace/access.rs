@@ -1,11 +1,12 @@
 //! How recently or how often a key was used: 24 bits per key, as Redis keeps them.
 //!
-//! Under an LRU policy they are the second of the last access, modulo 2^24. Under an LFU policy
+//! Under an LRU policy they are the second of the last access, modulo 2^24, by a clock that
+//! nobody sets: what is used must not look idle because of the time of day. Under an LFU policy
 //! the high 16 bits are the minute of the last decrement and the low 8 a logarithmic counter of
 //! accesses, which falls as time passes. See `maxmemory-policy`, OBJECT IDLETIME and FREQ.
 
 use crate::base::random::Random;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 
 /// A counter of a new key, so that it is not the first to be evicted.
 const LFU_INITIAL: u32 = 5;
@@ -20,19 +21,25 @@ pub struct AccessClock {
     pub lfu_log_factor: u32,
     /// `lfu-decay-time`, minutes.
     pub lfu_decay_minutes: u32,
-    now: UnixMillis,
+    now: MonotonicMillis,
 }
 
 impl Default for AccessClock {
     fn default() -> Self {
-        AccessClock { lfu: false, lfu_log_factor: 10, lfu_decay_minutes: 1, now: UnixMillis::default() }
+        AccessClock { lfu: false, lfu_log_factor: 10, lfu_decay_minutes: 1, now: MonotonicMillis::default() }
     }
 }
 
 impl AccessClock {
     /// Sets the time that [`AccessClock::touched`] records.
-    pub fn freeze(&mut self, now: UnixMillis) {
+    pub fn freeze(&mut self, now: MonotonicMillis) {
         self.now = now;
+    }
+
+    /// The time that [`AccessClock::touched`] records.
+    #[must_use]
+    pub fn now(&self) -> MonotonicMillis {
+        self.now
     }
 
     /// The bits of a key just made.
@@ -88,11 +95,11 @@ impl AccessClock {
     }
 
     fn seconds(&self) -> u32 {
-        ((self.now.0 / 1000) & i64::from(CLOCK_MASK)) as u32
+        (self.now.secs() & i64::from(CLOCK_MASK)) as u32
     }
 
     fn minutes(&self) -> u32 {
-        ((self.now.0 / 60_000) & 0xffff) as u32
+        ((self.now.secs() / 60) & 0xffff) as u32
     }
 }
 
@@ -102,7 +109,7 @@ mod tests {
 
     fn at(ms: i64, lfu: bool) -> AccessClock {
         let mut clock = AccessClock { lfu, ..AccessClock::default() };
-        clock.freeze(UnixMillis(ms));
+        clock.freeze(MonotonicMillis(ms));
         clock
     }
 

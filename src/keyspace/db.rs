@@ -21,7 +21,7 @@ use super::value::{Collection, Kind, Shared, Value};
 use crate::base::hash::HashSeed;
 use crate::base::number;
 use crate::base::random::Random;
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::ds::dict::{Dict, EntryRef, Found, NewEntry, Shape, View};
 use crate::ds::shared::{count_copy, make_mut};
 use entry::{COPIED_INTEGER, HEADER, MAX_EMBSTR, MAX_INLINE_STRING, access_of, coding_for, header_byte};
@@ -210,9 +210,9 @@ impl Db {
         self.access
     }
 
-    pub(super) fn freeze(&mut self, now: UnixMillis) {
+    pub(super) fn freeze(&mut self, now: UnixMillis, monotonic: MonotonicMillis) {
         self.now = now;
-        self.access.freeze(now);
+        self.access.freeze(monotonic);
     }
 
     pub(super) fn stop_clock(&mut self) {
@@ -224,8 +224,9 @@ impl Db {
     }
 
     pub(super) fn set_access(&mut self, access: AccessClock) {
+        let monotonic = self.access.now();
         self.access = access;
-        self.access.freeze(self.now);
+        self.access.freeze(monotonic);
     }
 
     /// On a replica expired keys read as missing but stay until the primary deletes them.

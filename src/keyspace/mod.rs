@@ -27,7 +27,7 @@ pub use snapshot::{Parcel, Walk, WalkedDb};
 pub use sorted_set::SortedSet;
 pub use value::{Collection, Kind, Shared, Value};
 
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use std::ops::{Deref, DerefMut};
 
 /// All databases, positioned on one of them: it dereferences to the current [`Db`].
@@ -142,11 +142,11 @@ impl Keyspace {
         self.select(home);
     }
 
-    /// Sets the time all accessors go by.
-    pub fn freeze(&mut self, now: UnixMillis) {
+    /// Sets the time all accessors go by, and the one by which accesses are dated.
+    pub fn freeze(&mut self, now: UnixMillis, monotonic: MonotonicMillis) {
         // Databases that only learn the time have nothing to tell.
-        self.current.freeze(now);
-        self.others.iter_mut().flatten().for_each(|db| db.freeze(now));
+        self.current.freeze(now, monotonic);
+        self.others.iter_mut().flatten().for_each(|db| db.freeze(now, monotonic));
     }
 
     /// Lets no key expire until the time is set again: while commands are loaded that were run once
@@ -266,7 +266,7 @@ mod tests {
     fn only_databases_in_hand_are_looked_at_for_facts() {
         let mut keyspace = Keyspace::new(4, Limits::default(), 7);
         keyspace.lent().for_each(drop);
-        keyspace.freeze(UnixMillis(5));
+        keyspace.freeze(UnixMillis(5), MonotonicMillis(5));
         keyspace.take_garbage();
         assert_eq!(keyspace.lent().count(), 1, "the current one");
         keyspace.db(DbIndex(2));

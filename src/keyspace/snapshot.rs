@@ -304,7 +304,7 @@ impl Db {
 mod tests {
     use super::*;
     use crate::base::random::Random;
-    use crate::base::time::UnixMillis;
+    use crate::base::time::{MonotonicMillis, UnixMillis};
     use crate::keyspace::{Collection, Hash, Limits, Ttl, ValueRef};
     use std::collections::BTreeMap;
     use std::convert::Infallible;
@@ -429,13 +429,13 @@ mod tests {
             let mut random = Random::new(seed);
             let mut keyspace = keyspace();
             let keys = [10, 400, 20_000][seed as usize % 3];
-            keyspace.freeze(UnixMillis(1));
+            keyspace.freeze(UnixMillis(1), MonotonicMillis(1));
             for _ in 0..keys * 3 {
                 change(&mut keyspace, &mut random, keys);
             }
             // Several walks of one keyspace, so that marks of earlier ones are met.
             for round in 0..3 {
-                keyspace.freeze(UnixMillis(1 + 500 * round));
+                keyspace.freeze(UnixMillis(1 + 500 * round), MonotonicMillis(1 + 500 * round));
                 let before = contents(&keyspace);
                 let walked = keyspace.begin_walk(0);
                 assert_eq!(walked.iter().map(|db| db.keys).sum::<usize>(), before.len());
@@ -532,7 +532,7 @@ mod tests {
     #[test]
     fn reading_touches_nothing_while_a_walk_is_under_way() {
         let mut keyspace = filled(1000);
-        keyspace.freeze(UnixMillis(5000));
+        keyspace.freeze(UnixMillis(5000), MonotonicMillis(5000));
         keyspace.begin_walk(0);
         assert_eq!(keyspace.string(&name(5)), Ok(Some(&b"sixteen bytes .."[..])));
         let mut items = Vec::new();

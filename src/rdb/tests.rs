@@ -3,7 +3,7 @@
 use super::ziplist::tests::{text, ziplist_of};
 use super::*;
 use crate::base::crc64::crc64;
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::ds::intset::Intset;
 use crate::ds::listpack::Listpack;
 use crate::keyspace::{
@@ -392,7 +392,7 @@ fn access_histories_are_kept_when_the_policy_uses_them() {
     let access = |lfu| {
         let mut clock = AccessClock::default();
         clock.lfu = lfu;
-        clock.freeze(UnixMillis(10_000_000_000));
+        clock.freeze(MonotonicMillis(10_000_000_000));
         clock
     };
     for (options, expected) in [

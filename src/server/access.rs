@@ -246,7 +246,7 @@ impl Parts {
             object: object.to_vec(),
             username: username.to_vec(),
             client_info: client_info::info_line(self, session),
-            time: self.now,
+            time: self.monotonic,
             count: 1,
         };
         self.acl.log.add(entry, self.config.acllog_max_len);
@@ -343,7 +343,7 @@ impl Ctx<'_> {
         }
         let addr = &self.session.connection.addr;
         let address = addr.rsplit_once(':').map_or(addr.as_str(), |(address, _)| address);
-        let until = self.server.acl.throttle.failed(address, self.now);
+        let until = self.server.acl.throttle.failed(address, self.server.monotonic);
         if let Lookup::Found(_, _, index) = self.server.commands.lookup(argv) {
             self.server.stats.command(index).failed += 1;
         }

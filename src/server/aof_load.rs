@@ -142,7 +142,7 @@ impl Quiet {
     fn end(self, server: &mut Server, stats: &mut Stats) {
         std::mem::swap(&mut server.parts.stats, stats);
         server.parts.propagation.tell_again(self.readers);
-        server.keyspace.freeze(server.parts.now);
+        server.keyspace.freeze(server.parts.now, server.parts.monotonic);
         server.parts.persistence.dirty = 0;
     }
 }
@@ -164,7 +164,8 @@ enum Wrong {
 
 impl AofClient {
     fn new(server: &Server) -> Self {
-        let (replies, now) = (server.parts.reply_buffers.new_buffer(server.parts.now), server.parts.now);
+        let now = server.parts.monotonic;
+        let replies = server.parts.reply_buffers.new_buffer(now);
         let mut session = Session::new(ClientId(u64::MAX), Connection::default(), replies, now);
         session.unrestricted = true;
         AofClient { session: Box::new(session), transaction: None, commands: 0, out: Vec::new() }

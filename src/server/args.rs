@@ -7,7 +7,7 @@
 use super::error::CommandError;
 use crate::base::long_double::LongDouble;
 use crate::base::number;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::resp::Argv;
 
 /// The arguments a handler has not read yet. Cheap to copy: a second pass starts from a copy.
@@ -94,7 +94,7 @@ impl<'a> Args<'a> {
 
     /// The next argument as a timeout in seconds with a fraction: when it is over, `None` for 0,
     /// which is for ever. Source: BLPOP.
-    pub fn deadline_secs(&mut self, now: UnixMillis) -> Result<Option<UnixMillis>, CommandError> {
+    pub fn deadline_secs(&mut self, now: MonotonicMillis) -> Result<Option<MonotonicMillis>, CommandError> {
         const NOT_FLOAT: CommandError = CommandError::fixed("ERR timeout is not a float or out of range");
         const NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
         let seconds = LongDouble::parse(self.next()?).ok_or(NOT_FLOAT)?;
@@ -152,9 +152,9 @@ mod tests {
         for (text, deadline) in [
             ("0", Ok(None)),
             ("-0.0001", Ok(None)),
-            ("0.5", Ok(Some(UnixMillis(507)))),
-            ("0.0001", Ok(Some(UnixMillis(8)))),
-            ("9223372036854775.8", Ok(Some(UnixMillis(i64::MAX)))),
+            ("0.5", Ok(Some(MonotonicMillis(507)))),
+            ("0.0001", Ok(Some(MonotonicMillis(8)))),
+            ("9223372036854775.8", Ok(Some(MonotonicMillis(i64::MAX)))),
             ("9223372036854775807", negative.clone()),
             ("inf", negative.clone()),
             ("-1", negative),
@@ -163,7 +163,7 @@ mod tests {
             ("", not_float),
         ] {
             let argv = OwnedArgv::from_parts([text.as_bytes()]);
-            let read = Args::new(argv.as_argv(), 0).deadline_secs(UnixMillis(7));
+            let read = Args::new(argv.as_argv(), 0).deadline_secs(MonotonicMillis(7));
             assert_eq!(read.map_err(|error| error.to_string()), deadline, "{text}");
         }
     }

@@ -13,7 +13,7 @@
 //! may depend on chance.
 
 use super::session::ClientId;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::keyspace::{DbIndex, Kind};
 use crate::resp::OwnedArgv;
 use crate::spec::Group;
@@ -84,7 +84,7 @@ pub struct Parked {
     /// Which change of the keys wakes it.
     pub wake_on: WakeOn,
     /// Until when; `None` is for ever.
-    pub deadline: Option<UnixMillis>,
+    pub deadline: Option<MonotonicMillis>,
     /// What the client gets when the time is over.
     pub timeout_reply: TimeoutReply,
     /// The command, to run it again.
@@ -149,7 +149,7 @@ struct KeyWaiters {
 pub struct Waiters {
     by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, KeyWaiters>>,
     ready: VecDeque<(DbIndex, Vec<u8>)>,
-    deadlines: BTreeSet<(UnixMillis, ClientId)>,
+    deadlines: BTreeSet<(MonotonicMillis, ClientId)>,
     last_ticket: Ticket,
     clients: usize,
     /// The key whose waiters are being served.
@@ -289,12 +289,12 @@ impl Waiters {
 
     /// When the next waiter's time is over.
     #[must_use]
-    pub(super) fn next_deadline(&self) -> Option<UnixMillis> {
+    pub(super) fn next_deadline(&self) -> Option<MonotonicMillis> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }
 
     /// A client whose time is over at `now`.
-    pub(super) fn timed_out(&self, now: UnixMillis) -> Option<ClientId> {
+    pub(super) fn timed_out(&self, now: MonotonicMillis) -> Option<ClientId> {
         self.deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, client)| client)
     }
 }
@@ -308,7 +308,7 @@ mod tests {
     fn parked(keys: &[&str], deadline: Option<i64>, wake_on: WakeOn) -> Parked {
         let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
         let mut parked = Parked::new(BlockOn::Keys(keys), wake_on, OwnedArgv::default(), DbIndex(0));
-        parked.deadline = deadline.map(UnixMillis);
+        parked.deadline = deadline.map(MonotonicMillis);
         parked
     }
 
@@ -332,8 +332,8 @@ mod tests {
         waiters.park(ClientId(2), &mut two);
         waiters.park(ClientId(3), &mut three);
         assert_eq!((waiters.len(), waiters.deadlines_len()), (3, 2));
-        assert_eq!(waiters.timed_out(UnixMillis(2)), None);
-        assert_eq!(waiters.timed_out(UnixMillis(4)), Some(ClientId(2)));
+        assert_eq!(waiters.timed_out(MonotonicMillis(2)), None);
+        assert_eq!(waiters.timed_out(MonotonicMillis(4)), Some(ClientId(2)));
         assert_eq!(served(&waiters, "a", LIST), [9, 2], "a key named twice counts once");
         assert_eq!(served(&waiters, "a", WakeOn::AnyChange), [3]);
         assert_eq!(served(&waiters, "a", WakeOn::Kind(Kind::SortedSet)), [0; 0]);

@@ -28,7 +28,8 @@ impl Server {
         self.parts.stats.reads += 1;
         session.received += 1;
         if session.close == Close::No {
-            session.last_interaction = self.parts.now;
+            self.follow_clock();
+            session.last_interaction = self.parts.monotonic;
             if session.parked.is_some() || !session.pending.is_empty() {
                 session.pending.push_back(batch);
                 self.limit_pending(&mut session);
@@ -54,6 +55,7 @@ impl Server {
         session.running = Running::begin(&batch, &out);
         let mut room = out.capacity();
         for index in first..batch.len() {
+            self.follow_clock();
             self.execute(session, batch.get(index), &mut out);
             if out.capacity() > room {
                 self.parts.eviction.answers_grew(out.capacity() - room);

@@ -30,7 +30,7 @@ impl ClientClass {
 #[must_use]
 pub fn info_line(parts: &Parts, session: &Session) -> String {
     let gauges = &session.connection.gauges;
-    let now = parts.now;
+    let now = parts.monotonic;
     let running = &session.running;
     let pending_output = gauges.pending_output.load(Ordering::Relaxed);
     format!(
@@ -42,8 +42,8 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
         session.connection.laddr,
         session.connection.fd,
         lossless(&session.name),
-        (now.0 - session.created.0) / 1000,
-        (now.0 - session.last_interaction.0) / 1000,
+        now.ms_since(session.created) / 1000,
+        now.ms_since(session.last_interaction) / 1000,
         flags(parts, session),
         session.db.0,
         session.subscribed.channels,

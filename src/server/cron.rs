@@ -16,21 +16,17 @@ impl Server {
     /// Begins a turn: freezes the time, expires what is due, answers timeouts, does the periodic
     /// work when it is time for it.
     pub fn begin_turn(&mut self) {
-        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
         self.parts.end_run();
         self.parts.lap_ns();
-        if now != self.parts.now {
-            self.parts.now = now;
-            self.keyspace.freeze(now);
-        }
+        self.freeze_time();
         self.end_due_pauses();
         self.expire_due();
         self.parts.eviction.begin_turn();
         self.continue_eviction();
         self.time_out_parked();
         self.continue_shutdown();
-        if self.parts.next_cron <= now {
-            self.parts.next_cron = now.saturating_add_ms(CRON_MS);
+        if self.parts.next_cron <= self.parts.monotonic {
+            self.parts.next_cron = self.parts.monotonic.saturating_add_ms(CRON_MS);
             if !self.parts.cron_paused {
                 self.cron();
                 // It is not the next command's.
@@ -72,12 +68,6 @@ impl Server {
         }
         let mut next = self.parts.next_cron;
         next = self.parts.pauses.next_end().map_or(next, |end| next.min(end.saturating_add_ms(1)));
-        if self.parts.active_expire && !self.parts.pauses.is_paused() {
-            next = self
-                .keyspace
-                .next_deadline()
-                .map_or(next, |deadline| next.min(deadline.saturating_add_ms(1)));
-        }
         next = self.parts.waiters.next_deadline().map_or(next, |deadline| next.min(deadline));
         next = self.parts.aof.patience_ends().map_or(next, |end| next.min(end));
         if self.keyspace.walk_has_room() {
@@ -87,7 +77,39 @@ impl Server {
             return 1;
         }
         // The time of the turn that ends is near enough, and costs no reading of the clock.
-        u64::try_from(next.0 - self.parts.now.0).unwrap_or(0)
+        let mut wait_ms = next.ms_since(self.parts.monotonic);
+        if self.parts.active_expire
+            && !self.parts.pauses.is_paused()
+            && let Some(deadline) = self.keyspace.next_deadline()
+        {
+            wait_ms = wait_ms.min(deadline.saturating_add_ms(1).0.saturating_sub(self.parts.now.0));
+        }
+        u64::try_from(wait_ms).unwrap_or(0)
+    }
+
+    /// Freezes the time at the last reading of the monotonic clock.
+    fn freeze_time(&mut self) {
+        let parts = &mut self.parts;
+        let (now, monotonic) = (UnixMillis(parts.clock.wall_us() / 1000), parts.timing.last());
+        if (now, monotonic) != (parts.now, parts.monotonic) {
+            (parts.now, parts.monotonic) = (now, monotonic);
+            self.keyspace.freeze(now, monotonic);
+        }
+    }
+
+    /// Ends work that no client asked for: what follows does not take this time.
+    pub fn lap(&mut self) {
+        self.parts.lap_ns();
+    }
+
+    /// Lets the frozen time go on, if the clock has since it was frozen. Called in front of each command of a client,
+    /// so that what others have run in the same turn is not taken off the deadlines it sets. The reading is the
+    /// one that ended the last command: none is made for the purpose.
+    #[inline]
+    pub(super) fn follow_clock(&mut self) {
+        if self.parts.timing.last() != self.parts.monotonic {
+            self.freeze_time();
+        }
     }
 
     fn expire_due(&mut self) {
@@ -116,7 +138,7 @@ impl Server {
     }
 
     fn cron(&mut self) {
-        let now = self.parts.now;
+        let now = self.parts.monotonic;
         self.sample();
         let is_idle = !self.parts.persistence.shutting_down && !self.parts.aof.is_rewriting();
         if self.parts.persistence.is_due(&self.parts.config, now) && is_idle {
@@ -135,12 +157,12 @@ impl Server {
     }
 
     fn sample(&mut self) {
-        let now_ms = self.parts.now.0;
+        let now = self.parts.monotonic;
         let (read, written) = traffic(self.parts.clients.iter());
         let stats = &mut self.parts.stats;
-        stats.rate.sample(stats.commands, now_ms);
-        stats.input_rate.sample(stats.read_bytes + read, now_ms);
-        stats.output_rate.sample(stats.written_bytes + written, now_ms);
+        stats.rate.sample(stats.commands, now);
+        stats.input_rate.sample(stats.read_bytes + read, now);
+        stats.output_rate.sample(stats.written_bytes + written, now);
         stats.peak_bytes = stats.peak_bytes.max(alloc::used_bytes() as u64);
     }
 
@@ -149,12 +171,12 @@ impl Server {
         if timeout_ms == 0 {
             return;
         }
-        let now = self.parts.now;
+        let now = self.parts.monotonic;
         let idle: Vec<_> = self
             .parts
             .clients
             .iter()
-            .filter(|session| may_be_idle(session) && now.0 - session.last_interaction.0 > timeout_ms)
+            .filter(|session| may_be_idle(session) && now.ms_since(session.last_interaction) > timeout_ms)
             .map(|session| session.id)
             .collect();
         for id in idle {

@@ -14,7 +14,7 @@ use super::session::Session;
 use super::task::SaveReason;
 use super::{changed, loading, saving};
 use crate::base::text::lossless;
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
 use crate::resp::{Argv, OwnedArgv, Reply};
@@ -174,7 +174,7 @@ impl Ctx<'_> {
         &mut self,
         argv: Argv<'_>,
         keys: impl IntoIterator<Item = &'k [u8]>,
-        deadline: Option<UnixMillis>,
+        deadline: Option<MonotonicMillis>,
         timeout_reply: TimeoutReply,
     ) {
         match self.origin {

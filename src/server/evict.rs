@@ -17,7 +17,7 @@
 
 use super::{Parts, Server, changed, lazyfree};
 use crate::base::alloc;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};
 use crate::keyspace::{Among, DbIndex, EvictionPool, Keyspace, Walk};
 use crate::resp::OwnedArgv;
@@ -92,7 +92,7 @@ impl Default for Eviction {
 struct Held {
     this_period: u64,
     last_period: u64,
-    ends: UnixMillis,
+    ends: MonotonicMillis,
 }
 
 impl Held {
@@ -101,7 +101,7 @@ impl Held {
     }
 
     /// Begins a new period if it is time.
-    fn turn(&mut self, now: UnixMillis) {
+    fn turn(&mut self, now: MonotonicMillis) {
         if now >= self.ends {
             let is_recent = now < self.ends.saturating_add_ms(HELD_MS);
             self.last_period = if is_recent { self.this_period } else { 0 };
@@ -180,7 +180,7 @@ fn lasting_bytes() -> u64 {
 }
 
 fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) {
-    parts.eviction.held.turn(parts.now);
+    parts.eviction.held.turn(parts.monotonic);
     let room = if is_held_off(parts) || bytes_over(keyspace, parts, staying) == 0 {
         Room::Enough
     } else {
@@ -377,16 +377,16 @@ mod tests {
     #[test]
     fn what_a_reader_may_hold_counts_for_one_to_two_periods() {
         let mut held = Held::default();
-        held.turn(UnixMillis(10_000));
+        held.turn(MonotonicMillis(10_000));
         held.this_period += 7;
-        held.turn(UnixMillis(10_999));
+        held.turn(MonotonicMillis(10_999));
         assert_eq!(held.bytes(), 7);
-        held.turn(UnixMillis(11_000));
+        held.turn(MonotonicMillis(11_000));
         held.this_period += 5;
         assert_eq!(held.bytes(), 12);
-        held.turn(UnixMillis(12_000));
+        held.turn(MonotonicMillis(12_000));
         assert_eq!(held.bytes(), 5);
-        held.turn(UnixMillis(20_000));
+        held.turn(MonotonicMillis(20_000));
         assert_eq!(held.bytes(), 0, "nobody asked for long");
     }
 

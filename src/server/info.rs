@@ -231,7 +231,7 @@ pub const FIELDS: &[Field] = fields! {
         "aof_rewrite_in_progress" => |view| u8::from(view.parts.aof.is_rewriting());
         "aof_rewrite_scheduled" => |view| u8::from(view.parts.aof.scheduled);
         "aof_last_rewrite_time_sec" => |view| view.parts.aof.last_rewrite_secs.unwrap_or(-1);
-        "aof_current_rewrite_time_sec" => |view| view.parts.aof.rewrite_started.map_or(-1, |started| view.parts.now.secs() - started.secs());
+        "aof_current_rewrite_time_sec" => |view| view.parts.aof.rewrite_started.map_or(-1, |started| view.parts.monotonic.secs_since(started));
         "aof_last_bgrewrite_status" => |view| if view.parts.aof.last_rewrite_failed { "err" } else { "ok" };
         "aof_rewrites" => |view| view.parts.aof.rewrites;
         "aof_rewrites_consecutive_failures" => |view| view.parts.aof.failures;
@@ -396,7 +396,7 @@ fn write_loading(view: &View<'_>, out: &mut String) {
         load.used_memory_bytes,
         load.loaded_bytes,
         load.percent(),
-        load.eta_secs(view.parts.now)
+        load.eta_secs(view.parts.monotonic)
     );
 }
 
@@ -454,12 +454,12 @@ fn pending_garbage(view: &View<'_>) -> u64 {
 }
 
 fn uptime_secs(view: &View<'_>) -> i64 {
-    view.parts.now.secs() - view.parts.started.secs()
+    view.parts.monotonic.secs_since(view.parts.started)
 }
 
 fn current_save_secs(view: &View<'_>) -> i64 {
     let persistence = &view.parts.persistence;
-    if persistence.running.is_some() { view.parts.now.secs() - persistence.started.secs() } else { -1 }
+    if persistence.running.is_some() { view.parts.monotonic.secs_since(persistence.started) } else { -1 }
 }
 
 /// How far the running save is.

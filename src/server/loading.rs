@@ -14,7 +14,7 @@ use super::shutdown::News;
 use super::task::{Delays, Task};
 use super::{Parts, Server, changed, saving};
 use crate::base::number;
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::keyspace::{Batch, Db, DbIndex, ExpiredKeys, Keyspace, Limits, PresentKeys};
 use crate::rdb::{self, Checksum, Item, LoadSummary, Note, RdbError};
 use crate::resp::Requests;
@@ -92,17 +92,17 @@ pub struct Loading {
     expired_keys: ExpiredKeys,
     /// The append-only file, once a part of it has begun.
     pub(super) aof: Option<Box<AofLoad>>,
-    /// When it began.
+    /// When it began, to be shown.
     pub started: UnixMillis,
-    /// `monotonic_ns` then.
-    started_ns: u64,
+    /// When it began.
+    began: MonotonicMillis,
     /// Bytes of all files.
     pub total_bytes: u64,
     /// Bytes read so far.
     pub loaded_bytes: u64,
     /// What the file says of the memory its data took.
     pub used_memory_bytes: u64,
-    told: UnixMillis,
+    told: MonotonicMillis,
     keys: u64,
     expired: u64,
     empty: u64,
@@ -116,11 +116,11 @@ impl Loading {
             expired_keys: ExpiredKeys::LeftOut,
             aof: None,
             started: parts.now,
-            started_ns: parts.clock.monotonic_ns(),
+            began: parts.read_monotonic(),
             total_bytes: 0,
             loaded_bytes: 0,
             used_memory_bytes: 0,
-            told: parts.now,
+            told: parts.monotonic,
             keys: 0,
             expired: 0,
             empty: 0,
@@ -129,8 +129,8 @@ impl Loading {
 
     /// Seconds that it takes yet, if it goes on as it did.
     #[must_use]
-    pub fn eta_secs(&self, now: UnixMillis) -> i64 {
-        let elapsed = now.secs() - self.started.secs();
+    pub fn eta_secs(&self, now: MonotonicMillis) -> i64 {
+        let elapsed = now.secs_since(self.began);
         let left = self.total_bytes.saturating_sub(self.loaded_bytes);
         if elapsed == 0 || self.loaded_bytes == 0 {
             return 1;
@@ -144,10 +144,15 @@ impl Loading {
         if self.total_bytes == 0 { 0.0 } else { self.loaded_bytes as f64 * 100.0 / self.total_bytes as f64 }
     }
 
+    /// How long it has taken so far, seconds.
+    fn seconds(&self, parts: &Parts) -> f64 {
+        parts.read_monotonic().ms_since(self.began) as f64 / 1000.0
+    }
+
     /// Takes note of how much was read.
-    fn go_on(&mut self, loaded_bytes: u64, now: UnixMillis) {
+    fn go_on(&mut self, loaded_bytes: u64, now: MonotonicMillis) {
         self.loaded_bytes = loaded_bytes;
-        if now.0 - self.told.0 >= PROGRESS_MS {
+        if now.ms_since(self.told) >= PROGRESS_MS {
             self.told = now;
             let (percent, eta) = (self.percent(), self.eta_secs(now));
             log::info!("Loading DB in memory: {percent:.1}%, about {eta} seconds left");
@@ -198,7 +203,7 @@ impl Server {
                 result.map_err(|error| load.refuses(&error))
             }
             LoadPiece::Keys { keys, loaded_bytes } => {
-                load.go_on(loaded_bytes, self.parts.now);
+                load.go_on(loaded_bytes, self.parts.monotonic);
                 let result = self.taker(&mut load).keys(keys);
                 result.map_err(|error| load.refuses(&error))
             }
@@ -212,7 +217,7 @@ impl Server {
                 Ok(())
             }
             LoadPiece::Commands { commands, loaded_bytes } => {
-                load.go_on(loaded_bytes, self.parts.now);
+                load.go_on(loaded_bytes, self.parts.monotonic);
                 self.run_loaded(&mut load, &commands)
             }
             LoadPiece::FileEnd => {
@@ -241,8 +246,7 @@ impl Server {
     pub fn aof_load_ended(&mut self) {
         let Some(load) = self.end_load() else { return };
         if load.aof.is_some() {
-            let ns = self.parts.clock.monotonic_ns().saturating_sub(load.started_ns);
-            log::info!("DB loaded from append only file: {:.3} seconds", ns as f64 / 1e9);
+            log::info!("DB loaded from append only file: {:.3} seconds", load.seconds(&self.parts));
         }
     }
 
@@ -258,8 +262,7 @@ impl Server {
         self.catch_up_with_appendonly();
         if let Ok(Some(_)) = result {
             note_summary(&mut self.parts, &load);
-            let ns = self.parts.clock.monotonic_ns().saturating_sub(load.started_ns);
-            log::info!("DB loaded from disk: {:.3} seconds", ns as f64 / 1e9);
+            log::info!("DB loaded from disk: {:.3} seconds", load.seconds(&self.parts));
         }
         self.begin_serving();
     }
@@ -303,7 +306,7 @@ fn note_summary(parts: &mut Parts, load: &Loading) {
 pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSteps) -> Result<(), String> {
     if steps.save {
         parts.host.write_snapshot(&saving::whole(keyspace, parts))?;
-        parts.persistence.saved_at_once(parts.now);
+        parts.persistence.saved_at_once(parts.now, parts.monotonic);
     }
     if steps.flush {
         let databases: Vec<_> = keyspace.iter().map(Db::index).collect();

@@ -84,7 +84,7 @@ pub use watch::Watches;
 use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::config::{Added, Config, LogLevel, MaxmemoryPolicy, NotifyClasses, OomScoreAdj};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use crate::pubsub::Subscriptions;
@@ -244,10 +244,12 @@ pub struct Parts {
     pub loading: bool,
     /// The load under way.
     pub load: Option<Box<Loading>>,
-    /// The time of this turn.
+    /// The time of day, frozen while a command runs: for deadlines of keys, and to be shown.
     pub now: UnixMillis,
+    /// The time by which everything else waits and is measured, frozen with it.
+    pub monotonic: MonotonicMillis,
     /// When the server was made.
-    pub started: UnixMillis,
+    pub started: MonotonicMillis,
     /// Where time is read.
     pub clock: Box<dyn Clock>,
     /// What the process does for us.
@@ -263,7 +265,7 @@ pub struct Parts {
     timing: timing::Timing,
     /// Delays shared with the threads that save and load.
     pub delays: Arc<Delays>,
-    next_cron: UnixMillis,
+    next_cron: MonotonicMillis,
 }
 
 impl Parts {
@@ -309,6 +311,8 @@ impl Server {
         let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
         let limits = Limits { seed: setup.hash_seed, ..Limits::default() };
         let now = UnixMillis(setup.clock.wall_us() / 1000);
+        let timing = timing::Timing::new(setup.clock.monotonic_ns());
+        let monotonic = timing.last();
         let mut server = Server {
             keyspace: Keyspace::new(databases, limits, random.u64()),
             parts: Parts {
@@ -332,7 +336,7 @@ impl Server {
                 retained: retained::Retained::default(),
                 reply_buffers: reply_buffer::Resizing::default(),
                 propagation: Propagation::default(),
-                persistence: Persistence { last_save: now, ..Persistence::default() },
+                persistence: Persistence { last_save: now, saved_at: monotonic, ..Persistence::default() },
                 eviction: Eviction::default(),
                 aof: Aof::default(),
                 shutdown: None,
@@ -349,29 +353,32 @@ impl Server {
                 loading: false,
                 load: None,
                 now,
-                started: now,
+                monotonic,
+                started: monotonic,
                 monitors: Monitors::default(),
                 slowlog: Slowlog::default(),
                 latency: LatencyMonitor::default(),
-                timing: timing::Timing::new(setup.clock.monotonic_ns()),
+                timing,
                 clock: setup.clock,
                 host: setup.host,
                 limits: setup.limits,
                 delays: Arc::default(),
-                next_cron: now,
+                next_cron: monotonic,
             },
         };
-        server.keyspace.freeze(now);
+        server.keyspace.freeze(now, monotonic);
         apply_config(&mut server.keyspace, &mut server.parts);
         Ok(server)
     }
 
     /// A client has connected.
     pub fn connect(&mut self, id: ClientId, connection: Connection) {
+        self.follow_clock();
         self.parts.stats.connections += 1;
         let parts = &mut self.parts;
         let is_refused = parts.acl.refuses(&parts.config, &connection);
-        let mut session = Session::new(id, connection, parts.reply_buffers.new_buffer(parts.now), parts.now);
+        let mut session =
+            Session::new(id, connection, parts.reply_buffers.new_buffer(parts.monotonic), parts.monotonic);
         parts.acl.log_out(&mut session);
         if is_refused {
             parts.stats.rejected_connections += 1;
@@ -406,10 +413,15 @@ impl Server {
 }
 
 impl Parts {
+    /// Reads the monotonic clock, which `monotonic` lags behind while a turn goes on.
+    fn read_monotonic(&self) -> MonotonicMillis {
+        MonotonicMillis::from_ns(self.clock.monotonic_ns())
+    }
+
     fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        let Parts { clients, aof, now, stats, .. } = self;
+        let Parts { clients, aof, monotonic, stats, .. } = self;
         let hold = aof.hold_up_to();
-        clients.drain_output(*now, hold, |id, bytes, close| {
+        clients.drain_output(*monotonic, hold, |id, bytes, close| {
             stats.writes += u64::from(!bytes.is_empty());
             take(id, bytes, close);
         });

@@ -14,7 +14,7 @@ use super::client_info::{ClientClass, info_line};
 use super::ctx::Ctx;
 use super::session::{ClientId, Clients, Close, ReplyMode, Session};
 use super::{Parts, Server};
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::config::{BufferLimit, BufferLimits};
 use crate::resp::{Broadcast, Protocol, Reply};
 
@@ -105,7 +105,7 @@ impl Clients {
 
     /// Closes clients for whom more waits than their class allows, at once or for too long. Looks at
     /// those who have just got something, or with `all` at everybody. Returns who was closed.
-    fn close_slow(&mut self, now: UnixMillis, all: bool) -> Vec<ClientId> {
+    fn close_slow(&mut self, now: MonotonicMillis, all: bool) -> Vec<ClientId> {
         let limits = self.limits;
         let mut closed = std::mem::take(&mut self.overfull);
         let limited = [limits.normal, limits.pubsub, limits.replica];
@@ -158,7 +158,7 @@ fn is_over_hard(session: &Session, limits: &BufferLimits) -> bool {
 
 impl Session {
     /// Whether more waits for the client than `limit` allows, at once or for too long.
-    fn is_too_slow(&mut self, limit: BufferLimit, now: UnixMillis) -> bool {
+    fn is_too_slow(&mut self, limit: BufferLimit, now: MonotonicMillis) -> bool {
         let waiting = counted(self.output_bytes());
         if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
             self.slow_since = None;
@@ -166,7 +166,7 @@ impl Session {
         let over_soft = limit.soft_bytes > 0 && waiting >= limit.soft_bytes;
         let since = if over_soft { *self.slow_since.get_or_insert(now) } else { now };
         let over_hard = limit.hard_bytes > 0 && waiting >= limit.hard_bytes;
-        over_hard || (over_soft && now.secs() - since.secs() > limit.soft_secs)
+        over_hard || (over_soft && now.secs_since(since) > limit.soft_secs)
     }
 
     /// Ends the connection; what it did not take it will not get.
@@ -185,7 +185,7 @@ impl Server {
     /// Ends the connections of clients over `client-output-buffer-limit`.
     pub(super) fn close_slow_clients(&mut self, all: bool) {
         let parts = &mut self.parts;
-        for id in parts.clients.close_slow(parts.now, all) {
+        for id in parts.clients.close_slow(parts.monotonic, all) {
             parts.stats.output_limit_disconnections += 1;
             let Some(session) = parts.clients.get(id) else { continue };
             let client = info_line(parts, session);

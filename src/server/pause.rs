@@ -22,7 +22,7 @@ use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
 use super::session::{ClientId, Session};
 use super::{Parts, Server, multi};
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::resp::OwnedArgv;
 use crate::spec::{Flags, MAY_REPLICATE, WRITE};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub enum Pause {
 struct Running {
     what: Pause,
     /// The last moment of it; `None` until further notice.
-    until: Option<UnixMillis>,
+    until: Option<MonotonicMillis>,
 }
 
 /// All pauses, and who waits for their end. See the module.
@@ -74,7 +74,7 @@ pub struct Pauses {
 
 impl Pauses {
     /// Begins a pause, or makes the one of this reason longer and stricter.
-    pub fn pause(&mut self, reason: PauseReason, what: Pause, until: Option<UnixMillis>) {
+    pub fn pause(&mut self, reason: PauseReason, what: Pause, until: Option<MonotonicMillis>) {
         let running = self.running.entry(reason).or_insert(Running { what, until });
         running.what = running.what.max(what);
         running.until = running.until.zip(until).map(|(one, other)| one.max(other));
@@ -115,7 +115,7 @@ impl Pauses {
     }
 
     /// When the next pause is over.
-    pub(super) fn next_end(&self) -> Option<UnixMillis> {
+    pub(super) fn next_end(&self) -> Option<MonotonicMillis> {
         self.running.values().filter_map(|running| running.until).min()
     }
 
@@ -124,7 +124,7 @@ impl Pauses {
     }
 
     /// Drops the pauses whose time is over at `now`.
-    fn end_due(&mut self, now: UnixMillis) {
+    fn end_due(&mut self, now: MonotonicMillis) {
         if self.next_end().is_some_and(|end| end < now) {
             self.running.retain(|_, running| running.until.is_none_or(|until| until >= now));
             self.look();
@@ -178,7 +178,7 @@ impl Server {
 
     /// Ends the pauses whose time is over.
     pub(super) fn end_due_pauses(&mut self) {
-        self.parts.pauses.end_due(self.parts.now);
+        self.parts.pauses.end_due(self.parts.monotonic);
         self.follow_pauses();
     }
 }

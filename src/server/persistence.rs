@@ -3,7 +3,7 @@
 use super::save_meter::SaveMeter;
 use super::session::ClientId;
 use super::task::{SaveReason, SaveReport};
-use crate::base::time::UnixMillis;
+use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::config::Config;
 
 /// A failed background save is tried again after this many seconds at the earliest.
@@ -31,11 +31,13 @@ pub struct Persistence {
     /// A background save is to begin at the end of the turn, or as soon as the running save ends.
     pub scheduled: bool,
     /// When the running save began.
-    pub started: UnixMillis,
+    pub started: MonotonicMillis,
     /// When the last successful save ended.
     pub last_save: UnixMillis,
+    /// The same moment, for what is measured from it on.
+    pub saved_at: MonotonicMillis,
     /// When the last background save was tried.
-    pub last_try: UnixMillis,
+    pub last_try: MonotonicMillis,
     /// Whether the last background save failed.
     pub last_failed: bool,
     /// How long the last save took, seconds; `None` before the first.
@@ -53,9 +55,9 @@ pub struct Persistence {
 impl Persistence {
     /// Whether one of the save points is due.
     #[must_use]
-    pub fn is_due(&self, config: &Config, now: UnixMillis) -> bool {
-        let may_try = !self.last_failed || now.secs() - self.last_try.secs() > RETRY_SECS;
-        let since = now.secs() - self.last_save.secs();
+    pub fn is_due(&self, config: &Config, now: MonotonicMillis) -> bool {
+        let may_try = !self.last_failed || now.secs_since(self.last_try) > RETRY_SECS;
+        let since = now.secs_since(self.saved_at);
         let dirty = i64::try_from(self.dirty).unwrap_or(i64::MAX);
         let due = config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
         self.running.is_none() && may_try && due
@@ -74,7 +76,7 @@ impl Persistence {
     }
 
     /// Notes that a save begins now.
-    pub fn begin(&mut self, reason: SaveReason, now: UnixMillis) {
+    pub fn begin(&mut self, reason: SaveReason, now: MonotonicMillis) {
         self.running = Some(reason);
         self.started = now;
         self.last_try = now;
@@ -82,23 +84,23 @@ impl Persistence {
     }
 
     /// Notes a save that was made while everybody waited.
-    pub fn saved_at_once(&mut self, now: UnixMillis) {
+    pub fn saved_at_once(&mut self, now: UnixMillis, monotonic: MonotonicMillis) {
         self.dirty = 0;
         self.last_failed = false;
-        self.last_save = now;
+        (self.last_save, self.saved_at) = (now, monotonic);
         self.saves += 1;
     }
 
     /// Notes how the running save ended.
-    pub fn end(&mut self, report: &SaveReport, now: UnixMillis) {
+    pub fn end(&mut self, report: &SaveReport, now: UnixMillis, monotonic: MonotonicMillis) {
         self.running = None;
-        self.last_duration_secs = Some(now.secs() - self.started.secs());
+        self.last_duration_secs = Some(monotonic.secs_since(self.started));
         // Redis: a save that somebody waits for tells them alone that it failed.
         self.last_failed =
             report.result.is_err() && (self.last_failed || report.reason == SaveReason::Background);
         if report.result.is_ok() {
             self.dirty -= self.dirty_at_save.min(self.dirty);
-            self.last_save = now;
+            (self.last_save, self.saved_at) = (now, monotonic);
             self.saves += 1;
         }
     }

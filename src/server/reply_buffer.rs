@@ -9,7 +9,7 @@
 
 use super::Parts;
 use super::session::{ClientId, Session};
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use std::ops::Bound;
 
 /// The smallest buffer, and a new client's.
@@ -31,7 +31,7 @@ pub struct ReplyBuffer {
     /// The most of it that was used at once lately, bytes.
     pub peak: usize,
     /// Since when that is.
-    peak_since: UnixMillis,
+    peak_since: MonotonicMillis,
 }
 
 /// How buffers are sized.
@@ -66,13 +66,13 @@ impl Resizing {
     }
 
     /// The buffer of a client that has just connected.
-    pub(super) fn new_buffer(&self, now: UnixMillis) -> ReplyBuffer {
+    pub(super) fn new_buffer(&self, now: MonotonicMillis) -> ReplyBuffer {
         ReplyBuffer::new(if self.enabled { MIN_BYTES } else { MAX_BYTES }, now)
     }
 }
 
 impl ReplyBuffer {
-    fn new(size: usize, now: UnixMillis) -> Self {
+    fn new(size: usize, now: MonotonicMillis) -> Self {
         ReplyBuffer { size, peak: 0, peak_since: now }
     }
 
@@ -93,8 +93,8 @@ impl ReplyBuffer {
         Change::None
     }
 
-    fn forget_peak(&mut self, after_ms: Option<i64>, now: UnixMillis) {
-        if after_ms.is_some_and(|ms| now.0 - self.peak_since.0 > ms) {
+    fn forget_peak(&mut self, after_ms: Option<i64>, now: MonotonicMillis) {
+        if after_ms.is_some_and(|ms| now.ms_since(self.peak_since) > ms) {
             (self.peak, self.peak_since) = (0, now);
         }
     }
@@ -113,7 +113,7 @@ impl Session {
 impl Parts {
     /// Looks at some clients' buffers, in the order of their numbers and round again.
     pub(super) fn resize_reply_buffers(&mut self) {
-        let Parts { clients, reply_buffers, stats, now, .. } = self;
+        let Parts { clients, reply_buffers, stats, monotonic, .. } = self;
         if !reply_buffers.enabled {
             return;
         }
@@ -129,7 +129,7 @@ impl Parts {
                 Change::Smaller => stats.reply_buffer_shrinks += 1,
             }
             session.trim_outbox();
-            session.replies.forget_peak(reply_buffers.peak_reset_ms, *now);
+            session.replies.forget_peak(reply_buffers.peak_reset_ms, *monotonic);
         }
         if looked < looks {
             reply_buffers.last = ClientId(0);
@@ -156,7 +156,7 @@ mod tests {
             (16384, 8191, Smaller, 8192),
         ];
         for (size, used, change, new) in rows {
-            let mut buffer = ReplyBuffer::new(size, UnixMillis(0));
+            let mut buffer = ReplyBuffer::new(size, MonotonicMillis(0));
             buffer.used(used);
             assert_eq!((buffer.resize(), buffer.size), (change, new), "{used} of {size}");
         }
@@ -164,13 +164,13 @@ mod tests {
 
     #[test]
     fn what_did_not_fit_counts_as_all_of_it_until_it_is_forgotten() {
-        let mut buffer = ReplyBuffer::new(1024, UnixMillis(0));
+        let mut buffer = ReplyBuffer::new(1024, MonotonicMillis(0));
         buffer.used(1 << 20);
         assert_eq!(buffer.peak, 1024);
-        buffer.forget_peak(Option::None, UnixMillis(i64::MAX));
-        buffer.forget_peak(Some(PEAK_RESET_MS), UnixMillis(PEAK_RESET_MS));
+        buffer.forget_peak(Option::None, MonotonicMillis(i64::MAX));
+        buffer.forget_peak(Some(PEAK_RESET_MS), MonotonicMillis(PEAK_RESET_MS));
         assert_eq!(buffer.peak, 1024);
-        buffer.forget_peak(Some(PEAK_RESET_MS), UnixMillis(PEAK_RESET_MS + 1));
+        buffer.forget_peak(Some(PEAK_RESET_MS), MonotonicMillis(PEAK_RESET_MS + 1));
         assert_eq!(buffer.peak, 0);
     }
 }

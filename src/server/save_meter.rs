@@ -4,7 +4,7 @@
 //! few seconds. A save that is done before that is not worth a line of progress.
 
 use super::task::SaveReason;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,14 +16,14 @@ const PROGRESS_MS: i64 = 5000;
 pub struct SaveMeter {
     saved: Arc<AtomicU64>,
     total: u64,
-    began: UnixMillis,
-    told: UnixMillis,
+    began: MonotonicMillis,
+    told: MonotonicMillis,
 }
 
 impl SaveMeter {
     /// A save of so many keys begins.
     #[must_use]
-    pub fn new(total: u64, now: UnixMillis) -> Self {
+    pub fn new(total: u64, now: MonotonicMillis) -> Self {
         Self { saved: Arc::default(), total, began: now, told: now }
     }
 
@@ -52,9 +52,9 @@ impl SaveMeter {
     }
 
     /// A line for the log, when it is time for one.
-    pub fn news(&mut self, reason: SaveReason, now: UnixMillis) -> Option<String> {
+    pub fn news(&mut self, reason: SaveReason, now: MonotonicMillis) -> Option<String> {
         let saved = self.saved();
-        if now.0 - self.told.0 < PROGRESS_MS || saved == 0 {
+        if now.ms_since(self.told) < PROGRESS_MS || saved == 0 {
             return None;
         }
         self.told = now;
@@ -63,7 +63,7 @@ impl SaveMeter {
             _ => "Saving DB",
         };
         let left = self.total.saturating_sub(saved);
-        let eta_ms = i128::from(now.0 - self.began.0) * i128::from(left) / i128::from(saved);
+        let eta_ms = i128::from(now.ms_since(self.began)) * i128::from(left) / i128::from(saved);
         let (percent, total, eta) = (self.percent(), self.total, eta_ms.div_euclid(1000));
         Some(format!("{what}: {saved} of {total} keys, {percent:.1}%, about {eta} seconds left"))
     }
@@ -75,10 +75,10 @@ mod tests {
 
     #[test]
     fn the_log_hears_of_progress_every_five_seconds() {
-        let mut meter = SaveMeter::new(1000, UnixMillis(0));
+        let mut meter = SaveMeter::new(1000, MonotonicMillis(0));
         let mut told = |saved, ms, reason| {
             meter.counter().store(saved, Ordering::Relaxed);
-            meter.news(reason, UnixMillis(ms))
+            meter.news(reason, MonotonicMillis(ms))
         };
         for (saved, ms, line) in [
             (0, 4999, None),

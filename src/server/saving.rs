@@ -15,7 +15,6 @@ use super::save_meter::SaveMeter;
 use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
 use super::{Parts, REDIS_VERSION, Server};
 use crate::base::alloc;
-use crate::base::time::UnixMillis;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Keyspace, Walk};
 use crate::rdb::{Access, SaveOptions};
@@ -42,7 +41,7 @@ impl Server {
         let is_taken = persistence.running.is_some() || self.parts.aof.is_writing_base();
         if persistence.job == progress.job && is_taken {
             let reason = persistence.running.unwrap_or(SaveReason::Rewrite);
-            if let Some(line) = persistence.meter.news(reason, self.parts.now) {
+            if let Some(line) = persistence.meter.news(reason, self.parts.monotonic) {
                 log::info!("{line}");
             }
             self.keyspace.parcel_released(progress.parcel);
@@ -65,13 +64,15 @@ impl Server {
     }
 
     pub(super) fn end_save(&mut self, report: &SaveReport) {
-        let now = UnixMillis(self.parts.clock.wall_us() / 1000);
+        self.parts.lap_ns();
+        self.follow_clock();
+        let (now, monotonic) = (self.parts.now, self.parts.monotonic);
         let peak_copies = self.keyspace.walk().map_or(0, Walk::peak_copies);
         let copies = self.keyspace.walk().map_or(0, Walk::all_copies);
         end_walk(&mut self.keyspace, &mut self.parts.pauses);
         let persistence = &mut self.parts.persistence;
         persistence.last_copies = copies;
-        persistence.end(report, now);
+        persistence.end(report, now, monotonic);
         let copied_mb = persistence.last_copies >> 20;
         let peak_mb = peak_copies >> 20;
         match (&report.result, report.reason) {
@@ -109,7 +110,7 @@ pub(super) fn begin(keyspace: &mut Keyspace, parts: &mut Parts, reason: SaveReas
     }
     let format = SaveFormat::Snapshot(options(keyspace, parts));
     let path = parts.config.dbfilename.to_string();
-    parts.persistence.begin(reason, parts.now);
+    parts.persistence.begin(reason, parts.monotonic);
     begin_job(keyspace, parts, reason, format, path);
 }
 
@@ -125,7 +126,7 @@ pub(super) fn begin_job(
     persistence.used_at_begin = alloc::used_bytes();
     let dbs = keyspace.begin_walk(persistence.used_at_begin as u64);
     persistence.job += 1;
-    persistence.meter = SaveMeter::new(dbs.iter().map(|db| db.keys as u64).sum(), parts.now);
+    persistence.meter = SaveMeter::new(dbs.iter().map(|db| db.keys as u64).sum(), parts.monotonic);
     let syncs_bit_by_bit = match reason {
         SaveReason::Rewrite => parts.config.aof_rewrite_incremental_fsync,
         _ => parts.config.rdb_save_incremental_fsync,

@@ -7,7 +7,7 @@ use super::multi::Transaction;
 use super::output::Aside;
 use super::reply_buffer::ReplyBuffer;
 use super::tracking::OwnTracking;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::config::BufferLimits;
 use crate::keyspace::DbIndex;
 use crate::pubsub::Counts;
@@ -174,9 +174,9 @@ pub struct Session {
     /// The snapshot walk for which its next command has waited already; 0 is none.
     pub waited_for_walk: u32,
     /// When it connected.
-    pub created: UnixMillis,
+    pub created: MonotonicMillis,
     /// When it last sent a command.
-    pub last_interaction: UnixMillis,
+    pub last_interaction: MonotonicMillis,
     /// The last command, for CLIENT LIST.
     pub last_command: Option<&'static Command>,
     /// Client-side caching, as far as it concerns this client.
@@ -184,7 +184,7 @@ pub struct Session {
     /// What it listens to.
     pub subscribed: Counts,
     /// Since when more waits for it than the soft limit of its output buffer.
-    pub(super) slow_since: Option<UnixMillis>,
+    pub(super) slow_since: Option<MonotonicMillis>,
     /// What the keys it watches cost, bytes.
     pub watched_bytes: usize,
     /// What CLIENT LIST shows of it while its commands run.
@@ -236,7 +236,7 @@ pub(super) struct LookupCache {
 impl Session {
     /// A client that has just connected, and may do nothing yet.
     #[must_use]
-    pub fn new(id: ClientId, connection: Connection, replies: ReplyBuffer, now: UnixMillis) -> Self {
+    pub fn new(id: ClientId, connection: Connection, replies: ReplyBuffer, now: MonotonicMillis) -> Self {
         Session {
             id,
             connection,
@@ -477,7 +477,7 @@ impl Clients {
     /// Redis: being sent something is an interaction too.
     pub(super) fn drain_output(
         &mut self,
-        now: UnixMillis,
+        now: MonotonicMillis,
         mut hold: Option<(u64, &mut HeldReplies)>,
         mut take: impl FnMut(ClientId, &mut Vec<u8>, Close),
     ) {

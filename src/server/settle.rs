@@ -12,7 +12,7 @@ use super::blocking::{BlockOn, Parked, WakeOn};
 use super::ctx::{Ctx, Origin};
 use super::session::{ClientId, Close, Running, Session};
 use super::{Parts, Server};
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::resp::Argv;
 use std::sync::atomic::Ordering;
 
@@ -26,7 +26,7 @@ const MAX_ORDERED_CLIENTS: usize = 16;
 #[derive(Debug)]
 struct Waiting {
     client: ClientId,
-    until: UnixMillis,
+    until: MonotonicMillis,
     /// Who has not been seen with nothing to read.
     readers: Vec<ClientId>,
     /// What its own line shows of the requests it came with.
@@ -75,7 +75,7 @@ impl Ctx<'_> {
         if readers.is_empty() {
             return false;
         }
-        let until = self.server.now.saturating_add_ms(MAX_WAIT_MS);
+        let until = self.server.monotonic.saturating_add_ms(MAX_WAIT_MS);
         let (client, running) = (self.session.id, self.session.running);
         self.server.settling.0.push(Waiting { client, until, readers, running });
         let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, argv.to_owned(), self.db.index());
@@ -111,7 +111,7 @@ impl Server {
             return;
         }
         let mut waiting = std::mem::take(&mut self.parts.settling.0);
-        let now = self.parts.now;
+        let now = self.parts.monotonic;
         let due = waiting.extract_if(.., |waiting| {
             let parts = &self.parts;
             waiting.readers = parts.readers(waiting.readers.iter().filter_map(|&id| parts.clients.get(id)));

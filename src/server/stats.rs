@@ -3,6 +3,7 @@
 use super::command::CommandIndex;
 use super::session::Session;
 use crate::base::histogram::Histogram;
+use crate::base::time::MonotonicMillis;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
@@ -128,21 +129,22 @@ pub struct Rate {
     samples: [u64; Rate::SAMPLES],
     next: usize,
     last_count: u64,
-    last_ms: i64,
+    last: Option<MonotonicMillis>,
 }
 
 impl Rate {
     const SAMPLES: usize = 16;
 
     /// Takes a sample of a counter that stands at `count` now.
-    pub fn sample(&mut self, count: u64, now_ms: i64) {
-        let elapsed = u64::try_from(now_ms - self.last_ms).unwrap_or(0);
-        if self.last_ms > 0 && elapsed > 0 {
-            self.samples[self.next] = count.saturating_sub(self.last_count) * 1000 / elapsed;
+    pub fn sample(&mut self, count: u64, now: MonotonicMillis) {
+        let elapsed = self.last.map_or(0, |last| now.ms_since(last).unsigned_abs());
+        let grown = count.saturating_sub(self.last_count);
+        if let Some(per_second) = (grown * 1000).checked_div(elapsed) {
+            self.samples[self.next] = per_second;
             self.next = (self.next + 1) % Self::SAMPLES;
         }
         self.last_count = count;
-        self.last_ms = now_ms;
+        self.last = Some(now);
     }
 
     /// The average of the samples, per second.
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn a_steady_rate_is_reported_once_all_samples_are_taken() {
         let mut rate = Rate::default();
-        (1..=17).for_each(|n| rate.sample(n * 50, i64::try_from(n).expect("small") * 100));
+        (1..=17).for_each(|n| rate.sample(n * 50, MonotonicMillis::from_ns(n * 100_000_000)));
         assert_eq!(rate.per_second(), 500);
     }
 }

@@ -11,6 +11,7 @@ use super::Parts;
 use super::command::{Command, CommandIndex};
 use super::ctx::Origin;
 use super::session::{Close, Session};
+use crate::base::time::MonotonicMillis;
 use crate::config::Config;
 use crate::resp::{Argv, Requests};
 use crate::spec::{BLOCKING, FAST, SKIP_SLOWLOG};
@@ -40,6 +41,12 @@ struct Run {
 impl Timing {
     pub(super) fn new(now_ns: u64) -> Self {
         Timing { last_ns: now_ns, run: None }
+    }
+
+    /// The last reading of the clock.
+    #[inline]
+    pub(super) fn last(&self) -> MonotonicMillis {
+        MonotonicMillis::from_ns(self.last_ns)
     }
 }
 

@@ -99,7 +99,7 @@ impl Server {
 
     /// Answers those whose time is over.
     pub(super) fn time_out_parked(&mut self) {
-        while let Some(id) = self.parts.waiters.timed_out(self.parts.now) {
+        while let Some(id) = self.parts.waiters.timed_out(self.parts.monotonic) {
             self.parts.time_out(id);
         }
         self.run_released();

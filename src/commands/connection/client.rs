@@ -3,7 +3,6 @@
 use super::tracking;
 use crate::base::number::parse_i64;
 use crate::base::text::{lossless, original};
-use crate::base::time::UnixMillis;
 use crate::commands::help;
 use crate::server::client_info::{ClientClass, info_line};
 use crate::server::{
@@ -368,8 +367,9 @@ fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Err(CommandError::fixed("ERR timeout is negative"));
     }
     // Redis: a pause of no time has ended before it begins, and so has one beyond the end of time.
-    if let Some(end) = ctx.now.0.checked_add(ms).filter(|_| ms > 0) {
-        ctx.server.pauses.pause(PauseReason::Client, what, Some(UnixMillis(end)));
+    if ms > 0 && ctx.now.0.checked_add(ms).is_some() {
+        let end = ctx.server.monotonic.saturating_add_ms(ms);
+        ctx.server.pauses.pause(PauseReason::Client, what, Some(end));
     }
     ctx.reply.ok();
     Ok(())

@@ -1,10 +1,10 @@
 //! Pauses as clients see them, for every reason: `server::pause` cannot reach commands itself.
 
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::commands::testing::TestServer;
 use crate::server::{Pause, PauseReason};
 
-fn pause(server: &mut TestServer, reason: PauseReason, what: Pause, until: Option<UnixMillis>) {
+fn pause(server: &mut TestServer, reason: PauseReason, what: Pause, until: Option<MonotonicMillis>) {
     server.server.parts.pauses.pause(reason, what, until);
     server.advance(0);
 }
@@ -40,7 +40,7 @@ fn writes_wait_in_order_until_every_reason_is_gone() {
 fn a_pause_can_only_grow_and_ends_by_itself() {
     let mut server = TestServer::new();
     server.connect(2);
-    let now = server.server.parts.now;
+    let now = server.server.parts.monotonic;
     pause(&mut server, PauseReason::Client, Pause::All, Some(now.saturating_add_ms(100)));
     pause(&mut server, PauseReason::Client, Pause::Writes, Some(now.saturating_add_ms(50)));
     assert_eq!(server.run("PING"), "", "still all commands");

@@ -1,7 +1,6 @@
 //! WAIT: until replicas have what this client wrote. There are no replicas yet, so none ever has.
 
 use crate::base::number::parse_i64;
-use crate::base::time::UnixMillis;
 use crate::server::{Args, CommandError, CommandResult, Ctx, TimeoutReply};
 
 pub(super) fn wait(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -16,8 +15,9 @@ pub(super) fn wait(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     // Redis: a time beyond 64 bits is never reached, like 0.
-    let deadline = if timeout_ms == 0 { None } else { ctx.now.0.checked_add(timeout_ms) };
-    ctx.block_on_keys(args.argv(), [], deadline.map(UnixMillis), TimeoutReply::Integer(0));
+    let is_reached = timeout_ms != 0 && ctx.now.0.checked_add(timeout_ms).is_some();
+    let deadline = is_reached.then(|| ctx.server.monotonic.saturating_add_ms(timeout_ms));
+    ctx.block_on_keys(args.argv(), [], deadline, TimeoutReply::Integer(0));
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub(super) fn brpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 fn pop_or_wait(ctx: &mut Ctx<'_>, mut args: Args<'_>, side: Side) -> CommandResult {
     let keys = args.take(args.remaining() - 1)?;
-    let deadline = args.deadline_secs(ctx.now)?;
+    let deadline = args.deadline_secs(ctx.server.monotonic)?;
     if !pop_from_first(ctx, keys.iter(), side)? {
         ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
     }
@@ -29,7 +29,7 @@ pub(super) fn blmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     args.next()?;
     let MultiPop { keys, side, count } = MultiPop::parse(&mut args)?;
     // Redis: the timeout is looked at last, though it comes first.
-    let deadline = timeout.deadline_secs(ctx.now)?;
+    let deadline = timeout.deadline_secs(ctx.server.monotonic)?;
     if !pop_many_from_first(ctx, &keys, side, count)? {
         ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
     }
@@ -39,7 +39,7 @@ pub(super) fn blmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 pub(super) fn blmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let (source, destination) = (args.key(), args.key());
     let (from, to) = (Side::parse(&mut args)?, Side::parse(&mut args)?);
-    let deadline = args.deadline_secs(ctx.now)?;
+    let deadline = args.deadline_secs(ctx.server.monotonic)?;
     if !move_element(ctx, source, destination, from, to)? {
         ctx.block_on_keys(args.argv(), [source], deadline, TimeoutReply::Null);
         return Ok(());
@@ -55,7 +55,7 @@ pub(super) fn blmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 pub(super) fn brpoplpush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let (source, destination) = (args.key(), args.key());
-    let deadline = args.deadline_secs(ctx.now)?;
+    let deadline = args.deadline_secs(ctx.server.monotonic)?;
     if !move_element(ctx, source, destination, Side::Right, Side::Left)? {
         ctx.block_on_keys(args.argv(), [source], deadline, TimeoutReply::Null);
         return Ok(());

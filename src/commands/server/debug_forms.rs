@@ -59,11 +59,12 @@ fn told(shape: Shape) -> String {
 /// Redis prints an address too; here it says nothing.
 pub(super) fn object(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let access_now = ctx.now.secs() & 0xff_ffff;
+    let clock = ctx.db.access_clock();
     let view = ctx.db.peek(key).ok_or(CommandError::NoSuchKey)?;
-    let access = i64::from(view.access());
     let length = crate::rdb::serialized_len(view.value);
-    let idle_secs = (access_now - access) & 0xff_ffff;
+    let idle_secs = clock.idle_ms(view.access()) / 1000;
+    // Redis: by the clock that INFO shows as `lru_clock`.
+    let access = (ctx.now.secs() - idle_secs) & 0xff_ffff;
     let line = format!(
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{length} lru:{access} lru_seconds_idle:{idle_secs}{}",
         view.encoding(),

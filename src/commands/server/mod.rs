@@ -4,6 +4,8 @@ pub mod acl;
 pub mod admin;
 #[cfg(test)]
 mod aof_tests;
+#[cfg(test)]
+mod clock_tests;
 pub mod command;
 pub mod config;
 pub mod debug;

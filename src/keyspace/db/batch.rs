@@ -336,11 +336,12 @@ struct Present;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::MonotonicMillis;
     use crate::keyspace::{DbIndex, Hash, Limits};
 
     fn db() -> Db {
         let mut db = Db::new(DbIndex(0), Limits::default(), 7);
-        db.freeze(UnixMillis(1_000_000));
+        db.freeze(UnixMillis(1_000_000), MonotonicMillis(1_000_000));
         db
     }
 

@@ -110,6 +110,7 @@ impl Db {
 mod tests {
     use super::super::{DbIndex, Limits, Ttl};
     use super::*;
+    use crate::base::time::MonotonicMillis;
     use crate::keyspace::AccessClock;
 
     fn db(keys: usize) -> Db {
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn the_longest_idle_of_many_samples_goes_first() {
         let mut db = db(1000);
-        db.freeze(UnixMillis(3_600_000));
+        db.freeze(UnixMillis(3_600_000), MonotonicMillis(3_600_000));
         for index in (0..1000).filter(|index| index % 50 != 0) {
             db.touch(format!("key:{index}").as_bytes());
         }

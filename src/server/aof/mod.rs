@@ -32,7 +32,7 @@ use stop::Flush;
 use wait::Waits;
 
 use crate::aof::{Manifest, Names, timestamp_line};
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::config::{Appendfsync, Config};
 use crate::server::session::ClientId;
 use crate::server::{Parts, Server};
@@ -87,7 +87,7 @@ pub struct Aof {
     /// Bytes handed over since the start.
     handed: u64,
     /// What was handed over at that time; moved on when it is written.
-    mark: (u64, UnixMillis),
+    mark: (u64, MonotonicMillis),
     /// Whether too much is on its way.
     pub is_behind: bool,
     /// How often that was so.
@@ -107,7 +107,7 @@ pub struct Aof {
     /// Bytes in the file that is written to.
     incr_size: u64,
     /// When the running rewrite began.
-    pub rewrite_started: Option<UnixMillis>,
+    pub rewrite_started: Option<MonotonicMillis>,
     /// How long the last one took, seconds.
     pub last_rewrite_secs: Option<i64>,
     /// Whether the last one failed.
@@ -117,7 +117,7 @@ pub struct Aof {
     /// Failures since the last success or command.
     pub failures: u64,
     delay_minutes: i64,
-    next_try: Option<UnixMillis>,
+    next_try: Option<MonotonicMillis>,
     /// Replies that wait for the file.
     pub held: HeldReplies,
     /// For how long, and what for.
@@ -243,7 +243,7 @@ impl Server {
 
     /// The periodic work.
     pub(in crate::server) fn aof_cron(&mut self) {
-        let now = self.parts.now;
+        let now = self.parts.monotonic;
         self.watch_delay(now);
         let parts = &mut self.parts;
         let is_busy = parts.persistence.running.is_some() || parts.aof.is_rewriting();
@@ -341,13 +341,13 @@ fn hand_over(parts: &mut Parts) {
     let had_written_all = aof.unwritten_bytes() == 0;
     aof.handed += length;
     if had_written_all {
-        aof.mark = (aof.handed, parts.now);
+        aof.mark = (aof.handed, parts.monotonic);
     }
     aof.current_size += length;
     aof.incr_size += length;
     let end = aof.handed;
     aof.order(AofOrder::Append { bytes, end });
-    aof.note_handed(parts.now);
+    aof.note_handed(parts.monotonic);
 }
 
 impl Parts {

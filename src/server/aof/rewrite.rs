@@ -2,7 +2,7 @@
 
 use super::{Aof, AofOrder, AofState, Rewrite, hand_over, switch::stop_feeding};
 use crate::aof::Manifest;
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::rdb::SaveOptions;
@@ -39,7 +39,7 @@ impl Server {
             }
         };
         parts.aof.scheduled = false;
-        parts.aof.rewrite_started = Some(parts.now);
+        parts.aof.rewrite_started = Some(parts.monotonic);
         parts.aof.rewrite = Rewrite::Preparing(next);
         match order {
             Some(order) => parts.aof.order(order),
@@ -183,8 +183,8 @@ impl Server {
     }
 
     fn rewrite_ended(&mut self) {
-        let (aof, now) = (&mut self.parts.aof, self.parts.now);
-        aof.last_rewrite_secs = aof.rewrite_started.take().map(|started| now.secs() - started.secs());
+        let (aof, now) = (&mut self.parts.aof, self.parts.monotonic);
+        aof.last_rewrite_secs = aof.rewrite_started.take().map(|started| now.secs_since(started));
         if let Some(client) = self.parts.persistence.waiting.take() {
             self.save(SaveReason::Command(client));
         }
@@ -200,7 +200,7 @@ impl Aof {
     }
 
     /// Whether rewrites that keep failing make the next one wait.
-    pub(super) fn is_limited(&mut self, now: UnixMillis) -> bool {
+    pub(super) fn is_limited(&mut self, now: MonotonicMillis) -> bool {
         if self.failures < FAILURES_TO_LIMIT {
             (self.delay_minutes, self.next_try) = (0, None);
             return false;
@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn rewrites_that_keep_failing_are_limited() {
         let mut aof = Aof { failures: FAILURES_TO_LIMIT, ..Aof::default() };
-        let mut now = UnixMillis(0);
+        let mut now = MonotonicMillis(0);
         for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
             assert!(aof.is_limited(now), "after {minutes} minutes");
             now = now.saturating_add_ms(minutes * 60_000 - 1);

@@ -7,7 +7,7 @@
 //! nothing and answers. How much may be under way like that is bounded by [`Server::watch_delay`].
 
 use super::{Aof, HeldReplies};
-use crate::base::time::UnixMillis;
+use crate::base::time::MonotonicMillis;
 use crate::config::Appendfsync;
 use crate::server::Server;
 use crate::server::pause::{Pause, PauseReason};
@@ -27,7 +27,7 @@ const PATIENCE_MS: i64 = 5;
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     /// Since when nobody was released.
-    since: UnixMillis,
+    since: MonotonicMillis,
     /// Nobody waits for what was handed over up to here: the disk was too slow.
     let_go_to: u64,
     /// Answers to what was handed over up to here are not given before it is on disk.
@@ -58,7 +58,7 @@ impl Aof {
     }
 
     /// Notes that there is something new to wait for.
-    pub(super) fn note_handed(&mut self, now: UnixMillis) {
+    pub(super) fn note_handed(&mut self, now: MonotonicMillis) {
         if self.held.is_empty() {
             self.waits.since = now;
         }
@@ -85,7 +85,7 @@ impl Aof {
     }
 
     /// When those who wait are to be let go, if the disk does nothing for them until then.
-    pub(in crate::server) fn patience_ends(&self) -> Option<UnixMillis> {
+    pub(in crate::server) fn patience_ends(&self) -> Option<MonotonicMillis> {
         let may_end = !self.held.is_empty() && !self.is_promised() && self.error.is_none();
         may_end.then(|| self.waits.since.saturating_add_ms(PATIENCE_MS))
     }
@@ -125,7 +125,7 @@ impl Server {
 
     /// Lets those go for whom everything is done, or for whom too little is done.
     pub(super) fn end_waits(&mut self) {
-        let now = self.parts.now;
+        let now = self.parts.monotonic;
         let aof = &mut self.parts.aof;
         if aof.held.is_empty() || aof.is_promised() {
             return;
@@ -145,7 +145,7 @@ impl Server {
     }
 
     fn release_held(&mut self, offset: u64) {
-        let now = self.parts.now;
+        let now = self.parts.monotonic;
         while let Some(client) = self.parts.aof.held.pop(offset) {
             self.parts.aof.waits.since = now;
             self.parts.clients.release_held(client, offset);
@@ -153,7 +153,7 @@ impl Server {
     }
 
     /// Says so when the disk is too slow, and makes writers wait until it has caught up.
-    pub(super) fn watch_delay(&mut self, now: UnixMillis) {
+    pub(super) fn watch_delay(&mut self, now: MonotonicMillis) {
         let aof = &mut self.parts.aof;
         let is_served = aof.is_fed && aof.error.is_none();
         let unwritten = if is_served { aof.unwritten_bytes() } else { 0 };
@@ -161,7 +161,7 @@ impl Server {
             aof.mark = (aof.handed, now);
         }
         let is_behind =
-            unwritten > 0 && now.0 - aof.mark.1.0 > MAX_UNWRITTEN_MS || unwritten > MAX_UNWRITTEN_BYTES;
+            unwritten > 0 && now.ms_since(aof.mark.1) > MAX_UNWRITTEN_MS || unwritten > MAX_UNWRITTEN_BYTES;
         if is_behind && !aof.is_behind {
             aof.delayed_fsyncs += 1;
             log::info!(

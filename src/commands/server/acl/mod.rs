@@ -2,6 +2,7 @@
 
 use crate::acl::{Catalog, DEFAULT_USER, Denial, LogEntry, Selector};
 use crate::base::text::{lossless, original};
+use crate::base::time::MonotonicMillis;
 use crate::commands::help;
 use crate::resp::{Argv, Reply};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Lookup};
@@ -259,11 +260,11 @@ fn acl_log(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let entries = ctx.server.acl.log.iter();
     ctx.reply.array(entries.len().min(wanted));
-    entries.take(wanted).for_each(|entry| write_entry(&mut ctx.reply, entry, ctx.now.0));
+    entries.take(wanted).for_each(|entry| write_entry(&mut ctx.reply, entry, ctx.server.monotonic));
     Ok(())
 }
 
-fn write_entry(reply: &mut Reply<'_>, entry: &LogEntry, now_ms: i64) {
+fn write_entry(reply: &mut Reply<'_>, entry: &LogEntry, now: MonotonicMillis) {
     reply.map(7);
     reply.bulk(b"count");
     reply.integer(i64::try_from(entry.count).unwrap_or(i64::MAX));
@@ -278,7 +279,7 @@ fn write_entry(reply: &mut Reply<'_>, entry: &LogEntry, now_ms: i64) {
         reply.bulk(value);
     }
     reply.bulk(b"age-seconds");
-    reply.double((now_ms - entry.time.0) as f64 / 1000.0);
+    reply.double(now.ms_since(entry.time) as f64 / 1000.0);
     reply.bulk(b"client-info");
     reply.bulk(&original(&entry.client_info));
 }
