@@ -1,12 +1,11 @@
 //! The commands as ACL rules see them: numbers, names, categories, and who is a subcommand of whom.
 //!
-//! Made once from the specs of the command table, and in their order, so that a number here is the
-//! command's place there. Names are the commands' own: `rename-command` does not change what a
-//! rule calls them.
+//! Made once from the command table, and in its order, so that a number here is the command's place
+//! there; the names of commands to come follow, for rules may speak of them. Names are the commands' own:
+//! `rename-command` does not change what a rule calls them.
 
-use crate::spec::{Categories, Category, Spec};
+use crate::spec::{Categories, Category};
 use std::collections::HashMap;
-use std::ops::Range;
 
 /// All commands and subcommands.
 #[derive(Debug)]
@@ -21,28 +20,24 @@ struct Entry {
     name: &'static str,
     categories: Categories,
     /// The numbers of its subcommands; empty if it has none.
-    subcommands: Range<usize>,
+    subcommands: Vec<usize>,
 }
 
 /// Longer names are unknown without a look.
 const MAX_NAME_BYTES: usize = 64;
 
 impl Catalog {
-    /// The catalog of `specs`: containers first, their subcommands right behind them.
+    /// The catalog of these names, containers before their subcommands.
     #[must_use]
-    pub fn new(specs: impl IntoIterator<Item = &'static Spec>) -> Catalog {
+    pub fn new(commands: impl IntoIterator<Item = (&'static str, Categories)>) -> Catalog {
         let mut catalog = Catalog { entries: Vec::new(), by_name: HashMap::new() };
-        let mut container = 0;
-        for (number, spec) in specs.into_iter().enumerate() {
-            if spec.name.contains('|') {
-                catalog.entries[container].subcommands.end = number + 1;
-            } else {
-                container = number;
+        for (number, (name, categories)) in commands.into_iter().enumerate() {
+            if let Some((container, _)) = name.split_once('|') {
+                let container = catalog.by_name[container];
+                catalog.entries[container].subcommands.push(number);
             }
-            let subcommands = number + 1..number + 1;
-            let categories = spec.acl_categories();
-            catalog.entries.push(Entry { name: spec.name, categories, subcommands });
-            catalog.by_name.insert(spec.name, number);
+            catalog.entries.push(Entry { name, categories, subcommands: Vec::new() });
+            catalog.by_name.insert(name, number);
         }
         catalog
     }
@@ -86,8 +81,8 @@ impl Catalog {
     }
 
     /// The numbers of a command's subcommands.
-    pub(super) fn subcommands(&self, command: usize) -> Range<usize> {
-        self.entries[command].subcommands.clone()
+    pub(super) fn subcommands(&self, command: usize) -> &[usize] {
+        &self.entries[command].subcommands
     }
 
     /// Whether it is a subcommand.

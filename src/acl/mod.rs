@@ -5,7 +5,7 @@
 //! the user's own, the others were written in parentheses. [`Users`] holds all of them by name,
 //! and changes them: a list of rules is applied whole or not at all.
 //!
-//! This room knows commands only as numbers into a [`Catalog`], which is made from their specs, and
+//! This room knows commands only as numbers into a [`Catalog`], which is made from their names, and
 //! what a call does from the spec handed to [`User::check`]. It knows no client: [`Users`] says who may
 //! log in, the server remembers who did. It reads no file, but the lines of one ([`Users::load`]).
 //!

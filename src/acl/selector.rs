@@ -97,7 +97,7 @@ impl Selector {
     pub(super) fn set_command(&mut self, catalog: &Catalog, command: usize, allowed: bool) {
         self.set_bit(command, allowed);
         self.first_args.remove(&command);
-        catalog.subcommands(command).for_each(|sub| self.set_bit(sub, allowed));
+        catalog.subcommands(command).iter().for_each(|&sub| self.set_bit(sub, allowed));
     }
 
     fn set_bit(&mut self, command: usize, allowed: bool) {

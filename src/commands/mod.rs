@@ -5,6 +5,7 @@
 //! helper here.
 
 pub mod bitmap;
+mod coming;
 pub mod connection;
 pub mod generic;
 pub mod geo;
@@ -59,10 +60,10 @@ const GROUPS: &[&[Command]] = &[
     transactions::COMMANDS,
 ];
 
-/// Every command by its name.
+/// Every command by its name, and the names of those to come.
 #[must_use]
 pub fn table() -> CommandTable {
-    CommandTable::new(GROUPS.iter().copied().flatten())
+    CommandTable::new(GROUPS.iter().copied().flatten(), coming::COMING)
 }
 
 /// What HELP answers for a container: its subcommands, their syntax and what they are for.
@@ -151,7 +152,8 @@ fn db_index(ctx: &Ctx<'_>, index: i64) -> Result<DbIndex, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::GROUPS;
-    use crate::spec::{Spec, facts};
+    use super::coming::COMING;
+    use crate::spec::{Category, Spec, facts};
 
     /// The table and all its subcommands, without what only pyredis has.
     fn specs() -> Vec<&'static Spec> {
@@ -165,5 +167,25 @@ mod tests {
     fn the_table_says_what_a_real_command_info_says() {
         assert_eq!(facts::compare(specs().into_iter(), facts::CAPTURED_INFO), Vec::<String>::new());
         assert_eq!(facts::compare_keys(specs().into_iter(), facts::CAPTURED_KEYS), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_built_and_what_is_to_come_are_all_of_redis() {
+        let built: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
+        for (name, _) in facts::captured() {
+            let is_coming = COMING.iter().any(|coming| coming.name == name);
+            assert!(built.contains(&name) != is_coming, "{name} is in one of the tables");
+        }
+        assert_eq!(built.len() + COMING.len(), facts::captured().count(), "and nothing else is");
+    }
+
+    #[test]
+    fn commands_to_come_have_the_categories_of_a_real_server() {
+        for coming in COMING {
+            let (_, facts) = facts::captured().find(|(name, _)| *name == coming.name).expect(coming.name);
+            let real = facts.lines().find_map(|line| line.strip_prefix("  acl ")).expect(coming.name);
+            let ours: Vec<&str> = coming.categories.iter().map(Category::name).collect();
+            assert_eq!(ours.join(" "), real, "{}", coming.name);
+        }
     }
 }

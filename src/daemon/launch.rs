@@ -201,12 +201,11 @@ impl Surroundings for World {
     }
 
     fn knows_command(&self, name: &[u8]) -> bool {
-        commands::table().by_name(name).is_some()
+        commands::table().is_taken(name)
     }
 
     fn check_user(&self, name: &[u8], rules: &[Text]) -> Result<(), String> {
-        let table = commands::table();
-        let catalog = Catalog::new(table.all().iter().map(|command| &command.spec));
+        let catalog = Catalog::new(commands::table().named_in_rules());
         let words: Vec<&[u8]> = [b"user", name].into_iter().chain(rules.iter().map(Text::as_bytes)).collect();
         acl::check_user_line(&words, Rulebook { catalog: &catalog, all_channels: false })
     }

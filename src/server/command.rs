@@ -6,9 +6,9 @@ use super::ctx::Ctx;
 use super::error::CommandResult;
 use crate::base::text::lossless;
 use crate::resp::Argv;
-use crate::spec::Spec;
+use crate::spec::{Categories, Coming, Spec};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a command does.
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Ctx<'b>, Args<'c>) -> CommandResult;
@@ -75,16 +75,22 @@ pub struct CommandIndex(pub u16);
 pub struct CommandTable {
     by_name: HashMap<Vec<u8>, (&'static Command, CommandIndex)>,
     all: Vec<&'static Command>,
+    /// What no command may be renamed to, because a command to come has that name, renames applied.
+    coming_names: HashSet<Vec<u8>>,
+    coming: &'static [Coming],
 }
 
 /// Longer names are unknown without a look.
 const MAX_NAME_BYTES: usize = 64;
 
 impl CommandTable {
-    /// The table of `commands`, containers first and their subcommands right behind them.
+    /// The table of `commands`, containers first and their subcommands right behind them, which also
+    /// knows the names of those to come.
     #[must_use]
-    pub fn new(commands: impl IntoIterator<Item = &'static Command>) -> Self {
-        let mut table = CommandTable { by_name: HashMap::new(), all: Vec::new() };
+    pub fn new(commands: impl IntoIterator<Item = &'static Command>, coming: &'static [Coming]) -> Self {
+        let names = coming.iter().map(|coming| coming.name).filter(|name| !name.contains('|'));
+        let coming_names = names.map(|name| name.as_bytes().to_vec()).collect();
+        let mut table = CommandTable { by_name: HashMap::new(), all: Vec::new(), coming_names, coming };
         for command in commands {
             let index = table.add(command);
             let previous = table.by_name.insert(command.spec.name.as_bytes().to_vec(), (command, index));
@@ -99,16 +105,36 @@ impl CommandTable {
     /// Applies `rename-command from to`; an empty `to` removes the command. Errors with the line
     /// that Redis prints for a bad directive.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), &'static str> {
-        let Some(entry) = self.by_name.remove(from.to_ascii_lowercase().as_slice()) else {
+        let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+        let built = self.by_name.remove(&from);
+        if built.is_none() && !self.coming_names.remove(&from) {
             return Err("No such command in rename-command");
-        };
+        }
         if to.is_empty() {
             return Ok(());
         }
-        match self.by_name.insert(to.to_ascii_lowercase(), entry) {
-            None => Ok(()),
-            Some(_) => Err("Target command name already exists"),
+        if self.is_taken(&to) {
+            return Err("Target command name already exists");
         }
+        match built {
+            Some(entry) => drop(self.by_name.insert(to, entry)),
+            None => drop(self.coming_names.insert(to)),
+        }
+        Ok(())
+    }
+
+    /// Whether a command, or one to come, has this name, in any case. Source: `rename-command`.
+    #[must_use]
+    pub fn is_taken(&self, name: &[u8]) -> bool {
+        let name = name.to_ascii_lowercase();
+        self.by_name.contains_key(&name) || self.coming_names.contains(&name)
+    }
+
+    /// The names that ACL rules may use, with their categories: those of [`CommandTable::all`] in its
+    /// order, then those to come.
+    pub fn named_in_rules(&self) -> impl Iterator<Item = (&'static str, Categories)> {
+        let built = self.all.iter().map(|command| (command.spec.name, command.spec.acl_categories()));
+        built.chain(self.coming.iter().map(|coming| (coming.name, coming.categories)))
     }
 
     /// All commands and subcommands; a [`CommandIndex`] points into it.

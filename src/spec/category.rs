@@ -127,6 +127,16 @@ impl Categories {
         Categories(self.0 | 1 << category as u8)
     }
 
+    /// The set with all of `categories` added.
+    pub const fn with_all(mut self, categories: &[Category]) -> Categories {
+        let mut i = 0;
+        while i < categories.len() {
+            self = self.with(categories[i]);
+            i += 1;
+        }
+        self
+    }
+
     /// Whether `category` is in the set.
     pub const fn contains(self, category: Category) -> bool {
         self.0 & 1 << category as u8 != 0
@@ -141,6 +151,22 @@ impl Categories {
 impl fmt::Debug for Categories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// A command of Redis that is not built yet: what ACL rules know of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Coming {
+    /// Its name, as in [`Spec::name`].
+    pub name: &'static str,
+    /// All its ACL categories.
+    pub categories: Categories,
+}
+
+impl Coming {
+    /// A command to come, with all its ACL categories.
+    pub const fn new(name: &'static str, categories: &[Category]) -> Coming {
+        Coming { name, categories: Categories::NONE.with_all(categories) }
     }
 }
 

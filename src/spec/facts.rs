@@ -20,10 +20,7 @@ pub(crate) const CAPTURED_KEYS: &str = include_str!("../../tests/data/command-ge
 
 /// Every difference between `table` and the captured facts. Commands that the table lacks are no difference.
 pub(crate) fn compare<'a>(table: impl Iterator<Item = &'a Spec>, captured: &str) -> Vec<String> {
-    let blocks: HashMap<&str, &str> = captured
-        .split("\n\n")
-        .filter_map(|block| Some((block.trim().split_once(' ')?.0, block.trim())))
-        .collect();
+    let blocks: HashMap<&str, &str> = blocks(captured).collect();
     let mut differences = Vec::new();
     for spec in table {
         let ours = describe(spec);
@@ -42,6 +39,15 @@ pub(crate) fn compare<'a>(table: impl Iterator<Item = &'a Spec>, captured: &str)
         }
     }
     differences
+}
+
+/// The commands that a real server has: each name, and its facts as text.
+pub(crate) fn captured() -> impl Iterator<Item = (&'static str, &'static str)> {
+    blocks(CAPTURED_INFO).filter(|(name, _)| *name != "#")
+}
+
+fn blocks(captured: &str) -> impl Iterator<Item = (&str, &str)> {
+    captured.split("\n\n").filter_map(|block| Some((block.trim().split_once(' ')?.0, block.trim())))
 }
 
 /// Every captured `COMMAND GETKEYSANDFLAGS` call that `table` answers otherwise. Calls of commands it lacks are skipped.

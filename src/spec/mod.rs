@@ -126,11 +126,7 @@ impl Spec {
 
     /// Adds ACL categories beyond those of the flags and the group.
     pub const fn categories(mut self, categories: &[Category]) -> Spec {
-        let mut i = 0;
-        while i < categories.len() {
-            self.extra_categories = self.extra_categories.with(categories[i]);
-            i += 1;
-        }
+        self.extra_categories = self.extra_categories.with_all(categories);
         self
     }
 

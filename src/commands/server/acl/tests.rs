@@ -1,6 +1,7 @@
 //! The ACL commands as clients see them.
 
 use crate::commands::testing::TestServer;
+use crate::config::RenameCommand;
 use crate::server::ClientId;
 
 const WRONGPASS: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";
@@ -438,4 +439,75 @@ fn sort_reads_other_keys_only_for_who_may_read_any() {
             (2, "SORT l BY w* GET #", "1) \"1\""),
         ],
     );
+}
+
+#[test]
+fn rules_may_name_commands_that_are_to_come() {
+    let mut server = TestServer::new();
+    server.server.parts.config.aclfile = "users.acl".into();
+    let unknown = "(error) ERR unknown command 'EVAL', with args beginning with: 'return 1' '0' ";
+    for (rules, told) in [
+        ("+eval", "-@all +eval"),
+        ("+@all -EVAL -evalsha", "+@all -eval -evalsha"),
+        ("+@all -@scripting", "+@all -@scripting"),
+        ("+@stream", "-@all +@stream"),
+        ("+@stream -xadd", "-@all +@stream -xadd"),
+        ("+cluster|slots", "-@all +cluster|slots"),
+        ("+@all -cluster +cluster|slots", "+@all -cluster +cluster|slots"),
+        ("+script|load", "-@all +script|load"),
+        ("+function -function|load", "-@all +function -function|load"),
+        ("+@all -slaveof -replicaof", "+@all -replicaof -slaveof"),
+    ] {
+        check(&mut server, &[(1, &format!("ACL SETUSER bob reset {rules}"), "OK")]);
+        let shown = server.run("ACL LIST");
+        let line = format!("user bob off sanitize-payload resetchannels {told}\"");
+        assert!(shown.contains(&line), "{rules}: {shown}");
+        check(&mut server, &[(1, "ACL SAVE", "OK"), (1, "ACL LOAD", "OK"), (1, "ACL LIST", &shown)]);
+    }
+    server.connect(2);
+    check(
+        &mut server,
+        &[
+            (1, "ACL SETUSER bob reset on nopass +eval", "OK"),
+            (2, "AUTH bob x", "OK"),
+            (2, "EVAL 'return 1' 0", unknown),
+            (1, "ACL DRYRUN bob eval x 0", "(error) ERR Command 'eval' not found"),
+            (
+                1,
+                "ACL SETUSER bob +cluster|nosuch",
+                "(error) ERR Error in ACL SETUSER modifier '+cluster|nosuch': Unknown command or category name in ACL",
+            ),
+        ],
+    );
+    assert!(server.run("ACL CAT stream").contains("\"xgroup|create\""));
+    assert!(server.run("COMMAND LIST").lines().all(|line| !line.ends_with("\"eval\"")));
+}
+
+#[test]
+fn commands_to_come_can_be_renamed_and_their_names_are_taken() {
+    let renamed = |rows: &[(&str, &str)]| {
+        let rename = |&(from, to): &(&str, &str)| RenameCommand { from: from.into(), to: to.into() };
+        let renames = rows.iter().map(rename).collect();
+        TestServer::try_with(|config| config.renamed_commands = renames)
+    };
+    const TAKEN: &str = "Target command name already exists";
+    const NONE: &str = "No such command in rename-command";
+    for (rows, outcome) in [
+        (&[("EVAL", ""), ("Script", "")][..], None),
+        (&[("eval", "lua"), ("get", "eval")], None),
+        (&[("slaveof", "slaveof")], None),
+        (&[("xadd", "XREAD")], Some(TAKEN)),
+        (&[("eval", "SET")], Some(TAKEN)),
+        (&[("set", "EVAL")], Some(TAKEN)),
+        (&[("eval", "lua"), ("get", "LUA")], Some(TAKEN)),
+        (&[("eval", ""), ("eval", "")], Some(NONE)),
+        (&[("cluster|slots", "")], Some(NONE)),
+        (&[("client|list", "")], Some(NONE)),
+    ] {
+        assert_eq!(renamed(rows).err().as_deref(), outcome, "{rows:?}");
+    }
+    let mut server = renamed(&[("eval", ""), ("get", "eval")]).expect("a name that is free again");
+    assert_eq!(server.run("EVAL k"), "(nil)");
+    assert_eq!(server.run("ACL SETUSER bob -@all +eval"), "OK");
+    assert!(server.run("ACL DRYRUN bob eval k").contains("to run the 'get' command"), "rules speak of GET");
 }
