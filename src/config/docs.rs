@@ -1,5 +1,6 @@
 //! The table of parameters for people: Markdown, made from [`PARAMETERS`].
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::kind::{Effect, Flags, Kind, Parameter};
@@ -30,9 +31,9 @@ pub fn parameter_table() -> String {
 
 /// A Markdown table of the parameters that are accepted and reported without a meaning here, by the reason.
 pub fn accepted_table() -> String {
-    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut by_reason: Vec<(Cow<'static, str>, Vec<String>)> = Vec::new();
     for parameter in PARAMETERS {
-        let Effect::Accepted(why) = parameter.effect else { continue };
+        let Some(why) = reason(parameter.effect) else { continue };
         let name = format!("`{}`", parameter.name);
         match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
             Some((_, names)) => names.push(name),
@@ -44,6 +45,15 @@ pub fn accepted_table() -> String {
         writeln!(table, "| {} | {why} |", names.join(" ")).expect("a String takes everything");
     }
     table
+}
+
+/// Why a parameter does not act, if it does not.
+fn reason(effect: Effect) -> Option<Cow<'static, str>> {
+    match effect {
+        Effect::Acts => None,
+        Effect::Accepted(why) => Some(why.into()),
+        Effect::Refused(what) => Some(format!("waits for {what}: turning it on is refused").into()),
+    }
 }
 
 /// What values look like, in a few words.
@@ -62,9 +72,9 @@ fn values(parameter: &Parameter) -> String {
 
 /// Whether it acts, and whether it can be changed while the server runs.
 fn effect(parameter: &Parameter) -> String {
-    let effect = match parameter.effect {
-        Effect::Acts => "acts",
-        Effect::Accepted(why) => &format!("accepted: {why}"),
+    let effect = match reason(parameter.effect) {
+        None => "acts",
+        Some(why) => &format!("accepted: {why}"),
     };
     let when = if parameter.is(Flags::IMMUTABLE) { "; at start only" } else { "" };
     format!("{effect}{when}")

@@ -34,6 +34,9 @@ pub enum Effect {
     Acts,
     /// It is only accepted and reported, for the reason given.
     Accepted(&'static str),
+    /// Any value but the default would make the server something it cannot be yet, and is refused at start;
+    /// what is missing.
+    Refused(&'static str),
 }
 
 /// What may be done with a parameter.

@@ -251,10 +251,17 @@ const MAX_HZ: i64 = 500;
 const MIN_BACKLOG_BYTES: u64 = 16 << 10;
 
 impl Config {
-    /// Whether anything is to speak TLS, which nothing can yet: to go on without it would show to all
-    /// what should be hidden.
-    pub fn wants_tls(&self) -> bool {
-        self.tls_port != 0 || self.tls_cluster || self.tls_replication
+    /// Why a server of this configuration must not start, if it must not: it would be something else than it is
+    /// told to be, such as a second primary that takes writes, or one that shows to all what should be hidden.
+    pub fn refusal(&self) -> Option<String> {
+        let defaults = Config::default();
+        PARAMETERS.iter().find_map(|parameter| {
+            let Effect::Refused(what) = parameter.effect else { return None };
+            let (name, value) = (parameter.name, parameter.get(self));
+            let is_asked = value != parameter.get(&defaults);
+            is_asked
+                .then(|| format!("can't start with '{name} {}': {what} is not there yet", lossless(&value)))
+        })
     }
 
     /// Sets one parameter by name, as one line of a configuration file would.
@@ -363,6 +370,31 @@ mod tests {
         for parameter in PARAMETERS {
             assert!(parameter.doc.ends_with('.') && !parameter.doc.contains('\n'), "{}", parameter.name);
             assert!(!parameter.is(Flags::MULTI_ARG) || matches!(parameter.kind, Kind::Special(_)));
+        }
+    }
+
+    #[test]
+    fn what_the_server_cannot_be_is_refused_and_saying_no_is_not() {
+        let refusal = |name: &str, args: &[&str]| {
+            let mut config = Config::default();
+            config.set(name, args).expect(name);
+            config.refusal()
+        };
+        for (name, args, refused) in [
+            ("replicaof", &["127.0.0.1", "6379"][..], Some("replicaof 127.0.0.1 6379': replication")),
+            ("slaveof", &["db.example", "1"], Some("replicaof db.example 1': replication")),
+            ("replicaof", &["no", "one"], None),
+            ("cluster-enabled", &["yes"], Some("cluster-enabled yes': cluster mode")),
+            ("cluster-enabled", &["no"], None),
+            ("tls-port", &["6380"], Some("tls-port 6380': TLS")),
+            ("tls-port", &["0"], None),
+            ("tls-cluster", &["yes"], Some("tls-cluster yes': TLS")),
+            ("tls-replication", &["yes"], Some("tls-replication yes': TLS")),
+            ("masterauth", &["x"], None),
+            ("cluster-node-timeout", &["5"], None),
+        ] {
+            let line = refused.map(|refused| format!("can't start with '{refused} is not there yet"));
+            assert_eq!(refusal(name, args), line, "{name} {args:?}");
         }
     }
 

@@ -29,14 +29,16 @@ const MB: i128 = 1 << 20;
 const ACTS: Effect = Effect::Acts;
 const ALLOCATOR: Effect = Effect::Accepted("the allocator never moves what it has handed out");
 const CLUSTER: Effect = Effect::Accepted("waits for cluster mode");
+const CLUSTER_SWITCH: Effect = Effect::Refused("cluster mode");
 const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently");
 const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of their deadlines");
 const REPLICATION: Effect = Effect::Accepted("waits for replication");
+const REPLICATION_SWITCH: Effect = Effect::Refused("replication");
 const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
 const STREAMS: Effect = Effect::Accepted("waits for streams");
 const THREADS: Effect = Effect::Accepted("every connection has its own thread");
 const TLS: Effect = Effect::Accepted("waits for TLS");
-const TLS_SWITCH: Effect = Effect::Accepted("waits for TLS: turning it on is refused");
+const TLS_SWITCH: Effect = Effect::Refused("TLS");
 
 macro_rules! kind {
     ($field:ident: $type:ty, boolean) => { kind!($field: $type, boolean(check::any_bool)) };
@@ -421,7 +423,7 @@ parameters! {
 
     /// Address of the primary that this server copies.
     "replicaof" | "slaveof" => replicaof: Option<PrimaryAddress> = None,
-        special(REPLICAOF), [IMMUTABLE, MULTI_ARG], REPLICATION;
+        special(REPLICAOF), [IMMUTABLE, MULTI_ARG], REPLICATION_SWITCH;
     /// Password for the primary.
     "masterauth" => masterauth: Text = Text::default(), text(Unset), [SENSITIVE, ANY_BYTE], REPLICATION;
     /// User name for the primary.
@@ -482,7 +484,7 @@ parameters! {
     // Cluster.
 
     /// Run as a node of a cluster.
-    "cluster-enabled" => cluster_enabled: bool = false, boolean, [IMMUTABLE], CLUSTER;
+    "cluster-enabled" => cluster_enabled: bool = false, boolean, [IMMUTABLE], CLUSTER_SWITCH;
     /// File in which the node keeps what it knows.
     "cluster-config-file" => cluster_config_file: Text = Text::from("nodes.conf"), text(Value), [IMMUTABLE], CLUSTER;
     /// Milliseconds of silence after which a node is failing.

@@ -81,6 +81,9 @@ fn try_start(args: &[OsString], place: Place) -> Done {
 
 fn try_restart(args: &[OsString]) -> Done {
     let launch = read(args)?;
+    if let Some(line) = launch.config.refusal() {
+        return Err(Failure(format!("pyredis: {line}")));
+    }
     if let Some(running) = Running::find(&launch.pid_file())? {
         stop_running(running)?;
     }

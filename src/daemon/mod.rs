@@ -29,6 +29,7 @@ pub mod title;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 
 use cli::Wish;
 use launch::{Launch, LaunchError};
@@ -40,6 +41,10 @@ use crate::config::LoadError;
 /// Does what the command line (without the program's name) and the environment ask for. Returns the
 /// exit code of the process.
 pub fn main(args: &[OsString]) -> u8 {
+    if asks_for_sentinel(std::env::args_os().next(), args) {
+        eprintln!("pyredis: can't start as a Sentinel: that is not there yet");
+        return 1;
+    }
     match cli::parse(args, |name| std::env::var_os(name)) {
         Wish::Serve(args) => serve(&args),
         Wish::Start(args, place) => control::start(&args, place),
@@ -58,6 +63,13 @@ pub fn main(args: &[OsString]) -> u8 {
             code
         }
     }
+}
+
+/// Whether the program is called as a Sentinel, as redis-server finds it out: by its name or by an option.
+fn asks_for_sentinel(program: Option<OsString>, args: &[OsString]) -> bool {
+    let program = program.unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default();
+    name.to_string_lossy().contains("redis-sentinel") || args.iter().any(|arg| arg == "--sentinel")
 }
 
 /// As redis-server: in the foreground, or detached with `daemonize yes`.

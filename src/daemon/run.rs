@@ -189,10 +189,9 @@ impl Starting {
             log::warn!("Can't load module from {path}: server aborting");
             return Err(Fatal::Line(format!("can't load the module {path}: pyredis has no module API")));
         }
-        if launch.config.wants_tls() {
-            log::warn!("TLS is not there yet: tls-port, tls-cluster and tls-replication must be off");
-            log::warn!("Failed to configure TLS. Check logs for more info.");
-            return Err(Fatal::Line("can't serve TLS: it is not there yet".to_owned()));
+        if let Some(line) = launch.config.refusal() {
+            log::warn!("{line}");
+            return Err(Fatal::Line(line));
         }
         // Whoever runs already is told by the PID file; the folder would only say that somebody does.
         let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));

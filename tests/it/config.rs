@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use crate::support::{Client, RealServer, Server, pyredis};
+use crate::support::{Client, Installation, RealServer, Server, pyredis, run, text};
 use pyredis::resp::value::Value;
 
 /// What is tried with every parameter.
@@ -201,4 +201,33 @@ fn a_file_is_rewritten_as_by_a_real_server() {
         let [expected, got] = paths.map(|path| rewritten(&fs::read_to_string(path).unwrap()));
         assert_eq!(got, expected, "{file}");
     }
+}
+
+#[test]
+fn what_the_server_cannot_be_is_refused_at_start_in_one_line() {
+    let here = Installation::new();
+    here.expect("start", &[]);
+    let pid = here.pid();
+    for (directive, what) in [
+        ("--replicaof 127.0.0.1 6379", "'replicaof 127.0.0.1 6379': replication"),
+        ("--slaveof db 7", "'replicaof db 7': replication"),
+        ("--cluster-enabled yes", "'cluster-enabled yes': cluster mode"),
+        ("--tls-port 6380", "'tls-port 6380': TLS"),
+    ] {
+        let line = format!("pyredis: can't start with {what} is not there yet\n");
+        let words: Vec<&str> = directive.split(' ').collect();
+        let alone = run(pyredis(here.folder.path()).args(["--port", "0"]).args(&words));
+        assert_eq!((alone.status.code(), text(&alone.stderr)), (Some(1), line.clone()), "{directive}");
+        fs::write(here.folder.path().join("other.conf"), &directive[2..]).unwrap();
+        let file = run(pyredis(here.folder.path()).args(["start", "other.conf", "--pidfile", "other.pid"]));
+        assert_eq!((file.status.code(), text(&file.stderr)), (Some(1), line.clone()), "{directive}");
+        assert_eq!(here.run("restart", &words), (1, String::new(), line), "{directive}");
+        assert_eq!((here.pid(), here.client().run("PING").as_str()), (pid, "PONG"));
+    }
+    let sentinel = run(pyredis(here.folder.path()).args(["--port", "0", "--sentinel"]));
+    let line = "pyredis: can't start as a Sentinel: that is not there yet\n";
+    assert_eq!((sentinel.status.code(), text(&sentinel.stderr).as_str()), (Some(1), line));
+    let no = ["--replicaof", "no", "one", "--cluster-enabled", "no", "--tls-port", "0", "--masterauth", "x"];
+    here.expect("restart", &no);
+    assert_eq!(here.client().run("PING"), "PONG");
 }

@@ -137,7 +137,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
                 return Err(ConfigSetError::refused(name, &reason));
             }
         }
-        "tls-port" | "tls-cluster" | "tls-replication" if server.config.wants_tls() => {
+        "tls-port" | "tls-cluster" | "tls-replication" if server.config.refusal().is_some() => {
             let reason = "Unable to update TLS configuration. Check server logs.";
             return Err(ConfigSetError::refused(name, reason));
         }
@@ -246,7 +246,7 @@ mod tests {
             );
             assert_eq!(server.run(&format!("CONFIG SET timeout 9 {setting}")), line);
         }
-        assert!(!server.server.parts.config.wants_tls() && server.server.parts.config.timeout == 0);
+        assert!(server.server.parts.config.refusal().is_none() && server.server.parts.config.timeout == 0);
     }
 
     #[test]
