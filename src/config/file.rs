@@ -389,7 +389,7 @@ mod tests {
         let config = read(
             "always-show-logo yes\nnotify-keyspace-events KEA\ndaemonize no\npidfile /var/run/redis.pid\n\
              port 21111\ntimeout 0\nbind 127.0.0.1\nloglevel verbose\nlogfile ''\ndatabases 16\n\
-             latency-monitor-threshold 1\nrepl-diskless-sync-delay 0\nsave 900 1\nrdbcompression yes\n\
+             latency-monitor-threshold 1\nrepl-diskless-sync-delay 0\nrdbcompression yes\n\
              dbfilename dump.rdb\ndir ./tests/tmp/server.1.2\nslave-serve-stale-data yes\nappendonly no\n\
              appendfsync everysec\nno-appendfsync-on-rewrite no\nactiverehashing yes\n\
              enable-protected-configs yes\nenable-debug-command yes\nenable-module-command yes\n\

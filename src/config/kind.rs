@@ -9,7 +9,7 @@ use std::fmt;
 use super::Config;
 use super::text::{Text, format_memory};
 use crate::base::number::parse_i64;
-use crate::base::text::{parse_memory, quote};
+use crate::base::text::{parse_memory, quote, split_args};
 
 /// One row of [`super::PARAMETERS`].
 pub struct Parameter {
@@ -219,15 +219,22 @@ impl Parameter {
 
     /// Sets the value from its arguments. Errors with Redis's text.
     ///
-    /// One argument of a parameter that takes several is split at spaces, as Redis does.
+    /// One argument of a parameter that takes several is split, as Redis does: by CONFIG SET at each space, else by
+    /// the rules of a line, where one that has no end of a quote holds nothing.
     pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<(), String> {
         if self.is(Flags::MULTI_ARG) {
             let Kind::Special(special) = &self.kind else {
                 unreachable!("only special parameters take several arguments")
             };
-            return match args {
-                [b""] => (special.set)(config, &[], source),
-                [one] => (special.set)(config, &one.split(|byte| *byte == b' ').collect::<Vec<_>>(), source),
+            return match (source, args) {
+                (Source::Command, [b""]) => (special.set)(config, &[], source),
+                (Source::Command, [one]) => {
+                    (special.set)(config, &one.split(|byte| *byte == b' ').collect::<Vec<_>>(), source)
+                }
+                (_, [one]) if !one.is_empty() => {
+                    let words = split_args(one).unwrap_or_default();
+                    (special.set)(config, &words.iter().map(Vec::as_slice).collect::<Vec<_>>(), source)
+                }
                 _ => (special.set)(config, args, source),
             };
         }

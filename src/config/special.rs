@@ -78,6 +78,11 @@ pub(super) const DEFAULT_BUFFER_LIMITS: BufferLimits = BufferLimits {
 /// As many addresses as `bind` takes.
 pub const MAX_BIND_ADDRESSES: usize = 16;
 
+/// One empty argument means none where a list may be empty.
+fn without_empty<'a>(args: &'a [&'a [u8]]) -> &'a [&'a [u8]] {
+    if *args == [b""] { &[] } else { args }
+}
+
 /// Values separated by single spaces, as CONFIG GET shows several.
 fn spaced<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
     values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(" ")
@@ -103,10 +108,10 @@ fn set_save(config: &mut Config, args: &[&[u8]], source: Source) -> Result<(), S
         // Redis keeps the number of changes in 32 bits.
         (seconds >= 1 && changes >= 0).then_some(SavePoint { seconds, changes: i64::from(changes as i32) })
     };
-    let points: Option<Vec<SavePoint>> = args.chunks(2).map(point).collect();
+    let points: Option<Vec<SavePoint>> = without_empty(args).chunks(2).map(point).collect();
     let points = points.ok_or("Invalid save parameters")?;
     match source {
-        Source::NextLine if !args.is_empty() => config.save.extend(points),
+        Source::NextLine if *args != [b""] => config.save.extend(points),
         _ => config.save = points,
     }
     Ok(())
@@ -129,7 +134,7 @@ pub(super) static BIND: Special = Special {
         if args.len() > MAX_BIND_ADDRESSES {
             return Err("Too many bind addresses specified.".to_owned());
         }
-        config.bind = args.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect();
+        config.bind = without_empty(args).iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect();
         Ok(())
     },
     rewrite: |name, config, defaults| match config.bind.as_slice() {
@@ -265,7 +270,8 @@ pub(super) static NOTIFY_KEYSPACE_EVENTS: Special = Special {
 pub(super) static LATENCY_TRACKING_INFO_PERCENTILES: Special = Special {
     get: |config| spaced(config.latency_tracking_info_percentiles.iter().map(show_percentile)).into_bytes(),
     set: |config, args, _| {
-        let percentiles: Result<Vec<f64>, &str> = args.iter().copied().map(parse_percentile).collect();
+        let percentiles: Result<Vec<f64>, &str> =
+            without_empty(args).iter().copied().map(parse_percentile).collect();
         config.latency_tracking_info_percentiles = percentiles?;
         Ok(())
     },
@@ -348,5 +354,67 @@ impl ShutdownOn {
 
     fn line(name: &str, now: ShutdownOn, default: ShutdownOn) -> Vec<Line> {
         vec![Line::new(name, now.words().as_bytes(), now != default)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::{LoadError, Surroundings, parse_file};
+    use super::*;
+    use crate::base::text::split_args;
+
+    /// What a real server makes of lines with several words in one.
+    const REAL_LINES: &str = include_str!("../../tests/data/config-lines-7.0.15.txt");
+
+    /// A world that these lines never ask.
+    struct Nowhere;
+
+    impl Surroundings for Nowhere {
+        fn read(&mut self, _: &[u8]) -> io::Result<Vec<u8>> {
+            unreachable!()
+        }
+
+        fn read_stdin(&mut self) -> io::Result<Vec<u8>> {
+            unreachable!()
+        }
+
+        fn glob(&mut self, _: &[u8]) -> Vec<Vec<u8>> {
+            unreachable!()
+        }
+
+        fn change_dir(&mut self, _: &[u8]) -> io::Result<Vec<u8>> {
+            unreachable!()
+        }
+
+        fn try_log_file(&mut self, _: &[u8]) -> io::Result<()> {
+            unreachable!()
+        }
+
+        fn knows_command(&self, _: &[u8]) -> bool {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn several_words_in_one_are_split_as_a_real_server_splits_them() {
+        let mut rows = 0;
+        for row in REAL_LINES.lines().filter(|row| !row.starts_with('#')) {
+            let (line, expected) = row.split_once('\t').expect(row);
+            let line = split_args(&line.as_bytes()[1..]).expect(row).remove(0);
+            let before: &[u8] = if row.starts_with('+') { b"save 9 9\n" } else { b"" };
+            let mut config = Config::default();
+            let read = parse_file(&[before, &line].concat(), &mut config, &mut Nowhere);
+            let name = row[2..].split([' ', '"']).next().expect(row);
+            let got = match read {
+                Ok(()) => format!("={}", String::from_utf8(config.get(name).expect(name)).expect(row)),
+                Err(LoadError::Line { reason, .. }) => format!("!{reason}"),
+                Err(error) => panic!("{row}: {error}"),
+            };
+            assert_eq!(got, expected, "{row}");
+            rows += 1;
+        }
+        assert!(rows > 400, "only {rows} rows were read");
     }
 }
