@@ -243,6 +243,26 @@ impl Db {
         found
     }
 
+    /// A number that stands for `key` of this database: the same for no other key but by chance.
+    #[must_use]
+    pub fn hash_of(&self, key: &[u8]) -> u64 {
+        self.numbered(self.dict.hash(key))
+    }
+
+    /// Which keys were looked up since the last call: whether one of them is what `is_sought` says of its
+    /// [`Db::hash_of`].
+    pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
+        let mut looked_up = std::mem::take(&mut self.facts.looked_up);
+        let any = looked_up.take_any(|hash| is_sought(self.numbered(hash)));
+        self.facts.looked_up = looked_up;
+        any
+    }
+
+    /// Databases share their seed: a key has the same `hash` in all of them.
+    fn numbered(&self, hash: u64) -> u64 {
+        hash.wrapping_add(u64::from(self.index.0).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     /// What there is of `key`. Changes nothing: a key whose time is over stays.
     #[must_use]
     pub fn presence(&self, key: &[u8]) -> Presence {
@@ -641,6 +661,7 @@ impl Db {
 
     /// False when `key` is missing for being expired; removes it then, except on a replica.
     fn alive(&mut self, hash: u64, key: &[u8]) -> bool {
+        self.facts.looked_up.note(hash);
         if self.dict.next_deadline().is_none_or(|next| next >= self.now.0) {
             return true;
         }
@@ -654,6 +675,7 @@ impl Db {
 
     /// Where `key` is, unless it is missing or its time has come. Renews its access history.
     fn find_touched(&mut self, hash: u64, key: &[u8]) -> Option<Found> {
+        self.facts.looked_up.note(hash);
         let found = self.dict.find_hashed(hash, key)?;
         let entry = self.dict.at(found);
         if self.is_past(entry.deadline) {

@@ -184,6 +184,23 @@ impl Keyspace {
         }
     }
 
+    /// Sets whether it is kept which keys are looked up.
+    pub fn set_wants_lookups(&mut self, wanted: bool) {
+        self.iter_mut().for_each(|db| db.facts.looked_up.is_wanted = wanted);
+    }
+
+    /// Whether a key was looked up, in any database and since the last call, of whose [`Db::hash_of`]
+    /// `is_sought` says so.
+    pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
+        let mut any = self.current.has_looked_up(&mut is_sought);
+        if self.others_news.facts {
+            for db in self.others.iter_mut().flatten() {
+                any |= db.has_looked_up(&mut is_sought);
+            }
+        }
+        any
+    }
+
     /// Whether expired keys stay until somebody else deletes them: on a replica.
     pub fn set_keeps_expired(&mut self, keeps_expired: bool) {
         self.iter_mut().for_each(|db| db.set_keeps_expired(keeps_expired));

@@ -4,6 +4,7 @@
 //! keys are settled, effects are encoded, and clients parked on keys that became ready are
 //! served, so that they see the state right after the change they waited for.
 
+use super::aof::unsynced;
 use super::args::Args;
 use super::changed;
 use super::command::{Command, CommandIndex, Lookup};
@@ -102,6 +103,7 @@ impl Server {
     /// One command of a client, with all that follows from it.
     fn execute(&mut self, session: &mut Session, argv: Argv<'_>, out: &mut Vec<u8>) {
         let mark = out.len();
+        self.parts.clients.in_doubt = self.parts.clients.doubt_of(session, &self.parts.aof);
         let found = find(&mut self.parts, session, argv);
         session.last_command = found.as_ref().ok().map(|entry| entry.0);
         evict::make_room(&mut self.keyspace, &mut self.parts, argv.span());
@@ -141,6 +143,7 @@ impl Server {
             self.serve_ready();
         }
         tracking::end(&mut self.parts, session, session.last_command, before);
+        session.awaits_file |= self.parts.clients.in_doubt && session.held.is_empty();
         self.append_aside(session, out);
     }
 
@@ -233,6 +236,7 @@ pub(super) fn call(
     origin: Origin,
 ) {
     let handler = command.handler.expect("the gate refuses containers");
+    unsynced::begin(db);
     let begun = timing::begin(server, (command, index), argv);
     db.select(session.db);
     let now = server.now;
@@ -259,9 +263,10 @@ pub(super) fn call(
         server.propagation.keep_apart();
     }
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
-        session.wrote = true;
+        session.awaits_file = true;
         server.propagation.push_effect(db.index(), argv, effect);
     }
+    session.awaits_file |= unsynced::shows_unsynced(db, &server.aof, command);
     // A command that is tried again was counted when it came.
     let is_new = u64::from(origin != Origin::Unparked);
     server.stats.commands += is_new;

@@ -15,6 +15,7 @@ pub(super) fn key_changed(db: &mut Db, server: &mut Parts, class: NotifyClasses,
 /// The same for a key whose change is counted already.
 pub(super) fn key_touched(db: &mut Db, server: &mut Parts, class: NotifyClasses, event: &str, key: &[u8]) {
     settle(db, server);
+    server.note_changed(db, key);
     if !server.watches.is_empty() {
         server.watches.changed(db.index(), key, || db.presence(key));
     }
@@ -47,6 +48,7 @@ fn settle_facts(db: &mut Db, server: &mut Parts) {
     let lazy = server.config.lazyfree_lazy_expire;
     for key in std::mem::take(&mut db.facts.expired) {
         server.stats.expired_keys += 1;
+        server.note_changed(db, &key);
         if !server.watches.is_empty() {
             server.watches.expired(db.index(), &key);
         }
@@ -70,6 +72,7 @@ fn settle_facts(db: &mut Db, server: &mut Parts) {
 /// Removes every key of a database; those who watched one of them are told while they are there.
 /// Returns how many there were.
 pub(super) fn flush(keyspace: &mut Keyspace, server: &mut Parts, index: DbIndex) -> usize {
+    server.note_all_changed();
     if let Some(db) = keyspace.get(index)
         && !server.watches.is_empty()
     {
@@ -80,6 +83,7 @@ pub(super) fn flush(keyspace: &mut Keyspace, server: &mut Parts, index: DbIndex)
 
 /// Exchanges the keys of two databases, which exist, and tells those who watch one.
 pub(super) fn swap(keyspace: &mut Keyspace, server: &mut Parts, one: DbIndex, two: DbIndex) {
+    server.note_all_changed();
     if let (Some(first), Some(second)) = (keyspace.get(one), keyspace.get(two))
         && !server.watches.is_empty()
     {

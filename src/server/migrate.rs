@@ -143,6 +143,10 @@ impl Server {
         if self.parts.waiters.has_ready() {
             self.serve_ready();
         }
+        if let Some(session) = self.parts.clients.get_mut(client) {
+            // The answer tells of deletions.
+            session.awaits_file = true;
+        }
         self.complete(client, |parts, reply| match line {
             None => reply.ok(),
             Some(line) => {

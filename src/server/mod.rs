@@ -85,7 +85,7 @@ use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::{MonotonicMillis, UnixMillis};
-use crate::config::{Added, Config, LogLevel, MaxmemoryPolicy, NotifyClasses, OomScoreAdj};
+use crate::config::{Added, Appendfsync, Config, LogLevel, MaxmemoryPolicy, NotifyClasses, OomScoreAdj};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
@@ -452,6 +452,7 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
     keyspace.set_memory_is_short(config.maxmemory != 0);
     let events = config.notify_keyspace_events;
     keyspace.set_wants(events.intersects(NotifyClasses::KEY_MISS), events.intersects(NotifyClasses::NEW));
+    keyspace.set_wants_lookups(config.appendfsync == Appendfsync::Always);
     let limits = &parts.limits;
     limits
         .max_bulk_bytes

@@ -203,6 +203,8 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         return Err(CommandError::ExecAbort);
     }
     if is_dirty {
+        // This tells of changes too.
+        ctx.session.awaits_file |= ctx.server.aof.has_unsynced();
         ctx.reply.null_array();
         return Ok(());
     }

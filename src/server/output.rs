@@ -41,6 +41,7 @@ impl Clients {
                     return false;
                 }
                 session.outbox.extend_from_slice(message.bytes(session.protocol));
+                session.awaits_file |= self.in_doubt;
                 if is_over_hard(session, &self.limits) {
                     session.give_up();
                     self.overfull.push(id);

@@ -159,8 +159,8 @@ pub struct Session {
     pub outbox: Vec<u8>,
     /// Answers to writes that are not on disk yet.
     pub held: HeldOutput,
-    /// Whether a command changed something since the last answers were taken.
-    pub wrote: bool,
+    /// Whether what it is to be sent tells of changes that may not be in the append-only file, or on disk.
+    pub awaits_file: bool,
     /// Whether the connection ends.
     pub close: Close,
     /// Batches of requests that have arrived here.
@@ -252,7 +252,7 @@ impl Session {
             is_monitor: false,
             outbox: Vec::new(),
             held: HeldOutput::default(),
-            wrote: false,
+            awaits_file: false,
             close: Close::No,
             parked: None,
             received: 0,
@@ -390,6 +390,8 @@ pub struct Clients {
     pub(super) aside: Vec<Aside>,
     /// Clients found over their hard limit while something was delivered to them.
     pub(super) overfull: Vec<ClientId>,
+    /// Whether what is delivered tells of a change that is not on disk and has to be.
+    pub(super) in_doubt: bool,
     /// What may wait for a client, by class.
     pub(super) limits: BufferLimits,
 }
@@ -472,8 +474,8 @@ impl Clients {
         self.by_id.remove(&id).flatten()
     }
 
-    /// Hands every client with something to send, or to close, to `take`. What a client that wrote
-    /// is to get is held back up to an offset, if there is one in `hold`.
+    /// Hands every client with something to send, or to close, to `take`. What tells of changes
+    /// is held back up to an offset, if there is one in `hold`.
     /// Redis: being sent something is an interaction too.
     pub(super) fn drain_output(
         &mut self,
@@ -490,13 +492,13 @@ impl Clients {
                 }
                 session.last_interaction = now;
                 session.replies.used(session.outbox.len());
-                let wrote = std::mem::take(&mut session.wrote);
-                if session.held.is_idle() && !(wrote && hold.is_some()) || session.close == Close::Now {
+                let awaits = std::mem::take(&mut session.awaits_file);
+                if session.held.is_idle() && !(awaits && hold.is_some()) || session.close == Close::Now {
                     take(id, &mut session.outbox, session.close);
                 } else {
                     session.held.release_into(|bytes| take(id, bytes, Close::No));
                     match &mut hold {
-                        Some((end, waiting)) if wrote => {
+                        Some((end, waiting)) if awaits => {
                             session.held.push(*end, &mut session.outbox);
                             waiting.push(*end, id);
                         }

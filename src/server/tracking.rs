@@ -234,6 +234,7 @@ fn end_tracked(parts: &mut Parts, session: &mut Session, command: Option<&Comman
 impl Server {
     /// Tells clients in broadcasting mode of the keys that changed in this turn.
     pub(super) fn broadcast_invalidations(&mut self) {
+        self.parts.clients.in_doubt = self.parts.aof.has_unsynced();
         for Broadcasted { keys, clients } in self.parts.tracking.tables.take_broadcasts() {
             let payload = keys_payload(keys.iter().map(|key| &**key));
             for client in clients {

@@ -55,6 +55,7 @@ impl Server {
             let mut out = std::mem::take(&mut session.outbox);
             let mark = out.len();
             let before = tracking::begin(&mut self.parts, id);
+            self.parts.clients.in_doubt |= self.parts.clients.doubt_of(&session, &self.parts.aof);
             let db = std::mem::replace(&mut session.db, parked.db);
             let argv = parked.argv.as_argv();
             if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
@@ -72,6 +73,7 @@ impl Server {
             }
             self.end_unit();
             tracking::end(&mut self.parts, &mut session, None, before);
+            session.awaits_file |= self.parts.clients.in_doubt;
             session.outbox = out;
         }
         self.parts.clients.put_back(session);
@@ -171,6 +173,8 @@ impl Parts {
         if let Some(parked) = session.parked.take() {
             self.waiters.unpark(id, &parked);
             self.waiters.release(id);
+            // That nothing came may be due to others.
+            session.awaits_file |= self.aof.has_unsynced() && parked.waits_for_keys();
             let mut out = std::mem::take(&mut session.outbox);
             let mark = out.len();
             write(self, &mut Reply::new(&mut out, session.protocol));

@@ -275,7 +275,7 @@ fn a_full_disk_refuses_writes_and_heals_and_nothing_acknowledged_is_lost() {
         let refused = client.run("SET other 1");
         assert_eq!(refused, "-MISCONF Errors writing to the AOF file: File too large");
         assert_eq!(client.run("PING"), refused, "as Redis answers it");
-        assert!(client.run("LLEN l").starts_with("(int)"), "reads go on");
+        assert_eq!(client.run("GET never"), "(nil)", "reads go on");
         assert!(client.run("INFO persistence").contains("aof_last_write_status:err"));
         assert!(limit_files(&server, "unlimited:unlimited"));
         server.wait_for("AOF write error looks solved, The server can write again.");
@@ -292,4 +292,27 @@ fn a_full_disk_refuses_writes_and_heals_and_nothing_acknowledged_is_lost() {
         let server = Server::start_in(folder, &ALWAYS);
         assert_eq!(server.client().run("LLEN l"), format!("(int) {}", acknowledged + 1), "{fsync}");
     }
+}
+
+/// With `always` a change that is lost with the process was shown to nobody, and no other reader has waited.
+#[test]
+fn a_disk_that_stands_still_shows_nothing_that_a_kill_takes_away() {
+    let always = ["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes"];
+    let mut server = Server::start(&always);
+    let [mut writer, mut reader, mut other] = [(); 3].map(|()| server.client());
+    assert_eq!(writer.run("SET there 1"), "OK");
+    // The disk takes nothing for ten minutes.
+    assert_eq!(writer.run("DEBUG AOF-FLUSH-SLEEP 600000000"), "OK");
+    writer.send("SET key new");
+    while !other.run("INFO commandstats").contains("cmdstat_set:calls=2") {}
+    reader.send("GET key");
+    while !other.run("INFO commandstats").contains("cmdstat_get:calls=1") {}
+    assert_eq!(other.run("GET there"), "\"1\"");
+    assert_eq!(other.run("GET missing"), "(nil)");
+    signal(server.pid(), "KILL");
+    server.wait();
+    assert_eq!((writer.rest(), reader.rest()), (Vec::new(), Vec::new()), "neither has heard anything");
+    let folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+    let server = Server::start_in(folder, &always);
+    assert_eq!(server.client().run("MGET there key"), "[\"1\", (nil)]");
 }

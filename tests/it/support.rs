@@ -349,6 +349,13 @@ impl Client {
         std::io::copy(&mut self.reader, &mut std::io::sink()).is_ok()
     }
 
+    /// What the server sends until it closes the connection.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.reader.read_line(&mut line).unwrap();

@@ -7,7 +7,7 @@ use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
 use crate::server::{Aof, AofOpened, AofOrder, AofReport, AofState, AofWork, SaveReason, SaveReport, Task};
 
-fn always() -> TestServer {
+pub(super) fn always() -> TestServer {
     let mut server = TestServer::with(|config| {
         config.appendonly = true;
         config.appendfsync = Appendfsync::Always;
@@ -19,7 +19,7 @@ fn always() -> TestServer {
 }
 
 /// Reports as the thread would, in a turn of its own.
-fn report(server: &mut TestServer, report: AofReport) {
+pub(super) fn report(server: &mut TestServer, report: AofReport) {
     server.server.aof_report(report);
     server.advance(0);
 }
@@ -48,25 +48,26 @@ fn orders(server: &mut TestServer) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-fn handed(server: &TestServer) -> u64 {
+pub(super) fn handed(server: &TestServer) -> u64 {
     server.server.parts.aof.handed_bytes()
 }
 
 #[test]
-fn with_always_only_those_who_wrote_wait_and_in_order() {
+fn with_always_those_who_wrote_wait_and_in_order() {
     let mut server = always();
     server.connect(2);
     assert_eq!(server.run("SET a 1"), "", "it is not on disk");
     let first = handed(&server);
-    assert_eq!(server.run_as(2, "GET a"), "\"1\"", "a reader waits for nothing");
-    assert_eq!(server.run("GET a"), "", "answers stay in order");
+    assert_eq!(server.run_as(2, "GET b"), "(nil)", "a reader of another key waits for nothing");
+    assert_eq!(server.run("GET b"), "", "answers stay in order");
     assert_eq!(server.run("INCR a"), "");
     let second = handed(&server);
-    assert_eq!(server.run_as(2, "SETNX a 5"), "(integer) 0", "it changed nothing");
+    assert_eq!(server.run_as(2, "SETNX a 5"), "", "it changed nothing, but tells of a");
     report(&mut server, AofReport::Synced(first));
-    assert_eq!(server.output_of(1), "OK\n\"1\"");
+    assert_eq!(server.output_of(1), "OK\n(nil)");
     report(&mut server, AofReport::Synced(second));
     assert_eq!(server.output_of(1), "(integer) 2");
+    assert_eq!(server.output_of(2), "(integer) 0");
     assert_eq!(server.run("GET a"), "\"2\"", "nothing waits any more");
     assert_eq!(orders(&mut server), "attach appendonly.aof.1.incr.aof, Always, append, append");
 }
@@ -95,7 +96,7 @@ fn a_file_that_cannot_be_written_refuses_writes_until_it_can() {
     let refused = "(error) MISCONF Errors writing to the AOF file: No space left on device";
     assert_eq!(server.run_as(2, "SET b 1"), refused);
     assert_eq!(server.run_as(2, "PING"), refused);
-    assert_eq!(server.run_as(2, "GET a"), "\"1\"");
+    assert_eq!(server.run_as(2, "GET b"), "(nil)");
     assert_eq!(server.output_of(1), "", "nobody is told what is not true");
     report(&mut server, AofReport::Healed { rewrite: false });
     report(&mut server, AofReport::Synced(end));

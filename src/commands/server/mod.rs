@@ -5,6 +5,8 @@ pub mod admin;
 #[cfg(test)]
 mod aof_tests;
 #[cfg(test)]
+mod aof_unsynced_tests;
+#[cfg(test)]
 mod clock_tests;
 pub mod command;
 pub mod config;

@@ -36,6 +36,39 @@ impl Garbage {
     }
 }
 
+/// So many lookups are told apart.
+const MAX_LOOKED_UP: usize = 4096;
+
+/// Which keys were looked up, by [`Db::hash_of`](crate::keyspace::Db::hash_of).
+#[derive(Debug, Default)]
+pub struct LookedUp {
+    /// Whether somebody wants to know.
+    pub is_wanted: bool,
+    hashes: Vec<u64>,
+    /// There were more than are told apart.
+    is_full: bool,
+}
+
+impl LookedUp {
+    #[inline]
+    pub(super) fn note(&mut self, hash: u64) {
+        if self.is_wanted {
+            self.is_full |= self.hashes.len() == MAX_LOOKED_UP;
+            if !self.is_full {
+                self.hashes.push(hash);
+            }
+        }
+    }
+
+    /// Forgets all; returns whether one of them is what `is_sought` says, or there were too many to know.
+    pub fn take_any(&mut self, is_sought: impl FnMut(u64) -> bool) -> bool {
+        let any = self.is_full || self.hashes.iter().copied().any(is_sought);
+        self.hashes.clear();
+        self.is_full = false;
+        any
+    }
+}
+
 /// Counters and facts an accessor leaves behind; `server/` reads and empties them.
 #[derive(Debug, Default)]
 pub struct Facts {
@@ -51,6 +84,8 @@ pub struct Facts {
     pub added: Vec<Vec<u8>>,
     /// Whether `added` is wanted (`notify-keyspace-events` has `n`).
     pub wants_added: bool,
+    /// Hashes of the keys that were looked up, there or not; only kept when asked for.
+    pub looked_up: LookedUp,
     /// Reads that found their key.
     pub hits: u64,
     /// Reads that did not.

@@ -7,7 +7,8 @@
 //! others.
 //!
 //! The answers of clients that wrote leave when the thread has reported the offset of their writes: as on disk
-//! with `appendfsync always`, otherwise as in the file ([`wait`], [`HeldReplies`]). Nobody else waits for anything.
+//! with `appendfsync always`, otherwise as in the file ([`wait`], [`HeldReplies`]). With `always` so do answers and
+//! messages that show such a change ([`unsynced`]). Nobody else waits for anything.
 //!
 //! A rewrite ([`rewrite`]) goes through these states, so that nothing has to be taken back when a file cannot be made:
 //!
@@ -22,6 +23,7 @@ mod orders;
 mod rewrite;
 mod stop;
 mod switch;
+pub(super) mod unsynced;
 mod wait;
 
 pub use held::{HeldOutput, HeldReplies};
@@ -29,6 +31,7 @@ pub use orders::{AofGauges, AofOrder, AofReport, AofWork};
 pub use wait::MAX_UNWRITTEN_BYTES;
 
 use stop::Flush;
+use unsynced::Unsynced;
 use wait::Waits;
 
 use crate::aof::{Manifest, Names, timestamp_line};
@@ -120,6 +123,8 @@ pub struct Aof {
     next_try: Option<MonotonicMillis>,
     /// Replies that wait for the file.
     pub held: HeldReplies,
+    /// Changes that no answer shows before they are on disk.
+    unsynced: Unsynced,
     /// For how long, and what for.
     waits: Waits,
     flush: Flush,
@@ -186,6 +191,12 @@ impl Aof {
     /// Adds an order behind what was propagated before.
     pub(in crate::server) fn order(&mut self, order: AofOrder) {
         self.orders.push(order);
+    }
+
+    /// Whether an answer shows no change before it is on disk.
+    #[inline]
+    pub(in crate::server) fn is_strict(&self, config: &Config) -> bool {
+        self.is_fed && config.appendfsync == Appendfsync::Always
     }
 
     fn tell_policy(&mut self, config: &Config, is_saving: bool) {
@@ -325,10 +336,14 @@ fn hand_over(parts: &mut Parts) {
     if !parts.aof.is_fed {
         return;
     }
-    let mut bytes = parts.propagation.take_bytes();
-    if bytes.is_empty() {
-        return;
+    let bytes = parts.propagation.take_bytes();
+    if !bytes.is_empty() {
+        append(parts, bytes);
     }
+    parts.aof.hand_over_unsynced();
+}
+
+fn append(parts: &mut Parts, mut bytes: Vec<u8>) {
     let secs = parts.now.secs();
     if parts.config.aof_timestamp_enabled && secs > parts.aof.timestamp {
         parts.aof.timestamp = secs;

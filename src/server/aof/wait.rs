@@ -48,13 +48,32 @@ impl Aof {
         if !self.is_fed {
             return None;
         }
-        let is_strict = self.told == Some((Appendfsync::Always, false));
+        let is_strict = self.owes_disk();
         if is_strict && self.handed > self.waits.synced {
             self.waits.promised = self.handed;
         } else if is_strict || self.is_let_go() || self.unwritten_bytes() == 0 {
             return None;
         }
         Some((self.handed, &mut self.held))
+    }
+
+    /// Whether answers wait for the disk, not for the file alone.
+    fn owes_disk(&self) -> bool {
+        self.told == Some((Appendfsync::Always, false))
+    }
+
+    /// What was noted as changed in this turn is on its way, or nobody is to wait for it.
+    pub(super) fn hand_over_unsynced(&mut self) {
+        self.unsynced.hand_over(self.handed);
+        if self.handed <= self.waits.synced || !self.owes_disk() && !self.is_promised() {
+            self.unsynced.forget(self.handed);
+        }
+    }
+
+    /// Notes that everything up to `offset` is on disk, or never will be.
+    fn settle_up_to(&mut self, offset: u64) {
+        self.waits.synced = offset.min(self.handed);
+        self.unsynced.forget(self.waits.synced);
     }
 
     /// Notes that there is something new to wait for.
@@ -113,13 +132,12 @@ impl Server {
             log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);
             self.parts.close_client(client, Close::Now);
         }
-        let aof = &mut self.parts.aof;
-        aof.waits.synced = offset.min(aof.handed);
+        self.parts.aof.settle_up_to(offset);
     }
 
     /// What was handed over up to `offset` is on disk.
     pub(super) fn aof_synced(&mut self, offset: u64) {
-        self.parts.aof.waits.synced = offset.min(self.parts.aof.handed);
+        self.parts.aof.settle_up_to(offset);
         self.release_held(offset);
     }
 

@@ -1,0 +1,199 @@
+//! Changes that are in memory and not on disk, with `appendfsync always`: an answer that shows one of them waits.
+//!
+//! Whatever changes a key notes it here ([`Parts::note_changed`]), at the latest when the change is announced.
+//! The accessors of a database say which keys a command looked up ([`Keyspace::has_looked_up`]), so that no command
+//! can forget to wait; what shows many keys and names none waits for all. Keys are known by their hash: a collision
+//! makes somebody wait in vain, no more. A note lives until its change is on disk, so there are fewer than bytes on
+//! their way to the file.
+
+use super::Aof;
+use crate::keyspace::{Db, Keyspace};
+use crate::server::command::Command;
+use crate::server::session::Session;
+use crate::server::{Clients, Parts};
+use crate::spec::READONLY;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Room for so many keys is kept when none is on its way.
+const MAX_IDLE_KEYS: usize = 4096;
+
+/// Changes that were made in one turn.
+#[derive(Debug, Default)]
+struct Changes {
+    /// They are on disk when the file is, up to here.
+    end: u64,
+    keys: Vec<u64>,
+    /// Keys that nobody has named changed too.
+    has_others: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    /// Those of this turn.
+    turn: Changes,
+    /// Those that were handed over, oldest first.
+    handed: VecDeque<Changes>,
+    /// How often each key is in one of them.
+    keys: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
+    /// In how many of them others have changed too.
+    others: usize,
+}
+
+impl Unsynced {
+    fn note(&mut self, key: u64) {
+        if self.turn.keys.last() != Some(&key) {
+            self.turn.keys.push(key);
+            *self.keys.entry(key).or_default() += 1;
+        }
+    }
+
+    fn note_all(&mut self) {
+        self.others += usize::from(!std::mem::replace(&mut self.turn.has_others, true));
+    }
+
+    /// What was noted in this turn is on disk when the file is, up to `end`.
+    pub(super) fn hand_over(&mut self, end: u64) {
+        if self.turn.has_others || !self.turn.keys.is_empty() {
+            let turn = std::mem::take(&mut self.turn);
+            self.handed.push_back(Changes { end, ..turn });
+        }
+    }
+
+    /// The file is on disk up to `offset`, or nobody waits for that.
+    pub(super) fn forget(&mut self, offset: u64) {
+        while let Some(changes) = self.handed.pop_front_if(|changes| changes.end <= offset) {
+            self.others -= usize::from(changes.has_others);
+            for key in changes.keys {
+                if let Some(count) = self.keys.get_mut(&key) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.keys.remove(&key);
+                    }
+                }
+            }
+        }
+        if self.is_empty() && self.keys.capacity() > MAX_IDLE_KEYS {
+            self.keys = HashMap::default();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.others == 0
+    }
+
+    fn holds(&self, key: u64) -> bool {
+        self.others > 0 || self.keys.contains_key(&key)
+    }
+}
+
+impl Aof {
+    /// Whether a change is on its way to the disk that answers must not show before it is there.
+    pub(in crate::server) fn has_unsynced(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+}
+
+impl Parts {
+    /// Notes that `key` of `db` changed: what shows it waits until that is on disk, with `appendfsync always`.
+    #[inline]
+    pub(in crate::server) fn note_changed(&mut self, db: &Db, key: &[u8]) {
+        if self.aof.is_strict(&self.config) {
+            self.aof.unsynced.note(db.hash_of(key));
+            self.clients.in_doubt = true;
+        }
+    }
+
+    /// Notes that any key may have changed.
+    pub(in crate::server) fn note_all_changed(&mut self) {
+        if self.aof.is_strict(&self.config) {
+            self.aof.unsynced.note_all();
+            self.clients.in_doubt = true;
+        }
+    }
+}
+
+/// Before a command: what was looked up is no business of it.
+#[inline]
+pub(in crate::server) fn begin(keyspace: &mut Keyspace) {
+    if keyspace.facts.looked_up.is_wanted {
+        keyspace.has_looked_up(|_| false);
+    }
+}
+
+/// After a command: whether what it answers shows a change that is not on disk.
+#[inline]
+pub(in crate::server) fn shows_unsynced(keyspace: &mut Keyspace, aof: &Aof, command: &Command) -> bool {
+    if !keyspace.facts.looked_up.is_wanted {
+        return false;
+    }
+    let shows_changed = keyspace.has_looked_up(|key| aof.unsynced.holds(key)) || shows_many(command);
+    shows_changed && aof.has_unsynced()
+}
+
+/// Whether a command shows data and names no key: DBSIZE, KEYS, RANDOMKEY, SCAN.
+fn shows_many(command: &Command) -> bool {
+    command.spec.flags.contains(READONLY) && !command.spec.has_keys()
+}
+
+impl Clients {
+    /// Before a command of a client: whether what it makes others hear tells of something that is not on disk.
+    pub(in crate::server) fn doubt_of(&self, session: &Session, aof: &Aof) -> bool {
+        aof.has_unsynced() && (session.awaits_file || !session.held.is_empty())
+    }
+}
+
+/// The keys are hashes already.
+#[derive(Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(self.0.rotate_left(8) ^ u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_held_until_its_last_change_is_on_disk() {
+        let mut unsynced = Unsynced::default();
+        for (keys, end) in [([1, 2], 10), ([2, 3], 20)] {
+            keys.iter().for_each(|&key| unsynced.note(key));
+            unsynced.hand_over(end);
+        }
+        unsynced.note(4);
+        let held = |unsynced: &Unsynced| (0..6).filter(|&key| unsynced.holds(key)).collect::<Vec<_>>();
+        assert_eq!(held(&unsynced), [1, 2, 3, 4]);
+        unsynced.forget(19);
+        assert_eq!(held(&unsynced), [2, 3, 4], "the second change of 2 is on its way");
+        unsynced.note_all();
+        unsynced.note_all();
+        unsynced.hand_over(30);
+        assert_eq!(held(&unsynced).len(), 6);
+        unsynced.forget(29);
+        assert_eq!(held(&unsynced).len(), 6);
+        unsynced.forget(30);
+        assert!(unsynced.is_empty() && unsynced.handed.is_empty());
+    }
+
+    #[test]
+    fn many_keys_leave_no_room_behind() {
+        let mut unsynced = Unsynced::default();
+        (0..100_000).for_each(|key| unsynced.note(key));
+        unsynced.hand_over(1);
+        unsynced.forget(1);
+        assert!(unsynced.keys.capacity() <= MAX_IDLE_KEYS);
+    }
+}
