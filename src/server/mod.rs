@@ -222,6 +222,10 @@ pub struct Parts {
     pub shutdown: Option<Shutdown>,
     /// The log says that the server is about to stop.
     shutdown_announced: bool,
+    /// When the process ends whatever the disk does, by the monotonic clock.
+    shutdown_ends_ns: Option<u64>,
+    /// The last stop that was given up was asked for by a signal.
+    signal_was_given_up: bool,
     /// SHUTDOWN ABORT was called; acted on at the end of the unit.
     pub shutdown_aborted: bool,
     /// What the engine is to do.
@@ -341,6 +345,8 @@ impl Server {
                 aof: Aof::default(),
                 shutdown: None,
                 shutdown_announced: false,
+                shutdown_ends_ns: None,
+                signal_was_given_up: false,
                 shutdown_aborted: false,
                 tasks: Vec::new(),
                 freeing: Arc::default(),

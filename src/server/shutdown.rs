@@ -3,7 +3,7 @@
 use super::pause::{Pause, PauseReason};
 use super::session::ClientId;
 use super::task::{SaveReason, Task};
-use super::{Server, saving};
+use super::{AofState, Server, saving};
 
 /// What the process was told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum ShutdownSave {
     NoSave,
 }
 
+/// So long a stop that does not save, or is insisted on, waits for the disk, nanoseconds.
+const INSIST_NS: u64 = 1_000_000_000;
+
 /// A request to stop.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shutdown {
@@ -61,21 +64,47 @@ impl Server {
             Signal::Hangup => self.parts.host.reopen_log(),
             Signal::Terminate => {
                 log::warn!("Received SIGTERM scheduling shutdown...");
-                self.parts.shutdown.get_or_insert_default();
+                self.begin_or_insist();
             }
             Signal::Interrupt => {
                 log::warn!("Received SIGINT scheduling shutdown...");
-                self.parts.shutdown.get_or_insert_default();
+                self.begin_or_insist();
             }
         }
         self.continue_shutdown();
     }
 
+    /// Begins to stop. With an append-only file the second signal ends the process, whatever the first has
+    /// led to: what can be on disk is.
+    fn begin_or_insist(&mut self) {
+        let is_kept = self.parts.aof.state != AofState::Off;
+        let is_second = self.parts.shutdown.is_some() || self.parts.signal_was_given_up;
+        if is_kept && is_second {
+            log::warn!("You insist... exiting now.");
+            self.end_within(INSIST_NS);
+        }
+        let request = self.parts.shutdown.get_or_insert_default();
+        if is_kept && is_second {
+            (request.save, request.force) = (ShutdownSave::NoSave, true);
+        }
+    }
+
+    fn end_within(&mut self, ns: u64) {
+        let end_ns = self.parts.clock.monotonic_ns().saturating_add(ns);
+        self.parts.shutdown_ends_ns.get_or_insert(end_ns);
+    }
+
     /// Takes the next step of a requested shutdown: a running save ends first.
     pub(super) fn continue_shutdown(&mut self) {
+        if self.parts.shutdown_ends_ns.is_some_and(|end_ns| self.parts.clock.monotonic_ns() >= end_ns) {
+            self.parts.shutdown_ends_ns = None;
+            log::warn!("The disk does not answer. Exit anyway.");
+            return self.stop();
+        }
         if std::mem::take(&mut self.parts.shutdown_aborted) {
             log::warn!("Shutdown manually aborted.");
             self.abort_shutdown();
+            self.parts.signal_was_given_up = false;
         }
         let Some(request) = self.parts.shutdown else { return };
         if request.client.is_none() && self.parts.cron_paused {
@@ -96,6 +125,9 @@ impl Server {
             self.parts.shutdown_announced = true;
             log::warn!("User requested shutdown...");
             self.parts.host.hear(News::Stopping);
+            if request.save == ShutdownSave::NoSave {
+                self.end_within(INSIST_NS);
+            }
             // What is written from now on would be in no file.
             self.parts.pauses.pause(PauseReason::Shutdown, Pause::Writes, None);
         }
@@ -136,6 +168,8 @@ impl Server {
         let Some(request) = self.parts.shutdown.take() else { return false };
         self.parts.persistence.shutting_down = false;
         self.parts.shutdown_announced = false;
+        self.parts.shutdown_ends_ns = None;
+        self.parts.signal_was_given_up = request.client.is_none();
         self.parts.aof.shutdown_aborted();
         self.parts.host.hear(News::GoesOn);
         self.parts.pauses.unpause(PauseReason::Shutdown);

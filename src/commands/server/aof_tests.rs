@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
-use crate::server::{Aof, AofOpened, AofOrder, AofReport, AofState, AofWork, SaveReason, SaveReport, Task};
+use crate::server::{
+    Aof, AofOpened, AofOrder, AofReport, AofState, AofWork, SaveReason, SaveReport, Signal, Task,
+};
 
 pub(super) fn always() -> TestServer {
     let mut server = TestServer::with(|config| {
@@ -311,17 +313,63 @@ fn a_first_base_that_fails_with_its_file_refuses_no_writes_afterwards() {
 }
 
 #[test]
-fn with_everysec_what_cannot_be_written_is_not_answered_until_it_can() {
+fn with_everysec_what_cannot_be_written_is_answered_and_the_next_is_refused() {
     let mut server = everysec();
     server.run("SET a 1");
-    let end = handed(&server);
     disk(&server, 0, true);
     report(&mut server, AofReport::Failed { reason: "No space left on device".into(), on_fsync: false });
-    server.advance(1000);
-    assert_eq!(server.output_of(1), "");
-    disk(&server, end, false);
-    report(&mut server, AofReport::Healed { rewrite: false });
     assert_eq!(server.output_of(1), "OK");
+    assert!(server.run("SET a 2").starts_with("(error) MISCONF"));
+}
+
+#[test]
+fn with_always_answers_are_given_up_five_seconds_after_the_disk_refuses() {
+    let mut server = always();
+    server.connect(2);
+    assert_eq!(server.run("SET a 1"), "");
+    assert_eq!(server.run_as(2, "GET a"), "");
+    server.advance(60_000);
+    assert!(server.closed.is_empty(), "a disk that is slow is waited for");
+    report(&mut server, AofReport::Failed { reason: "No space left on device".into(), on_fsync: false });
+    server.advance(4999);
+    assert_eq!((server.output_of(1), server.closed.len()), (String::new(), 0));
+    server.advance(1);
+    let told =
+        "(error) MISCONF Errors writing to the AOF file: what was changed is in memory and not on disk";
+    assert_eq!((server.output_of(1).as_str(), server.output_of(2).as_str()), (told, told));
+    assert_eq!(server.closed.len(), 2);
+}
+
+#[test]
+fn a_stop_that_does_not_save_and_a_second_signal_wait_a_second_for_the_disk() {
+    for (first, code) in [(None, 0), (Some(Signal::Terminate), 0)] {
+        let mut server = always();
+        server.run("SET a 1");
+        server.connect(2);
+        match first {
+            None => drop(server.run_as(2, "SHUTDOWN NOSAVE")),
+            Some(signal) => {
+                server.server.signal(signal);
+                server.advance(60_000);
+                assert!(!server.server.take_tasks().iter().any(|task| matches!(task, Task::Stop { .. })));
+                server.server.signal(signal);
+            }
+        }
+        server.advance(999);
+        assert!(!server.server.take_tasks().iter().any(|task| matches!(task, Task::Stop { .. })));
+        server.advance(1);
+        let tasks = server.server.take_tasks();
+        assert!(matches!(tasks[..], [Task::Stop { exit_code }] if exit_code == code), "{tasks:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_flushed_keeps_no_server_from_stopping() {
+    let mut server = always();
+    server.server.parts.config.save.clear();
+    server.server.signal(Signal::Terminate);
+    report(&mut server, AofReport::Flushed(Err("No space left on device".into())));
+    assert!(matches!(server.server.take_tasks()[..], [Task::Stop { exit_code: 0 }]));
 }
 
 #[test]

@@ -18,7 +18,7 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{Builder, JoinHandle, sleep};
+use std::thread::{Builder, sleep};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
@@ -34,10 +34,15 @@ use log::{Log, LogError};
 /// How often a failed write is tried again, and how often `everysec` forces to disk.
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The owner's end. Dropping it waits until everything is written.
+/// How long the end of the process waits for a disk that does not answer. A stop in order has had everything
+/// written before.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// The owner's end. Dropping it waits until everything is written, unless the disk stands still.
 pub struct AofThread {
     orders: Option<Sender<Message>>,
-    thread: Option<JoinHandle<()>>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
 }
 
 impl AofThread {
@@ -53,15 +58,17 @@ impl AofThread {
         // Unbounded, for the owner never waits: the server bounds the bytes on their way instead.
         let (orders, received) = unbounded();
         let folder = RealFolder::new(folder);
+        let (running, ended) = bounded(0);
         let run = move || {
+            let _running: Sender<()> = running;
             let report = move |report| {
                 // When the owner is gone nobody waits for the report.
                 let _ = handle.send(Event::Aof(report));
             };
             Writer::new(folder, names, gauges, report, SystemClock::new()).run(&received)
         };
-        let thread = Builder::new().name("aof".to_owned()).spawn(affinity::pinned(cpus, run))?;
-        Ok(AofThread { orders: Some(orders), thread: Some(thread) })
+        Builder::new().name("aof".to_owned()).spawn(affinity::pinned(cpus, run))?;
+        Ok(AofThread { orders: Some(orders), ended })
     }
 
     /// Adds an order to the row.
@@ -87,9 +94,8 @@ impl AofThread {
 impl Drop for AofThread {
     fn drop(&mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so in the log.
-            let _ = thread.join();
+        if self.ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout) {
+            ::log::warn!("The disk does not answer: the AOF file may lack what was written last.");
         }
     }
 }

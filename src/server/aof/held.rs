@@ -89,6 +89,12 @@ impl HeldOutput {
         }
     }
 
+    /// Forgets what waits.
+    pub(in crate::server) fn drop_waiting(&mut self) {
+        self.waiting.clear();
+        self.bytes = self.released.len();
+    }
+
     pub(in crate::server) fn release_into(&mut self, take: impl FnOnce(&mut Vec<u8>)) {
         if !self.released.is_empty() {
             self.bytes -= self.released.len();

@@ -97,6 +97,8 @@ pub struct Aof {
     pub delayed_fsyncs: u64,
     /// The policy the thread knows.
     told: Option<(Appendfsync, bool)>,
+    /// Since when the file cannot be written or forced to disk, by the monotonic clock.
+    failing_since_ns: Option<u64>,
     /// Why writes are refused.
     pub error: Option<String>,
     /// The system may have dropped what it had taken: only a rewrite makes the files whole again.
@@ -295,9 +297,12 @@ impl Server {
                 if self.parts.aof.error.as_ref() != Some(&reason) {
                     log::warn!("{what}: {reason}");
                 }
+                let now_ns = self.parts.clock.monotonic_ns();
+                self.parts.aof.failing_since_ns.get_or_insert(now_ns);
                 self.parts.aof.error = Some(reason);
             }
             AofReport::Healed { rewrite } => {
+                self.parts.aof.failing_since_ns = None;
                 if self.parts.aof.error.take().is_some() {
                     log::warn!("AOF write error looks solved, The server can write again.");
                 }

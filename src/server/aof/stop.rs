@@ -20,11 +20,8 @@ impl Server {
         }
         aof.flush = Flush::Done;
         if let Err(reason) = result {
+            // Redis: that is no reason to stay.
             log::warn!("Fail to fsync the AOF file: {reason}.");
-            if !self.parts.shutdown.is_some_and(|request| request.force) {
-                self.abort_shutdown();
-                return;
-            }
         }
         self.continue_shutdown();
     }

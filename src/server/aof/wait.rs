@@ -23,6 +23,13 @@ const MAX_UNWRITTEN_MS: i64 = 2000;
 /// How long answers wait for a disk that does not take what they tell of, with `everysec` and `no`.
 const PATIENCE_MS: i64 = 5;
 
+/// How long answers wait for a disk that refuses, with `always`.
+const GIVE_UP_NS: u64 = 5_000_000_000;
+
+/// What those are told who waited for that in vain.
+const NOT_ON_DISK: &[u8] =
+    b"-MISCONF Errors writing to the AOF file: what was changed is in memory and not on disk\r\n";
+
 /// What those who wait are owed.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
@@ -51,7 +58,7 @@ impl Aof {
         let is_strict = self.owes_disk();
         if is_strict && self.handed > self.waits.synced {
             self.waits.promised = self.handed;
-        } else if is_strict || self.is_let_go() || self.unwritten_bytes() == 0 {
+        } else if is_strict || self.error.is_some() || self.is_let_go() || self.unwritten_bytes() == 0 {
             return None;
         }
         Some((self.handed, &mut self.held))
@@ -145,8 +152,15 @@ impl Server {
     pub(super) fn end_waits(&mut self) {
         let now = self.parts.monotonic;
         let aof = &mut self.parts.aof;
-        if aof.held.is_empty() || aof.is_promised() {
+        if aof.held.is_empty() {
             return;
+        }
+        if aof.is_promised() {
+            return self.give_up_held();
+        }
+        if aof.error.is_some() {
+            // Redis: what meets an error is answered, and the next writes are refused.
+            return self.release_held(u64::MAX);
         }
         let written = aof.gauges.written.load(Ordering::Relaxed);
         let is_over = aof.patience_ends().is_some_and(|end| now >= end);
@@ -160,6 +174,22 @@ impl Server {
             aof.waits.since = now;
         }
         self.release_held(written);
+    }
+
+    /// Closes those who have waited long enough for a disk that refuses.
+    fn give_up_held(&mut self) {
+        let Some(since_ns) = self.parts.aof.failing_since_ns else { return };
+        if self.parts.clock.monotonic_ns().saturating_sub(since_ns) < GIVE_UP_NS {
+            return;
+        }
+        while let Some(client) = self.parts.aof.held.pop(u64::MAX) {
+            if let Some(session) = self.parts.clients.get_mut(client).filter(|it| it.close == Close::No) {
+                log::warn!("Closing client id={}: what it waits for does not reach the AOF file", client.0);
+                session.held.drop_waiting();
+                (session.outbox, session.awaits_file) = (NOT_ON_DISK.to_vec(), false);
+                self.parts.close_client(client, Close::AfterFlush);
+            }
+        }
     }
 
     fn release_held(&mut self, offset: u64) {
