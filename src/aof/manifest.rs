@@ -45,6 +45,15 @@ pub struct FileInfo {
     pub seq: i64,
 }
 
+/// What the name of a part says of it: which kind, and its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A base.
+    Base(i64),
+    /// Changes.
+    Incr(i64),
+}
+
 /// What the files of one append-only file are called, from `appendfilename`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names(pub Vec<u8>);
@@ -68,13 +77,21 @@ impl Names {
         [b"temp-", &self.0[..], b".incr.aof"].concat()
     }
 
-    /// Whether a file of this name is a part: `NAME.3.base.rdb`, `NAME.3.incr.aof`.
+    /// Which part a file of this name is: `NAME.3.base.rdb`, `NAME.3.incr.aof`. `None` if it is none.
     #[must_use]
-    pub fn is_part(&self, name: &[u8]) -> bool {
-        let rest = name.strip_prefix(&self.0[..]).and_then(|rest| rest.strip_prefix(b"."));
-        let Some(rest) = rest else { return false };
+    pub fn part(&self, name: &[u8]) -> Option<Part> {
+        let rest = name.strip_prefix(&self.0[..])?.strip_prefix(b".")?;
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        digits > 0 && [&b".base.rdb"[..], b".base.aof", b".incr.aof"].contains(&&rest[digits..])
+        let (seq, ending) = rest.split_at(digits);
+        if seq.starts_with(b"0") {
+            return None;
+        }
+        let seq = std::str::from_utf8(seq).ok()?.parse().ok()?;
+        match ending {
+            b".base.rdb" | b".base.aof" => Some(Part::Base(seq)),
+            b".incr.aof" => Some(Part::Incr(seq)),
+            _ => None,
+        }
     }
 
     fn base(&self, seq: i64, is_snapshot: bool) -> Vec<u8> {
@@ -216,6 +233,12 @@ impl Manifest {
         self.base.is_none() && self.incr.is_empty()
     }
 
+    /// Whether it lists a file of this name, to be loaded or to be deleted.
+    #[must_use]
+    pub fn lists(&self, name: &[u8]) -> bool {
+        self.files().chain(&self.history).any(|file| file.name == name)
+    }
+
     /// The files to load, in order.
     pub fn files(&self) -> impl Iterator<Item = &FileInfo> {
         self.base.iter().chain(&self.incr)
@@ -355,15 +378,20 @@ mod tests {
 
     #[test]
     fn parts_are_told_from_other_files() {
-        for (name, is_part) in [
-            ("appendonly.aof.1.base.rdb", true),
-            ("appendonly.aof.12.incr.aof", true),
-            ("appendonly.aof.1.incr.rdb", false),
-            ("appendonly.aof.manifest", false),
-            ("appendonly.aof2.1.base.rdb", false),
-            ("appendonly.aof", false),
+        for (name, part) in [
+            ("appendonly.aof.1.base.rdb", Some(Part::Base(1))),
+            ("appendonly.aof.20.base.aof", Some(Part::Base(20))),
+            ("appendonly.aof.12.incr.aof", Some(Part::Incr(12))),
+            ("appendonly.aof.1.incr.rdb", None),
+            ("appendonly.aof.01.incr.aof", None),
+            ("appendonly.aof.-1.incr.aof", None),
+            ("appendonly.aof.99999999999999999999.incr.aof", None),
+            ("appendonly.aof.1.base.rdb.1.incr.aof", None),
+            ("appendonly.aof.manifest", None),
+            ("appendonly.aof2.1.base.rdb", None),
+            ("appendonly.aof", None),
         ] {
-            assert_eq!(names().is_part(name.as_bytes()), is_part, "{name}");
+            assert_eq!(names().part(name.as_bytes()), part, "{name}");
         }
     }
 }

@@ -18,7 +18,7 @@ mod reader;
 pub mod rewrite;
 
 pub use batch::Batch;
-pub use manifest::{FileInfo, FileType, MAX_LINE_BYTES, Manifest, ManifestError, Names};
+pub use manifest::{FileInfo, FileType, MAX_LINE_BYTES, Manifest, ManifestError, Names, Part};
 pub use reader::{Entry, Found, ReadError, Reader};
 
 /// The line that says when what follows was written. Redis: `aof-timestamp-enabled`.

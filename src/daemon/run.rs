@@ -5,11 +5,11 @@
 //! a client is let in, and what costs nothing fails first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets,
 //! PID file → exit code. The lines in between are Redis's, since people and tools wait for them.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use simplelog::{ConfigBuilder, LevelFilter, SimpleLogger};
 
@@ -112,7 +112,10 @@ fn tell(fatal: Fatal, report: Option<Report>) {
         (Fatal::Line(line), Some(report)) => report.failed(&line),
         // The end of the report without a word makes the other side show the log.
         (Fatal::SeeLog(_), Some(report)) => drop(report),
-        (Fatal::Line(line) | Fatal::SeeLog(line), None) => eprintln!("pyredis: {line}"),
+        (Fatal::Line(line) | Fatal::SeeLog(line), None) => {
+            // It may be a file on the disk that is full.
+            let _ = writeln!(io::stderr(), "pyredis: {line}");
+        }
     }
 }
 
@@ -409,22 +412,18 @@ impl Prepared {
     }
 }
 
-/// Runs on the owner's thread: a server never changes threads. Says when it cannot be made, and never returns
-/// then: the main thread ends the process.
-fn make_server(prepared: Prepared, clock: SystemClock) -> Server {
+/// Runs on the owner's thread: a server never changes threads. Says when it cannot be made.
+fn make_server(prepared: Prepared, clock: SystemClock) -> Option<Server> {
     let outcome = prepared.outcome.clone();
-    let made = Server::new(prepared.setup(clock), commands::table()).map(|mut server| {
-        server.begin_loading();
-        server
-    });
-    match made {
-        Ok(server) => server,
+    match Server::new(prepared.setup(clock), commands::table()) {
+        Ok(mut server) => {
+            server.begin_loading();
+            Some(server)
+        }
         Err(line) => {
             // Whoever waits for the outcome waits for nothing else, so there is somebody.
             let _ = outcome.send(Err(line));
-            loop {
-                thread::park();
-            }
+            None
         }
     }
 }

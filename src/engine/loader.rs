@@ -8,7 +8,7 @@
 //! [`Source`] is what reads, whoever takes the pieces: the thread sends them to the owner, DEBUG LOADAOF takes them in
 //! where it reads them. The append-only file's side of it is in [`super::aof::load`].
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::sync::atomic::Ordering;
 
@@ -71,6 +71,16 @@ impl Loader {
     fn deliver(&self, pieces: &mut Vec<LoadPiece>) -> Result<(), Unwanted> {
         self.tokens.send(()).map_err(|_| Unwanted)?;
         self.handle.send(Event::Loaded(std::mem::take(pieces))).map_err(|_| Unwanted)
+    }
+}
+
+impl LoadJob {
+    /// Whether there is no file to read.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.aof {
+            Some(files) => files.files.is_empty(),
+            None => fs::exists(&self.path).is_ok_and(|exists| !exists),
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub mod aof;
 pub mod clock;
 pub mod crash;
 mod loader;
+#[cfg(test)]
+mod loader_tests;
 pub mod os;
 pub mod owner;
 pub mod saver;
@@ -188,10 +190,11 @@ pub fn channel() -> (Handle, Queue) {
 }
 
 /// Starts the owner thread. `make` builds the server on it, since a server never changes threads,
-/// around the clock it is given. `links` makes its connections to other servers. The thread ends with the process's exit code.
+/// around the clock it is given; the thread ends if there is none, so that nobody waits for it. `links` makes its
+/// connections to other servers. The thread ends with the process's exit code.
 pub fn spawn(
     links: fn(&Handle) -> Box<dyn Links>,
-    make: impl FnOnce(&Handle, SystemClock) -> Server + Send + 'static,
+    make: impl FnOnce(&Handle, SystemClock) -> Option<Server> + Send + 'static,
 ) -> io::Result<(Handle, JoinHandle<i32>)> {
     let (handle, queue) = channel();
     let own = handle.clone();
@@ -199,7 +202,7 @@ pub fn spawn(
         alloc::claim();
         os::schedule_owner();
         let clock = SystemClock::new();
-        let server = make(&own, clock);
+        let Some(server) = make(&own, clock) else { return 1 };
         let links = links(&own);
         Owner::new(server, clock, own, links, queue).run()
     };

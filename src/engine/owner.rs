@@ -64,12 +64,15 @@ impl Owner {
 
     /// Runs until the server asks to stop; returns the exit code.
     pub fn run(mut self) -> i32 {
+        // A start with nothing to load has ended before the first client is heard.
+        let mut stop = self.carry_out_tasks();
         loop {
-            let first = self.wait();
-            if let Some(exit_code) = self.turn(first) {
+            if let Some(exit_code) = stop {
                 self.say_farewell();
                 return exit_code;
             }
+            let first = self.wait();
+            stop = self.turn(first);
         }
     }
 

@@ -22,9 +22,7 @@ use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;
 use crate::server::lazyfree::FreeJob;
-use crate::server::{
-    Aof, ClientId, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport, Server, Task,
-};
+use crate::server::{Aof, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport, Server, Task};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;
@@ -117,7 +115,9 @@ impl Tasks {
             Task::Load(job) => self.load(job, server),
             Task::Free(garbage) => self.free(Chore::Drop(garbage), &server.parts.config.bio_cpulist),
             Task::GiveBack => self.free(Chore::GiveBack, &server.parts.config.bio_cpulist),
-            Task::LoadAof(client) => return self.load_aof(client, server),
+            // Half a data set is not served.
+            Task::LoadAof if aof::start::reload(server).is_err() => return Outcome::Stop(1),
+            Task::LoadAof => {}
         }
         Outcome::Continue
     }
@@ -155,13 +155,16 @@ impl Tasks {
         }
     }
 
-    /// Starts a thread that reads what is on disk.
+    /// Starts a thread that reads what is on disk. If there is nothing, that is all.
     fn load(&mut self, mut job: LoadJob, server: &mut Server) {
         match aof::start::open(server) {
             Ok(opening) => self.opening = opening,
-            Err(line) => return server.aof_load_failed(line),
+            Err(line) => return server.load_failed(line),
         }
         job.aof = self.opening.as_ref().map(|opening| opening.files(server));
+        if job.is_empty() {
+            return self.load_ended(Ok(None), server);
+        }
         let (tokens, taken_back) = bounded(DELIVERIES);
         self.tokens = Some(taken_back);
         let loader = Loader { job, handle: self.handle.clone(), tokens };
@@ -173,14 +176,17 @@ impl Tasks {
     /// Everything was read and taken in, or something is wrong.
     pub(super) fn load_ended(&mut self, result: LoadResult, server: &mut Server) {
         let Some(opening) = self.opening.take() else { return server.load_ended(&result) };
-        let cut_at = result.map_err(aof::start::fatal).map(|end| end.and_then(|end| end.cut_at));
-        let finished = cut_at.and_then(|cut_at| {
-            server.aof_load_ended();
-            opening.finish(server, cut_at)
+        let opened = result.map_err(aof::start::fatal).and_then(|end| {
+            server.aof_read();
+            self.aof_thread(server).map_err(aof::start::fatal)?;
+            opening.finish(server, end.and_then(|end| end.cut_at))
         });
-        match finished {
-            Ok(()) => server.begin_serving(),
-            Err(line) => server.aof_load_failed(line),
+        match opened {
+            Ok(()) => {
+                server.aof_load_ended();
+                server.begin_serving();
+            }
+            Err(line) => server.load_failed(line),
         }
     }
 
@@ -204,7 +210,7 @@ impl Tasks {
                     // The thread ends when it finds nobody to give its next token to.
                     (self.tokens, self.arrivals) = (None, VecDeque::new());
                     match self.opening.take() {
-                        Some(_) => server.aof_load_failed(why),
+                        Some(_) => server.load_failed(why),
                         None => server.load_ended(&Err(why)),
                     }
                 }
@@ -230,35 +236,28 @@ impl Tasks {
             return;
         }
         for order in server.parts.aof.take_orders() {
-            if let Some(thread) = self.aof_thread(server) {
-                thread.send(order);
+            match self.aof_thread(server) {
+                Ok(thread) => thread.send(order),
+                Err(reason) => {
+                    log::warn!("{reason}");
+                    server.aof_order_failed(order, reason);
+                }
             }
         }
     }
 
-    fn aof_thread(&mut self, server: &Server) -> Option<&AofThread> {
-        if self.aof.is_none() {
-            let (config, gauges) = (&server.parts.config, server.parts.aof.gauges.clone());
-            let folder = config.appenddirname.as_bytes();
-            let cpus = &config.bio_cpulist;
-            match AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone(), cpus) {
-                Ok(thread) => self.aof = Some(thread),
-                Err(error) => log::warn!("No thread for the append-only file: {error}"),
+    /// The append-only file's thread, which is started when there is something to do for it. Errors in words.
+    fn aof_thread(&mut self, server: &Server) -> Result<&AofThread, String> {
+        let thread = match self.aof.take() {
+            Some(thread) => thread,
+            None => {
+                let (config, gauges) = (&server.parts.config, server.parts.aof.gauges.clone());
+                let (folder, cpus) = (config.appenddirname.as_bytes(), &config.bio_cpulist);
+                AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone(), cpus)
+                    .map_err(|error| format!("No thread for the append-only file: {}", aof::words(&error)))?
             }
-        }
-        self.aof.as_ref()
-    }
-
-    /// Reads the append-only file back, after everything that was handed over has been written.
-    fn load_aof(&mut self, client: ClientId, server: &mut Server) -> Outcome {
-        if let Some(thread) = &self.aof {
-            thread.wait();
-        }
-        if aof::start::reload(server).is_err() {
-            return Outcome::Stop(1);
-        }
-        server.complete(client, |_, reply| reply.ok());
-        Outcome::Continue
+        };
+        Ok(self.aof.insert(thread))
     }
 
     /// Does `chore` on the freeing thread. If there is none or it is far behind, garbage is dropped here.

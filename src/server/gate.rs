@@ -7,6 +7,7 @@ use super::command::Lookup;
 use super::error::CommandError;
 use super::evict::Room;
 use super::multi;
+use super::pause::PauseReason;
 use super::publish;
 use super::session::Session;
 use crate::acl::Context;
@@ -84,7 +85,8 @@ pub(super) fn admit(
         good_replicas(server)?;
     }
     publish::admit(session, command)?;
-    if server.loading && !flags.contains(LOADING) {
+    // What will be loaded soon is waited for.
+    if server.loading && !flags.contains(LOADING) && !server.pauses.is_paused_by(PauseReason::Load) {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }
     // Redis counts a monitor as a replica here.

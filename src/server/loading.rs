@@ -1,6 +1,7 @@
 //! Taking in what is on disk: in the background at start, at once for DEBUG RELOAD.
 //!
-//! At start the server listens and answers at once, mostly `-LOADING`. [`Server::begin_loading`] asks the engine for
+//! At start the server listens at once. For a second commands that need the data set wait for it, then they are
+//! answered `-LOADING`; those that do not are answered all the time. [`Server::begin_loading`] asks the engine for
 //! a thread that reads; what it reads comes back as [`Event`](crate::engine::Event)s, each a [`LoadPiece`] small
 //! enough for a turn, at most a few of them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`], for
 //! the append-only file [`Server::aof_load_ended`] (its side of it is in [`super::aof_load`]).
@@ -10,6 +11,7 @@
 //! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next save.
 
 use super::aof_load::{AofFile, AofFiles, AofLoad};
+use super::pause::{Pause, PauseReason};
 use super::shutdown::News;
 use super::task::{Delays, Task};
 use super::{Parts, Server, changed, saving};
@@ -26,6 +28,9 @@ const MAX_EMPTY_KEYS_TOLD: u64 = 10;
 /// A key of a file takes at least its type and the lengths of name and value: what the file claims to hold beyond
 /// that is not believed.
 const MIN_KEY_BYTES: u64 = 3;
+/// How long commands wait for the end of a load before they are refused. Redis accepts nobody before data that is
+/// loaded fast is there: whoever tries until somebody answers expects an answer.
+const PATIENCE_MS: i64 = 1000;
 /// The log tells about progress this often.
 const PROGRESS_MS: i64 = 5000;
 
@@ -169,10 +174,12 @@ impl Loading {
 }
 
 impl Server {
-    /// Begins to load what is on disk. Until [`Server::load_ended`], commands that are not meant for it are
-    /// answered with `-LOADING`.
+    /// Begins to load what is on disk. Until [`Server::load_ended`], commands that are not meant for it wait, and
+    /// are answered with `-LOADING` when that takes too long.
     pub fn begin_loading(&mut self) {
         let job = self.expect_load();
+        let until = self.parts.now.saturating_add_ms(PATIENCE_MS);
+        self.parts.pauses.pause(PauseReason::Load, Pause::Data, Some(until));
         self.parts.tasks.push(Task::Load(job));
     }
 
@@ -233,32 +240,33 @@ impl Server {
         Taker { load, keyspace: &mut self.keyspace, now: self.parts.now }
     }
 
-    /// The append-only file could not be loaded, and the log says why: the process ends.
-    pub fn aof_load_failed(&mut self, why: String) {
-        if self.end_load().is_some() {
-            self.parts.host.loaded(Err(why));
-            self.parts.tasks.push(Task::Stop { exit_code: 1 });
-        }
+    /// What is on disk cannot be served, and the log says why: the process ends. Until it has ended it loads: nobody
+    /// is shown half a data set, or takes the server for one that serves.
+    pub fn load_failed(&mut self, why: String) {
+        self.parts.host.loaded(Err(why));
+        self.parts.tasks.push(Task::Stop { exit_code: 1 });
     }
 
-    /// The append-only file is loaded, or there was nothing in it; what is appended to is ready. The server serves
-    /// from now on.
-    pub fn aof_load_ended(&mut self) {
-        let Some(load) = self.end_load() else { return };
-        if load.aof.is_some() {
+    /// The append-only file is read, or there was nothing in it. What is appended to may still be missing.
+    pub fn aof_read(&self) {
+        if let Some(load) = self.parts.load.as_ref().filter(|load| load.aof.is_some()) {
             log::info!("DB loaded from append only file: {:.3} seconds", load.seconds(&self.parts));
         }
     }
 
+    /// The append-only file is loaded, and what is appended to is ready.
+    pub fn aof_load_ended(&mut self) {
+        self.end_load();
+    }
+
     /// Ends the load of a snapshot: the server serves from now on, or the process ends.
     pub fn load_ended(&mut self, result: &LoadResult) {
-        let Some(load) = self.end_load() else { return };
         if let Err(why) = result {
             log::warn!("Fatal error loading the DB: {why}. Exiting.");
             let path = &self.parts.config.dbfilename;
-            self.parts.host.loaded(Err(format!("can't load {path}: {why}")));
-            return self.parts.tasks.push(Task::Stop { exit_code: 1 });
+            return self.load_failed(format!("can't load {path}: {why}"));
         }
+        let Some(load) = self.end_load() else { return };
         self.catch_up_with_appendonly();
         if let Ok(Some(_)) = result {
             note_summary(&mut self.parts, &load);
@@ -270,6 +278,7 @@ impl Server {
     fn end_load(&mut self) -> Option<Box<Loading>> {
         let load = self.parts.load.take()?;
         self.parts.loading = false;
+        self.parts.pauses.unpause(PauseReason::Load);
         self.keyspace.iter_mut().for_each(|db| db.anticipate(0));
         Some(load)
     }

@@ -24,7 +24,7 @@ use super::session::{ClientId, Session};
 use super::{Parts, Server, multi};
 use crate::base::time::MonotonicMillis;
 use crate::resp::OwnedArgv;
-use crate::spec::{Flags, MAY_REPLICATE, WRITE};
+use crate::spec::{Flags, LOADING, MAY_REPLICATE, WRITE};
 use std::collections::BTreeMap;
 
 /// Who wants a pause.
@@ -40,11 +40,17 @@ pub enum PauseReason {
     Snapshot,
     /// The append-only file is too far behind.
     Aof,
+    /// The data set is about to be read back from the append-only file.
+    Reload,
+    /// What is on disk is being loaded, and will be soon.
+    Load,
 }
 
 /// Which commands wait; the stricter is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pause {
+    /// Those that may not run while data is loaded. The data set does not stand still.
+    Data,
     /// Those that may write, or be replicated.
     Writes,
     /// All.
@@ -65,8 +71,10 @@ pub struct Pauses {
     running: BTreeMap<PauseReason, Running>,
     /// The strictest of them.
     now: Option<Pause>,
-    /// What [`Server::follow_pauses`] has acted on.
-    followed: Option<Pause>,
+    /// Whether some of those who wait may go on: something has ended.
+    is_looser: bool,
+    /// Whether the keyspace keeps what has expired, which [`Server::follow_pauses`] sees to.
+    keeps_expired: bool,
     /// Clients held back, by the order in which they came.
     waiting: BTreeMap<u64, ClientId>,
     last_place: u64,
@@ -84,6 +92,7 @@ impl Pauses {
     /// Ends the pause of this reason; there may be none.
     pub fn unpause(&mut self, reason: PauseReason) {
         if self.running.remove(&reason).is_some() {
+            self.is_looser = true;
             self.look();
         }
     }
@@ -92,7 +101,7 @@ impl Pauses {
     #[inline]
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.now.is_some()
+        self.now >= Some(Pause::Writes)
     }
 
     /// Whether there is a pause for this reason.
@@ -127,23 +136,24 @@ impl Pauses {
     fn end_due(&mut self, now: MonotonicMillis) {
         if self.next_end().is_some_and(|end| end < now) {
             self.running.retain(|_, running| running.until.is_none_or(|until| until >= now));
+            self.is_looser = true;
             self.look();
         }
     }
 
     fn holds_back(&self, flags: Flags) -> bool {
-        match self.now {
-            None => false,
-            Some(Pause::Writes) => flags.intersects(WRITE.with(MAY_REPLICATE)),
-            Some(Pause::All) => true,
-        }
+        self.running.values().any(|running| match running.what {
+            Pause::Data => !flags.contains(LOADING),
+            Pause::Writes => flags.intersects(WRITE.with(MAY_REPLICATE)),
+            Pause::All => true,
+        })
     }
 }
 
 /// Parks the client in front of `command` if a pause holds it back. Returns whether it does.
 #[inline]
 pub(super) fn hold_back(server: &mut Parts, session: &mut Session, command: &Command) -> bool {
-    if !server.pauses.is_paused() || !server.pauses.holds_back(multi::flags_of(session, command)) {
+    if server.pauses.now.is_none() || !server.pauses.holds_back(multi::flags_of(session, command)) {
         return false;
     }
     let pauses = &mut server.pauses;
@@ -155,17 +165,15 @@ pub(super) fn hold_back(server: &mut Parts, session: &mut Session, command: &Com
 }
 
 impl Server {
-    /// Acts on pauses that began or ended; when less is held back than before, those who wait are
-    /// tried again, in order. The caller runs what was released.
+    /// Acts on pauses that began or ended; when one has ended, those who wait are tried again, in order. The caller
+    /// runs what was released.
     pub(super) fn follow_pauses(&mut self) {
         let pauses = &mut self.parts.pauses;
-        if pauses.now == pauses.followed {
-            return;
+        let keeps_expired = pauses.is_paused();
+        if std::mem::replace(&mut pauses.keeps_expired, keeps_expired) != keeps_expired {
+            self.keyspace.set_keeps_expired(keeps_expired);
         }
-        let is_looser = pauses.now < pauses.followed;
-        pauses.followed = pauses.now;
-        self.keyspace.set_keeps_expired(pauses.is_paused());
-        if !is_looser {
+        if !std::mem::take(&mut pauses.is_looser) {
             return;
         }
         for (_, id) in std::mem::take(&mut pauses.waiting) {

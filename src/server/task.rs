@@ -112,8 +112,8 @@ pub enum Task {
     CancelSave,
     /// Send keys to another server, then call [`super::Server::migrated`].
     Migrate(MigrateJob),
-    /// Load the append-only file anew, then complete the client: DEBUG LOADAOF.
-    LoadAof(ClientId),
+    /// Load the append-only file anew, at once, then call [`super::Server::aof_reloaded`]: DEBUG LOADAOF.
+    LoadAof,
     /// Drop these on another thread.
     Free(FreeJob),
     /// Give free memory back to the system on another thread, after what it has to drop.

@@ -3,11 +3,13 @@
 mod acl;
 mod aof;
 mod aof_load;
+mod aof_start;
 mod check_aof;
 mod cli;
 mod config;
 mod daemon;
 mod differential;
+mod flood;
 mod info;
 mod kill;
 mod persistence;

@@ -10,7 +10,7 @@ use crate::config::Added;
 use crate::keyspace::{PresentKeys, Ttl};
 use crate::rdb::Checksum;
 use crate::resp::Protocol;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, Origin, ReloadSteps, Task};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Handler, Origin, ReloadSteps};
 use crate::spec::*;
 use std::ops::RangeInclusive;
 
@@ -283,8 +283,9 @@ fn loadaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     if ctx.server.loading {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }
-    ctx.server.tasks.push(Task::LoadAof(ctx.session.id));
-    if ctx.origin == Origin::Client {
+    let waits = ctx.origin == Origin::Client;
+    ctx.server.request_aof_reload(waits.then_some(ctx.session.id));
+    if waits {
         ctx.block_on_task();
     } else {
         ctx.reply.ok();

@@ -107,7 +107,10 @@ impl Folder for RealFolder {
 
     fn make(&mut self) -> io::Result<()> {
         match fs::DirBuilder::new().mode(0o755).create(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.path.is_dir() => Ok(()),
+            // Something is there: whether it is a folder, its own entry tells.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::metadata(self.path.join(".")).map(drop)
+            }
             other => other,
         }
     }

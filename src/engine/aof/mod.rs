@@ -6,9 +6,10 @@
 //! always` that is the group commit, and while a slow disk works the next group gathers.
 //!
 //! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before there
-//! is a thread, [`load`] how they are read. The base of a rewrite is written by a saver thread, as a snapshot is.
+//! is a thread, [`load`] how they are read, [`leftovers`] what is removed then. The base of a rewrite is written by a saver thread, as a snapshot is.
 
 pub mod disk;
+mod leftovers;
 mod load;
 pub mod log;
 pub mod start;
@@ -40,7 +41,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The owner's end. Dropping it waits until everything is written, unless the disk stands still.
 pub struct AofThread {
-    orders: Option<Sender<Message>>,
+    orders: Option<Sender<AofOrder>>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
@@ -75,18 +76,7 @@ impl AofThread {
     pub fn send(&self, order: AofOrder) {
         if let Some(orders) = &self.orders {
             // The thread ends only when this end is dropped.
-            let _ = orders.send(Message::Order(order));
-        }
-    }
-
-    /// Returns when everything sent before is written, or could not be.
-    pub fn wait(&self) {
-        let (answer, answered) = bounded(1);
-        if let Some(orders) = &self.orders
-            && orders.send(Message::Wait(answer)).is_ok()
-        {
-            // An answer, or the end of the thread: either way nothing is left to wait for.
-            let _ = answered.recv();
+            let _ = orders.send(order);
         }
     }
 }
@@ -98,13 +88,6 @@ impl Drop for AofThread {
             ::log::warn!("The disk does not answer: the AOF file may lack what was written last.");
         }
     }
-}
-
-/// What travels to the thread.
-enum Message {
-    Order(AofOrder),
-    /// Answered when everything before is written.
-    Wait(Sender<()>),
 }
 
 /// The thread's state.
@@ -155,7 +138,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         }
     }
 
-    fn run(mut self, orders: &Receiver<Message>) {
+    fn run(mut self, orders: &Receiver<AofOrder>) {
         loop {
             let wait = self.next_wake();
             let first = match wait {
@@ -163,11 +146,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match first {
-                Ok(message) => {
+                Ok(order) => {
                     self.gauges.is_at_disk.store(true, Ordering::Relaxed);
-                    self.receive(message);
-                    while let Ok(message) = orders.try_recv() {
-                        self.receive(message);
+                    self.take(order);
+                    while let Ok(order) = orders.try_recv() {
+                        self.take(order);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -188,18 +171,6 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         };
         let passed = self.clock.monotonic_ns().saturating_sub(since);
         Some(Duration::from_nanos(SECOND_NS.saturating_sub(passed)))
-    }
-
-    fn receive(&mut self, message: Message) {
-        match message {
-            Message::Order(order) => self.take(order),
-            Message::Wait(answer) => {
-                let result = self.flush();
-                self.note(result);
-                // Whoever asked waits for it.
-                let _ = answer.send(());
-            }
-        }
     }
 
     /// Takes one order. Bytes are only noted: what waits is written at once, by [`Writer::commit`].
@@ -249,6 +220,12 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             AofOrder::Flush => {
                 let result = self.flush();
                 (self.report)(AofReport::Flushed(result.map_err(|error| words(error.io()))));
+            }
+            AofOrder::Reload => {
+                let result = self.flush();
+                let told = result.as_ref().map(drop).map_err(|error| words(error.io()));
+                self.note(result);
+                (self.report)(AofReport::MayReload(told));
             }
             AofOrder::Close => self.close(),
             AofOrder::Pass(client) => (self.report)(AofReport::Passed(client)),
@@ -501,7 +478,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
 }
 
 /// What the system said, without Rust's `(os error 28)`.
-fn words(error: &io::Error) -> String {
+pub(super) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -1,32 +1,32 @@
 //! What happens to the append-only file before there is a thread for it: at start, and for DEBUG LOADAOF.
 //!
 //! The manifest is read, an old single file is moved into the folder ([`open`]); then every part is loaded in order
-//! ([`super::load`]) and the file for changes is made ([`Opening::finish`]). Whatever is not as it should be ends the start with Redis's words as
-//! the last line of the log.
+//! ([`super::load`]) and the file for changes is made ([`Opening::finish`]). Whatever is not as it should be ends the
+//! start with Redis's words as the last line of the log. What is as it should be is left alone, so that a folder whose
+//! files can be written to is enough where no new one is needed. When all is ready, what earlier processes have left
+//! unfinished is removed ([`super::leftovers`]).
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::disk::{Folder, RealFolder};
-use super::words;
+use super::{leftovers, words};
 use crate::aof::{FileInfo, Manifest, Names};
 use crate::engine::loader::{Source, Unwanted};
-use crate::rdb;
+use crate::keyspace::Limits;
+use crate::rdb::{self, Checksum, Item, Note, RdbError};
 use crate::server::{Aof, AofFile, AofFiles, AofOpened, Server};
-
-/// How the temporary files of rewrites are called, before the process's number.
-const PREFIX: &str = "temp-rewriteaof-bg-";
 
 /// The log says why the server cannot start; this is the gist of it.
 pub type Refused = String;
 
 /// What the configuration says about files.
-struct Place {
-    folder: RealFolder,
-    names: Names,
+pub(super) struct Place {
+    pub(super) folder: RealFolder,
+    pub(super) names: Names,
 }
 
 impl Place {
@@ -35,7 +35,7 @@ impl Place {
         Place { folder: RealFolder::new(config.appenddirname.as_bytes()), names: Aof::names(config) }
     }
 
-    fn path_of(&self, name: &[u8]) -> std::path::PathBuf {
+    pub(super) fn path_of(&self, name: &[u8]) -> PathBuf {
         self.folder.path_of(name)
     }
 
@@ -46,7 +46,7 @@ impl Place {
         })
     }
 
-    fn length_of(&self, name: &[u8]) -> io::Result<u64> {
+    pub(super) fn length_of(&self, name: &[u8]) -> io::Result<u64> {
         Ok(fs::metadata(self.path_of(name))?.len())
     }
 }
@@ -63,13 +63,13 @@ pub struct Opening {
 /// Finds the append-only file, if the configuration wants one; otherwise the snapshot file is to be loaded.
 pub fn open(server: &mut Server) -> Result<Option<Opening>, Refused> {
     let mut place = Place::of(server);
-    clean(&place);
     let mut manifest = read_manifest(&place)?;
+    leftovers::remove_temporary(&place, &manifest);
     if !server.parts.config.appendonly {
         server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
         return Ok(None);
     }
-    refuse_orphans(&place, &manifest)?;
+    refuse_orphans(&place, &manifest, &server.keyspace.limits())?;
     upgrade(&mut place, &mut manifest)?;
     let lock = lock_last(&mut place, &manifest)?;
     let sizes = measure(&place, &manifest)?;
@@ -87,15 +87,52 @@ impl Opening {
         if let Some(offset) = cut_at {
             cut_last(&self.place, &self.manifest, offset)?;
         }
-        let opened = if server.parts.config.appendonly {
-            make_ready(server, &mut self.place, self.manifest, self.sizes)?
-        } else {
-            AofOpened { manifest: self.manifest, ..AofOpened::default() }
-        };
+        if !server.parts.config.appendonly {
+            server.aof_opened(AofOpened { manifest: self.manifest, ..AofOpened::default() });
+            return Ok(());
+        }
+        let opened = self.make_ready(server)?;
+        if !server.parts.config.aof_disable_auto_gc {
+            leftovers::remove_unlisted(&mut self.place, &opened.manifest);
+        }
         // The thread takes the lock from here.
         drop(self.lock);
         server.aof_opened(opened);
+        server.parts.delete_aof_history();
         Ok(())
+    }
+
+    /// Makes what is missing for changes to be appended: a base, a file for changes, the list of both.
+    fn make_ready(&mut self, server: &Server) -> Result<AofOpened, Refused> {
+        let Opening { place, manifest, sizes, lock } = self;
+        make_folder(place)?;
+        let found = manifest.clone();
+        if manifest.is_empty() {
+            let name = manifest.next_base(&place.names, server.parts.config.aof_use_rdb_preamble);
+            let length = write_empty_base(server, place, &name)?;
+            log::info!("Creating AOF base file {} on server start", shown(&name));
+            *sizes = Sizes { all: length, base: length };
+        }
+        let was_there = manifest.incr.last().map(|file| file.name.clone());
+        let verb = if was_there.is_some() { "Opening" } else { "Creating" };
+        let name = was_there.unwrap_or_else(|| manifest.next_incr(&place.names));
+        // A file that was there is locked by us already.
+        let length = match lock {
+            Some(_) => place.length_of(&name),
+            None => place.folder.open(&name).map(|(file, length)| {
+                *lock = Some(file);
+                length
+            }),
+        };
+        let length = length.map_err(|error| {
+            fatal(format!("Can't open the append-only file {}: {}", shown(&name), words(&error)))
+        })?;
+        if *manifest != found {
+            place.write_manifest(manifest)?;
+        }
+        log::info!("{verb} AOF incr file {} on server start", shown(&name));
+        let manifest = std::mem::take(manifest);
+        Ok(AofOpened { manifest, size: sizes.all, base_size: sizes.base, incr_size: length })
     }
 }
 
@@ -122,35 +159,11 @@ pub fn reload(server: &mut Server) -> Result<(), Refused> {
     if let Some(offset) = result.map_err(fatal)? {
         cut_last(&place, &manifest, offset)?;
     }
+    server.aof_read();
     server.aof_load_ended();
     server.aof_reloaded(manifest);
     log::info!("Append Only File loaded by DEBUG LOADAOF");
     Ok(())
-}
-
-/// Removes the temporary files of processes that are no more.
-fn remove_leftovers() {
-    for entry in fs::read_dir(".").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|rest| {
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            rest[..digits].parse::<u32>().ok()
-        });
-        let is_ours = |pid: u32| pid == std::process::id() || !Path::new(&format!("/proc/{pid}")).exists();
-        if pid.is_some_and(is_ours) {
-            // Whoever cannot delete it has it in the way at most.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-/// Deletes what an earlier process has left unfinished.
-fn clean(place: &Place) {
-    remove_leftovers();
-    for name in [place.names.temporary_manifest(), place.names.temporary_incr()] {
-        // There is none, as a rule.
-        let _ = fs::remove_file(place.path_of(&name));
-    }
 }
 
 fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
@@ -183,13 +196,14 @@ fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
     })
 }
 
-/// Parts that no manifest lists are somebody's data: starting empty beside them would overwrite them.
-fn refuse_orphans(place: &Place, manifest: &Manifest) -> Result<(), Refused> {
+/// Parts that no manifest lists are somebody's data: starting empty beside them would overwrite them. There is none
+/// in what a first start leaves that is killed before it has written the manifest.
+fn refuse_orphans(place: &Place, manifest: &Manifest, limits: &Limits) -> Result<(), Refused> {
     if !manifest.is_empty() {
         return Ok(());
     }
     for entry in fs::read_dir(place.folder.path()).into_iter().flatten().flatten() {
-        if place.names.is_part(entry.file_name().as_bytes()) {
+        if place.names.part(entry.file_name().as_bytes()).is_some() && !holds_nothing(&entry.path(), limits) {
             return Err(fatal(format!(
                 "Found the AOF file {} but no manifest {} that lists it. Put the manifest back, or move the files out of \
                  the folder {} to start empty.",
@@ -200,6 +214,22 @@ fn refuse_orphans(place: &Place, manifest: &Manifest) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is empty, or a snapshot without keys.
+fn holds_nothing(path: &Path, limits: &Limits) -> bool {
+    let length = fs::metadata(path).map(|metadata| metadata.len());
+    let Ok((length, file)) = length.and_then(|length| Ok((length, File::open(path)?))) else { return false };
+    if length == 0 {
+        return true;
+    }
+    let refuse_data = |item: Item<'_>, _| match item {
+        Item::Note(Note::Aux { .. }) => Ok(()),
+        _ => Err(RdbError::Refused("it holds data".to_owned())),
+    };
+    let read = rdb::load_as(BufReader::new(file), limits, Checksum::Verified, refuse_data);
+    // Commands may stand behind a snapshot.
+    read.is_ok_and(|summary| summary.bytes == length)
 }
 
 /// Moves the single file of an old version into the folder, where it is the base.
@@ -308,40 +338,6 @@ fn cut(path: &Path, shown: &str, offset: u64) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Makes what is missing for changes to be appended: a base, a file for changes, the list of both.
-fn make_ready(
-    server: &mut Server,
-    place: &mut Place,
-    mut manifest: Manifest,
-    sizes: Sizes,
-) -> Result<AofOpened, Refused> {
-    make_folder(place)?;
-    let mut sizes = sizes;
-    if manifest.is_empty() {
-        let name = manifest.next_base(&place.names, server.parts.config.aof_use_rdb_preamble);
-        let length = write_empty_base(server, place, &name)?;
-        log::info!("Creating AOF base file {} on server start", shown(&name));
-        sizes = Sizes { all: length, base: length };
-    }
-    let was_there = manifest.incr.last().map(|file| file.name.clone());
-    let verb = if was_there.is_some() { "Opening" } else { "Creating" };
-    let name = was_there.unwrap_or_else(|| manifest.next_incr(&place.names));
-    // A file that was there is locked by us already.
-    let length = if verb == "Opening" && place.path_of(&name).exists() {
-        place.length_of(&name)
-    } else {
-        place.folder.open(&name).map(|(_, length)| length)
-    };
-    let length = length.map_err(|error| {
-        fatal(format!("Can't open the append-only file {}: {}", shown(&name), words(&error)))
-    })?;
-    let history = if server.parts.config.aof_disable_auto_gc { Vec::new() } else { manifest.take_history() };
-    place.write_manifest(&manifest)?;
-    place.folder.remove(history.into_iter().map(|file| file.name).collect());
-    log::info!("{verb} AOF incr file {} on server start", shown(&name));
-    Ok(AofOpened { manifest, size: sizes.all, base_size: sizes.base, incr_size: length })
-}
-
 /// A data set that begins empty has an empty base, so that there is one to load.
 fn write_empty_base(server: &Server, place: &mut Place, name: &[u8]) -> Result<u64, Refused> {
     let mut text = Vec::new();
@@ -362,6 +358,6 @@ pub(in crate::engine) fn fatal(line: String) -> Refused {
     line
 }
 
-fn shown(name: &[u8]) -> String {
+pub(super) fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).into_owned()
 }

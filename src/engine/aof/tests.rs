@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use crossbeam_channel::unbounded;
 
+use super::Writer;
 use super::disk::{Folder, LogFile};
-use super::{Message, Writer};
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
@@ -291,7 +291,7 @@ impl World {
             }
             let orders: Vec<AofOrder> = self.server.server.parts.aof.take_orders();
             is_idle &= orders.is_empty();
-            orders.into_iter().for_each(|order| self.writer.receive(Message::Order(order)));
+            orders.into_iter().for_each(|order| self.writer.take(order));
             self.writer.commit();
             let reports = std::mem::take(&mut *self.reports.borrow_mut());
             is_idle &= reports.is_empty();

@@ -20,6 +20,7 @@
 
 mod held;
 mod orders;
+mod reload;
 mod rewrite;
 mod stop;
 mod switch;
@@ -30,6 +31,7 @@ pub use held::{HeldOutput, HeldReplies};
 pub use orders::{AofGauges, AofOrder, AofReport, AofWork};
 pub use wait::MAX_UNWRITTEN_BYTES;
 
+use reload::Reload;
 use stop::Flush;
 use unsynced::Unsynced;
 use wait::Waits;
@@ -130,6 +132,7 @@ pub struct Aof {
     /// For how long, and what for.
     waits: Waits,
     flush: Flush,
+    reload: Reload,
     /// Rewrites tried.
     attempts: u64,
 }
@@ -240,6 +243,7 @@ impl Server {
             aof.order(AofOrder::Attach(name));
         }
         aof.manifest = manifest;
+        self.end_reload(|reply| reply.ok());
     }
 
     /// Ends a turn: what was propagated goes to the thread, a rewrite begins.
@@ -247,6 +251,7 @@ impl Server {
         if self.parts.aof.is_fed {
             hand_over(&mut self.parts);
         }
+        self.parts.aof.order_reload();
         self.end_waits();
         if self.parts.aof.requested && self.parts.persistence.running.is_none() {
             self.parts.aof.requested = false;
@@ -283,6 +288,19 @@ impl Server {
         }
     }
 
+    /// Nobody can carry out `order`: there is no thread for the file. Whoever waits for it hears so. A file that is
+    /// appended to has a thread from the start, so nothing that was propagated is among such orders.
+    pub fn aof_order_failed(&mut self, order: AofOrder, reason: String) {
+        match order {
+            AofOrder::Prepare { number, .. } => self.aof_report(AofReport::Prepared(number, Err(reason))),
+            AofOrder::Install { .. } => self.aof_report(AofReport::Installed(Err(reason))),
+            AofOrder::Flush => self.aof_report(AofReport::Flushed(Err(reason))),
+            AofOrder::Reload => self.aof_report(AofReport::MayReload(Err(reason))),
+            AofOrder::Pass(client) => self.aof_report(AofReport::Passed(client)),
+            _ => {}
+        }
+    }
+
     /// Acts on what the AOF thread reports.
     pub fn aof_report(&mut self, report: AofReport) {
         match report {
@@ -313,6 +331,7 @@ impl Server {
             AofReport::Prepared(number, result) => self.aof_prepared(number, result),
             AofReport::Installed(result) => self.aof_installed(result),
             AofReport::Flushed(result) => self.aof_flushed(result),
+            AofReport::MayReload(result) => self.aof_may_reload(result),
             AofReport::Passed(client) => self.complete(client, |_, reply| reply.ok()),
         }
     }

@@ -57,6 +57,8 @@ pub enum AofOrder {
     },
     /// Write and force to disk what there is. Reported as `Flushed`.
     Flush,
+    /// The same, for the file is to be read back. Reported as `MayReload`.
+    Reload,
     /// The same, and close the file: nothing more is appended.
     Close,
     /// Report `Passed` when everything before is done.
@@ -106,6 +108,8 @@ pub enum AofReport {
     Installed(Result<u64, String>),
     /// How `Flush` went.
     Flushed(Result<(), String>),
+    /// How `Reload` went: whether the file holds everything.
+    MayReload(Result<(), String>),
     /// `Pass` came through.
     Passed(ClientId),
 }

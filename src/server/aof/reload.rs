@@ -1,0 +1,76 @@
+//! Reading the file back: DEBUG LOADAOF.
+//!
+//! What is read must be all that was propagated, and nothing may be propagated meanwhile, else memory and file would
+//! differ. So writes pause, the thread is asked to write what is on its way, and when it reports that it has, the
+//! engine loads the file, at once. Nobody waits for the thread itself: it may be waiting for room in the owner's queue.
+
+use super::{Aof, AofOrder};
+use crate::resp::Reply;
+use crate::server::pause::{Pause, PauseReason};
+use crate::server::session::ClientId;
+use crate::server::task::Task;
+use crate::server::{Parts, Server};
+
+/// Where a reload stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    #[default]
+    Idle,
+    /// Somebody has asked for it.
+    Requested,
+    /// The thread writes what is on its way.
+    Ordered,
+}
+
+/// A reload on its way.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    step: Step,
+    /// Who waits for its end.
+    clients: Vec<ClientId>,
+}
+
+impl Aof {
+    /// Ends a turn, behind what was propagated in it.
+    pub(super) fn order_reload(&mut self) {
+        if self.reload.step == Step::Requested {
+            self.reload.step = Step::Ordered;
+            self.order(AofOrder::Reload);
+        }
+    }
+}
+
+impl Parts {
+    /// Has the data set read back from the file; `client` waits for that. Source: DEBUG LOADAOF.
+    pub fn request_aof_reload(&mut self, client: Option<ClientId>) {
+        self.pauses.pause(PauseReason::Reload, Pause::Writes, None);
+        let reload = &mut self.aof.reload;
+        reload.clients.extend(client);
+        if reload.step == Step::Idle {
+            reload.step = Step::Requested;
+        }
+    }
+}
+
+impl Server {
+    /// The file holds everything, or cannot.
+    pub(super) fn aof_may_reload(&mut self, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.parts.tasks.push(Task::LoadAof),
+            Err(reason) => {
+                log::warn!("DEBUG LOADAOF: the AOF file does not hold everything: {reason}");
+                self.end_reload(|reply| {
+                    reply.error("ERR Error trying to load the AOF files, check server logs.");
+                });
+            }
+        }
+    }
+
+    /// Whoever waits for a reload is answered, and writes go on.
+    pub(super) fn end_reload(&mut self, write: impl Fn(&mut Reply<'_>)) {
+        self.parts.pauses.unpause(PauseReason::Reload);
+        for client in std::mem::take(&mut self.parts.aof.reload).clients {
+            self.complete(client, |_, reply| write(reply));
+        }
+    }
+}
