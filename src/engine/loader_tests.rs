@@ -1,7 +1,9 @@
 //! Loads as clients see them: who waits for the end, for how long, and what is shown of a load that fails.
 
+use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
-use crate::server::{LoadEnd, LoadPiece, Pause, PauseReason, Task};
+use crate::config::Protected;
+use crate::server::{AofOrder, AofReport, LoadEnd, LoadPiece, Pause, PauseReason, Task};
 
 const REFUSED: &str = "(error) LOADING Redis is loading the dataset in memory";
 
@@ -85,4 +87,27 @@ fn of_a_load_that_fails_nothing_is_shown_until_the_process_has_ended() {
         assert!(server.run("INFO persistence").contains("loading:1"));
         assert!(matches!(server.server.take_tasks()[..], [Task::Stop { exit_code: 1 }]));
     }
+}
+
+/// The owner asks the file's thread and goes on: the thread may be waiting for room in the owner's queue.
+#[test]
+fn loading_the_file_anew_begins_when_its_thread_has_reported() {
+    let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+    server.connect(2);
+    assert_eq!(server.pipeline_as(1, &["SET a 1", "DEBUG LOADAOF"]), "OK");
+    assert!(server.server.take_tasks().iter().all(|task| !matches!(task, Task::LoadAof)));
+    assert!(matches!(server.server.parts.aof.take_orders().last(), Some(AofOrder::Reload)));
+    assert_eq!(server.run_as(2, "SET a 2"), "", "writes wait");
+    assert_eq!(server.run_as(2, "PING"), "", "behind its own write");
+    server.server.aof_report(AofReport::MayReload(Ok(())));
+    assert!(matches!(server.server.take_tasks()[..], [Task::LoadAof]));
+    server.server.aof_reloaded(Manifest::default());
+    server.advance(0);
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.output_of(2), "OK\nPONG");
+    assert_eq!(server.run("DEBUG LOADAOF"), "");
+    server.server.aof_report(AofReport::MayReload(Err("disk full".to_owned())));
+    server.advance(0);
+    assert_eq!(server.output_of(1), "(error) ERR Error trying to load the AOF files, check server logs.");
+    assert_eq!(server.run("GET a"), "\"2\"", "nothing was emptied");
 }

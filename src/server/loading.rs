@@ -178,7 +178,7 @@ impl Server {
     /// are answered with `-LOADING` when that takes too long.
     pub fn begin_loading(&mut self) {
         let job = self.expect_load();
-        let until = self.parts.now.saturating_add_ms(PATIENCE_MS);
+        let until = self.parts.monotonic.saturating_add_ms(PATIENCE_MS);
         self.parts.pauses.pause(PauseReason::Load, Pause::Data, Some(until));
         self.parts.tasks.push(Task::Load(job));
     }
