@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -47,12 +47,11 @@ impl Listener {
         Ok(Listener::Tcp(socket.into()))
     }
 
-    /// Binds `path`, in the place of a socket left behind there; `mode` are its permissions, by
+    /// Binds `path`, in the place of a socket or any other file there; `mode` are its permissions, by
     /// default what the umask leaves.
     pub fn unix(path: &Path, mode: Option<u32>, backlog: i32) -> io::Result<Self> {
-        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-            fs::remove_file(path)?;
-        }
+        // Redis: the file is unlinked, whatever it is. Where that cannot be done, binding says why.
+        let _ = fs::remove_file(path);
         let listener = UnixListener::bind(path)?;
         SockRef::from(&listener).listen(backlog)?;
         if let Some(mode) = mode {
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_unix_socket_is_replaced_and_any_other_file_is_not() {
+    fn whatever_file_is_in_the_place_of_the_unix_socket_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         drop(UnixListener::bind(&path).unwrap());
@@ -169,9 +168,14 @@ mod tests {
         assert_eq!(listener.accept(|| 0).unwrap().addr, format!("{}:0", path.display()));
         listener.shut_down();
         assert!(!path.exists());
-        fs::write(&path, "precious").unwrap();
+        fs::write(&path, "text").unwrap();
+        Listener::unix(&path, None, 5).unwrap().shut_down();
+        let elsewhere = folder.path().join("elsewhere");
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        Listener::unix(&path, None, 5).unwrap().shut_down();
+        assert!(!path.exists() && !elsewhere.exists());
+        fs::create_dir(&path).unwrap();
         assert_eq!(Listener::unix(&path, None, 5).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(fs::read(&path).unwrap(), b"precious");
     }
 
     #[test]
