@@ -92,19 +92,6 @@ pub fn expand_title(template: &[u8], value_of: impl Fn(&str) -> Option<Vec<u8>>)
     Some(title.get(front..title.len() - back).unwrap_or_default().to_vec())
 }
 
-/// `activedefrag`: only a patched jemalloc can move what it handed out.
-pub(super) fn active_defrag(value: bool) -> Result<(), &'static str> {
-    if value { Err(NO_DEFRAG) } else { Ok(()) }
-}
-
-const NO_DEFRAG: &str = "Active defragmentation cannot be enabled: it requires a Redis server compiled with \
-    a modified Jemalloc like the one shipped by default with the Redis source distribution";
-
-/// Any `yes` or `no`.
-pub(super) fn any_bool(_: bool) -> Result<(), &'static str> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,8 @@
 
 /// A parameter value that is one of a few words.
 pub trait Choice: Copy + Eq + 'static {
-    /// Every value with its word, in the order error messages list them.
+    /// The value of each word, in the order error messages list them. A value of several words is there
+    /// several times; CONFIG GET shows the first of them.
     const ALL: &'static [Self];
     /// The words, in the order of [`Choice::ALL`].
     const WORDS: &'static [&'static str];
@@ -14,7 +15,7 @@ pub trait Choice: Copy + Eq + 'static {
         Self::WORDS[self.position()]
     }
 
-    /// The place of this value in [`Choice::ALL`].
+    /// The first place of this value in [`Choice::ALL`].
     fn position(self) -> usize {
         Self::ALL.iter().position(|value| *value == self).expect("ALL lists every value")
     }
@@ -23,15 +24,15 @@ pub trait Choice: Copy + Eq + 'static {
 macro_rules! choices {
     ($(
         $(#[$meta:meta])*
-        $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal ),+ $(,)? }
+        $name:ident { $( $(#[$variant_meta:meta])* $variant:ident = $word:literal $(| $alias:literal)* ),+ $(,)? }
     )+) => { $(
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name { $( $(#[$variant_meta])* $variant ),+ }
 
         impl Choice for $name {
-            const ALL: &'static [Self] = &[ $( $name::$variant ),+ ];
-            const WORDS: &'static [&'static str] = &[ $( $word ),+ ];
+            const ALL: &'static [Self] = &[ $( $name::$variant, $( { let _ = $alias; $name::$variant }, )* )+ ];
+            const WORDS: &'static [&'static str] = &[ $( $word, $( $alias, )* )+ ];
         }
     )+ };
 }
@@ -121,10 +122,8 @@ choices! {
     OomScoreAdj {
         /// No.
         No = "no",
-        /// As `relative`.
-        Yes = "yes",
         /// Added to the score the process was started with.
-        Relative = "relative",
+        Relative = "yes" | "relative",
         /// Written as they stand.
         Absolute = "absolute",
     }
@@ -203,5 +202,8 @@ mod tests {
         assert_eq!(MaxmemoryPolicy::Noeviction.word(), "noeviction");
         assert_eq!(Appendfsync::Always.word(), "always");
         assert_eq!(ClusterEndpoint::UnknownEndpoint.word(), "unknown-endpoint");
+        assert_eq!(OomScoreAdj::WORDS, ["no", "yes", "relative", "absolute"]);
+        assert_eq!(OomScoreAdj::Relative.word(), "yes");
+        assert_eq!(OomScoreAdj::ALL[3], OomScoreAdj::Absolute);
     }
 }

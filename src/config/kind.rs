@@ -82,8 +82,6 @@ pub enum Kind {
         get: fn(&Config) -> bool,
         /// Writes the field.
         set: fn(&mut Config, bool),
-        /// Redis refuses some values for a reason outside the value itself.
-        check: fn(bool) -> Result<(), &'static str>,
     },
     /// A whole number between two limits, both allowed.
     Number {
@@ -244,10 +242,8 @@ impl Parameter {
 
     fn set_one(&self, config: &mut Config, value: &[u8], source: Source) -> Result<(), String> {
         match &self.kind {
-            Kind::Bool { set, check, .. } => {
-                let new = parse_yes_no(value).ok_or("argument must be 'yes' or 'no'")?;
-                check(new)?;
-                set(config, new);
+            Kind::Bool { set, .. } => {
+                set(config, parse_yes_no(value).ok_or("argument must be 'yes' or 'no'")?)
             }
             Kind::Number { unit, min, max, set, .. } => set(config, parse_number(*unit, value, *min, *max)?),
             Kind::Choice { words, set, .. } => {

@@ -41,9 +41,8 @@ const TLS: Effect = Effect::Accepted("waits for TLS");
 const TLS_SWITCH: Effect = Effect::Refused("TLS");
 
 macro_rules! kind {
-    ($field:ident: $type:ty, boolean) => { kind!($field: $type, boolean(check::any_bool)) };
-    ($field:ident: $type:ty, boolean($check:path)) => {
-        Kind::Bool { get: |c| c.$field, set: |c, value| c.$field = value, check: $check }
+    ($field:ident: $type:ty, boolean) => {
+        Kind::Bool { get: |c| c.$field, set: |c, value| c.$field = value }
     };
     ($field:ident: $type:ty, number($unit:ident, $min:expr, $max:expr)) => {
         Kind::Number {
@@ -324,7 +323,7 @@ parameters! {
     /// Bytes up to which a HyperLogLog stays sparse.
     "hll-sparse-max-bytes" => hll_sparse_max_bytes: usize = 3000, number(Memory, 0, LONG_MAX), [], ACTS;
     /// Defragment memory while serving.
-    "activedefrag" => activedefrag: bool = false, boolean(check::active_defrag), [], ALLOCATOR;
+    "activedefrag" => activedefrag: bool = false, boolean, [], ALLOCATOR;
     /// Waste below which nothing is defragmented.
     "active-defrag-ignore-bytes" => active_defrag_ignore_bytes: u64 = 100 << 20,
         number(Memory, 1, LONG_MAX), [], ALLOCATOR;

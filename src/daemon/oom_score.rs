@@ -54,11 +54,10 @@ mod tests {
 
     #[test]
     fn relative_scores_are_added_to_what_the_process_started_with() {
-        use OomScoreAdj::{Absolute, Relative, Yes};
+        use OomScoreAdj::{Absolute, Relative};
         let rows = [
             (Absolute, 9, 22, 9),
             (Relative, 9, 22, 31),
-            (Yes, 9, 22, 31),
             (Relative, 1500, 22, 1000),
             (Absolute, -2000, 22, -1000),
         ];

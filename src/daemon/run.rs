@@ -464,6 +464,7 @@ fn announce(config: &Config) {
         log::info!("Running mode=standalone, port={}, PID: {pid}", config.port);
     }
     log::warn!("Server initialized");
+    config.defrag_notice().iter().for_each(|notice| log::warn!("{notice}"));
 }
 
 fn logo(port: u16, pid: u32) -> String {

@@ -19,6 +19,7 @@ const VALUES: &[&[u8]] = &[
     b"100",
     b"1 2",
     b"Yes",
+    b"relative",
     b"1mb",
     b"50%",
     b"101%",
@@ -39,8 +40,9 @@ const VALUES: &[&[u8]] = &[
 ];
 
 /// Parameters of the place a server has, of which two servers cannot have the same, and `maxclients`:
-/// how many descriptors there are is nothing the two must agree on.
-const OWN: &[&str] = &["port", "bind", "dir", "maxclients", "spawn-limit"];
+/// how many descriptors there are is nothing the two must agree on. Builds of redis-server without their own jemalloc
+/// refuse `activedefrag`, official ones take it.
+const OWN: &[&str] = &["port", "bind", "dir", "maxclients", "spawn-limit", "activedefrag"];
 
 /// What CONFIG GET does not list, and what is no parameter.
 const HIDDEN: &[&str] =
@@ -154,6 +156,18 @@ fn every_parameter_takes_and_refuses_what_it_does_on_a_real_server() {
             }
         }
     }
+}
+
+#[test]
+fn defragmentation_is_accepted_with_a_notice() {
+    let mut server = Server::start(&["--save", "", "--activedefrag", "yes"]);
+    let is_notice = |line: &&String| line.contains("activedefrag is accepted and does nothing");
+    assert_eq!(server.log.iter().filter(is_notice).count(), 1, "{:?}", server.log);
+    let mut client = server.client();
+    assert_eq!(client.run("CONFIG GET activedefrag"), "[\"activedefrag\", \"yes\"]");
+    assert_eq!(client.run("CONFIG SET activedefrag no"), "OK");
+    assert_eq!(client.run("CONFIG SET activedefrag yes"), "OK");
+    server.wait_for("activedefrag is accepted and does nothing");
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
             return Err(ConfigSetError::refused(name, reason));
         }
         "requirepass" => ctx.apply_requirepass(),
+        "activedefrag" => server.config.defrag_notice().iter().for_each(|notice| log::warn!("{notice}")),
         "loglevel" => server.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
             let reason = match name {
