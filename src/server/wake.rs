@@ -168,7 +168,7 @@ impl Parts {
     }
 
     /// Ends a client's wait with the answer `write` gives; its requests wait to be run.
-    fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
+    pub(super) fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
         let Some(mut session) = self.clients.take(id) else { return };
         if let Some(parked) = session.parked.take() {
             self.waiters.unpark(id, &parked);

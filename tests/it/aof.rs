@@ -248,6 +248,27 @@ fn broken_files_are_refused_with_the_words_of_redis_last() {
     assert_eq!(server.log.len(), 1, "parts without a manifest are somebody's data");
 }
 
+#[test]
+fn a_rewrite_that_cannot_make_its_files_is_answered_with_the_error() {
+    const REFUSED: &str =
+        "-ERR Can't execute an AOF background rewriting. Please check the server logs for more information.";
+    for appendonly in ["no", "yes"] {
+        let mut server = Server::start(&["--appendonly", appendonly, "--save", ""]);
+        let (mut client, folder) = (server.client(), server.folder.path().join("appendonlydir"));
+        let aside = server.folder.path().join("aside");
+        let was_there = fs::rename(&folder, &aside).is_ok();
+        fs::write(&folder, "a file in the place of the folder").unwrap();
+        assert_eq!(client.run("BGREWRITEAOF"), REFUSED);
+        server.wait_for("Can't open or create append-only dir");
+        fs::remove_file(&folder).unwrap();
+        if was_there {
+            fs::rename(&aside, &folder).unwrap();
+        }
+        assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
+        server.wait_for("Background AOF rewrite finished successfully");
+    }
+}
+
 /// Sets how large files may become.
 pub(crate) fn limit_files(server: &Server, bytes: &str) -> bool {
     let pid = server.pid().to_string();

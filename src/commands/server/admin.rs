@@ -1,6 +1,6 @@
 //! Saving, stopping, the time.
 
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::server::{SaveReason, Shutdown, ShutdownSave};
 use crate::spec::*;
 
@@ -74,9 +74,10 @@ const REWRITE_IN_PROGRESS: CommandError = CommandError::fixed(
 );
 
 fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let in_transaction = ctx.origin == Origin::Transaction;
-    let line = ctx.server.request_rewrite(in_transaction).map_err(CommandError::fixed)?;
-    ctx.reply.simple(line);
+    match ctx.server.request_rewrite(ctx.session.id, ctx.origin).map_err(CommandError::fixed)? {
+        Some(line) => ctx.reply.simple(line),
+        None => ctx.block_on_task(),
+    }
     Ok(())
 }
 

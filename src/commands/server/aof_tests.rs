@@ -36,6 +36,7 @@ fn orders(server: &mut TestServer) -> String {
         AofOrder::Policy { fsync, .. } => format!("{fsync:?}"),
         AofOrder::Attach(file) => format!("attach {}", String::from_utf8_lossy(&file)),
         AofOrder::Prepare { file, manifest, .. } => {
+            let file = file.unwrap_or_else(|| b"no file".to_vec());
             format!("prepare {} {}", String::from_utf8_lossy(&file), manifest.is_some())
         }
         AofOrder::Switch(_) => "switch".to_owned(),
@@ -133,7 +134,8 @@ fn a_rewrite_takes_one_step_after_the_other() {
     disk(&server, u64::MAX, false);
     server.run("SET a 1");
     orders(&mut server);
-    assert_eq!(server.run("BGREWRITEAOF"), "Background append only file rewriting started");
+    server.connect(2);
+    assert_eq!(server.run_as(2, "BGREWRITEAOF"), "", "it is not known whether it can begin");
     assert_eq!(orders(&mut server), "prepare appendonly.aof.2.incr.aof true");
     assert_eq!(
         server.run("BGREWRITEAOF"),
@@ -142,6 +144,7 @@ fn a_rewrite_takes_one_step_after_the_other() {
     assert!(server.run("BGSAVE").starts_with("(error) ERR Another child process is active (AOF?)"));
     server.run("SET b 1");
     report(&mut server, AofReport::Prepared(1, Ok(())));
+    assert_eq!(server.output_of(2), "Background append only file rewriting started");
     assert_eq!(orders(&mut server), "append, switch", "what came before goes to the old file");
     server.run("SET c 1");
     assert_eq!(orders(&mut server), "append");
@@ -185,6 +188,32 @@ fn a_folder_that_cannot_be_made_is_told_to_whoever_turned_it_on() {
     report(&mut server, AofReport::Prepared(1, Err("no folder".into())));
     assert!(server.output_of(1).ends_with("Unable to turn on AOF. Check server logs."));
     assert_eq!(server.run("CONFIG GET appendonly"), "1) \"appendonly\"\n2) \"no\"");
+}
+
+#[test]
+fn a_rewrite_whose_folder_cannot_be_made_is_answered_with_the_error() {
+    const REFUSED: &str = "(error) ERR Can't execute an AOF background rewriting. Please check the server logs for more information.";
+    for mut server in [TestServer::new(), everysec()] {
+        assert_eq!(server.run("BGREWRITEAOF"), "");
+        report(&mut server, AofReport::Prepared(1, Err("no folder".into())));
+        assert_eq!(server.output_of(1), REFUSED);
+        assert!(server.run("INFO persistence").contains("aof_last_bgrewrite_status:err"));
+        server.check(&[("MULTI", "OK"), ("BGREWRITEAOF", "QUEUED")]);
+        assert_eq!(server.run("EXEC"), "1) Background append only file rewriting scheduled");
+    }
+}
+
+#[test]
+fn whoever_asked_for_a_rewrite_is_answered_when_another_takes_its_place() {
+    let mut server = TestServer::new();
+    server.connect(2);
+    assert_eq!(server.run_as(2, "BGREWRITEAOF"), "");
+    assert_eq!(orders(&mut server), "prepare no file false");
+    assert_eq!(server.run("CONFIG SET appendonly yes"), "");
+    assert_eq!(server.output_of(2), "Background append only file rewriting started");
+    assert_eq!(orders(&mut server), "prepare temp-appendonly.aof.incr.aof false");
+    assert_eq!(server.run_as(2, "CONFIG SET appendonly no"), "OK");
+    assert_eq!(server.output_of(1), "OK");
 }
 
 fn everysec() -> TestServer {

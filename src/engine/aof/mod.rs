@@ -199,7 +199,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
                 self.commit();
             }
             AofOrder::Prepare { number, file, manifest } => {
-                let result = self.prepare(&file, manifest);
+                let result = self.prepare(file.as_deref(), manifest);
                 (self.report)(AofReport::Prepared(number, result));
             }
             AofOrder::Switch(number) => self.switch(number),
@@ -370,12 +370,13 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         Ok(())
     }
 
-    fn prepare(&mut self, file: &[u8], manifest: Option<Vec<u8>>) -> Result<(), String> {
+    fn prepare(&mut self, file: Option<&[u8]>, manifest: Option<Vec<u8>>) -> Result<(), String> {
         self.folder
             .make()
             .map_err(|error| format!("Can't open or create append-only dir: {}", words(&error)))?;
-        let name = String::from_utf8_lossy(file);
         self.prepared = None;
+        let Some(file) = file else { return Ok(()) };
+        let name = String::from_utf8_lossy(file);
         let created = self.folder.create(file);
         let created =
             created.map_err(|error| format!("Can't open the append-only file {name}: {}", words(&error)))?;

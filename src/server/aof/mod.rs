@@ -69,6 +69,21 @@ enum Rewrite {
     Installing(Manifest),
 }
 
+/// A client whose command had a rewrite begin.
+#[derive(Clone, Copy, Debug)]
+struct Starter {
+    client: ClientId,
+    command: StartCommand,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StartCommand {
+    /// CONFIG SET appendonly yes.
+    TurnOn,
+    /// BGREWRITEAOF.
+    Rewrite,
+}
+
 /// Everything about the append-only file.
 #[derive(Debug, Default)]
 pub struct Aof {
@@ -87,8 +102,8 @@ pub struct Aof {
     pub scheduled: bool,
     /// A rewrite is to begin at the end of this turn.
     requested: bool,
-    /// Who waits for CONFIG SET appendonly yes.
-    starter: Option<ClientId>,
+    /// Who waits to hear whether the rewrite could begin.
+    starter: Option<Starter>,
     /// Bytes handed over since the start.
     handed: u64,
     /// What was handed over at that time; moved on when it is written.

@@ -23,12 +23,13 @@ pub enum AofOrder {
     },
     /// Go on writing at the end of this file.
     Attach(Vec<u8>),
-    /// Make this file for changes. It is listed, and written to, from `Switch` on. Reported as `Prepared`.
+    /// Make the folder, and this file for changes. It is listed, and written to, from `Switch` on. Reported as
+    /// `Prepared`.
     Prepare {
         /// Which rewrite it is for.
         number: u64,
-        /// Its name.
-        file: Vec<u8>,
+        /// Its name, if changes are kept.
+        file: Option<Vec<u8>>,
         /// The manifest that lists it, if it is to be listed.
         manifest: Option<Vec<u8>>,
     },

@@ -1,18 +1,35 @@
 //! Writing the file anew: one step after the other, none of which has to be taken back.
 
-use super::{Aof, AofOrder, AofState, Rewrite, hand_over, switch::stop_feeding};
+use super::{Aof, AofOrder, AofState, Rewrite, StartCommand, Starter, hand_over, switch::stop_feeding};
 use crate::aof::Manifest;
 use crate::base::time::MonotonicMillis;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::rdb::SaveOptions;
+use crate::server::session::ClientId;
 use crate::server::task::{SaveFormat, SaveReason, SaveReport};
-use crate::server::{Parts, Server, saving};
+use crate::server::{Origin, Parts, Server, saving};
 
 /// So many rewrites in a row may fail before automatic ones are limited.
 const FAILURES_TO_LIMIT: u64 = 3;
 /// Longest pause between automatic rewrites that keep failing, minutes.
 const MAX_DELAY_MINUTES: i64 = 60;
+
+/// The answer to BGREWRITEAOF where all is well.
+const STARTED: &str = "Background append only file rewriting started";
+/// That to CONFIG SET appendonly yes where the files cannot be made.
+const NOT_TURNED_ON: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. \
+                             Check server logs.";
+/// That to BGREWRITEAOF.
+const NOT_STARTED: &str =
+    "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.";
+
+/// Whether a rewrite could begin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Begun,
+    Failed,
+}
 
 impl Server {
     /// How a base that is a snapshot is written.
@@ -21,30 +38,22 @@ impl Server {
         base_options(&self.keyspace, &self.parts)
     }
 
-    /// Begins a rewrite: a new file for changes is made, if changes are kept.
+    /// Begins a rewrite: the folder is made, and a new file for changes, if changes are kept.
     pub(super) fn prepare_rewrite(&mut self) {
         let parts = &mut self.parts;
         let names = Aof::names(&parts.config);
         let mut next = parts.aof.manifest.clone();
         parts.aof.attempts += 1;
         let number = parts.aof.attempts;
-        let order = match parts.aof.state {
-            AofState::Off => None,
-            AofState::WaitRewrite => {
-                Some(AofOrder::Prepare { number, file: names.temporary_incr(), manifest: None })
-            }
-            AofState::On => {
-                let file = next.next_incr(&names);
-                Some(AofOrder::Prepare { number, file, manifest: Some(next.to_text()) })
-            }
+        let (file, manifest) = match parts.aof.state {
+            AofState::Off => (None, None),
+            AofState::WaitRewrite => (Some(names.temporary_incr()), None),
+            AofState::On => (Some(next.next_incr(&names)), Some(next.to_text())),
         };
         parts.aof.scheduled = false;
         parts.aof.rewrite_started = Some(parts.monotonic);
         parts.aof.rewrite = Rewrite::Preparing(next);
-        match order {
-            Some(order) => parts.aof.order(order),
-            None => self.write_base(),
-        }
+        parts.aof.order(AofOrder::Prepare { number, file, manifest });
     }
 
     pub(super) fn aof_prepared(&mut self, number: u64, result: Result<(), String>) {
@@ -63,7 +72,8 @@ impl Server {
             let parts = &mut self.parts;
             let aof = &mut parts.aof;
             (aof.last_rewrite_failed, aof.rewrite_started) = (true, None);
-            if aof.state == AofState::WaitRewrite && aof.starter.is_some() {
+            let turns_on = aof.starter.is_some_and(|starter| starter.command == StartCommand::TurnOn);
+            if aof.state == AofState::WaitRewrite && turns_on {
                 aof.state = AofState::Off;
                 parts.config.appendonly = false;
                 log::warn!(
@@ -72,7 +82,7 @@ impl Server {
                 );
             }
             aof.try_again_if_needed();
-            return self.answer_starter(false);
+            return self.answer_starter(Outcome::Failed);
         }
         if let Some(file) = next.incr.last().filter(|_| self.parts.aof.state == AofState::On) {
             log::info!(
@@ -82,14 +92,12 @@ impl Server {
         }
         self.parts.aof.manifest = next;
         self.write_base();
-        self.answer_starter(true);
+        self.answer_starter(Outcome::Begun);
     }
 
-    pub(super) fn answer_starter(&mut self, started: bool) {
-        const REFUSED: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. \
-                               Check server logs.";
-        let Some(client) = self.parts.aof.starter.take() else { return };
-        self.complete(client, |_, reply| if started { reply.ok() } else { reply.error(REFUSED) });
+    fn answer_starter(&mut self, outcome: Outcome) {
+        self.parts.answer_starter(outcome);
+        self.run_released();
     }
 
     /// Fixes the data set: what was propagated up to here is in the base to be written, what comes
@@ -222,21 +230,40 @@ impl Aof {
 }
 
 impl Parts {
-    /// Has a rewrite begin: at once, or when what runs has ended. Source: BGREWRITEAOF.
-    pub fn request_rewrite(&mut self, in_transaction: bool) -> Result<&'static str, &'static str> {
+    /// Has a rewrite begin: at once, or when what runs has ended. Returns the answer; none if `client` has to wait
+    /// until it is known whether the files for it can be made. Source: BGREWRITEAOF.
+    pub fn request_rewrite(
+        &mut self,
+        client: ClientId,
+        origin: Origin,
+    ) -> Result<Option<&'static str>, &'static str> {
         if self.aof.is_rewriting() {
             return Err("ERR Background append only file rewriting already in progress");
         }
         // A save of nothing, as after FLUSHALL, is about to end: it is waited for.
         let persistence = &self.persistence;
         let is_saving = persistence.running.is_some() && !persistence.saves_nothing();
-        if is_saving || persistence.scheduled || in_transaction {
+        if is_saving || persistence.scheduled || origin == Origin::Transaction {
             self.aof.scheduled = true;
             self.aof.failures = 0;
-            return Ok("Background append only file rewriting scheduled");
+            return Ok(Some("Background append only file rewriting scheduled"));
         }
         self.aof.requested = true;
-        Ok("Background append only file rewriting started")
+        if origin != Origin::Client {
+            return Ok(Some(STARTED));
+        }
+        self.aof.starter = Some(Starter { client, command: StartCommand::Rewrite });
+        Ok(None)
+    }
+
+    fn answer_starter(&mut self, outcome: Outcome) {
+        let Some(starter) = self.aof.starter.take() else { return };
+        self.unpark(starter.client, |_, reply| match (starter.command, outcome) {
+            (StartCommand::TurnOn, Outcome::Begun) => reply.ok(),
+            (StartCommand::TurnOn, Outcome::Failed) => reply.error(NOT_TURNED_ON),
+            (StartCommand::Rewrite, Outcome::Begun) => reply.simple(STARTED),
+            (StartCommand::Rewrite, Outcome::Failed) => reply.error(NOT_STARTED),
+        });
     }
 
     /// Deletes replaced files after all. Returns whether there are any. Source: CONFIG SET aof-disable-auto-gc no.
@@ -271,6 +298,8 @@ fn base_format(keyspace: &Keyspace, parts: &Parts) -> SaveFormat {
 pub(super) fn cancel_rewrite(keyspace: &mut Keyspace, parts: &mut Parts) {
     let was_begun = parts.aof.is_rewriting();
     parts.aof.requested = false;
+    // Redis would have begun it when it was asked to.
+    parts.answer_starter(Outcome::Begun);
     if parts.aof.is_writing_base() {
         saving::cancel_job(keyspace, parts);
     }

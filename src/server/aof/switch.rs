@@ -1,6 +1,6 @@
 //! Turning the append-only file on and off while the server runs: CONFIG SET appendonly.
 
-use super::{Aof, AofOrder, AofState, hand_over, rewrite::cancel_rewrite};
+use super::{Aof, AofOrder, AofState, StartCommand, Starter, hand_over, rewrite::cancel_rewrite};
 use crate::keyspace::Keyspace;
 use crate::server::session::ClientId;
 use crate::server::{Parts, Server};
@@ -56,7 +56,7 @@ impl Parts {
             return false;
         }
         self.aof.requested = true;
-        self.aof.starter = client;
+        self.aof.starter = client.map(|client| Starter { client, command: StartCommand::TurnOn });
         true
     }
 
@@ -70,9 +70,6 @@ impl Parts {
         self.aof.state = AofState::Off;
         (self.aof.scheduled, self.aof.incr_size) = (false, 0);
         self.aof.error = None;
-        if let Some(client) = self.aof.starter.take() {
-            self.wait_for_aof(client);
-        }
     }
 }
 
