@@ -10,6 +10,7 @@ pub mod connection;
 pub mod generic;
 pub mod geo;
 pub mod hash;
+mod help;
 pub mod hyperloglog;
 pub mod list;
 pub mod pubsub;
@@ -68,16 +69,9 @@ pub fn table() -> CommandTable {
 
 /// What HELP answers for a container: its subcommands, their syntax and what they are for.
 fn help(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
-    let mut lines = vec![format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
-    for sub in subcommands.iter().filter(|sub| sub.spec.own_name() != "help") {
-        let name = sub.spec.own_name().to_ascii_uppercase();
-        lines.push(format!("{name} {}", crate::spec::syntax::plain(sub.spec.syntax)).trim_end().to_string());
-        lines.push(format!("    {}", sub.spec.summary));
-    }
-    lines.push("HELP".to_string());
-    lines.push("    Prints this help.".to_string());
-    ctx.reply.array(lines.len());
-    lines.iter().for_each(|line| ctx.reply.simple(line));
+    help::reply(ctx, container, |name| {
+        subcommands.iter().any(|sub| sub.spec.own_name().eq_ignore_ascii_case(name))
+    });
 }
 
 /// An element of a collection as a bulk string.

@@ -510,3 +510,29 @@ fn random_commands_are_answered_as_a_real_server_does() {
     }
     assert!(report.is_empty(), "differences:\n{report}");
 }
+
+/// The lines of HELP.
+fn help_of(client: &mut Client, container: &str) -> Vec<Vec<u8>> {
+    client.send(&format!("{container} HELP"));
+    elements(client.value()).into_iter().map(bytes_of).collect()
+}
+
+#[test]
+fn help_is_that_of_a_real_server_line_by_line() {
+    let Some(real) = RealServer::start(&["--save", ""]) else {
+        return eprintln!("no redis-server here: nothing compared");
+    };
+    let server = Server::start(&["--save", "", "--enable-debug-command", "yes"]);
+    let (mut ours, mut theirs) = (server.client(), Client::connect(real.port));
+    for container in
+        ["ACL", "CLIENT", "COMMAND", "CONFIG", "LATENCY", "MEMORY", "MODULE", "OBJECT", "PUBSUB", "SLOWLOG"]
+    {
+        assert_eq!(help_of(&mut ours, container), help_of(&mut theirs, container), "{container}");
+    }
+    for container in ["DEBUG", "FUNCTION"] {
+        let (ours, theirs) = (help_of(&mut ours, container), help_of(&mut theirs, container));
+        let mut rest = theirs.iter();
+        let is_part = ours.iter().all(|line| rest.any(|other| other == line));
+        assert!(is_part && ours.len() > 10, "{container}: what is not built is left out, nothing else");
+    }
+}

@@ -1,11 +1,12 @@
 //! DEBUG: what tests of the server need. Guarded by `enable-debug-command`.
 //!
 //! Its subcommands are no commands of their own in Redis, so they have a small table here:
-//! name, syntax, what it is for, how many words may follow, handler.
+//! name, how many words may follow, handler.
 
 use super::{config, debug_forms, digest};
 use crate::base::number;
 use crate::base::text::lossless;
+use crate::commands::help;
 use crate::config::Added;
 use crate::keyspace::{PresentKeys, Ttl};
 use crate::rdb::Checksum;
@@ -28,103 +29,47 @@ pub const COMMANDS: &[Command] = &[Command::new(
 /// One subcommand.
 struct Sub {
     name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
     words: RangeInclusive<usize>,
     handler: Handler,
 }
 
-const fn sub(
-    name: &'static str,
-    syntax: &'static str,
-    summary: &'static str,
-    words: RangeInclusive<usize>,
-    handler: Handler,
-) -> Sub {
-    Sub { name, syntax, summary, words, handler }
+const fn sub(name: &'static str, words: RangeInclusive<usize>, handler: Handler) -> Sub {
+    Sub { name, words, handler }
 }
 
 const MANY: usize = usize::MAX;
 
 const SUBCOMMANDS: &[Sub] = &[
-    sub(
-        "AOF-FLUSH-SLEEP",
-        "<microsec>",
-        "Sleeps before each write to the append-only file.",
-        1..=1,
-        aof_flush_sleep,
-    ),
-    sub("ASSERT", "", "Crashes the server by a failed assertion.", 0..=0, panic_now),
-    sub(
-        "CONFIG-REWRITE-FORCE-ALL",
-        "",
-        "Writes the configuration file with every setting in it.",
-        0..=0,
-        config_rewrite_force_all,
-    ),
-    sub("DIGEST", "", "Answers a signature of the whole data set.", 0..=0, digest_all),
-    sub(
-        "DIGEST-VALUE",
-        "<key> [<key> ...]",
-        "Answers a signature of each key's value.",
-        0..=MANY,
-        digest_value,
-    ),
-    sub("ERROR", "<text>", "Answers the text as an error.", 1..=1, error),
-    sub("HTSTATS", "<dbid>", "Tells how the table of a database is filled.", 1..=1, debug_forms::htstats),
-    sub("HTSTATS-KEY", "<key>", "Tells how the table of a value is filled.", 1..=1, debug_forms::htstats_key),
-    sub(
-        "LISTPACK",
-        "<key>",
-        "Writes the size of a value's listpack to the log.",
-        1..=1,
-        debug_forms::listpack,
-    ),
-    sub("LOADAOF", "", "Loads the append-only file anew, after writing what is due.", 0..=0, loadaof),
-    sub("LOG", "<message>", "Writes the message to the log.", 1..=1, log_message),
-    sub("OBJECT", "<key>", "Describes how a value is stored.", 1..=1, debug_forms::object),
-    sub("PANIC", "", "Crashes the server by a panic.", 0..=0, panic_now),
-    sub("PAUSE-CRON", "<0|1>", "Stops or resumes the periodic work.", 1..=1, pause_cron),
-    sub("POPULATE", "<count> [<prefix>] [<size>]", "Creates <count> string keys.", 1..=3, populate),
-    sub("PROTOCOL", "<type>", "Answers a sample of a protocol type.", 1..=1, protocol),
-    sub(
-        "QUICKLIST",
-        "<key> [<0|1>]",
-        "Writes the nodes of a list to the log; with 1, each of them.",
-        1..=2,
-        debug_forms::quicklist,
-    ),
-    sub(
-        "QUICKLIST-PACKED-THRESHOLD",
-        "<size>",
-        "New lists keep larger elements in nodes of their own; 0 means the default.",
-        1..=1,
-        debug_forms::quicklist_packed_threshold,
-    ),
-    sub("RELOAD", "[MERGE] [NOFLUSH] [NOSAVE]", "Saves the data set and loads it again.", 0..=3, reload),
-    sub(
-        "REPLYBUFFER",
-        "PEAK-RESET-TIME <NEVER|RESET|time> | RESIZING <0|1>",
-        "Sets how long the largest answer is remembered, and whether buffers follow it.",
-        2..=2,
-        replybuffer,
-    ),
-    sub("SEGFAULT", "", "Crashes the server.", 0..=0, panic_now),
-    sub("SET-ACTIVE-EXPIRE", "<0|1>", "Stops or resumes the removal of due keys.", 1..=1, set_active_expire),
-    sub(
-        "SET-SKIP-CHECKSUM-VALIDATION",
-        "<0|1>",
-        "Stops or resumes the verification of checksums by RESTORE.",
-        1..=1,
-        set_skip_checksum_validation,
-    ),
-    sub("SLEEP", "<seconds>", "Stops the server for <seconds>, which may be a fraction.", 1..=1, sleep),
+    sub("AOF-FLUSH-SLEEP", 1..=1, aof_flush_sleep),
+    sub("ASSERT", 0..=0, panic_now),
+    sub("CONFIG-REWRITE-FORCE-ALL", 0..=0, config_rewrite_force_all),
+    sub("DIGEST", 0..=0, digest_all),
+    sub("DIGEST-VALUE", 0..=MANY, digest_value),
+    sub("ERROR", 1..=1, error),
+    sub("HTSTATS", 1..=1, debug_forms::htstats),
+    sub("HTSTATS-KEY", 1..=1, debug_forms::htstats_key),
+    sub("LISTPACK", 1..=1, debug_forms::listpack),
+    sub("LOADAOF", 0..=0, loadaof),
+    sub("LOG", 1..=1, log_message),
+    sub("OBJECT", 1..=1, debug_forms::object),
+    sub("PANIC", 0..=0, panic_now),
+    sub("PAUSE-CRON", 1..=1, pause_cron),
+    sub("POPULATE", 1..=3, populate),
+    sub("PROTOCOL", 1..=1, protocol),
+    sub("QUICKLIST", 1..=2, debug_forms::quicklist),
+    sub("QUICKLIST-PACKED-THRESHOLD", 1..=1, debug_forms::quicklist_packed_threshold),
+    sub("RELOAD", 0..=3, reload),
+    sub("REPLYBUFFER", 2..=2, replybuffer),
+    sub("SEGFAULT", 0..=0, panic_now),
+    sub("SET-ACTIVE-EXPIRE", 1..=1, set_active_expire),
+    sub("SET-SKIP-CHECKSUM-VALIDATION", 1..=1, set_skip_checksum_validation),
+    sub("SLEEP", 1..=1, sleep),
 ];
 
 fn debug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let word = args.key();
     if word.eq_ignore_ascii_case(b"HELP") && args.is_done() {
-        help(ctx);
+        help::reply(ctx, "DEBUG", |name| SUBCOMMANDS.iter().any(|sub| sub.name == name));
         return Ok(());
     }
     let sub = SUBCOMMANDS.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(word));
@@ -132,17 +77,6 @@ fn debug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         Some(sub) => (sub.handler)(ctx, args),
         None => Err(ctx.unknown_subcommand(word)),
     }
-}
-
-fn help(ctx: &mut Ctx<'_>) {
-    ctx.reply.array(SUBCOMMANDS.len() * 2 + 3);
-    ctx.reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
-    for sub in SUBCOMMANDS {
-        ctx.reply.simple(format!("{} {}", sub.name, sub.syntax).trim_end());
-        ctx.reply.simple(&format!("    {}", sub.summary));
-    }
-    ctx.reply.simple("HELP");
-    ctx.reply.simple("    Prints this help.");
 }
 
 fn panic_now(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {

@@ -205,7 +205,7 @@ mod tests {
         assert!(server.run("LATENCY DOCTOR").contains("Nothing took longer"));
         server.run("DEBUG SLEEP 0.2");
         assert!(server.run("LATENCY GRAPH command").starts_with("\"command - high 200 ms, low 200 ms"));
-        assert!(server.run("LATENCY HELP").contains("RESET [event [event ...]]"));
+        assert!(server.run("LATENCY HELP").contains("RESET [<event> ...]"));
     }
 
     #[test]

@@ -251,7 +251,7 @@ mod tests {
         assert!(!text.contains("db.1"), "{text}");
         assert!(!text.contains("clients.normal\" => (integer) 0"), "who asks is a client too: {text}");
         assert!(!server.run("INFO memory").contains("mem_clients_normal:0"));
-        assert!(server.run("MEMORY HELP").contains("USAGE key [SAMPLES count]"));
+        assert!(server.run("MEMORY HELP").contains("USAGE <key> [SAMPLES <count>]"));
         assert!(server.run("MEMORY DOCTOR").contains("so little data"));
         assert!(server.raw("MEMORY MALLOC-STATS").starts_with("="));
     }

@@ -157,7 +157,7 @@ mod tests {
         server.run("CONFIG SET slowlog-log-slower-than -1");
         server.run("SLOWLOG RESET");
         assert_eq!(server.run("SLOWLOG LEN"), "(integer) 0");
-        assert!(server.run("SLOWLOG HELP").contains("GET [count]"));
+        assert!(server.run("SLOWLOG HELP").contains("GET [<count>]"));
     }
 
     #[test]
