@@ -148,22 +148,42 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// Redis loads every set of this kind as a tree and packs it when it is complete, if it fits: one that does not
+    /// fit keeps a score of -0, which packed ones have as 0.
     pub(super) fn sorted_set(&mut self, scores: Scores, limits: &Limits) -> Result<SortedSet, RdbError> {
+        let length = self.length()?;
         let mut set = SortedSet::new();
-        for _ in 0..self.length()? {
-            let member = self.string()?;
-            let score = match scores {
-                Scores::Binary => f64::from_le_bytes(self.array()?),
-                Scores::Text => self.score_text()?,
-            };
-            if score.is_nan() {
-                return Err(self.corrupt("a sorted set with a score that is no number"));
+        let mut few = Vec::new();
+        if length > limits.zset_max_listpack_entries as u64 {
+            set.become_tree(limits);
+        } else {
+            for _ in 0..length {
+                few.push(self.scored_member(scores)?);
             }
+            if few.iter().any(|(member, _)| member.len() > limits.zset_max_listpack_value) {
+                set.become_tree(limits);
+            }
+        }
+        let mut few = few.into_iter();
+        for _ in 0..length {
+            let (member, score) = few.next().map_or_else(|| self.scored_member(scores), Ok)?;
             if !set.add(&member, score, limits) {
                 return Err(self.corrupt("a sorted set with the same member twice"));
             }
         }
         Ok(set)
+    }
+
+    fn scored_member(&mut self, scores: Scores) -> Result<(Vec<u8>, f64), RdbError> {
+        let member = self.string()?;
+        let score = match scores {
+            Scores::Binary => f64::from_le_bytes(self.array()?),
+            Scores::Text => self.score_text()?,
+        };
+        if score.is_nan() {
+            return Err(self.corrupt("a sorted set with a score that is no number"));
+        }
+        Ok((member, score))
     }
 
     pub(super) fn sorted_set_of_listpack(&mut self, limits: &Limits) -> Result<SortedSet, RdbError> {

@@ -120,6 +120,22 @@ mod tests {
     }
 
     #[test]
+    fn a_sorted_set_that_is_not_packed_keeps_a_score_of_minus_zero() {
+        let mut server = TestServer::new();
+        for limit in ["zset-max-listpack-entries 1", "zset-max-listpack-value 3"] {
+            server.check(&[(&format!("CONFIG SET {limit}"), "OK"), ("DEL z", "(integer) 0")]);
+            server.run("ZADD z 1 longer 2 other -0 m");
+            let payload = dumped(&mut server, "z");
+            assert_eq!(restore(&mut server, "z", "0", &payload, &["REPLACE"]), "OK", "{limit}");
+            assert_eq!(server.run("ZSCORE z m"), "\"-0\"", "{limit}");
+            server.run("CONFIG SET zset-max-listpack-entries 128 zset-max-listpack-value 64");
+            assert_eq!(restore(&mut server, "z", "0", &payload, &["REPLACE"]), "OK");
+            assert_eq!(server.run("ZSCORE z m"), "\"0\"", "it is packed");
+            server.run("DEL z");
+        }
+    }
+
+    #[test]
     fn what_is_dumped_is_restored_with_its_form() {
         let mut server = TestServer::new();
         let long = "x".repeat(300);
