@@ -157,8 +157,8 @@ fn read_overflow(word: &[u8]) -> Result<Overflow, CommandError> {
     found.map(|&(_, kind)| kind).ok_or(CommandError::fixed("ERR Invalid OVERFLOW type specified"))
 }
 
-/// A type and an offset; `#3` is the fourth field of that width. A product beyond 64 bits is out of
-/// range; Redis lets it wrap around.
+/// A type and an offset; `#3` is the fourth field of that width. Redis: a product beyond 64 bits wraps around, and
+/// only the result is compared with the range.
 fn read_place(ctx: &Ctx<'_>, args: &mut Args<'_>) -> Result<(FieldType, u64), CommandError> {
     let field = FieldType::read(args.key())?;
     let text = args.key();
@@ -166,7 +166,7 @@ fn read_place(ctx: &Ctx<'_>, args: &mut Args<'_>) -> Result<(FieldType, u64), Co
         Some(digits) => (digits, i64::from(field.width)),
         None => (text, 1),
     };
-    let offset = number::parse_i64(digits).and_then(|offset| offset.checked_mul(unit)).ok_or(BAD_OFFSET)?;
+    let offset = number::parse_i64(digits).ok_or(BAD_OFFSET)?.wrapping_mul(unit);
     Ok((field, checked_offset(ctx, offset)?))
 }
 
@@ -228,6 +228,7 @@ mod tests {
             ("BITFIELD k INCRBY u5 3 7 get u5 3", "1) (integer) 12\n2) (integer) 12"),
             ("BITFIELD k SET i64 #7 -9223372036854775808", "1) (integer) 0"),
             ("BITFIELD k GET i64 #7", "1) (integer) -9223372036854775808"),
+            ("BITFIELD k GET u8 #-9223372036854775808", "1) (integer) 108"),
             ("BITFIELD_RO k GET u63 448", "1) (integer) 4611686018427387904"),
             ("BITFIELD k GET u8 500000", "1) (integer) 0"),
             ("BITFIELD missing GET u8 0 GET i64 10", "1) (integer) 0\n2) (integer) 0"),
