@@ -5,6 +5,8 @@
 //! helper here.
 
 pub mod bitmap;
+#[cfg(test)]
+mod checked_keys_tests;
 mod coming;
 pub mod connection;
 pub mod generic;

@@ -16,6 +16,7 @@ pub use evict::{Among, EvictionPool};
 pub use facts::{Facts, Garbage};
 
 use super::access::AccessClock;
+use super::checked_keys::CheckedKeys;
 use super::snapshot::{Handed, WalkedDb};
 use super::value::{Collection, Kind, Shared, Value};
 use crate::base::hash::HashSeed;
@@ -102,6 +103,8 @@ pub struct Db {
     limits: Limits,
     random: Random,
     keeps_expired: bool,
+    /// What the running command is held to.
+    pub(super) checked_keys: CheckedKeys,
     /// What the accessors found out.
     pub facts: Facts,
 }
@@ -120,6 +123,7 @@ impl Db {
             limits,
             random: Random::new(random_seed),
             keeps_expired: false,
+            checked_keys: CheckedKeys::default(),
             facts: Facts::default(),
         }
     }
@@ -184,6 +188,7 @@ impl Db {
     /// Bytes a key takes with its value, `None` if it is missing. Neither counts nor touches.
     /// Source: MEMORY USAGE.
     pub fn usage(&mut self, key: &[u8]) -> Option<usize> {
+        self.assert_may_look(key);
         let hash = self.dict.hash(key);
         if !self.alive(hash, key) {
             return None;
@@ -275,6 +280,7 @@ impl Db {
 
     /// Marks `key` as used now. Returns whether it exists. Counts a hit or a miss.
     pub fn touch(&mut self, key: &[u8]) -> bool {
+        self.assert_may_look(key);
         let hash = self.dict.hash(key);
         let found = self.find_touched(hash, key).is_some();
         self.count(found, key);
@@ -283,6 +289,7 @@ impl Db {
 
     /// `key` as it is: expiry applies, but nothing is counted or touched.
     pub fn peek(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
+        self.assert_may_look(key);
         let hash = self.dict.hash(key);
         if !self.alive(hash, key) {
             return None;
@@ -335,6 +342,7 @@ impl Db {
 
     /// Any value for reading. Counts and touches.
     pub fn view_for_read(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
+        self.assert_may_look(key);
         let hash = self.dict.hash(key);
         let found = self.find_touched(hash, key);
         self.count(found.is_some(), key);
@@ -343,6 +351,7 @@ impl Db {
 
     /// Any value for a write that looks first. Touches, counts nothing.
     pub fn view_for_update(&mut self, key: &[u8]) -> Option<KeyView<'_>> {
+        self.assert_may_look(key);
         let hash = self.dict.hash(key);
         self.find_touched(hash, key).map(|found| KeyView::of(self.dict.at(found)))
     }
@@ -412,6 +421,7 @@ impl Db {
         key: &[u8],
         change: impl FnOnce(Option<&[u8]>) -> Result<i64, E>,
     ) -> Result<i64, E> {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         let Some(found) = self.find_touched(hash, key) else {
             let value = change(None)?;
@@ -444,6 +454,7 @@ impl Db {
         key: &[u8],
         edit: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> Result<R, WrongType> {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         if self.alive(hash, key)
             && let Some(entry) = self.dict.get_mut_hashed(hash, key)
@@ -496,6 +507,17 @@ impl Db {
     /// A collection to change, `None` when the key is missing. Errors with `WrongType`. A handler
     /// that may have emptied it calls `ctx.shrunk`.
     pub fn write<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        self.assert_may_change(key);
+        self.in_place(key)
+    }
+
+    /// As [`Db::write`], for a command that only reads `key` but leaves what it holds in another form.
+    pub fn reshape<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
+        self.assert_may_look(key);
+        self.in_place(key)
+    }
+
+    fn in_place<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         let hash = self.dict.hash(key);
         let Some(found) = self.find_touched(hash, key) else { return Ok(None) };
         let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
@@ -508,6 +530,7 @@ impl Db {
         key: &[u8],
         create: impl FnOnce(&Limits) -> T,
     ) -> Result<&mut T, WrongType> {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         let found = match self.find_touched(hash, key) {
             Some(found) => found,
@@ -523,6 +546,7 @@ impl Db {
 
     /// Sets `key` to a value, whatever it held; its deadline becomes `deadline`.
     pub fn insert(&mut self, key: &[u8], value: Value, deadline: Option<UnixMillis>) {
+        self.assert_may_change(key);
         if let Value::String(bytes) = &value
             && bytes.len() <= MAX_INLINE_STRING
         {
@@ -538,12 +562,14 @@ impl Db {
 
     /// Removes `key`. Returns whether it existed. A big value is left to be freed elsewhere.
     pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         self.alive(hash, key) && self.remove_hashed(hash, key)
     }
 
     /// Takes `key` out with all that belongs to it. Source: RENAME, MOVE.
     pub fn take(&mut self, key: &[u8]) -> Option<Stored> {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         if !self.alive(hash, key) {
             return None;
@@ -555,6 +581,7 @@ impl Db {
 
     /// A copy of what `key` holds; collections are shared until one side changes. Source: COPY.
     pub fn copy_of(&mut self, key: &[u8]) -> Option<Stored> {
+        self.assert_may_look(key);
         let hash = self.dict.hash(key);
         if !self.alive(hash, key) {
             return None;
@@ -575,6 +602,7 @@ impl Db {
     /// Puts what [`Db::take`] or [`Db::copy_of`] gave under `key`, whatever it held. Redis deletes that
     /// first, so the key counts as new in any case.
     pub fn put(&mut self, key: &[u8], stored: Stored) {
+        self.assert_may_change(key);
         self.replace(key, stored);
         self.note_added(key);
     }
@@ -599,12 +627,14 @@ impl Db {
 
     /// Sets or removes a deadline. Returns whether the key exists.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         self.alive(hash, key) && self.dict.set_deadline_hashed(hash, key, deadline.map(|deadline| deadline.0))
     }
 
     /// Sets the access history of `key`: 24 bits as Redis keeps them. Source: RESTORE, RDB.
     pub fn set_access_of(&mut self, key: &[u8], access: u32) {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         if let Some(entry) = self.dict.get_mut_hashed(hash, key) {
             entry.payload[1..HEADER].copy_from_slice(&access.to_le_bytes()[..3]);
@@ -653,6 +683,22 @@ impl Db {
             self.facts.expired.push(key.into_vec());
         }
         count
+    }
+
+    // ── rights ───────────────────────────────────────────────────────────────────────────────
+
+    /// In debug builds: `key` is one that the rights of the running command were checked for.
+    fn assert_may_look(&self, key: &[u8]) {
+        if cfg!(debug_assertions) {
+            self.checked_keys.assert_may_look(key);
+        }
+    }
+
+    /// The same of a key that is about to be changed.
+    fn assert_may_change(&self, key: &[u8]) {
+        if cfg!(debug_assertions) {
+            self.checked_keys.assert_may_change(key);
+        }
     }
 
     // ── inside ───────────────────────────────────────────────────────────────────────────────
@@ -721,6 +767,7 @@ impl Db {
     }
 
     fn put_string(&mut self, key: &[u8], bytes: &[u8], coding: StringCoding, ttl: Ttl) {
+        self.assert_may_change(key);
         let hash = self.dict.hash(key);
         if self.access.lfu {
             // Redis: replacing a value is using its key.

@@ -4,6 +4,7 @@
 //! command. Read [`Db`] first, then [`Value`]; each collection has its own file.
 
 pub mod access;
+mod checked_keys;
 mod db;
 pub mod hash;
 pub mod hyperloglog;
@@ -15,6 +16,7 @@ pub mod string;
 mod value;
 
 pub use access::AccessClock;
+pub use checked_keys::CheckedKeys;
 pub use db::{
     Among, Attributes, Batch, Content, Db, DbIndex, DbSnapshot, EvictionPool, ExpiredKeys, Facts, Garbage,
     KeyView, Limits, PIECE_KEYS, Presence, PresentKeys, Stored, StringCoding, TakenIn, Ttl, ValueRef,
@@ -28,6 +30,8 @@ pub use sorted_set::SortedSet;
 pub use value::{Collection, Kind, Shared, Value};
 
 use crate::base::time::{MonotonicMillis, UnixMillis};
+use crate::resp::Argv;
+use crate::spec::Spec;
 use std::ops::{Deref, DerefMut};
 
 /// All databases, positioned on one of them: it dereferences to the current [`Db`].
@@ -140,6 +144,36 @@ impl Keyspace {
             one.swap_contents(two);
         }
         self.select(home);
+    }
+
+    /// In debug builds: holds the accessors to the keys that the rights of a call are checked for, until
+    /// [`Keyspace::end_command`] gets what this returns: what they were held to before.
+    #[must_use]
+    pub fn begin_command(&mut self, spec: &Spec, argv: Argv<'_>) -> CheckedKeys {
+        if cfg!(debug_assertions) {
+            self.hold_to(CheckedKeys::of(spec, argv))
+        } else {
+            CheckedKeys::default()
+        }
+    }
+
+    /// Ends what [`Keyspace::begin_command`] began.
+    pub fn end_command(&mut self, before: CheckedKeys) {
+        if cfg!(debug_assertions) {
+            self.hold_to(before);
+        }
+    }
+
+    /// Lets the running command look at every key: it was found to have the right to.
+    pub fn let_read_any_key(&mut self) {
+        if cfg!(debug_assertions) {
+            self.hold_to(self.current.checked_keys.with_any_read());
+        }
+    }
+
+    fn hold_to(&mut self, keys: CheckedKeys) -> CheckedKeys {
+        self.others.iter_mut().flatten().for_each(|db| db.checked_keys = keys.clone());
+        std::mem::replace(&mut self.current.checked_keys, keys)
     }
 
     /// Sets the time all accessors go by, and the one by which accesses are dated.

@@ -358,12 +358,18 @@ impl Ctx<'_> {
         self.server.acl.log_out(self.session);
     }
 
-    /// Whether the running command may read keys that its arguments do not name. Source: SORT BY, SORT GET.
+    /// Whether the running command may read keys that its arguments do not name; if so, it can from here on.
+    /// Source: SORT BY, SORT GET.
     #[must_use]
-    pub fn may_read_any_key(&self, argv: Argv<'_>) -> bool {
-        if self.session.unrestricted || self.must_obey() {
-            return true;
+    pub fn may_read_any_key(&mut self, argv: Argv<'_>) -> bool {
+        let may = self.session.unrestricted || self.must_obey() || self.user_may_read_any_key(argv);
+        if may {
+            self.db.let_read_any_key();
         }
+        may
+    }
+
+    fn user_may_read_any_key(&self, argv: Argv<'_>) -> bool {
         let (acl, spec) = (&self.server.acl, &self.command.spec);
         let (user, command) = (acl.users.get(&self.session.user), acl.catalog.find(spec.name.as_bytes()));
         user.zip(command).is_some_and(|(user, command)| user.may_read_any_key(command, spec, argv))

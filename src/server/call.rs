@@ -242,7 +242,9 @@ pub(super) fn call(
     let now = server.now;
     let mut ctx =
         Ctx { db, reply, session, server, effect: Effect::Verbatim, now, origin, command, changes: 0 };
+    let held_to = ctx.db.begin_command(&command.spec, argv);
     let result = handler(&mut ctx, Args::new(argv, words));
+    ctx.db.end_command(held_to);
     if let Err(error) = &result {
         ctx.reply.cut(ctx.reply.start());
         ctx.reply.error(&error.to_string());

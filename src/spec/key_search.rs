@@ -4,6 +4,10 @@
 //! cannot be relied on (an unknown part, a recipe that does not fit the arguments, flags that depend on
 //! options), the command's own search. The own searches are a few lines each and tolerant of
 //! syntax errors: a wrong call yields fewer keys, and the handler reports the error.
+//!
+//! That is what `COMMAND GETKEYS` tells ([`keys_of`]). Rights are checked for what [`Spec::find_keys`] finds,
+//! which is more where Redis overlooks a key that the handler goes on to touch; debug builds assert that
+//! nothing is left ([`crate::keyspace::CheckedKeys`]).
 
 use crate::resp::Argv;
 
@@ -41,8 +45,18 @@ impl Spec {
         self.keys_by != KeysBy::Specs || self.keys.iter().any(|spec| !spec.flags.contains(NOT_KEY))
     }
 
-    /// The keys of a call, `argv` beginning with the command's name. Empty if there are none.
+    /// The keys of a call that its handler may touch, `argv` beginning with the command's name. Empty if there
+    /// are none.
     pub fn find_keys(&self, argv: Argv<'_>) -> Vec<KeyRef> {
+        match self.keys_by {
+            KeysBy::GeoRadius(options) => georadius(argv, options as usize),
+            KeysBy::Specs => self.keys.iter().flat_map(|spec| by_spec(spec, argv)).collect(),
+            _ => self.told_keys(argv),
+        }
+    }
+
+    /// The keys of a call as Redis tells of them.
+    fn told_keys(&self, argv: Argv<'_>) -> Vec<KeyRef> {
         let reliable = !self.keys.iter().any(|spec| spec.flags.contains(VARIABLE_FLAGS));
         let specs = self.keys.iter().filter(|spec| !spec.flags.contains(NOT_KEY));
         let found = if reliable && !self.keys.is_empty() { by_specs(specs, argv) } else { None };
@@ -63,25 +77,21 @@ pub fn keys_of(spec: &Spec, argv: Argv<'_>) -> Result<Vec<KeyRef>, KeysError> {
     if !spec.accepts(argv.len()) {
         return Err(KeysError::Arity);
     }
-    let keys = spec.find_keys(argv);
+    let keys = spec.told_keys(argv);
     if keys.is_empty() && !spec.flags.contains(super::NO_MANDATORY_KEYS) {
         return Err(KeysError::Invalid);
     }
     Ok(keys)
 }
 
+/// A recipe does not tell where keys are.
+struct Unknown;
+
 /// Follows all recipes, or none if one of them does not fit the arguments.
 fn by_specs<'a>(specs: impl Iterator<Item = &'a KeySpec>, argv: Argv<'_>) -> Option<Vec<KeyRef>> {
     let mut keys = Vec::new();
     for spec in specs {
-        let begin = match spec.begin {
-            BeginSearch::Index(index) => index as usize,
-            BeginSearch::Keyword(word, from) => match behind_word(argv, word, from) {
-                Some(index) => index,
-                None => continue,
-            },
-            BeginSearch::Unknown => return None,
-        };
+        let Some(begin) = begin(spec, argv).ok()? else { continue };
         let (first, last, step) = run(spec.find, begin, argv)?;
         if last < first || last >= argv.len() || spec.flags.contains(INCOMPLETE) {
             return None;
@@ -89,6 +99,25 @@ fn by_specs<'a>(specs: impl Iterator<Item = &'a KeySpec>, argv: Argv<'_>) -> Opt
         keys.extend((first..=last).step_by(step).map(|index| KeyRef { index, flags: spec.flags }));
     }
     Some(keys)
+}
+
+/// Follows one recipe as far as it fits: `PFMERGE key` has a target, though no key follows it.
+fn by_spec(spec: &KeySpec, argv: Argv<'_>) -> Vec<KeyRef> {
+    let begin = begin(spec, argv).ok().flatten().filter(|_| !spec.flags.contains(NOT_KEY));
+    let Some((first, last, step)) = begin.and_then(|begin| run(spec.find, begin, argv)) else {
+        return Vec::new();
+    };
+    let places = (first..=last).step_by(step).take_while(|index| *index < argv.len());
+    places.map(|index| KeyRef { index, flags: spec.flags }).collect()
+}
+
+/// Where the run of keys begins; `None` if the word in front of it is not there.
+fn begin(spec: &KeySpec, argv: Argv<'_>) -> Result<Option<usize>, Unknown> {
+    match spec.begin {
+        BeginSearch::Index(index) => Ok(Some(index as usize)),
+        BeginSearch::Keyword(word, from) => Ok(behind_word(argv, word, from)),
+        BeginSearch::Unknown => Err(Unknown),
+    }
 }
 
 /// The position behind `word`, searched from `from`, or backwards from the end if that is negative.
@@ -147,6 +176,7 @@ fn by_search(keys_by: KeysBy, argv: Argv<'_>) -> Vec<KeyRef> {
         KeysBy::SortRo => vec![key(1, &[RO, ACCESS])],
         KeysBy::Migrate => migrate(argv),
         KeysBy::XReadGroup => xreadgroup(argv),
+        KeysBy::GeoRadius(options) => georadius(argv, options as usize),
         KeysBy::KeyNum(position) => keynum(argv, position as usize),
         KeysBy::StoreKeyNum => {
             let mut keys = keynum(argv, 2);
@@ -205,6 +235,24 @@ fn sort(argv: Argv<'_>) -> Vec<KeyRef> {
             // The last STORE wins, as it does in SORT itself.
             keys.truncate(1);
             keys.push(key(index + 1, &[OW, UPDATE]));
+            // Redis looks for options in the key's name as well, and misses a later STORE behind a key `by`.
+            index += 1;
+        }
+        index += 1;
+    }
+    keys
+}
+
+/// Every STORE and STOREDIST counts, though the last one wins.
+fn georadius(argv: Argv<'_>, options: usize) -> Vec<KeyRef> {
+    let mut keys = vec![key(1, &[RO, ACCESS])];
+    let mut index = options;
+    while index + 1 < argv.len() {
+        if is(argv, index, "STORE") || is(argv, index, "STOREDIST") {
+            keys.push(key(index + 1, &[OW, UPDATE]));
+            index += 1;
+        } else if is(argv, index, "COUNT") {
+            index += 1;
         }
         index += 1;
     }
@@ -295,11 +343,13 @@ mod tests {
                 KeySpec::all_after("KEYS", -2, 0, &[RW, ACCESS, DELETE, INCOMPLETE]),
             ])
             .keys_by(KeysBy::Migrate),
-        Spec::new("georadius", Group::Geo, -6, "").keys(&[
-            KeySpec::one(1, &[RO, ACCESS]),
-            KeySpec::after("STORE", 6, &[OW, UPDATE]),
-            KeySpec::after("STOREDIST", 6, &[OW, UPDATE]),
-        ]),
+        Spec::new("georadius", Group::Geo, -6, "")
+            .keys(&[
+                KeySpec::one(1, &[RO, ACCESS]),
+                KeySpec::after("STORE", 6, &[OW, UPDATE]),
+                KeySpec::after("STOREDIST", 6, &[OW, UPDATE]),
+            ])
+            .keys_by(KeysBy::GeoRadius(6)),
         Spec::new("xread", Group::Stream, -4, "").keys(&[KeySpec::all_after("STREAMS", 1, 2, &[RO, ACCESS])]),
         Spec::new("xreadgroup", Group::Stream, -7, "")
             .keys(&[KeySpec::all_after("STREAMS", 4, 2, &[RO, ACCESS])])

@@ -203,6 +203,10 @@ pub enum KeysBy {
     Migrate,
     /// XREADGROUP: half of what follows STREAMS, wherever that stands.
     XReadGroup,
+    /// GEORADIUS and GEORADIUSBYMEMBER: the source key and every destination among the options, which begin at
+    /// this position. COMMAND GETKEYS tells what the key specs find, as Redis does: the first STORE, even where
+    /// that word is a key.
+    GeoRadius(u8),
     /// A number of keys at this position, the keys right behind it.
     KeyNum(u8),
     /// A destination at 1, a number of keys at 2, the keys right behind it.

@@ -108,7 +108,7 @@ fn answer(ctx: &mut Ctx<'_>, mut args: Args<'_>, access: Access) -> CommandResul
     if ctx.db.kind(key) == Some(Kind::SortedSet) {
         // Redis: whoever sorts a sorted set finds it a skiplist afterwards.
         let limits = ctx.db.limits();
-        ctx.db.write::<SortedSet>(key)?.into_iter().for_each(|set| set.become_tree(&limits));
+        ctx.db.reshape::<SortedSet>(key)?.into_iter().for_each(|set| set.become_tree(&limits));
     }
     let value = match ctx.db.view_for_read(key).map(|view| (view.kind(), view.value)) {
         None => None,

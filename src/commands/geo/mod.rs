@@ -76,6 +76,7 @@ pub const COMMANDS: &[Command] = &[
             KeySpec::after("STORE", 6, &[OW, UPDATE]),
             KeySpec::after("STOREDIST", 6, &[OW, UPDATE]),
         ])
+        .keys_by(KeysBy::GeoRadius(6))
         .since("3.2.0")
         .complexity("O(N+log(M)), N: members in the box around the circle, M: members found.")
         .summary("Finds the members around a point; can store them.")
@@ -114,6 +115,7 @@ pub const COMMANDS: &[Command] = &[
             KeySpec::after("STORE", 5, &[OW, UPDATE]),
             KeySpec::after("STOREDIST", 5, &[OW, UPDATE]),
         ])
+        .keys_by(KeysBy::GeoRadius(5))
         .since("3.2.0")
         .complexity("O(N+log(M)), N: members in the box around the circle, M: members found.")
         .summary("Finds the members around another member; can store them.")

@@ -1,0 +1,77 @@
+//! The keys that the running command's rights were checked for: debug builds hold it to them.
+//!
+//! Whoever may touch only some keys is judged by the keys that [`Spec::find_keys`] finds in a call, before
+//! the command runs; then its handler reads the same words again. Where the two readings differ, a user
+//! reaches keys of others. So in debug builds each accessor of a [`super::Db`] that takes a key asserts that
+//! the key was found, and found as one that is changed if it changes it. A release build does nothing here.
+//!
+//! Not held to anything is what runs outside a command (loading, expiry, eviction, the settling of what a
+//! command left behind), and the few commands of [`TOUCH_KEYS_OF_THEIR_OWN`]. What goes through all keys
+//! without naming one (KEYS, RANDOMKEY, FLUSHALL) has accessors without a key.
+
+use crate::resp::Argv;
+use crate::spec::{DELETE, INSERT, KeyFlags, OW, RM, RW, Spec, UPDATE};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Commands that look at keys that no key spec names, as in Redis: whoever may run them may see any key.
+const TOUCH_KEYS_OF_THEIR_OWN: &[&str] = &["debug", "scan"];
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct CheckedKeys(Option<Arc<Checked>>);
+
+#[derive(Debug)]
+struct Checked {
+    command: &'static str,
+    /// Each key, and whether it may be changed.
+    keys: HashMap<Vec<u8>, bool>,
+    reads_any_key: bool,
+}
+
+impl CheckedKeys {
+    /// What a call of the command `spec` declares is held to.
+    pub(super) fn of(spec: &Spec, argv: Argv<'_>) -> CheckedKeys {
+        if TOUCH_KEYS_OF_THEIR_OWN.contains(&spec.name) {
+            return CheckedKeys(None);
+        }
+        let mut keys = HashMap::new();
+        for key in spec.find_keys(argv) {
+            *keys.entry(argv.at(key.index).to_vec()).or_insert(false) |= may_change(key.flags);
+        }
+        CheckedKeys(Some(Arc::new(Checked { command: spec.name, keys, reads_any_key: false })))
+    }
+
+    /// The same for a command that was found to have the right to read any key.
+    pub(super) fn with_any_read(&self) -> CheckedKeys {
+        let widened = |checked: &Arc<Checked>| {
+            Arc::new(Checked { command: checked.command, keys: checked.keys.clone(), reads_any_key: true })
+        };
+        CheckedKeys(self.0.as_ref().map(widened))
+    }
+
+    /// Asserts that the running command may look at `key`.
+    pub(super) fn assert_may_look(&self, key: &[u8]) {
+        let Some(checked) = &self.0 else { return };
+        assert!(
+            checked.reads_any_key || checked.keys.contains_key(key),
+            "{} looks at a key that its rights were not checked for",
+            checked.command
+        );
+    }
+
+    /// Asserts that the running command may change `key`.
+    pub(super) fn assert_may_change(&self, key: &[u8]) {
+        let Some(checked) = &self.0 else { return };
+        assert!(
+            checked.keys.get(key) == Some(&true),
+            "{} changes a key that its rights were not checked for",
+            checked.command
+        );
+    }
+}
+
+/// Whether a key is found as one that is changed. The searches that tell nothing may mean anything.
+fn may_change(flags: KeyFlags) -> bool {
+    flags == KeyFlags::NONE || flags.intersects(RW.with(OW).with(RM).with(INSERT).with(DELETE).with(UPDATE))
+}
