@@ -27,9 +27,13 @@ struct Entry {
 const MAX_NAME_BYTES: usize = 64;
 
 impl Catalog {
-    /// The catalog of these names, containers before their subcommands.
+    /// The catalog of these names, containers before their subcommands, and of these other names, each with
+    /// the one it stands for.
     #[must_use]
-    pub fn new(commands: impl IntoIterator<Item = (&'static str, Categories)>) -> Catalog {
+    pub fn new(
+        commands: impl IntoIterator<Item = (&'static str, Categories)>,
+        aliases: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> Catalog {
         let mut catalog = Catalog { entries: Vec::new(), by_name: HashMap::new() };
         for (number, (name, categories)) in commands.into_iter().enumerate() {
             if let Some((container, _)) = name.split_once('|') {
@@ -38,6 +42,10 @@ impl Catalog {
             }
             catalog.entries.push(Entry { name, categories, subcommands: Vec::new() });
             catalog.by_name.insert(name, number);
+        }
+        for (alias, name) in aliases {
+            let number = catalog.by_name[name];
+            catalog.by_name.insert(alias, number);
         }
         catalog
     }

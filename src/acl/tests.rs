@@ -43,7 +43,7 @@ static SPECS: &[Spec] = &[
 ];
 
 fn catalog() -> Catalog {
-    Catalog::new(SPECS.iter().map(|spec| (spec.name, spec.acl_categories())))
+    Catalog::new(SPECS.iter().map(|spec| (spec.name, spec.acl_categories())), [])
 }
 
 fn words(line: &str) -> Vec<&[u8]> {

@@ -205,7 +205,8 @@ impl Surroundings for World {
     }
 
     fn check_user(&self, name: &[u8], rules: &[Text]) -> Result<(), String> {
-        let catalog = Catalog::new(commands::table().named_in_rules());
+        let table = commands::table();
+        let catalog = Catalog::new(table.named_in_rules(), table.aliases());
         let words: Vec<&[u8]> = [b"user", name].into_iter().chain(rules.iter().map(Text::as_bytes)).collect();
         acl::check_user_line(&words, Rulebook { catalog: &catalog, all_channels: false })
     }

@@ -141,7 +141,7 @@ impl Acl {
     /// The users of the configuration: the default one with `requirepass`, those of its lines, those of
     /// its file. Errors with the last line that was logged. Source: the start.
     pub(super) fn new(config: &Config, commands: &CommandTable, host: &dyn Host) -> Result<Acl, String> {
-        let catalog = Catalog::new(commands.named_in_rules());
+        let catalog = Catalog::new(commands.named_in_rules(), commands.aliases());
         let mut users = Users::new(&catalog);
         users.set_default_password(config.requirepass.as_bytes());
         let mut acl = Acl { users, catalog, log: AclLog::default(), throttle: Throttle::default() };

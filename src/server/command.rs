@@ -74,6 +74,8 @@ pub struct CommandIndex(pub u16);
 #[derive(Debug)]
 pub struct CommandTable {
     by_name: HashMap<Vec<u8>, (&'static Command, CommandIndex)>,
+    /// Other names, each with the name it stands for: it leads nowhere when that does.
+    aliases: HashMap<Vec<u8>, &'static str>,
     all: Vec<&'static Command>,
     /// What no command may be renamed to, because a command to come has that name, renames applied.
     coming_names: HashSet<Vec<u8>>,
@@ -90,11 +92,14 @@ impl CommandTable {
     pub fn new(commands: impl IntoIterator<Item = &'static Command>, coming: &'static [Coming]) -> Self {
         let names = coming.iter().map(|coming| coming.name).filter(|name| !name.contains('|'));
         let coming_names = names.map(|name| name.as_bytes().to_vec()).collect();
-        let mut table = CommandTable { by_name: HashMap::new(), all: Vec::new(), coming_names, coming };
+        let (by_name, aliases) = (HashMap::new(), HashMap::new());
+        let mut table = CommandTable { by_name, aliases, all: Vec::new(), coming_names, coming };
         for command in commands {
             let index = table.add(command);
             let previous = table.by_name.insert(command.spec.name.as_bytes().to_vec(), (command, index));
             assert!(previous.is_none(), "{} is declared twice", command.spec.name);
+            let alias = command.spec.alias.map(|alias| (alias.as_bytes().to_vec(), command.spec.name));
+            table.aliases.extend(alias);
             command.subcommands.iter().for_each(|sub| {
                 table.add(sub);
             });
@@ -102,10 +107,13 @@ impl CommandTable {
         table
     }
 
-    /// Applies `rename-command from to`; an empty `to` removes the command. Errors with the line
-    /// that Redis prints for a bad directive.
+    /// Applies `rename-command from to`; an empty `to` removes the command, and its alias goes in either case.
+    /// Errors with the line that Redis prints for a bad directive.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), &'static str> {
         let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
+        if let Some(name) = self.aliases.remove(&from) {
+            return self.rename_alias(name, to);
+        }
         let built = self.by_name.remove(&from);
         if built.is_none() && !self.coming_names.remove(&from) {
             return Err("No such command in rename-command");
@@ -127,7 +135,9 @@ impl CommandTable {
     #[must_use]
     pub fn is_taken(&self, name: &[u8]) -> bool {
         let name = name.to_ascii_lowercase();
-        self.by_name.contains_key(&name) || self.coming_names.contains(&name)
+        self.by_name.contains_key(&name)
+            || self.coming_names.contains(&name)
+            || self.by_alias(&name).is_some()
     }
 
     /// The names that ACL rules may use, with their categories: those of [`CommandTable::all`] in its
@@ -135,6 +145,21 @@ impl CommandTable {
     pub fn named_in_rules(&self) -> impl Iterator<Item = (&'static str, Categories)> {
         let built = self.all.iter().map(|command| (command.spec.name, command.spec.acl_categories()));
         built.chain(self.coming.iter().map(|coming| (coming.name, coming.categories)))
+    }
+
+    /// The other names of commands, each with the name it stands for.
+    pub fn aliases(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.all.iter().filter_map(|command| Some((command.spec.alias?, command.spec.name)))
+    }
+
+    fn rename_alias(&mut self, name: &'static str, to: Vec<u8>) -> Result<(), &'static str> {
+        if self.is_taken(&to) {
+            return Err("Target command name already exists");
+        }
+        if !to.is_empty() {
+            self.aliases.insert(to, name);
+        }
+        Ok(())
     }
 
     /// All commands and subcommands; a [`CommandIndex`] points into it.
@@ -162,7 +187,13 @@ impl CommandTable {
         let lower = lower.get_mut(..name.len())?;
         lower.copy_from_slice(name);
         lower.make_ascii_lowercase();
-        self.by_name.get(&*lower).copied()
+        self.by_name.get(&*lower).copied().or_else(|| self.by_alias(lower))
+    }
+
+    /// What an alias stands for, while that still has its own name.
+    fn by_alias(&self, alias: &[u8]) -> Option<(&'static Command, CommandIndex)> {
+        let name = *self.aliases.get(alias)?;
+        self.by_name.get(name.as_bytes()).copied().filter(|(command, _)| command.spec.name == name)
     }
 
     /// The command of this name, or the subcommand of a name such as `client|list`.

@@ -58,6 +58,8 @@ pub struct Spec {
     pub channels: Channels,
     /// For what [`Spec::keys`] cannot express: how the keys are found.
     pub keys_by: KeysBy,
+    /// Another name of the same command. It is renamed, permitted and refused with it.
+    pub alias: Option<&'static str>,
     /// The first Redis version that had the command.
     pub since: &'static str,
     /// Cost, in big-O notation with a word of explanation; empty where Redis documents none.
@@ -96,6 +98,7 @@ impl Spec {
             keys: &[],
             channels: Channels::None,
             keys_by: KeysBy::Specs,
+            alias: None,
             since: "1.0.0",
             complexity: "O(1)",
             summary: "",
@@ -139,6 +142,12 @@ impl Spec {
     /// States how keys are found when the key specs alone cannot tell.
     pub const fn keys_by(mut self, keys_by: KeysBy) -> Spec {
         self.keys_by = keys_by;
+        self
+    }
+
+    /// States another name of the same command.
+    pub const fn alias(mut self, alias: &'static str) -> Spec {
+        self.alias = Some(alias);
         self
     }
 

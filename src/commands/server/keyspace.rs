@@ -18,17 +18,10 @@ pub const COMMANDS: &[Command] = &[
         dbsize,
     ),
     Command::new(
-        Spec::new("flush", Group::Server, -1, "[ASYNC | SYNC]@async")
-            .flags(&[WRITE])
-            .categories(&[Category::Keyspace, Category::Dangerous])
-            .since("1.0.0")
-            .complexity("O(N), N: keys in all databases.")
-            .summary("Deletes all keys of all databases: the first PyRedis's name of FLUSHALL."),
-        flush,
-    ),
-    Command::new(
         Spec::new("flushall", Group::Server, -1, "[ASYNC^4.0.0 | SYNC^6.2.0]@async")
             .flags(&[WRITE])
+            // The first PyRedis called it so.
+            .alias("flush")
             .categories(&[Category::Keyspace, Category::Dangerous])
             .since("1.0.0")
             .complexity("O(N), N: keys in all databases.")
@@ -74,19 +67,13 @@ fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 }
 
 fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
-    empty_all(ctx, args.argv().at(0), args)
-}
-
-/// Propagated as FLUSHALL, for a Redis that reads it does not know this name.
-fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
-    empty_all(ctx, b"FLUSHALL", args)
-}
-
-fn empty_all(ctx: &mut Ctx<'_>, verb: &[u8], args: Args<'_>) -> CommandResult {
     check_flush_option(args)?;
     let dbs: Vec<DbIndex> = ctx.db.iter().map(|db| db.index()).collect();
     ctx.give_up_background_save();
-    empty(ctx, verb, args, dbs)?;
+    // A Redis that reads what is propagated does not know the alias.
+    let called = args.argv().at(0);
+    let is_alias = called.eq_ignore_ascii_case(b"FLUSH");
+    empty(ctx, if is_alias { b"FLUSHALL" } else { called }, args, dbs)?;
     // Redis: the file on disk must not bring back what was deleted.
     if ctx.server.config.save.is_empty() {
         ctx.reply.ok();
@@ -159,6 +146,44 @@ mod tests {
         assert_eq!(server.effects(), "FLUSHDB | SELECT 0 | FLUSHALL async | FLUSHALL SYNC | FLUSHALL");
         assert_eq!(server.server.parts.persistence.dirty, 4, "two keys made, two removed");
         assert!(!server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_))));
+    }
+
+    #[test]
+    fn an_alias_is_its_command_renamed_permitted_and_counted() {
+        let mut server = TestServer::with(|config| config.save.clear());
+        server.check(&[("SETNX a 1", "(integer) 1"), ("flush", "OK"), ("DBSIZE", "(integer) 0")]);
+        assert!(server.run("INFO commandstats").contains("cmdstat_flushall:calls=1,"));
+        assert!(server.run("COMMAND INFO flush").contains("flushall"));
+        server.run("ACL SETUSER guest on nopass ~* &* +@all -flushall");
+        server.connect(2);
+        server.run_as(2, "AUTH guest x");
+        let refused = "(error) NOPERM this user has no permissions to run the 'flushall' command";
+        assert_eq!(server.run_as(2, "FLUSH"), refused);
+        server.run("ACL SETUSER guest +flush");
+        assert_eq!(server.run_as(2, "FLUSHALL"), "OK");
+        server.run("ACL SETUSER guest -flush");
+        assert_eq!(server.run_as(2, "FLUSHALL"), refused);
+    }
+
+    #[test]
+    fn who_renames_a_command_takes_its_alias_away() {
+        let unknown = "(error) ERR unknown command 'FLUSH', with args beginning with: ";
+        let renamed = |from: &'static [u8], to: &'static [u8]| {
+            let mut server = TestServer::with(|config| config.save.clear());
+            server.server.parts.commands.rename(from, to).expect("it is known");
+            server
+        };
+        for (from, to, line, answer) in [
+            (&b"FLUSHALL"[..], &b""[..], "FLUSH", unknown),
+            (b"FLUSHALL", b"secret", "FLUSH", unknown),
+            (b"FLUSHALL", b"secret", "SECRET", "OK"),
+            (b"FLUSH", b"", "FLUSH", unknown),
+            (b"FLUSH", b"", "FLUSHALL", "OK"),
+            (b"flush", b"wipe", "WIPE", "OK"),
+            (b"flush", b"wipe", "FLUSH", unknown),
+        ] {
+            assert_eq!(renamed(from, to).run(line), answer, "{from:?} {to:?} {line}");
+        }
     }
 
     #[test]
