@@ -13,7 +13,9 @@ use super::error::CommandError;
 use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Running, Session};
-use super::{Parts, Server, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait};
+use super::{
+    Parts, Server, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait,
+};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -102,6 +104,11 @@ impl Server {
 
     /// One command of a client, with all that follows from it.
     fn execute(&mut self, session: &mut Session, argv: Argv<'_>, out: &mut Vec<u8>) {
+        if gate::is_cross_protocol(argv) {
+            self.parts.log_cross_protocol();
+            session.close = Close::Now;
+            return;
+        }
         let mark = out.len();
         self.parts.clients.in_doubt = self.parts.clients.doubt_of(session, &self.parts.aof);
         let found = find(&mut self.parts, session, argv);

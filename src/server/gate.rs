@@ -15,6 +15,9 @@ use crate::base::text::lossless;
 use crate::resp::Argv;
 use crate::spec::{DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
 
+/// How long after a line about a request of another protocol there is no other, nanoseconds.
+const CROSS_PROTOCOL_LOG_NS: u64 = 60_000_000_000;
+
 /// Longest part of a client's words that an error line repeats, bytes.
 const MAX_QUOTED_BYTES: usize = 128;
 
@@ -46,6 +49,30 @@ fn unknown_command(argv: Argv<'_>) -> CommandError {
 fn quoted(word: &[u8], limit: usize) -> String {
     let end = word.iter().position(|&byte| byte == 0).unwrap_or(word.len()).min(limit);
     lossless(&word[..end]).into_owned()
+}
+
+/// Whether a request is the first line of an HTTP request, or the header that names the server: a browser
+/// was made to send it, and what follows are words of somebody else.
+pub(super) fn is_cross_protocol(argv: Argv<'_>) -> bool {
+    let word = argv.at(0).split(|&byte| byte == 0).next().unwrap_or_default();
+    matches!(word.len(), 4 | 5) && (word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:"))
+}
+
+impl Parts {
+    /// Tells of a request that is none of ours; somebody who sends many fills no disk with it.
+    pub(super) fn log_cross_protocol(&mut self) {
+        let now_ns = self.clock.monotonic_ns();
+        let is_recent = |logged: u64| now_ns.saturating_sub(logged) <= CROSS_PROTOCOL_LOG_NS;
+        if self.cross_protocol_logged_ns.is_some_and(is_recent) {
+            return;
+        }
+        self.cross_protocol_logged_ns = Some(now_ns);
+        log::warn!(
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
+             This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
+             instance. Connection aborted."
+        );
+    }
 }
 
 /// Whether `session` may run `command` now.

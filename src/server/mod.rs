@@ -184,6 +184,8 @@ pub struct Parts {
     pub run_id: String,
     /// All commands by name.
     pub commands: CommandTable,
+    /// When the log last told of a request of another protocol, on the monotonic clock.
+    pub(super) cross_protocol_logged_ns: Option<u64>,
     /// All clients but the one whose command runs.
     pub clients: Clients,
     /// Users and what they may do.
@@ -327,6 +329,7 @@ impl Server {
                 run_id: random.hex(40),
                 stats: Stats::new(commands.all().len()),
                 commands,
+                cross_protocol_logged_ns: None,
                 clients: Clients::default(),
                 acl,
                 waiters: Waiters::default(),

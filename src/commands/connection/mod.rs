@@ -299,6 +299,32 @@ mod tests {
     }
 
     #[test]
+    fn a_request_of_another_protocol_closes_the_connection_at_once() {
+        for (before, line) in [
+            ("PING", "POST / HTTP/1.1"),
+            ("PING", "host: x"),
+            ("PING", "HOST:"),
+            ("PING", "\"post\\x00x\""),
+            ("MULTI", "pOsT"),
+            ("SUBSCRIBE c", "Host: x"),
+            ("CLIENT REPLY OFF", "POST"),
+        ] {
+            let mut server = TestServer::with(|config| config.requirepass = "secret".into());
+            server.connect(2);
+            server.run_as(2, "AUTH secret");
+            server.run_as(2, before);
+            assert_eq!(server.pipeline_as(2, &["PING", line, "SET pwned 1", "EXEC"]), "", "{before}, {line}");
+            assert_eq!(server.closed, [ClientId(2)], "{before}, {line}");
+            assert_eq!(server.run(line), "", "before AUTH");
+            assert_eq!(server.closed, [ClientId(2), ClientId(1)], "{before}, {line}");
+            assert!(server.server.keyspace.is_empty());
+        }
+        let mut server = TestServer::new();
+        assert!(server.run("HOST x").starts_with("(error) ERR unknown command 'HOST'"));
+        assert!(server.run("Host:x").starts_with("(error) ERR unknown command 'Host:x'"));
+    }
+
+    #[test]
     fn quit_answers_before_it_closes() {
         let mut server = TestServer::new();
         assert_eq!(server.run("QUIT"), "OK");
