@@ -137,6 +137,14 @@ pub(super) fn check_queued(
     check(server, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
 }
 
+/// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has been waited for.
+pub(super) fn keep_back(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
+    let Some(until) = session.failed_login.take() else { return };
+    let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), session.db);
+    let (deadline, timeout_reply) = (Some(until), TimeoutReply::Kept);
+    session.parked = Some(Parked { deadline, timeout_reply, answer: out.split_off(mark), ..parked });
+}
+
 impl Acl {
     /// The users of the configuration: the default one with `requirepass`, those of its lines, those of
     /// its file. Errors with the last line that was logged. Source: the start.
@@ -326,10 +334,14 @@ fn disown(session: &mut Session) {
 }
 
 impl Ctx<'_> {
-    /// Makes the session one of `user`'s. A failure is logged and answered a little later, unless the
-    /// command is part of something that cannot wait. Source: AUTH, HELLO.
+    /// Makes the session one of `user`'s. A failure is logged and answered a little later; in a transaction the
+    /// answer of EXEC comes later, and after the first failure it looks at no further password. Source: AUTH,
+    /// HELLO.
     pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
-        if let Some(found) = self.server.acl.users.log_in(user, password) {
+        // One guess is all that a transaction has: its answer waits no longer for a thousand than for one.
+        let has_guessed = self.session.failed_login.is_some();
+        let found = if has_guessed { None } else { self.server.acl.users.log_in(user, password) };
+        if let Some(found) = found {
             self.session.unrestricted = found.is_unrestricted();
             self.session.must_log_in = false;
             self.session.user = user.to_vec();
@@ -338,12 +350,16 @@ impl Ctx<'_> {
         }
         let context = if self.origin == Origin::Transaction { Context::Multi } else { Context::Toplevel };
         self.server.log_refusal(self.session, Reason::Auth, context, argv.at(0), user);
-        if self.origin != Origin::Client {
+        if has_guessed || !matches!(self.origin, Origin::Client | Origin::Transaction) {
             return Err(CommandError::fixed(WRONG_PASSWORD));
         }
         let addr = &self.session.connection.addr;
         let address = addr.rsplit_once(':').map_or(addr.as_str(), |(address, _)| address);
         let until = self.server.acl.throttle.failed(address, self.server.monotonic);
+        if self.origin == Origin::Transaction {
+            self.session.failed_login = Some(until);
+            return Err(CommandError::fixed(WRONG_PASSWORD));
+        }
         if let Lookup::Found(_, _, index) = self.server.commands.lookup(argv) {
             self.server.stats.command(index).failed += 1;
         }

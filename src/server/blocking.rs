@@ -65,6 +65,8 @@ pub enum TimeoutReply {
     Error(&'static str),
     /// An integer: WAIT.
     Integer(i64),
+    /// [`Parked::answer`]: EXEC with a wrong password among its commands.
+    Kept,
 }
 
 /// A waiter's place among all waiters, by arrival.
@@ -87,6 +89,8 @@ pub struct Parked {
     pub deadline: Option<MonotonicMillis>,
     /// What the client gets when the time is over.
     pub timeout_reply: TimeoutReply,
+    /// What was answered already and comes late.
+    pub answer: Vec<u8>,
     /// The command, to run it again.
     pub argv: OwnedArgv,
     /// The database its keys are in.
@@ -104,6 +108,7 @@ impl Parked {
             wake_on,
             deadline: None,
             timeout_reply: TimeoutReply::NullArray,
+            answer: Vec::new(),
             argv,
             db,
             ticket: Ticket::FIRST,
@@ -125,7 +130,7 @@ impl Parked {
     /// Whether the command is done and only its answer comes late.
     #[must_use]
     pub fn is_answered(&self) -> bool {
-        matches!(self.timeout_reply, TimeoutReply::Error(_))
+        matches!(self.timeout_reply, TimeoutReply::Error(_) | TimeoutReply::Kept)
     }
 
     fn keys(&self) -> &[Vec<u8>] {

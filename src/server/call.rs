@@ -136,6 +136,7 @@ impl Server {
                     let reply = Reply::new(out, session.protocol);
                     before = tracking::begin(&mut self.parts, session.id);
                     call(&mut self.keyspace, &mut self.parts, session, reply, entry, argv, Origin::Client);
+                    access::keep_back(session, out, mark);
                     if let Some(parked) = &mut session.parked {
                         self.parts.waiters.park(session.id, parked);
                     }

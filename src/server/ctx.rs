@@ -187,7 +187,7 @@ impl Ctx<'_> {
             // The server keeps what was parked at first; this only says "not yet".
             Origin::Unparked => self.block_on_task(),
             Origin::Transaction | Origin::Script | Origin::AofLoad | Origin::Primary => match timeout_reply {
-                TimeoutReply::NullArray => self.reply.null_array(),
+                TimeoutReply::NullArray | TimeoutReply::Kept => self.reply.null_array(),
                 TimeoutReply::Null => self.reply.null(),
                 TimeoutReply::Error(line) => self.reply.error(line),
                 TimeoutReply::Integer(value) => self.reply.integer(value),

@@ -155,6 +155,8 @@ pub struct Session {
     pub no_evict: bool,
     /// Whether it is shown every command.
     pub is_monitor: bool,
+    /// The transaction that runs had a wrong password in it, whose answer comes then.
+    pub failed_login: Option<MonotonicMillis>,
     /// Answers on their way out.
     pub outbox: Vec<u8>,
     /// Answers to writes that are not on disk yet.
@@ -250,6 +252,7 @@ impl Session {
             reply_mode: ReplyMode::On,
             no_evict: false,
             is_monitor: false,
+            failed_login: None,
             outbox: Vec::new(),
             held: HeldOutput::default(),
             awaits_file: false,

@@ -163,6 +163,7 @@ impl Parts {
                 out.error(line);
             }
             Some(TimeoutReply::Integer(value)) => out.integer(value),
+            Some(TimeoutReply::Kept) => {}
             _ => out.null_array(),
         });
     }
@@ -170,13 +171,14 @@ impl Parts {
     /// Ends a client's wait with the answer `write` gives; its requests wait to be run.
     pub(super) fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
         let Some(mut session) = self.clients.take(id) else { return };
-        if let Some(parked) = session.parked.take() {
+        if let Some(mut parked) = session.parked.take() {
             self.waiters.unpark(id, &parked);
             self.waiters.release(id);
             // That nothing came may be due to others.
             session.awaits_file |= self.aof.has_unsynced() && parked.waits_for_keys();
             let mut out = std::mem::take(&mut session.outbox);
             let mark = out.len();
+            out.append(&mut parked.answer);
             write(self, &mut Reply::new(&mut out, session.protocol));
             apply_reply_mode(&mut session, &mut out, mark);
             session.outbox = out;

@@ -299,6 +299,31 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_guesses_one_password_and_its_answer_waits() {
+        let wrong = "(error) WRONGPASS invalid username-password pair or user is disabled.";
+        let mut server = TestServer::new();
+        server.run("ACL SETUSER guest on >pw -@all +multi +exec");
+        server.run("ACL SETUSER other on >secret +@all");
+        server.connect(2);
+        for guess in ["AUTH other x", "HELLO 3 AUTH other x"] {
+            server.run_as(2, "AUTH guest pw");
+            for line in ["MULTI", guess, "AUTH other secret"] {
+                server.run_as(2, line);
+            }
+            assert_eq!(server.run_as(2, "EXEC"), "", "the answer waits");
+            server.send_only_as(2, "MULTI");
+            server.advance(4);
+            assert_eq!(server.output_of(2), "", "and so does what follows it");
+            server.advance(1000);
+            assert_eq!(server.output_of(2), format!("1) {wrong}\n2) {wrong}\nOK"), "{guess}");
+            assert_eq!(server.run_as(2, "EXEC"), "(empty array)");
+        }
+        for (line, answer) in [("MULTI", "OK"), ("AUTH other secret", "QUEUED"), ("EXEC", "1) OK")] {
+            assert_eq!(server.run_as(2, line), answer, "a right one is answered at once");
+        }
+    }
+
+    #[test]
     fn a_request_of_another_protocol_closes_the_connection_at_once() {
         for (before, line) in [
             ("PING", "POST / HTTP/1.1"),
