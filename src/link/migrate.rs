@@ -108,6 +108,7 @@ fn carry_out(mut job: MigrateJob, connection: &mut Option<Connection>, clock: &S
         taken.fill(false);
         result = attempt(&job, connection, clock, &mut taken);
     }
+    let from = connection.as_ref().and_then(|open| open.stream.get_ref().local_addr().ok());
     let result = result.map_err(|trouble| match trouble {
         Trouble::Connect => MigrateError::Connect,
         Trouble::Broken { direction, .. } => {
@@ -119,7 +120,7 @@ fn carry_out(mut job: MigrateJob, connection: &mut Option<Connection>, clock: &S
     let mut places = taken.iter();
     let copy = job.copy;
     job.keys.retain(|_| places.next().is_some_and(|&taken| taken && !copy));
-    MigrateReport { client: job.client, db: job.db, taken: job.keys, result }
+    MigrateReport { client: job.client, db: job.db, taken: job.keys, result, from }
 }
 
 /// Why an attempt failed.

@@ -8,6 +8,11 @@
 //!
 //! A key that changed meanwhile stays, and the client is told: the target has the older value and this
 //! server the newer, and which of them is wanted only the client can say. Nothing is lost either way.
+//!
+//! Redis that is told to send keys to itself waits for its own answer until the timeout, and the key stays. We
+//! would answer ourselves, and delete what we have just restored: so a report tells where its connection
+//! begins, and if one of our clients is there, nothing is deleted and the answer is Redis's. A proxy in between
+//! hides it.
 
 use super::Server;
 use super::changed;
@@ -15,6 +20,7 @@ use super::session::ClientId;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Stored};
 use crate::resp::OwnedArgv;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -77,7 +83,7 @@ impl MigrateJob {
     /// The report of a job of which nothing was done.
     #[must_use]
     pub fn failed(self, error: MigrateError) -> MigrateReport {
-        MigrateReport { client: self.client, db: self.db, taken: Vec::new(), result: Err(error) }
+        MigrateReport { client: self.client, db: self.db, taken: Vec::new(), result: Err(error), from: None }
     }
 }
 
@@ -92,6 +98,8 @@ pub struct MigrateReport {
     pub taken: Vec<(Vec<u8>, Stored)>,
     /// What to answer.
     pub result: Result<(), MigrateError>,
+    /// Our end of the connection that was used.
+    pub from: Option<SocketAddr>,
 }
 
 /// Why a migration failed.
@@ -132,7 +140,11 @@ impl std::fmt::Display for Direction {
 impl Server {
     /// Deletes what the target has taken and answers the client, if it is still there.
     pub fn migrated(&mut self, report: MigrateReport) {
-        let MigrateReport { client, db, taken, result } = report;
+        let MigrateReport { client, db, mut taken, mut result, from } = report;
+        if from.is_some_and(|address| self.is_connected_from(address)) {
+            taken.clear();
+            result = Err(MigrateError::Broken(Direction::Reading));
+        }
         let all_same = self.delete_taken(db, taken);
         let line = match result {
             Err(error) => Some(error.to_string()),
@@ -154,6 +166,16 @@ impl Server {
                 reply.error(&line);
             }
         });
+    }
+
+    /// Whether one of our clients is at the other end of a connection that begins at `address`: then we have
+    /// sent the keys to ourselves, by whichever name of ours.
+    fn is_connected_from(&self, address: SocketAddr) -> bool {
+        let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
+        self.parts.clients.iter().any(|session| {
+            let peer = session.connection.addr.parse();
+            peer.is_ok_and(|peer| canonical(peer) == canonical(address))
+        })
     }
 
     /// Deletes each key that still is what was sent; they leave as one DEL. Returns whether all were.

@@ -42,6 +42,23 @@ fn keys_travel_to_a_real_redis_and_back() {
 }
 
 #[test]
+fn keys_sent_to_the_server_itself_stay() {
+    let ours = Server::start(&[]);
+    let mut here = ours.client();
+    here.run("MSET a 1 b 2");
+    for name in ["127.0.0.1", "localhost"] {
+        for rest in ["0 5000 REPLACE KEYS a b", "7 5000 KEYS a b", "0 5000 COPY REPLACE KEYS a b"] {
+            let line = format!("MIGRATE {name} {}  {rest}", ours.port());
+            assert_eq!(here.run(&line), "-IOERR error or timeout reading to target instance", "{line}");
+            assert_eq!(here.run("MGET a b"), "[\"1\", \"2\"]", "{line}");
+            here.run("SELECT 7");
+            here.run("FLUSHDB");
+            here.run("SELECT 0");
+        }
+    }
+}
+
+#[test]
 fn others_are_served_while_the_target_takes_its_time() {
     let ours = Server::start(&[]);
     let (mut waiting, mut other) = (ours.client(), ours.client());

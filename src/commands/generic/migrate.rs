@@ -118,7 +118,7 @@ mod tests {
     }
 
     fn report(server: &mut TestServer, job: MigrateJob, result: Result<(), MigrateError>) -> String {
-        let report = MigrateReport { client: job.client, db: job.db, taken: job.keys, result };
+        let report = MigrateReport { client: job.client, db: job.db, taken: job.keys, result, from: None };
         server.server.migrated(report);
         server.advance(0);
         server.output_of(1)
@@ -196,6 +196,32 @@ mod tests {
         let job = job(&mut server, "MIGRATE h 1 k 0 0");
         server.advance(200);
         assert_eq!(report(&mut server, job, Ok(())), "OK");
+    }
+
+    #[test]
+    fn keys_sent_to_the_server_itself_stay() {
+        for (peer, from) in [
+            ("127.0.0.1:4000", "127.0.0.1:4000"),
+            ("[::ffff:127.0.0.1]:4000", "127.0.0.1:4000"),
+            ("[::1]:4000", "[::1]:4000"),
+        ] {
+            let mut server = TestServer::new();
+            server.run("MSET a 1 b 2");
+            let job = job(&mut server, "MIGRATE h 1 \"\" 0 0 REPLACE KEYS a b");
+            server.connect_from(2, peer);
+            server.effects();
+            let from = Some(from.parse().expect("an address"));
+            let report =
+                MigrateReport { client: job.client, db: job.db, taken: job.keys, result: Ok(()), from };
+            server.server.migrated(report);
+            server.advance(0);
+            assert_eq!(
+                server.output_of(1),
+                "(error) IOERR error or timeout reading to target instance",
+                "{peer}"
+            );
+            assert_eq!((server.run("EXISTS a b").as_str(), server.effects().as_str()), ("(integer) 2", ""));
+        }
     }
 
     #[test]
