@@ -20,7 +20,7 @@ use super::session::ClientId;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Stored};
 use crate::resp::OwnedArgv;
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
