@@ -3,6 +3,13 @@
 #
 # Usage: scripts/test.sh
 #
+# Takes five to ten minutes on two idle cores, half of it to compile; later runs compile what has changed.
+# There are no options; a part runs by cargo itself, of which FILTER is a part of a test's name:
+#   cargo test --lib FILTER           unit tests, as `cargo test --lib daemon::cli`
+#   cargo test --test it FILTER       real processes and sockets, as `cargo test --test it daemon`
+#   cargo test --test tidy            the rules of the house
+#   cargo fmt --check; cargo clippy --all-targets -- -D warnings
+#
 # Needs a Rust toolchain; the Debian packages the tests talk to (redis-server,
 # redis-tools, netcat-openbsd, procps, a C compiler) are installed when missing,
 # as root or with sudo. Then, each step even if one before it failed:
@@ -94,7 +101,7 @@ main() {
   case ${1:-} in
     "") ;;
     -h | --help) print_head_comment "${BASH_SOURCE[0]}" && exit 0 ;;
-    *) usage_error "unexpected argument '$1'" ;;
+    *) usage_error "unexpected argument '$1'; a part runs by cargo, as cargo test --test it daemon" ;;
   esac
   cd "$root"
   log=$(mktemp "${TMPDIR:-/tmp}/pyredis-test.XXXXXX")
