@@ -30,8 +30,8 @@ pub trait Surroundings {
     fn read_stdin(&mut self) -> io::Result<Vec<u8>>;
     /// The paths a pattern with `*`, `?` or `[` matches, sorted; none when nothing does.
     fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>>;
-    /// Enters a folder. Returns its absolute path.
-    fn change_dir(&mut self, path: &[u8]) -> io::Result<Vec<u8>>;
+    /// Enters a folder, which a line of this origin names. Returns its absolute path.
+    fn change_dir(&mut self, path: &[u8], origin: Origin) -> io::Result<Vec<u8>>;
     /// Whether a log file can be opened for appending.
     fn try_log_file(&mut self, path: &[u8]) -> io::Result<()>;
     /// Whether a command has this name, for `rename-command`.
@@ -41,6 +41,18 @@ pub trait Surroundings {
         Ok(())
     }
 }
+
+/// Where a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a file, or on stdin.
+    File,
+    /// Among the directives of the command line.
+    CommandLine,
+}
+
+/// The parameters that some line has named, whatever their values.
+pub type Named = HashSet<&'static str>;
 
 /// Why a configuration could not be read. `Display` is what goes to stderr, without the last newline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +65,8 @@ pub enum LoadError {
         line: Text,
         /// Redis's words for what is wrong.
         reason: String,
+        /// Whose line it is. Redis speaks of a file either way, and so does `Display`.
+        origin: Origin,
     },
     /// The lines are fine one by one, but not together.
     Whole(String),
@@ -69,7 +83,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         const TITLE: &str = "\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***";
         match self {
-            LoadError::Line { number, line, reason } => {
+            LoadError::Line { number, line, reason, .. } => {
                 writeln!(out, "{TITLE}\nReading the configuration file, at line {number}")?;
                 write!(out, ">>> '{line}'\n{reason}")
             }
@@ -83,12 +97,12 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Reads everything a command line asks for into `config`: its file, stdin, its directives.
+/// Reads everything a command line asks for into `config`: its file, stdin, its directives. Returns what they name.
 pub fn load(
     line: &CommandLine,
     config: &mut Config,
     surroundings: &mut dyn Surroundings,
-) -> Result<(), LoadError> {
+) -> Result<Named, LoadError> {
     let mut reader = Reader::new(config, surroundings);
     let mut text = Vec::new();
     if let Some(path) = &line.config_file {
@@ -101,9 +115,11 @@ pub fn load(
     }
     if !line.directives.is_empty() {
         text.push(b'\n');
+        reader.first_directive = text.split(|byte| *byte == b'\n').count() - 1;
         text.extend_from_slice(&line.directives);
     }
-    reader.read_text(&text)
+    reader.read_text(&text)?;
+    Ok(reader.seen)
 }
 
 /// Reads one text into `config`.
@@ -115,6 +131,9 @@ pub fn parse_file(
     Reader::new(config, surroundings).read_text(text)
 }
 
+/// The directives that are no parameters.
+pub const DIRECTIVES: &[&str] = &["include", "rename-command", "user", "loadmodule"];
+
 /// Directives of earlier versions that are read and forgotten; each takes one argument.
 const FORGOTTEN: &[&str] = &["list-max-ziplist-entries", "list-max-ziplist-value", "lua-replicate-commands"];
 
@@ -122,14 +141,17 @@ struct Reader<'a> {
     config: &'a mut Config,
     surroundings: &'a mut dyn Surroundings,
     /// Parameters that some line has named already.
-    seen: HashSet<&'static str>,
+    seen: Named,
+    /// The index of the line of the outermost text at which the directives of the command line begin.
+    first_directive: usize,
     depth: usize,
     files: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(config: &'a mut Config, surroundings: &'a mut dyn Surroundings) -> Reader<'a> {
-        Reader { config, surroundings, seen: HashSet::new(), depth: 0, files: 0 }
+        let seen = Named::new();
+        Reader { config, surroundings, seen, first_directive: usize::MAX, depth: 0, files: 0 }
     }
 
     fn read_text(&mut self, text: &[u8]) -> Result<(), LoadError> {
@@ -138,9 +160,11 @@ impl<'a> Reader<'a> {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            self.read_line(line).map_err(|trouble| match trouble {
+            let is_directive = self.depth == 0 && index >= self.first_directive;
+            let origin = if is_directive { Origin::CommandLine } else { Origin::File };
+            self.read_line(line, origin).map_err(|trouble| match trouble {
                 Trouble::Here(reason) => {
-                    LoadError::Line { number: index + 1, line: Text::from(line), reason }
+                    LoadError::Line { number: index + 1, line: Text::from(line), reason, origin }
                 }
                 Trouble::Elsewhere(error) => error,
             })?;
@@ -148,7 +172,7 @@ impl<'a> Reader<'a> {
         self.check_whole()
     }
 
-    fn read_line(&mut self, line: &[u8]) -> Result<(), Trouble> {
+    fn read_line(&mut self, line: &[u8], origin: Origin) -> Result<(), Trouble> {
         let args = split_args(line).ok_or("Unbalanced quotes in configuration line")?;
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         let Some((name, values)) = args.split_first() else { return Ok(()) };
@@ -156,7 +180,7 @@ impl<'a> Reader<'a> {
         let source = if self.seen.insert(parameter.name) { Source::FirstLine } else { Source::NextLine };
         parameter.set(self.config, values, source)?;
         if parameter.name == "dir" {
-            let entered = self.surroundings.change_dir(values[0]).map_err(|e| os_reason(&e))?;
+            let entered = self.surroundings.change_dir(values[0], origin).map_err(|e| os_reason(&e))?;
             self.config.dir = Text::from(entered);
         }
         Ok(())
@@ -331,7 +355,7 @@ mod tests {
             paths
         }
 
-        fn change_dir(&mut self, path: &[u8]) -> io::Result<Vec<u8>> {
+        fn change_dir(&mut self, path: &[u8], _: Origin) -> io::Result<Vec<u8>> {
             match path {
                 b"" | b"/nofile" => Err(io::Error::from_raw_os_error(NO_SUCH_FILE)),
                 _ if self.files.contains_key(path) => Err(io::Error::from_raw_os_error(NOT_A_DIRECTORY)),
@@ -443,6 +467,29 @@ mod tests {
         load(&line, &mut config, &mut world).unwrap();
         assert_eq!((config.hz, config.port, config.timeout), (1, 2, 3));
         assert_eq!(config.get("save").unwrap(), b"1 1 2 2 3 3");
+    }
+
+    #[test]
+    fn an_error_knows_whether_its_line_is_of_the_command_line() {
+        let mut world = World::default();
+        world.files.insert(b"fine.conf".to_vec(), b"hz 10\n".to_vec());
+        world.files.insert(b"bad.conf".to_vec(), b"hz 10\nbar\n\n\nbar".to_vec());
+        for (words, expected) in [
+            (&["fine.conf", "--bar", "1"][..], Origin::CommandLine),
+            (&["--bar"], Origin::CommandLine),
+            (&["--hz", "1", "--bar", "1"], Origin::CommandLine),
+            (&["bad.conf"], Origin::File),
+            (&["bad.conf", "--hz", "1"], Origin::File),
+            (&["--hz", "1", "--include", "bad.conf"], Origin::File),
+        ] {
+            let error = load(&parse_args(words), &mut Config::default(), &mut world).unwrap_err();
+            assert!(
+                matches!(error, LoadError::Line { origin, .. } if origin == expected),
+                "{words:?}: {error:?}"
+            );
+        }
+        let named = load(&parse_args(&["fine.conf", "--PORT", "6379"]), &mut Config::default(), &mut world);
+        assert_eq!(named, Ok(Named::from(["hz", "port"])));
     }
 
     #[test]

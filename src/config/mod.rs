@@ -34,7 +34,9 @@ pub use args::{CommandLine, parse_args};
 pub use check::expand_title;
 pub use choice::*;
 pub use docs::{accepted_table, parameter_table};
-pub use file::{LoadError, MAX_CONFIG_FILES, MAX_INCLUDE_DEPTH, Surroundings, load, parse_file};
+pub use file::{
+    DIRECTIVES, LoadError, MAX_CONFIG_FILES, MAX_INCLUDE_DEPTH, Named, Origin, Surroundings, load, parse_file,
+};
 pub use kind::{Effect, Empty, Flags, Kind, Line, Parameter, Source, Special, Take, Unit};
 pub use notify::NotifyClasses;
 pub use parameters::{Config, PARAMETERS};

@@ -361,7 +361,7 @@ impl ShutdownOn {
 mod tests {
     use std::io;
 
-    use super::super::{LoadError, Surroundings, parse_file};
+    use super::super::{LoadError, Origin, Surroundings, parse_file};
     use super::*;
     use crate::base::text::split_args;
 
@@ -384,7 +384,7 @@ mod tests {
             unreachable!()
         }
 
-        fn change_dir(&mut self, _: &[u8]) -> io::Result<Vec<u8>> {
+        fn change_dir(&mut self, _: &[u8], _: Origin) -> io::Result<Vec<u8>> {
             unreachable!()
         }
 

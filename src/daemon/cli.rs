@@ -9,9 +9,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::check_aof::Remedy;
+use super::suggest;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// The version of Redis that this server answers as.
@@ -21,6 +22,9 @@ pub const PYREDIS_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The exit code of `status` when no server runs, as init scripts have it.
 pub const EXIT_NOT_RUNNING: u8 = 3;
+
+/// The words of this program.
+const WORDS: [&str; 6] = ["start", "stop", "restart", "status", "check-aof", "check-rdb"];
 
 /// Environment variable → directive.
 const ENVIRONMENT: [(&str, &str); 4] = [
@@ -79,8 +83,21 @@ pub fn parse(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) 
             "pyredis: there is no memory test in this server; memtester or memtest86+ do it better\n".into(),
             1,
         ),
+        Some(word) if let Some(meant) = mistyped(word, &WORDS) => {
+            let words = WORDS.join(", ");
+            Wish::Refuse(
+                format!("pyredis: {word} is neither a file nor one of {words}; did you mean {meant}?\n"),
+                2,
+            )
+        }
         _ => Wish::Serve(with_environment(args, environment)),
     }
+}
+
+/// The word that was meant where this one is not the name of a file.
+fn mistyped(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let may_be_path = word.starts_with('-') || word.contains(['/', '.']) || Path::new(word).exists();
+    if may_be_path { None } else { suggest::nearest(word, known.iter().copied()) }
 }
 
 /// The line of `--version`, in Redis's form with our own version beside.
@@ -132,6 +149,14 @@ fn control(args: &[OsString], environment: impl Fn(&str) -> Option<OsString>) ->
     }
     if word == "start" {
         (args, place) = start_place(args, matches.get_flag("foreground"));
+        if let Some(first) = args.first().and_then(|first| first.to_str())
+            && let Some(meant) = mistyped(first, &["debug"])
+        {
+            return Wish::Refuse(
+                format!("pyredis: there is no file {first}; did you mean start {meant}?\n"),
+                2,
+            );
+        }
     }
     let args = with_environment(&args, environment);
     match word {
@@ -208,7 +233,7 @@ fn command() -> Command {
             "Stop the server (SIGTERM: it saves first, if save points are set) and wait until it is gone",
         ),
         ("restart", "Stop the server if it runs, then start it; the data is kept"),
-        ("status", "Say whether the server runs, and under which PID"),
+        ("status", "Say whether the server runs, under which PID, and where its data and its log are"),
     ];
     let foreground = Arg::new("foreground")
         .long("foreground")
@@ -252,16 +277,22 @@ const AFTER_HELP: &str = "\
 Directives are those of redis.conf (port, bind, unixsocket, dir, save, requirepass, maxclients, loglevel …).
 Of our own: --spawn-limit N, another name of maxclients (default 10000). Examples:
   pyredis start                                  every address, port 6379; see protected-mode
-  pyredis start my.conf --port 7000              a second one beside it needs its own --pidfile
-  pyredis stop my.conf                           finds the server by the PID file of that configuration
+  pyredis start --port 7000                      a second one beside it; stop --port 7000 stops it
+  pyredis start my.conf                          stop my.conf, status my.conf speak of the same one
   pyredis --port 7777 --save \"\"                  in the foreground, as redis-server
 
 The command line counts more than the environment, the environment more than the file:
   PYREDIS_CONF      configuration file, where the command line names none
   PYREDIS_PORT      port                         (default 6379)
-  PYREDIS_DIR       dir, the working folder      (default: the current one)
+  PYREDIS_DIR       dir, the data folder         (default: below)
   PYREDIS_PIDFILE   pidfile                      (default /tmp/pyredis.pid)
-  PYREDIS_LOGFILE   logfile                      (default: stdout; in the background none)
+  PYREDIS_LOGFILE   logfile                      (default: stdout; in the background pyredis.log in dir)
+
+start, stop, restart and status mean the same server from every folder. Where nobody names dir it is pyredis in
+your state folder, $XDG_STATE_HOME or else ~/.local/state. A server of another port than 6379 has a folder and a
+PID file of its own: pyredis-7000, /tmp/pyredis-7000.pid. Relative paths of a configuration file start at the
+folder of that file, dir on the command line where you stand, pidfile and logfile at dir. The redis-server form
+(no word) does as Redis does: dir is the folder where you stand.
 
 The PID file is locked while the server lives. The lock is what counts: a stale file, whatever it
 holds, is taken over, and nothing but the process that holds the lock is ever signalled.
@@ -316,6 +347,24 @@ mod tests {
         for line in ["", "my.conf", "--port 7000", "- --port 1", "my.conf port 7000", "./start", "--start"] {
             assert_eq!(parse_words(line, &[]), Wish::Serve(words(line)), "{line}");
         }
+    }
+
+    #[test]
+    fn mistyped_words_are_told_and_files_are_not_words() {
+        for (line, expected) in [
+            ("strat", "did you mean start?"),
+            ("Stop --port 7000", "did you mean stop?"),
+            ("check_rdb dump.rdb", "did you mean check-rdb?"),
+            ("start degub", "did you mean start debug?"),
+            ("start degub --port 7000", "did you mean start debug?"),
+        ] {
+            let Wish::Refuse(text, 2) = parse_words(line, &[]) else { panic!("{line}") };
+            assert!(text.ends_with(&format!("{expected}\n")) && text.lines().count() == 1, "{text}");
+        }
+        for line in ["unlike", "strat.conf", "./strat", "src", "-strat", "/strat"] {
+            assert_eq!(parse_words(line, &[]), Wish::Serve(words(line)), "{line}");
+        }
+        assert_eq!(parse_words("stop degub", &[]), Wish::Stop(words("degub")));
     }
 
     #[test]

@@ -2,22 +2,26 @@
 //!
 //! Each word reads the configuration (so that it speaks of the right server), does its work and
 //! returns an exit code. Good news goes to stdout, bad news to stderr, one line each where one line can
-//! say it. `start` returns when the server has answered a PING; `stop` when the lock of the PID file is
-//! free; `restart` looks at everything that could make the start fail before it stops anything.
+//! say it; where a server listens, keeps its data and logs follows in lines of their own. `start` returns when the
+//! server has answered a PING; `stop` when the lock of the PID file is free; `restart` looks at everything that could
+//! make the start fail before it stops anything.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cli::{EXIT_NOT_RUNNING, Place};
 use super::detach::{Child, Detached, Outcome, detach};
-use super::launch::{Launch, LaunchError, find_pid_file};
+use super::launch::Launch;
 use super::pid_file::{PidFileError, Running};
 use super::probe::Address;
 use super::run::{self, Front, Run};
 use super::sys::{self, ProcessHandle};
-use super::{launch, reason};
+use super::{home, reason, suggest, whereabouts};
+use crate::base::text::{original, split_args};
+use crate::config::{self, LoadError, Origin, PARAMETERS, Text};
 
 /// How often somebody who waits is told what for.
 const TICK: Duration = Duration::from_secs(5);
@@ -57,13 +61,14 @@ pub fn status(args: &[OsString]) -> u8 {
 
 fn finish(result: Done) -> u8 {
     result.unwrap_or_else(|Failure(text)| {
-        eprintln!("{text}");
+        // It may hold any byte of the configuration.
+        let _ = io::stderr().write_all(&original(&(text + "\n")));
         1
     })
 }
 
 fn try_start(args: &[OsString], place: Place) -> Done {
-    let launch = read(args)?;
+    let mut launch = find(args)?;
     let pid_file = launch.pid_file();
     if let Some(running) = Running::find(&pid_file)? {
         return Err(Failure(format!(
@@ -72,35 +77,42 @@ fn try_start(args: &[OsString], place: Place) -> Done {
             pid_file.display()
         )));
     }
-    match place {
-        Place::Background => in_background(launch),
-        Place::Foreground => Ok(run::serve(Run { launch, front: Front::Terminal, must_lock: true })),
-        Place::Debug => Ok(run::serve(Run { launch, front: Front::Debug, must_lock: true })),
-    }
+    let front = match place {
+        Place::Background => {
+            prepare_background(&mut launch)?;
+            return in_background(launch);
+        }
+        Place::Foreground => Front::Terminal,
+        Place::Debug => Front::Debug,
+    };
+    enter(&mut launch)?;
+    Ok(run::serve(Run { launch, front, must_lock: true }))
 }
 
 fn try_restart(args: &[OsString]) -> Done {
-    let launch = read(args)?;
+    let mut launch = find(args)?;
     if let Some(line) = launch.config.refusal() {
         return Err(Failure(format!("pyredis: {line}")));
     }
+    prepare_background(&mut launch)?;
     if let Some(running) = Running::find(&launch.pid_file())? {
-        stop_running(running)?;
+        stop_running(running, &launch)?;
     }
     in_background(launch)
 }
 
 fn try_stop(args: &[OsString]) -> Done {
-    let pid_file = find_pid_file(args).map_err(|error| Failure(error.to_string()))?;
-    match Running::find(&pid_file)? {
-        Some(running) => stop_running(running)?,
-        None => println!("pyredis is not running (no server holds the PID file {})", pid_file.display()),
+    let launch = find(args)?;
+    match Running::find(&launch.pid_file())? {
+        Some(running) => stop_running(running, &launch)?,
+        None => tell_not_running(launch),
     }
     Ok(0)
 }
 
 fn try_status(args: &[OsString]) -> Done {
-    let pid_file = find_pid_file(args).map_err(|error| Failure(error.to_string()))?;
+    let launch = find(args)?;
+    let pid_file = launch.pid_file();
     match Running::find(&pid_file) {
         Err(unseen @ PidFileError::HeldUnseen { .. }) => {
             println!("pyredis is running: {unseen}");
@@ -109,105 +121,181 @@ fn try_status(args: &[OsString]) -> Done {
         Err(error) => Err(error.into()),
         Ok(Some(running)) => {
             println!("pyredis is running with PID {} (PID file {})", running.pid, pid_file.display());
+            if let Some(folder) = whereabouts::folder_of(running.pid) {
+                tell("data in", folder.display());
+            }
+            if let Some(log) = log_of(&running, &launch) {
+                tell("logs to", log.display());
+            }
             Ok(0)
         }
         Ok(None) => {
-            println!("pyredis is not running (no server holds the PID file {})", pid_file.display());
+            tell_not_running(launch);
             Ok(EXIT_NOT_RUNNING)
         }
     }
 }
 
-/// Reads the configuration and looks at the data folder, which is the working folder afterwards.
-fn read(args: &[OsString]) -> Result<Launch, Failure> {
-    let launch = Launch::read(args).map_err(|error| match error {
-        LaunchError::Folder { path, reason, .. } => {
-            Failure(format!("pyredis: can't use the folder {}: {reason}", path.display()))
-        }
-        LaunchError::Config(error) => Failure(match error {
-            crate::config::LoadError::Unreadable { .. } => format!("pyredis: {error}"),
+/// One line of what a person wants to know.
+fn tell(what: &str, value: impl std::fmt::Display) {
+    println!("  {what:<11}{value}");
+}
+
+/// Whoever looks for a server that crashed finds where it wrote why.
+fn tell_not_running(mut launch: Launch) {
+    println!("pyredis is not running (no server holds the PID file {})", launch.pid_file().display());
+    launch.log_to_folder();
+    if let Some(log) = launch.log_file().filter(|log| log.exists()) {
+        tell("its log", log.display());
+    }
+}
+
+/// The log file of a running server: what the configuration says, if that is true of this process.
+fn log_of(running: &Running, launch: &Launch) -> Option<PathBuf> {
+    let folder = whereabouts::folder_of(running.pid)?;
+    let candidates = [launch.log_file(), Some(folder.join(home::LOG_FILE))];
+    candidates.into_iter().flatten().find(|log| whereabouts::has_open(running.pid, log))
+}
+
+/// Reads the configuration.
+fn find(args: &[OsString]) -> Result<Launch, Failure> {
+    Launch::find(args).map_err(|error| {
+        Failure(match error {
+            LoadError::Line { line, reason, origin: Origin::CommandLine, .. } => wrong_option(&line, &reason),
+            LoadError::Unreadable { .. } => format!("pyredis: {error}"),
             _ => error.to_string(),
-        }),
-    })?;
-    check_writable(launch::path_of(&launch.config.dir))?;
-    Ok(launch)
+        })
+    })
+}
+
+/// What is wrong with an option of the command line, which was read as this line of a configuration.
+fn wrong_option(line: &Text, reason: &str) -> String {
+    let words = split_args(line.as_bytes()).unwrap_or_default();
+    let name = words.first().map(|name| Text::from(name.as_slice())).unwrap_or_default().to_string();
+    let is_known = config::lookup(name.as_bytes()).is_some()
+        || config::DIRECTIVES.iter().any(|known| known.eq_ignore_ascii_case(&name));
+    if is_known {
+        return format!("pyredis: the option --{line} is wrong: {reason}");
+    }
+    let known = PARAMETERS.iter().map(|parameter| parameter.name).chain(config::DIRECTIVES.iter().copied());
+    match suggest::nearest(&name, known) {
+        Some(meant) => format!("pyredis: there is no option --{name}; did you mean --{meant}?"),
+        None => format!("pyredis: there is no option --{name}; options are the directives of redis.conf"),
+    }
+}
+
+/// Goes to the data folder and looks whether it and the log file can be used.
+fn enter(launch: &mut Launch) -> Result<(), Failure> {
+    let failure = |line| Failure(format!("pyredis: {line}"));
+    launch.enter().map_err(failure)?;
+    check_writable(&launch.config.dir)?;
+    launch.try_log_file().map_err(failure)
+}
+
+/// As [`enter`], for a server that nobody sees.
+fn prepare_background(launch: &mut Launch) -> Result<(), Failure> {
+    launch.log_to_folder();
+    enter(launch)
 }
 
 /// Makes a file in the working folder and removes it: the only question every file system answers truly.
-fn check_writable(dir: &Path) -> Result<(), Failure> {
+fn check_writable(dir: &Text) -> Result<(), Failure> {
     let name = format!("temp-{}.check", std::process::id());
     match OpenOptions::new().write(true).create_new(true).open(&name) {
         Ok(_) => {
             let _ = fs::remove_file(&name);
             Ok(())
         }
-        Err(error) => {
-            let dir = std::env::current_dir().unwrap_or_else(|_| dir.into());
-            Err(Failure(format!("pyredis: can't write in the folder {}: {}", dir.display(), reason(&error))))
-        }
+        Err(error) => Err(Failure(format!("pyredis: can't write in the folder {dir}: {}", reason(&error)))),
     }
 }
 
-fn stop_running(running: Running) -> Result<(), Failure> {
+fn stop_running(running: Running, launch: &Launch) -> Result<(), Failure> {
     let pid = running.pid;
+    let log = log_of(&running, launch);
     running
         .terminate()
         .map_err(|error| Failure(format!("pyredis: can't stop PID {pid}: {}", reason(&error))))?;
+    let see = log.as_ref().map(|log| format!("; see {}", log.display())).unwrap_or_default();
     running.wait_until_gone(TICK, || {
-        eprintln!("pyredis: still waiting for PID {pid} to stop (it saves its data first; see its log)");
+        eprintln!("pyredis: still waiting for PID {pid} to stop (it saves its data first{see})");
     })?;
     println!("pyredis has stopped (PID {pid})");
+    if let Some(log) = log {
+        tell("its log", log.display());
+    }
     Ok(())
 }
 
 /// Forks; returns in both processes.
 fn in_background(launch: Launch) -> Done {
-    let addresses = run::addresses(&launch.config);
+    let plan = Plan {
+        addresses: run::addresses(&launch.config),
+        folder: launch.config.dir.clone(),
+        log: launch.log_file(),
+    };
     match detach().map_err(|error| Failure(format!("pyredis: can't detach: {}", reason(&error))))? {
         Detached::Server(report) => {
             Ok(run::serve(Run { launch, front: Front::Detached(report), must_lock: true }))
         }
-        Detached::Parent(child) => follow(child, &addresses),
+        Detached::Parent(child) => follow(child, &plan),
     }
+}
+
+/// What the process that waits knows of the server.
+struct Plan {
+    /// Where to ask it.
+    addresses: Vec<Address>,
+    folder: Text,
+    log: Option<PathBuf>,
 }
 
 /// Waits for the outcome and tells it.
-fn follow(child: Child, addresses: &[Address]) -> Done {
+fn follow(child: Child, plan: &Plan) -> Done {
     let pid = child.pid;
+    let log = plan.log.as_ref().map(|log| log.display().to_string());
+    let see = log.as_ref().map(|log| format!("; see {log}")).unwrap_or_default();
     let outcome = child.wait(TICK, |pid| {
-        eprintln!("pyredis: still waiting for PID {pid} to be ready (it loads its data first; see its log)");
+        eprintln!("pyredis: still waiting for PID {pid} to be ready (it loads its data first{see})");
     })?;
     match outcome {
-        Outcome::Ready => match answering(addresses) {
-            Ok(address) => {
-                println!("pyredis has started with PID {pid}{address}");
-                Ok(0)
-            }
-            Err(why) => {
+        Outcome::Ready(listening) => {
+            if let Err(why) = answers(&plan.addresses) {
                 // Ours without doubt: it is a child that nobody has waited for yet.
                 ProcessHandle::open(pid)?.terminate()?;
                 sys::wait_for_child(pid)?;
-                Err(Failure(format!("pyredis: PID {pid} does not answer, and was stopped: {why}")))
+                let line = format!("pyredis: PID {pid} does not answer, and was stopped: {why}{see}");
+                return Err(Failure(line));
             }
-        },
-        Outcome::Failed(line) => Err(Failure(format!("pyredis: {line}"))),
-        Outcome::Died { status, last_lines } => Err(Failure(format!(
-            "pyredis: the server did not start ({status}); its log ends with\n{}",
-            last_lines.join("\n")
-        ))),
+            println!("pyredis has started with PID {pid}");
+            tell("listens on", listening);
+            tell("data in", &plan.folder);
+            if let Some(log) = log {
+                tell("logs to", log);
+            }
+            Ok(0)
+        }
+        Outcome::Failed(line) => Err(Failure(format!("pyredis: {line}{see}"))),
+        Outcome::Died { status, last_lines } => {
+            let log = log.map(|log| format!("\nAll of it: {log}")).unwrap_or_default();
+            Err(Failure(format!(
+                "pyredis: the server did not start ({status}); its log ends with\n{}{log}",
+                last_lines.join("\n")
+            )))
+        }
     }
 }
 
-/// The first address that answers, as the end of a sentence; nothing when there is none to ask.
-fn answering(addresses: &[Address]) -> Result<String, String> {
-    let mut why = String::new();
+/// Whether one of the addresses answers, if there is one to ask; else why not.
+fn answers(addresses: &[Address]) -> Result<(), String> {
+    let mut outcome = Ok(());
     for _ in 0..PINGS {
         for address in addresses {
             match address.ping() {
-                Ok(()) => return Ok(format!(", {address}")),
-                Err(error) => why = format!("{address}: {}", reason(&error)),
+                Ok(()) => return Ok(()),
+                Err(error) => outcome = Err(format!("{address}: {}", reason(&error))),
             }
         }
     }
-    if addresses.is_empty() { Ok(String::new()) } else { Err(why) }
+    outcome
 }

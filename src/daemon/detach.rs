@@ -37,8 +37,8 @@ pub struct Child {
 /// How the start went.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It says that it serves.
-    Ready,
+    /// It says that it serves, and where it listens.
+    Ready(String),
     /// It said in one line why it does not.
     Failed(String),
     /// It ended without saying why.
@@ -91,7 +91,7 @@ impl Child {
             match self.lines.recv_timeout(tick) {
                 Ok(line) => {
                     match line.strip_prefix(MARK).map(|words| words.split_once(' ').unwrap_or((words, ""))) {
-                        Some(("ready", _)) => return Ok(Outcome::Ready),
+                        Some(("ready", listening)) => return Ok(Outcome::Ready(listening.to_owned())),
                         Some((_, reason)) => {
                             sys::wait_for_child(self.pid)?;
                             return Ok(Outcome::Failed(reason.to_owned()));
@@ -122,20 +122,24 @@ impl Report {
         Ok(Box::new(self.0.try_clone()?))
     }
 
-    /// Says that the server serves.
-    pub fn ready(self) {
-        self.say("ready");
+    /// Says that the server serves, and where it listens.
+    pub fn ready(self, listening: &str) {
+        self.say(&format!("ready {}", in_one_line(listening)));
     }
 
     /// Says why it does not.
     pub fn failed(self, reason: &str) {
-        self.say(&format!("failed {}", reason.replace('\n', " ")));
+        self.say(&format!("failed {}", in_one_line(reason)));
     }
 
     fn say(mut self, words: &str) {
         // Whoever waited may have gone away; the server does not need them.
         let _ = self.0.write_all(format!("{MARK}{words}\n").as_bytes());
     }
+}
+
+fn in_one_line(text: &str) -> String {
+    text.replace('\n', " ")
 }
 
 #[cfg(test)]
@@ -157,8 +161,9 @@ mod tests {
     fn ready_ends_the_waiting_whatever_the_log_says() {
         let (child, report) = child_and_report();
         report.log_copy().unwrap().write_all(b"1:M ready\nfailed\n").unwrap();
-        report.ready();
-        assert!(matches!(child.wait(TICK, |_| ()).unwrap(), Outcome::Ready));
+        report.ready("127.0.0.1:7000, /tmp/a\nb");
+        let Outcome::Ready(listening) = child.wait(TICK, |_| ()).unwrap() else { panic!() };
+        assert_eq!(listening, "127.0.0.1:7000, /tmp/a b");
     }
 
     #[test]
@@ -189,9 +194,9 @@ mod tests {
         let mut report = Some(report);
         let outcome = child.wait(Duration::from_millis(1), |_| {
             if let Some(report) = report.take() {
-                report.ready();
+                report.ready("");
             }
         });
-        assert!(matches!(outcome.unwrap(), Outcome::Ready));
+        assert!(matches!(outcome.unwrap(), Outcome::Ready(_)));
     }
 }

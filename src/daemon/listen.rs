@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::launch::path_of;
+use super::probe::Address;
 use super::reason;
 use crate::config::Config;
 use crate::net::{Listener, Net};
@@ -28,7 +29,8 @@ impl Serving {
             net.retire_tcp();
         }
         let mut listeners = Vec::new();
-        bind_tcp(config, &mut listeners)?;
+        // The owner waits for this, so nobody is asked who is there.
+        bind_tcp(config, &mut listeners).map_err(|refusal| refusal.line)?;
         if *port != config.port {
             net.retire_tcp();
         }
@@ -52,11 +54,31 @@ impl Serving {
     }
 }
 
+/// Why a port could not be bound.
+struct Refusal {
+    /// One line for the user.
+    line: String,
+    /// The address that somebody else has.
+    taken: Option<Address>,
+}
+
+impl Refusal {
+    /// The line, with the name of whoever answers at the address. Waits for them.
+    fn with_who_answers(self) -> String {
+        match self.taken.and_then(|address| address.identify()) {
+            Some(who) => {
+                format!("{}: {who} answers there; stop it, or choose another port with --port", self.line)
+            }
+            None => self.line,
+        }
+    }
+}
+
 /// Binds all addresses, or none. The error is one line for the user; the log has Redis's lines by then.
 pub fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
-    let bound = bind_tcp(config, &mut listeners).and_then(|()| bind_unix(config, &mut listeners));
-    match bound {
+    let bound = bind_tcp(config, &mut listeners).map_err(Refusal::with_who_answers);
+    match bound.and_then(|()| bind_unix(config, &mut listeners)) {
         Err(line) => {
             // The file of a unix socket would stay behind.
             listeners.iter().for_each(Listener::shut_down);
@@ -70,7 +92,7 @@ pub fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     }
 }
 
-fn bind_tcp(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), String> {
+fn bind_tcp(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), Refusal> {
     if config.port == 0 {
         return Ok(());
     }
@@ -84,7 +106,11 @@ fn bind_tcp(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), String
                 continue;
             }
             log::warn!("Failed listening on port {} (TCP), aborting.", config.port);
-            return Err(format!("can't listen on {name}:{}: {why}", config.port));
+            let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+            return Err(Refusal {
+                line: format!("can't listen on {name}:{}: {why}", config.port),
+                taken: if is_taken { Address::of_bind(name, config.port) } else { None },
+            });
         }
     }
     Ok(())

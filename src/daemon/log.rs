@@ -256,7 +256,7 @@ fn mark(level: Level) -> char {
 }
 
 /// Cuts the text as Redis does and makes control characters visible.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -1,15 +1,18 @@
-//! Does a server answer here? One PING over TCP or the unix socket.
+//! Does a server answer here, and which? One PING, or one INFO, over TCP or the unix socket.
 //!
 //! Any reply counts, an error too: `-NOAUTH` comes from a server that is up and has a password.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long one attempt may take to connect, to write or to read.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// No section `server` of INFO is longer.
+const MAX_INFO_BYTES: u64 = 8192;
 
 /// Where a server can be reached from this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,20 +35,46 @@ impl Address {
         (port != 0).then_some(Self::Tcp(SocketAddr::new(ip, port)))
     }
 
-    /// Sends PING and waits for the first line of a reply.
+    /// Sends PING and waits for the first byte of a reply.
     pub fn ping(&self) -> io::Result<()> {
+        match self.exchange(b"PING\r\n", 1)?.as_slice() {
+            [b'+' | b'-', ..] => Ok(()),
+            [] => Err(io::ErrorKind::UnexpectedEof.into()),
+            [other, ..] => Err(io::Error::other(format!("the answer begins with {:?}", char::from(*other)))),
+        }
+    }
+
+    /// Who answers, in words: `redis-server (PID 812)`. None if nobody does who speaks Redis's protocol.
+    pub fn identify(&self) -> Option<String> {
+        // After QUIT a server closes the connection, and that ends the answer.
+        let answer = self.exchange(b"INFO server\r\nQUIT\r\n", MAX_INFO_BYTES).ok()?;
+        let text = String::from_utf8_lossy(&answer);
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        match (field("executable"), field("process_id")) {
+            (Some(path), Some(pid)) => {
+                let program = Path::new(path).file_name().unwrap_or_default().display();
+                Some(format!("{program} (PID {pid})"))
+            }
+            // One with a password says no more.
+            _ if text.starts_with(['$', '-']) => Some("another server of Redis's protocol".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Sends a request and returns what arrives, up to so many bytes or as long as something comes.
+    fn exchange(&self, request: &[u8], most_bytes: u64) -> io::Result<Vec<u8>> {
         match self {
             Self::Tcp(address) => {
                 let stream = TcpStream::connect_timeout(address, PATIENCE)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                exchange(stream)
+                exchange(stream, request, most_bytes)
             }
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
-                exchange(stream)
+                exchange(stream, request, most_bytes)
             }
         }
     }
@@ -60,13 +89,12 @@ impl std::fmt::Display for Address {
     }
 }
 
-fn exchange(mut stream: impl Read + Write) -> io::Result<()> {
-    stream.write_all(b"PING\r\n")?;
-    let mut first = [0];
-    stream.read_exact(&mut first)?;
-    match first {
-        [b'+' | b'-'] => Ok(()),
-        [other] => Err(io::Error::other(format!("the answer begins with {:?}", char::from(other)))),
+fn exchange(mut stream: impl Read + Write, request: &[u8], most_bytes: u64) -> io::Result<Vec<u8>> {
+    stream.write_all(request)?;
+    let mut answer = Vec::new();
+    match stream.take(most_bytes).read_to_end(&mut answer) {
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
     }
 }
 
@@ -113,6 +141,28 @@ mod tests {
             });
             assert_eq!(address.ping().is_ok(), expected, "{answer:?}");
             assert_eq!(&server.join().unwrap(), b"PING\r\n");
+        }
+    }
+
+    #[test]
+    fn who_answers_is_told_as_far_as_they_say_it() {
+        let info = "$90\r\n# Server\r\nredis_version:7.0.15\r\nprocess_id:812\r\nexecutable:/usr/bin/redis-server\r\n\r\n";
+        for (answer, expected) in [
+            (info, Some("redis-server (PID 812)")),
+            ("-NOAUTH Authentication required.\r\n", Some("another server of Redis's protocol")),
+            ("HTTP/1.1 400\r\n", None),
+            ("", None),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = Address::Tcp(listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 19];
+                stream.read_exact(&mut request).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            assert_eq!(address.identify().as_deref(), expected, "{answer:?}");
+            server.join().unwrap();
         }
     }
 

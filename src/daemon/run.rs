@@ -11,8 +11,6 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use simplelog::{ConfigBuilder, LevelFilter, SimpleLogger};
-
 use super::cli::{PYREDIS_VERSION, REDIS_VERSION};
 use super::detach::Report;
 use super::folder::{self, FolderLock};
@@ -26,13 +24,13 @@ use super::signals::{self, Action, SharedPhase};
 use super::supervisor::Supervisor;
 use super::syslog::{self, Syslog};
 use super::title::Title;
-use super::{crash, limits, listen, reason};
+use super::{crash, limits, listen, reason, terminal_log};
 use crate::commands;
 use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
 use crate::link;
 use crate::net::{Listener, Net};
-use crate::server::{Server, Setup, Signal, WireLimits};
+use crate::server::{STATION, Server, Setup, Signal, WireLimits};
 
 /// Who sees the server.
 pub enum Front {
@@ -86,7 +84,7 @@ pub fn serve(run: Run) -> u8 {
         Ok(serving) => {
             if let Some(report) = report {
                 serving.logger.copy_to(None);
-                report.ready();
+                report.ready(&serving.addresses);
             }
             serving.wait()
         }
@@ -121,9 +119,7 @@ fn tell(fatal: Fatal, report: Option<Report>) {
 
 fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
     if matches!(front, Front::Debug) {
-        let format = ConfigBuilder::new().set_time_level(LevelFilter::Off).build();
-        // Errors when a logger is installed already, which then serves as well.
-        let _ = SimpleLogger::init(LevelFilter::Trace, format);
+        terminal_log::install();
     }
     let logger = server_log::install();
     server_log::set_level(if matches!(front, Front::Debug) { LogLevel::Debug } else { config.loglevel });
@@ -158,6 +154,8 @@ struct Starting {
 /// A server that serves.
 struct Serving {
     logger: &'static Logger,
+    /// Where it listens, for people.
+    addresses: String,
     listening: Arc<listen::Serving>,
     owner: JoinHandle<i32>,
     pid_file: SharedPidFile,
@@ -171,15 +169,16 @@ impl Starting {
         let supervisor = launch.supervisor();
         supervisor.begin();
         affinity::pin(&launch.config.server_cpulist);
-        log::warn!("oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
+        log::warn!(target: STATION, "oO0OoO0OoO0Oo Redis is starting oO0OoO0OoO0Oo");
         log::warn!(
+            target: STATION,
             "Redis version={REDIS_VERSION}, bits={}, commit=00000000, modified=0, pid={}, just started",
             usize::BITS,
             std::process::id()
         );
-        log::warn!("pyredis version={PYREDIS_VERSION}");
+        log::warn!(target: STATION, "pyredis version={PYREDIS_VERSION}");
         if launch.configured {
-            log::warn!("Configuration loaded");
+            log::warn!(target: STATION, "Configuration loaded");
         } else {
             log::warn!(
                 "Warning: no config file specified, using the default config. In order to specify a config file use \
@@ -309,6 +308,7 @@ impl Starting {
 
     /// Lets clients in, and waits until the data is loaded.
     fn accept(self, listeners: Vec<Listener>, started: Started) -> Result<Serving, Fatal> {
+        let addresses = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let Started { handle, owner, wire_limits, outcome } = started;
         let net = Net::serve(listeners, handle, wire_limits)
             .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
@@ -317,7 +317,7 @@ impl Starting {
             // Without an outcome the owner has ended because it was told to; its exit code says the rest.
             Ok(Ok(())) | Err(_) => {
                 let Starting { logger, folder, pid_file, listening, .. } = self;
-                Ok(Serving { logger, listening, owner, pid_file, _folder: folder })
+                Ok(Serving { logger, addresses, listening, owner, pid_file, _folder: folder })
             }
             Ok(Err(line)) => {
                 self.listening.stop();
@@ -463,7 +463,7 @@ fn announce(config: &Config) {
     } else {
         log::info!("Running mode=standalone, port={}, PID: {pid}", config.port);
     }
-    log::warn!("Server initialized");
+    log::warn!(target: STATION, "Server initialized");
     config.defrag_notice().iter().for_each(|notice| log::warn!("{notice}"));
 }
 

@@ -1,6 +1,7 @@
 //! Sockets that accept: bound before anything else starts, so that a taken port is one clear
 //! error, and served later.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
@@ -19,6 +20,17 @@ pub enum Listener {
     Tcp(TcpListener),
     /// Of a path.
     Unix(UnixListener, PathBuf),
+}
+
+/// The address as it is really bound, `0.0.0.0:6379`, or the path.
+impl fmt::Display for Listener {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.address()) {
+            (_, Some(address)) => address.fmt(out),
+            (Listener::Unix(_, path), None) => path.display().fmt(out),
+            (Listener::Tcp(_), None) => out.write_str("an unknown address"),
+        }
+    }
 }
 
 /// A connection that has just been accepted.

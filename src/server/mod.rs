@@ -98,6 +98,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 pub const REDIS_VERSION: &str = "7.0.15";
 /// Our own version.
 pub const PYREDIS_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The log target of a station in the server's life, which Redis logs at its highest level though nothing is wrong.
+pub const STATION: &str = "station";
 
 /// Where the server reads time. The engine's is the system's; a test's is advanced by hand.
 pub trait Clock {

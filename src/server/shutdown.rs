@@ -3,7 +3,7 @@
 use super::pause::{Pause, PauseReason};
 use super::session::ClientId;
 use super::task::{SaveReason, Task};
-use super::{AofState, Server, saving};
+use super::{AofState, STATION, Server, saving};
 
 /// What the process was told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +63,11 @@ impl Server {
         match signal {
             Signal::Hangup => self.parts.host.reopen_log(),
             Signal::Terminate => {
-                log::warn!("Received SIGTERM scheduling shutdown...");
+                log::warn!(target: STATION, "Received SIGTERM scheduling shutdown...");
                 self.begin_or_insist();
             }
             Signal::Interrupt => {
-                log::warn!("Received SIGINT scheduling shutdown...");
+                log::warn!(target: STATION, "Received SIGINT scheduling shutdown...");
                 self.begin_or_insist();
             }
         }
@@ -123,7 +123,7 @@ impl Server {
         }
         if !self.parts.shutdown_announced {
             self.parts.shutdown_announced = true;
-            log::warn!("User requested shutdown...");
+            log::warn!(target: STATION, "User requested shutdown...");
             self.parts.host.hear(News::Stopping);
             if request.save == ShutdownSave::NoSave {
                 self.end_within(INSIST_NS);
@@ -183,7 +183,7 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        log::warn!("Redis is now ready to exit, bye bye...");
+        log::warn!(target: STATION, "Redis is now ready to exit, bye bye...");
         self.parts.tasks.push(Task::Stop { exit_code: 0 });
     }
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::{
@@ -43,13 +42,27 @@ fn lines(text: &str) -> usize {
 fn start_answers_and_stop_leaves_nothing() {
     let here = Installation::new();
     let said = here.expect("start", &[]);
-    assert_eq!(said, format!("pyredis has started with PID {}, 127.0.0.1:{}\n", here.pid(), here.port));
+    let (pid, folder, log) = (here.pid(), here.real_folder(), here.real_folder().join("pyredis.log"));
+    let (folder, log) = (folder.display(), log.display());
+    assert_eq!(
+        said,
+        format!(
+            "pyredis has started with PID {pid}\n  listens on 127.0.0.1:{}\n  data in    {folder}\n  logs to    {log}\n",
+            here.port
+        )
+    );
     assert_eq!(here.client().run("PING"), "PONG");
-    assert!(here.expect("status", &[]).starts_with(&format!("pyredis is running with PID {} ", here.pid())));
-
-    let pid = here.pid();
-    let (code, _, stderr) = here.run("start", &[]);
+    assert!(fs::read_to_string(here.path("pyredis.log")).unwrap().contains("Ready to accept connections"));
     let pid_file = here.pid_file();
+    assert_eq!(
+        here.expect("status", &[]),
+        format!(
+            "pyredis is running with PID {pid} (PID file {})\n  data in    {folder}\n  logs to    {log}\n",
+            pid_file.display()
+        )
+    );
+
+    let (code, _, stderr) = here.run("start", &[]);
     assert_eq!(
         stderr,
         format!("pyredis: already running with PID {pid} (PID file {})\n", pid_file.display())
@@ -57,12 +70,17 @@ fn start_answers_and_stop_leaves_nothing() {
     assert_eq!(code, 1);
     assert_eq!(here.client().run("PING"), "PONG");
 
-    assert_eq!(here.expect("stop", &[]), format!("pyredis has stopped (PID {pid})\n"));
+    let stopped = format!("pyredis has stopped (PID {pid})\n  its log    {log}\n");
+    assert_eq!(here.expect("stop", &[]), stopped);
     assert!(!here.pid_file().exists());
     assert!(std::net::TcpStream::connect(("127.0.0.1", here.port)).is_err(), "somebody listens still");
-    assert!(here.expect("stop", &[]).starts_with("pyredis is not running"));
-    let (code, stdout, _) = here.run("status", &[]);
-    assert_eq!((code, stdout.starts_with("pyredis is not running")), (3, true), "{stdout}");
+    let not_running = here.expect("stop", &[]);
+    assert!(not_running.starts_with("pyredis is not running"), "{not_running}");
+    assert!(
+        not_running.ends_with("/pyredis.log\n"),
+        "whoever looks for a crash finds the log: {not_running}"
+    );
+    assert_eq!(here.run("status", &[]), (3, not_running, String::new()));
 }
 
 #[test]
@@ -83,7 +101,9 @@ fn restart_with_a_bad_configuration_stops_nothing() {
     let pid = here.pid();
     let (code, _, stderr) = here.run("restart", &["--maxmemory-policy", "sometimes"]);
     assert_eq!(code, 1);
-    assert!(stderr.contains("*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***"), "{stderr}");
+    let expected =
+        "pyredis: the option --maxmemory-policy \"sometimes\" is wrong: argument(s) must be one of";
+    assert!(stderr.starts_with(expected) && lines(&stderr) == 1, "{stderr}");
     assert_eq!((here.pid(), here.client().run("PING").as_str()), (pid, "PONG"));
 }
 
@@ -148,7 +168,7 @@ fn forged_pid_file_of_a_running_server_misleads_nobody() {
     fs::write(here.pid_file(), format!("{}\n", bystander.pid())).unwrap();
     assert!(here.expect("status", &[]).contains(&format!(" PID {pid} ")));
     assert_eq!(here.run("start", &[]).0, 1);
-    assert_eq!(here.expect("stop", &[]), format!("pyredis has stopped (PID {pid})\n"));
+    assert!(here.expect("stop", &[]).starts_with(&format!("pyredis has stopped (PID {pid})\n")));
     bystander.expect_alive();
 }
 
@@ -181,14 +201,30 @@ fn port_in_use_is_one_line_and_leaves_nothing() {
     let _taken = std::net::TcpListener::bind(("127.0.0.1", here.port)).unwrap();
     let (code, stdout, stderr) = here.run("start", &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert_eq!(
-        stderr,
-        format!("pyredis: can't listen on 127.0.0.1:{}: bind: Address already in use\n", here.port)
-    );
+    let line = format!("pyredis: can't listen on 127.0.0.1:{}: bind: Address already in use", here.port);
+    let log = here.real_folder().join("pyredis.log");
+    assert_eq!(stderr, format!("{line}; see {}\n", log.display()));
     assert!(!here.pid_file().exists());
     let (code, _, again) = here.run("start", &["--foreground"]);
-    assert_eq!((code, again.as_str()), (1, stderr.as_str()));
+    assert_eq!((code, again), (1, line + "\n"));
     assert!(!here.pid_file().exists());
+}
+
+#[test]
+fn a_server_that_has_the_port_is_named() {
+    let here = Installation::new();
+    let other = Server::start(&[]);
+    for (requirepass, who) in [
+        ("", format!("pyredis (PID {})", other.pid())),
+        ("secret", "another server of Redis's protocol".to_owned()),
+    ] {
+        assert_eq!(other.client().show(&[b"CONFIG", b"SET", b"requirepass", requirepass.as_bytes()]), "OK");
+        let (code, _, stderr) = here.run("start", &["--port", &other.port.to_string()]);
+        assert_eq!((code, lines(&stderr)), (1, 1), "{stderr}");
+        let expected =
+            format!("Address already in use: {who} answers there; stop it, or choose another port");
+        assert!(stderr.contains(&expected), "{stderr}");
+    }
 }
 
 #[test]
@@ -196,9 +232,12 @@ fn bad_folders_are_one_line() {
     let here = Installation::new();
     fs::write(here.path("file"), "").unwrap();
     for (dir, expected) in [
-        ("missing", "can't use the folder missing: No such file or directory"),
-        ("file", "can't use the folder file: Not a directory"),
-        ("/proc/self", "can't write in the folder /proc/"),
+        (
+            "missing",
+            format!("can't use the folder {}: No such file or directory", here.path("missing").display()),
+        ),
+        ("file", format!("can't use the folder {}: Not a directory", here.path("file").display())),
+        ("/proc/self", "can't write in the folder /proc/".to_owned()),
     ] {
         let (code, stdout, stderr) = here.run("start", &["--dir", dir]);
         assert_eq!((code, stdout.as_str(), lines(&stderr)), (1, "", 1), "{dir}: {stderr}");
@@ -208,16 +247,38 @@ fn bad_folders_are_one_line() {
 }
 
 #[test]
+fn a_wrong_option_is_told_without_lines_of_a_file() {
+    let here = Installation::new();
+    for (words, expected) in [
+        (&["--nonsense", "1"][..], "there is no option --nonsense; options are the directives of redis.conf"),
+        (&["--prot", "7000"], "there is no option --prot; did you mean --port?"),
+        (&["--port", "x"], "the option --port \"x\" is wrong: argument couldn't be parsed into an integer"),
+        (&["--port", "1", "2"], "the option --port \"1\" \"2\" is wrong: wrong number of arguments"),
+        (&["--include"], "the option --include is wrong: Bad directive or wrong number of arguments"),
+    ] {
+        for word in ["start", "stop", "status"] {
+            let (code, stdout, stderr) = here.run(word, words);
+            assert_eq!((code, stdout.as_str()), (1, ""));
+            assert_eq!(stderr, format!("pyredis: {expected}\n"));
+        }
+    }
+    let output = run(pyredis(here.folder.path()).args(["--nonsense", "1"]));
+    assert!(text(&output.stderr).contains("at line 2\n>>> 'nonsense \"1\"'"), "the form of redis-server");
+    let output = run(pyredis(here.folder.path()).arg("strat"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).ends_with("did you mean start?\n"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn bad_configuration_is_told_in_the_words_of_redis() {
     let here = Installation::new();
-    let (code, stdout, stderr) = here.run("start", &["--nonsense", "1"]);
+    fs::write(here.path("redis.conf"), "hz 10\nnonsense 1\n").unwrap();
+    let (code, stdout, stderr) = here.run("start", &[]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains(
-        "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line "
-    ));
-    assert!(
-        stderr.ends_with(">>> 'nonsense \"1\"'\nBad directive or wrong number of arguments\n"),
-        "{stderr}"
+    assert_eq!(
+        stderr,
+        "\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line 2\n\
+         >>> 'nonsense 1'\nBad directive or wrong number of arguments\n"
     );
     assert!(!here.pid_file().exists());
 
@@ -243,7 +304,7 @@ fn damaged_dump_is_refused_and_the_log_shown() {
         stderr.starts_with("pyredis: the server did not start (exit status: 1); its log ends with\n"),
         "{stderr}"
     );
-    assert!(lines(&stderr) > 2, "{stderr}");
+    assert!(lines(&stderr) > 2 && stderr.ends_with("/pyredis.log\n"), "{stderr}");
     assert!(!here.pid_file().exists());
     assert_eq!(fs::read_to_string(here.path("dump.rdb")).unwrap(), "REDIS0010 but not really");
 }
@@ -497,40 +558,6 @@ fn version_and_help_are_told_and_nothing_started() {
     }
     let output = run(pyredis(folder.path()).args(["--test-memory", "100"]));
     assert_eq!((output.status.code(), lines(&text(&output.stderr))), (Some(1), 1));
-}
-
-#[test]
-fn script_hands_over_from_any_folder_and_through_a_link() {
-    let here = Installation::new();
-    // A target folder whose release binary is the one under test, newer than every source.
-    let release = here.path("target/release");
-    fs::create_dir_all(&release).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_pyredis"), release.join("pyredis")).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/pyredis.sh");
-    std::os::unix::fs::symlink(&script, here.path("link.sh")).unwrap();
-    for (word, expected) in [
-        ("start", "pyredis has started with PID "),
-        ("restart", "pyredis has stopped (PID "),
-        ("status", "pyredis is running with PID "),
-        ("stop", "pyredis has stopped (PID "),
-    ] {
-        let mut command = clean(Command::new("./link.sh"), here.folder.path());
-        let output = run(command.args([word, "redis.conf"]).env("CARGO_TARGET_DIR", here.path("target")));
-        assert!(output.status.success(), "{word}: {}", text(&output.stderr));
-        assert!(text(&output.stdout).starts_with(expected), "{word}: {}", text(&output.stdout));
-    }
-}
-
-#[test]
-fn script_says_that_cargo_is_missing() {
-    let here = Installation::new();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/pyredis.sh");
-    let mut command = clean(Command::new(script), here.folder.path());
-    command.args(["start", "redis.conf"]).env("CARGO_TARGET_DIR", here.path("target"));
-    command.env("PATH", "/usr/bin:/bin").env("HOME", here.folder.path()).env_remove("CARGO_HOME");
-    let output = run(&mut command);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("cargo is missing"), "{}", text(&output.stderr));
 }
 
 /// What `ps` shows, without the zeros after it.

@@ -17,5 +17,6 @@ mod maxmemory;
 mod migrate;
 mod rdb;
 mod sessions;
+mod start;
 mod support;
 mod wire;

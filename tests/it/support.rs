@@ -44,7 +44,14 @@ pub(crate) fn pyredis(folder: &Path) -> Command {
 
 /// Takes the PYREDIS_ variables away from a command and sets its folder.
 pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
-    for name in ["PYREDIS_CONF", "PYREDIS_PORT", "PYREDIS_DIR", "PYREDIS_PIDFILE", "PYREDIS_LOGFILE"] {
+    for name in [
+        "XDG_STATE_HOME",
+        "PYREDIS_CONF",
+        "PYREDIS_PORT",
+        "PYREDIS_DIR",
+        "PYREDIS_PIDFILE",
+        "PYREDIS_LOGFILE",
+    ] {
         command.env_remove(name);
     }
     command.current_dir(folder).stdin(Stdio::null());
@@ -391,6 +398,11 @@ impl Installation {
     /// A path inside.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The folder as the system names it.
+    pub(crate) fn real_folder(&self) -> PathBuf {
+        self.folder.path().canonicalize().unwrap()
     }
 
     /// Where the PID file is.
