@@ -67,8 +67,17 @@ fn finish(result: Done) -> u8 {
     })
 }
 
+/// What is to be started, if it is something that this server can be.
+fn find_to_start(args: &[OsString]) -> Result<Launch, Failure> {
+    let launch = find(args)?;
+    match launch.config.refusal() {
+        Some(line) => Err(Failure(format!("pyredis: {line}"))),
+        None => Ok(launch),
+    }
+}
+
 fn try_start(args: &[OsString], place: Place) -> Done {
-    let mut launch = find(args)?;
+    let mut launch = find_to_start(args)?;
     let pid_file = launch.pid_file();
     if let Some(running) = Running::find(&pid_file)? {
         return Err(Failure(format!(
@@ -90,10 +99,7 @@ fn try_start(args: &[OsString], place: Place) -> Done {
 }
 
 fn try_restart(args: &[OsString]) -> Done {
-    let mut launch = find(args)?;
-    if let Some(line) = launch.config.refusal() {
-        return Err(Failure(format!("pyredis: {line}")));
-    }
+    let mut launch = find_to_start(args)?;
     prepare_background(&mut launch)?;
     if let Some(running) = Running::find(&launch.pid_file())? {
         stop_running(running, &launch)?;

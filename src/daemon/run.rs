@@ -55,12 +55,7 @@ pub struct Run {
 }
 
 /// Why the server did not get to serve.
-enum Fatal {
-    /// One line says it all.
-    Line(String),
-    /// The log says it; this is only the last word.
-    SeeLog(String),
-}
+struct Fatal(String);
 
 /// The PID file, shared with the thread that may have to end the process.
 type SharedPidFile = Arc<Mutex<Option<PidFile>>>;
@@ -106,11 +101,10 @@ pub fn addresses(config: &Config) -> Vec<Address> {
 }
 
 fn tell(fatal: Fatal, report: Option<Report>) {
-    match (fatal, report) {
-        (Fatal::Line(line), Some(report)) => report.failed(&line),
-        // The end of the report without a word makes the other side show the log.
-        (Fatal::SeeLog(_), Some(report)) => drop(report),
-        (Fatal::Line(line) | Fatal::SeeLog(line), None) => {
+    let Fatal(line) = fatal;
+    match report {
+        Some(report) => report.failed(&line),
+        None => {
             // It may be a file on the disk that is full.
             let _ = writeln!(io::stderr(), "pyredis: {line}");
         }
@@ -129,7 +123,7 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
     if !config.logfile.is_empty() {
         let path = path_of(&config.logfile);
         logger.write_to_file(path).map_err(|error| {
-            Fatal::Line(format!("can't open the log file {}: {}", path.display(), reason(&error)))
+            Fatal(format!("can't open the log file {}: {}", path.display(), reason(&error)))
         })?;
     }
     if config.syslog_enabled {
@@ -189,18 +183,18 @@ impl Starting {
             let path = module.first().map(ToString::to_string).unwrap_or_default();
             log::warn!("Module {path} failed to load: pyredis has no module API");
             log::warn!("Can't load module from {path}: server aborting");
-            return Err(Fatal::Line(format!("can't load the module {path}: pyredis has no module API")));
+            return Err(Fatal(format!("can't load the module {path}: pyredis has no module API")));
         }
         if let Some(line) = launch.config.refusal() {
             log::warn!("{line}");
-            return Err(Fatal::Line(line));
+            return Err(Fatal(line));
         }
         // Whoever runs already is told by the PID file; the folder would only say that somebody does.
         let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
         let folder = folder::take(&launch.config).map_err(|line| {
             log::warn!("Can't start: {line}");
             remove(&pid_file);
-            Fatal::Line(line)
+            Fatal(line)
         })?;
         logger.set_role(Role::Primary);
         Ok(Self {
@@ -226,7 +220,7 @@ impl Starting {
 
     fn bind_and_load(mut self) -> Result<Serving, Fatal> {
         self.fit_limits()?;
-        let listeners = listen::bind(&self.launch.config).map_err(Fatal::Line)?;
+        let listeners = listen::bind(&self.launch.config).map_err(Fatal)?;
         match self.start_owner() {
             Ok(started) => self.accept(listeners, started),
             Err(fatal) => {
@@ -240,7 +234,7 @@ impl Starting {
         let config = &mut self.launch.config;
         let plan = limits::apply(config.maxclients).map_err(|error| {
             log::warn!("{error}");
-            Fatal::Line(error.to_string())
+            Fatal(error.to_string())
         })?;
         plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         config.maxclients = plan.max_clients;
@@ -251,9 +245,8 @@ impl Starting {
     fn start_owner(&self) -> Result<Started, Fatal> {
         let wire_limits = Arc::new(WireLimits::default());
         let (loaded, outcome) = mpsc::channel();
-        let setup = Prepared::new(self, Arc::clone(&wire_limits), loaded).map_err(|error| {
-            Fatal::Line(format!("the system gives no random numbers: {}", reason(&error)))
-        })?;
+        let setup = Prepared::new(self, Arc::clone(&wire_limits), loaded)
+            .map_err(|error| Fatal(format!("the system gives no random numbers: {}", reason(&error))))?;
         if self.launch.config.set_proc_title
             && let Err(why) = self.title.show(&self.launch.config, &setup.config_file)
         {
@@ -266,7 +259,7 @@ impl Starting {
             make_server(setup, clock)
         };
         let (handle, owner) = engine::spawn(link::links, make)
-            .map_err(|error| Fatal::Line(format!("can't start the owner thread: {}", reason(&error))))?;
+            .map_err(|error| Fatal(format!("can't start the owner thread: {}", reason(&error))))?;
         self.watch_signals(handle.clone())?;
         // From here on a signal ends the server as it should.
         announce(&self.launch.config);
@@ -303,7 +296,7 @@ impl Starting {
             }
         };
         signals::watch(self.phase.clone(), act)
-            .map_err(|error| Fatal::Line(format!("can't watch for signals: {}", reason(&error))))
+            .map_err(|error| Fatal(format!("can't watch for signals: {}", reason(&error))))
     }
 
     /// Lets clients in, and waits until the data is loaded.
@@ -311,7 +304,7 @@ impl Starting {
         let addresses = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let Started { handle, owner, wire_limits, outcome } = started;
         let net = Net::serve(listeners, handle, wire_limits)
-            .map_err(|error| Fatal::Line(format!("can't start accepting: {}", reason(&error))))?;
+            .map_err(|error| Fatal(format!("can't start accepting: {}", reason(&error))))?;
         self.listening.begin(net, self.launch.config.port);
         match outcome.recv() {
             // Without an outcome the owner has ended because it was told to; its exit code says the rest.
@@ -321,7 +314,7 @@ impl Starting {
             }
             Ok(Err(line)) => {
                 self.listening.stop();
-                Err(Fatal::SeeLog(line))
+                Err(Fatal(line))
             }
         }
     }
@@ -436,7 +429,7 @@ fn take_pid_file(launch: &Launch, must_lock: bool) -> Result<Option<PidFile>, Fa
     }
     match PidFile::acquire(&launch.pid_file()) {
         Ok(pid_file) => Ok(Some(pid_file)),
-        Err(error) if must_lock => Err(Fatal::Line(error.to_string())),
+        Err(error) if must_lock => Err(Fatal(error.to_string())),
         Err(error @ (PidFileError::Held { .. } | PidFileError::HeldUnseen { .. })) => {
             log::warn!("Going on without a PID file: {error}");
             Ok(None)

@@ -42,7 +42,7 @@ pub(crate) fn pyredis(folder: &Path) -> Command {
     clean(Command::new(PYREDIS), folder)
 }
 
-/// Takes the PYREDIS_ variables away from a command and sets its folder.
+/// Takes the PYREDIS_ variables away from a command and sets its folder, which is its home too.
 pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
     for name in [
         "XDG_STATE_HOME",
@@ -54,7 +54,7 @@ pub(crate) fn clean(mut command: Command, folder: &Path) -> Command {
     ] {
         command.env_remove(name);
     }
-    command.current_dir(folder).stdin(Stdio::null());
+    command.env("HOME", folder).current_dir(folder).stdin(Stdio::null());
     command
 }
 
