@@ -12,7 +12,7 @@
 //! | 0 | [`base`], [`ds`] | nothing of Redis |
 //! | 1 | [`resp`], [`spec`], [`config`], [`keyspace`] | the vocabulary |
 //! | 2 | [`rdb`], [`pubsub`], [`tracking`], [`aof`], [`acl`] | one part each; parts do not know each other |
-//! | 3 | [`server`] | all parts; runs commands, keeps the books |
+//! | 3 | [`server`] | all rooms; runs commands, keeps the books |
 //! | 4 | [`commands`] | what users can say, one file per group |
 //! | 5 | [`engine`] | the owner thread, its turn, the clocks |
 //! | 6 | [`net`], [`link`] | sockets and worker threads; connections to other servers |
@@ -35,7 +35,7 @@ pub mod pubsub;
 pub mod tracking;
 pub mod aof;
 pub mod acl;
-// Floor 3: the one who knows all parts.
+// Floor 3: the one who knows all rooms.
 pub mod server;
 // Floor 4: what users can say.
 pub mod commands;

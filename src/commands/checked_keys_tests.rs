@@ -135,7 +135,7 @@ fn every_key_a_handler_touches_is_one_that_rights_were_checked_for() {
             let words = caller.call(command, &arguments);
             let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
             server.run_args(&words);
-            let client = server.server.parts.clients.get(ClientId(1)).expect("it stays connected");
+            let client = server.server.rooms.clients.get(ClientId(1)).expect("it stays connected");
             if client.parked.is_some() {
                 // What stands behind a command that waits would not run.
                 server.disconnect(1);

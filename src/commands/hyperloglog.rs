@@ -62,7 +62,7 @@ const NOT_ONE: CommandError = CommandError::fixed("WRONGTYPE Key is not a valid 
 
 fn pfadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let sparse_max_bytes = ctx.server.config.hll_sparse_max_bytes;
+    let sparse_max_bytes = ctx.rooms.config.hll_sparse_max_bytes;
     let exists = ctx.db.string_for_update(key)?.map(check).transpose()?.is_some();
     let mut updates = u64::from(!exists);
     let added = ctx.db.edit_string(key, |value| {
@@ -112,7 +112,7 @@ fn pfcount(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 fn pfmerge(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let (union, any_dense) = union_of(ctx, args)?;
     let target = args.key();
-    let sparse_max_bytes = ctx.server.config.hll_sparse_max_bytes;
+    let sparse_max_bytes = ctx.rooms.config.hll_sparse_max_bytes;
     let exists = ctx.db.string_for_update(target)?.is_some();
     let merged = ctx.db.edit_string(target, |value| {
         if !exists {
@@ -167,8 +167,8 @@ fn pfdebug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 /// sparse value: both must agree, and their estimates must be near the truth.
 fn pfselftest(ctx: &mut Ctx<'_>, _: Args<'_>) -> CommandResult {
     const ELEMENTS: u64 = 1_000_000;
-    let seed = ctx.server.random.u64();
-    let sparse_max_bytes = ctx.server.config.hll_sparse_max_bytes;
+    let seed = ctx.rooms.random.u64();
+    let sparse_max_bytes = ctx.rooms.config.hll_sparse_max_bytes;
     let outcome = registers_hold(seed).and_then(|()| estimates_hold(seed, ELEMENTS, sparse_max_bytes));
     outcome.map_err(|failure| CommandError::line(format!("ERR TESTFAILED {failure}")))?;
     ctx.reply.ok();
@@ -273,10 +273,10 @@ mod tests {
             ("PFADD new a", "(integer) 1", "PFADD new a", 2),
             ("PFADD", "(error) ERR wrong number of arguments for 'pfadd' command", "", 0),
         ] {
-            let before = server.server.parts.persistence.dirty;
+            let before = server.dirty();
             assert_eq!(server.run(line), answer, "{line}");
             assert_eq!(server.effects(), effects, "{line}");
-            assert_eq!(server.server.parts.persistence.dirty - before, dirty, "{line}");
+            assert_eq!(server.dirty() - before, dirty, "{line}");
         }
     }
 

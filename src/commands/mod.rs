@@ -127,7 +127,7 @@ fn store_sorted_set(
 /// Closes a client for whom more than [`max_waiting_bytes`] would wait.
 fn close_overfull(ctx: &mut Ctx<'_>) {
     ctx.session.close = Close::Now;
-    ctx.server.stats.output_limit_disconnections += 1;
+    ctx.rooms.stats.counters.output_limit_disconnections += 1;
     log::warn!(
         "Client id={} addr={} closed ASAP for overcoming of output buffer limits.",
         ctx.session.id.0,

@@ -138,6 +138,11 @@ pub struct TestServer {
 }
 
 impl TestServer {
+    /// Changes since the last save.
+    pub fn dirty(&self) -> u64 {
+        self.server.rooms.persistence.saves.dirty
+    }
+
     /// A server with the default configuration and one client, number 1. Its effects are recorded.
     #[expect(clippy::new_without_default, reason = "tests only say new")]
     pub fn new() -> Self {
@@ -170,7 +175,7 @@ impl TestServer {
         };
         let server = Server::new(setup, table())?;
         let mut test = TestServer { server, hands, outputs: BTreeMap::new(), files, closed: Vec::new() };
-        test.server.parts.propagation.subscribe();
+        test.server.rooms.propagation.subscribe();
         test.connect(1);
         Ok(test)
     }
@@ -290,7 +295,7 @@ impl TestServer {
 
     /// Says that the writer of client `id` is so many bytes behind.
     pub fn set_pending_output(&mut self, id: u64, bytes: usize) {
-        let session = self.server.parts.clients.get(ClientId(id)).expect("the client is connected");
+        let session = self.server.rooms.clients.get(ClientId(id)).expect("the client is connected");
         session.connection.gauges.pending_output.store(bytes, Ordering::Relaxed);
     }
 
@@ -328,7 +333,7 @@ impl TestServer {
     /// What was propagated since the last call: commands joined by ` | `, words as they are,
     /// quoted where they are not plain.
     pub fn effects(&mut self) -> String {
-        let bytes = self.server.parts.propagation.take_bytes();
+        let bytes = self.server.rooms.propagation.take_bytes();
         let mut rest = &bytes[..];
         let mut shown = Vec::new();
         while !rest.is_empty() {

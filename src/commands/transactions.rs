@@ -211,7 +211,7 @@ mod tests {
     fn the_end_of_a_watched_key_fails_exec_unless_it_had_ended_before() {
         for active_expire in [true, false] {
             let mut server = TestServer::new();
-            server.server.parts.active_expire = active_expire;
+            server.server.rooms.time.active_expire = active_expire;
             server.check(&[("SET k v PX 100", "OK"), ("WATCH k", "OK"), ("MULTI", "OK"), ("PING", "QUEUED")]);
             server.advance(101);
             assert_eq!(server.run("EXEC"), "(nil)", "{active_expire}");
@@ -219,7 +219,7 @@ mod tests {
         let unseen: &[&[&str]] = &[&[], &["EXISTS k"], &["FLUSHDB"], &["SWAPDB 0 1"], &["DEL k"]];
         for lines in unseen {
             let mut server = TestServer::with(|config| config.save.clear());
-            server.server.parts.active_expire = false;
+            server.server.rooms.time.active_expire = false;
             server.run("SET k v PX 100");
             server.advance(101);
             server.run("WATCH k");
@@ -260,21 +260,21 @@ mod tests {
     fn exec_is_judged_by_what_it_would_run() {
         let mut server = TestServer::new();
         server.check(&[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
-        server.server.parts.persistence.last_failed = true;
+        server.server.rooms.persistence.saves.last_failed = true;
         let answer = server.run("EXEC");
         let start = "(error) EXECABORT Transaction discarded because of: MISCONF Redis is configured to save";
         assert!(answer.starts_with(start), "{answer}");
         server.check(&[("MULTI", "OK"), ("GET a", "QUEUED"), ("EXEC", "1) (nil)"), ("MULTI", "OK")]);
         assert!(server.run("SET a 1").starts_with("(error) MISCONF"));
         server.check(&[("EXEC", ABORTED), ("MULTI", "OK"), ("GET a", "QUEUED")]);
-        server.server.parts.loading = true;
-        server.server.parts.persistence.last_failed = false;
+        server.server.rooms.persistence.loading = true;
+        server.server.rooms.persistence.saves.last_failed = false;
         let loading = "(error) EXECABORT Transaction discarded because of: LOADING Redis is loading the dataset in memory";
         assert_eq!(server.run("EXEC"), loading);
-        server.server.parts.loading = false;
-        server.server.parts.aof.state = crate::server::AofState::On;
+        server.server.rooms.persistence.loading = false;
+        server.server.rooms.persistence.aof.state = crate::server::AofState::On;
         server.check(&[("MULTI", "OK"), ("SET a 1", "QUEUED")]);
-        server.server.parts.aof.error = Some("No space left on device".to_owned());
+        server.server.rooms.persistence.aof.error = Some("No space left on device".to_owned());
         let refused = "MISCONF Errors writing to the AOF file: No space left on device";
         assert_eq!(
             server.run("EXEC"),
@@ -290,7 +290,7 @@ mod tests {
             [["MULTI".to_owned(), format!("SET k {value}")], ["PING".to_owned(), format!("WATCH {value}")]]
         {
             let mut server = TestServer::new();
-            server.server.parts.config.client_query_buffer_limit = 100_000;
+            server.server.rooms.config.client_query_buffer_limit = 100_000;
             server.run(&lines[0]);
             for turn in 0..20 {
                 server.run(&format!("{}{turn}", lines[1]));
@@ -304,9 +304,9 @@ mod tests {
         let mut server = TestServer::new();
         server.connect(2);
         server.run_as(2, "WATCH a b");
-        assert_eq!(server.server.parts.watches.keys_of(ClientId(2)), 2);
+        assert_eq!(server.server.rooms.watches.keys_of(ClientId(2)), 2);
         server.disconnect(2);
-        assert_eq!(server.server.parts.watches.keys_of(ClientId(2)), 0);
+        assert_eq!(server.server.rooms.watches.keys_of(ClientId(2)), 0);
     }
 
     #[test]

@@ -259,7 +259,7 @@ mod tests {
 
     fn file() -> Vec<u8> {
         let mut keyspace = Keyspace::new(4, Limits::default(), 1);
-        let db = keyspace.db(DbIndex(3)).unwrap();
+        let db = keyspace.at(DbIndex(3)).unwrap();
         for key in 0..30 {
             db.set_string(format!("small{key}").as_bytes(), b"x", Ttl::At(UnixMillis(5)));
         }

@@ -61,13 +61,13 @@ fn a_client_that_leaves_while_it_waits_is_forgotten() {
 #[test]
 fn the_end_of_a_load_releases_what_no_other_pause_holds() {
     let mut server = loading();
-    server.server.parts.pauses.pause(PauseReason::Client, Pause::Writes, None);
+    server.server.rooms.waiting.pauses.pause(PauseReason::Client, Pause::Writes, None);
     assert_eq!(server.run("GET a"), "");
     assert_eq!(server.run_as(2, "SET a 1"), "");
     end(&mut server);
     assert_eq!(server.output_of(1), "(nil)");
     assert_eq!(server.output_of(2), "");
-    server.server.parts.pauses.unpause(PauseReason::Client);
+    server.server.rooms.waiting.pauses.unpause(PauseReason::Client);
     server.advance(0);
     assert_eq!(server.output_of(2), "OK");
 }
@@ -96,7 +96,7 @@ fn loading_the_file_anew_begins_when_its_thread_has_reported() {
     server.connect(2);
     assert_eq!(server.pipeline_as(1, &["SET a 1", "DEBUG LOADAOF"]), "OK");
     assert!(server.server.take_tasks().iter().all(|task| !matches!(task, Task::LoadAof)));
-    assert!(matches!(server.server.parts.aof.take_orders().last(), Some(AofOrder::Reload)));
+    assert!(matches!(server.server.rooms.persistence.aof.take_orders().last(), Some(AofOrder::Reload)));
     assert_eq!(server.run_as(2, "SET a 2"), "", "writes wait");
     assert_eq!(server.run_as(2, "PING"), "", "behind its own write");
     server.server.aof_report(AofReport::MayReload(Ok(())));

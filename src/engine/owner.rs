@@ -86,7 +86,7 @@ impl Owner {
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
         }
-        if self.server.parts.aof.is_news_due() || self.tasks.has_arrivals() {
+        if self.server.rooms.persistence.aof.is_news_due() || self.tasks.has_arrivals() {
             return None;
         }
         let wait = Duration::from_millis(self.server.next_wake_ms());

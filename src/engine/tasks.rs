@@ -113,8 +113,8 @@ impl Tasks {
             Task::HandOver(parcel) => self.hand_over(parcel),
             Task::CancelSave => self.cancel_save(),
             Task::Load(job) => self.load(job, server),
-            Task::Free(garbage) => self.free(Chore::Drop(garbage), &server.parts.config.bio_cpulist),
-            Task::GiveBack => self.free(Chore::GiveBack, &server.parts.config.bio_cpulist),
+            Task::Free(garbage) => self.free(Chore::Drop(garbage), &server.rooms.config.bio_cpulist),
+            Task::GiveBack => self.free(Chore::GiveBack, &server.rooms.config.bio_cpulist),
             // Half a data set is not served.
             Task::LoadAof if aof::start::reload(server).is_err() => return Outcome::Stop(1),
             Task::LoadAof => {}
@@ -130,7 +130,7 @@ impl Tasks {
         self.saver = Some(Saver { parcels: Some(sender), is_cancelled: Arc::clone(&is_cancelled) });
         let (id, reason) = (job.id, job.reason);
         let saving = Saving { job, parcels, is_cancelled, handle: self.handle.clone() };
-        let config = &server.parts.config;
+        let config = &server.rooms.config;
         let cpus = match reason {
             SaveReason::Rewrite => &config.aof_rewrite_cpulist,
             _ => &config.bgsave_cpulist,
@@ -232,10 +232,10 @@ impl Tasks {
 
     /// Hands the server's orders to the append-only file's thread.
     pub(super) fn hand_to_aof(&mut self, server: &mut Server) {
-        if !server.parts.aof.has_orders() {
+        if !server.rooms.persistence.aof.has_orders() {
             return;
         }
-        for order in server.parts.aof.take_orders() {
+        for order in server.rooms.persistence.aof.take_orders() {
             match self.aof_thread(server) {
                 Ok(thread) => thread.send(order),
                 Err(reason) => {
@@ -251,7 +251,7 @@ impl Tasks {
         let thread = match self.aof.take() {
             Some(thread) => thread,
             None => {
-                let (config, gauges) = (&server.parts.config, server.parts.aof.gauges.clone());
+                let (config, gauges) = (&server.rooms.config, server.rooms.persistence.aof.gauges.clone());
                 let (folder, cpus) = (config.appenddirname.as_bytes(), &config.bio_cpulist);
                 AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone(), cpus)
                     .map_err(|error| format!("No thread for the append-only file: {}", aof::words(&error)))?

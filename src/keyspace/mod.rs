@@ -99,7 +99,7 @@ impl Keyspace {
     }
 
     /// Database `index`, the current one or another; `None` beyond the last.
-    pub fn db(&mut self, index: DbIndex) -> Option<&mut Db> {
+    pub fn at(&mut self, index: DbIndex) -> Option<&mut Db> {
         if self.current.index() == index {
             return Some(&mut self.current);
         }
@@ -301,7 +301,7 @@ mod tests {
             keyspace.set_string(b"key", b"value", Ttl::At(UnixMillis(deadline)));
         }
         assert_eq!(keyspace.next_deadline(), Some(UnixMillis(700)));
-        keyspace.db(DbIndex(1)).expect("it exists").set_deadline(b"key", Some(UnixMillis(500)));
+        keyspace.at(DbIndex(1)).expect("it exists").set_deadline(b"key", Some(UnixMillis(500)));
         assert_eq!(keyspace.next_deadline(), Some(UnixMillis(500)));
         keyspace.select(DbIndex(1));
         keyspace.flush();
@@ -320,7 +320,7 @@ mod tests {
         keyspace.freeze(UnixMillis(5), MonotonicMillis(5));
         keyspace.take_garbage();
         assert_eq!(keyspace.lent().count(), 1, "the current one");
-        keyspace.db(DbIndex(2));
+        keyspace.at(DbIndex(2));
         assert_eq!(keyspace.lent().count(), 4);
         assert_eq!(keyspace.lent().count(), 1);
     }

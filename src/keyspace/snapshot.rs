@@ -386,7 +386,7 @@ mod tests {
         let db = DbIndex(random.below(3) as u16);
         let key = name(random.below(keys));
         let choice = random.below(1000);
-        let home = keyspace.db(db).expect("there are three");
+        let home = keyspace.at(db).expect("there are three");
         match choice {
             0..=299 => {
                 let value = random.below(1_000_000).to_string().repeat(1 + random.below(60) as usize);
@@ -410,7 +410,7 @@ mod tests {
             890..=969 => {
                 if let Some(stored) = home.take(&key) {
                     let other = DbIndex((db.0 + 1) % 3);
-                    keyspace.db(other).expect("there are three").put(&key, stored);
+                    keyspace.at(other).expect("there are three").put(&key, stored);
                 }
             }
             970..=984 => {

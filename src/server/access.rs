@@ -11,7 +11,7 @@ use super::command::{CommandTable, Lookup};
 use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
 use super::session::{ClientId, Close, Connection, Session};
-use super::{Host, Parts, client_info};
+use super::{Host, Rooms, client_info};
 use crate::acl::{
     AclLog, Catalog, Context, DEFAULT_USER, Denial, LogEntry, Reason, Rulebook, SetUserError, Throttle, User,
     Users,
@@ -104,14 +104,14 @@ impl From<Refusal> for CommandError {
 #[cold]
 #[inline(never)]
 pub(super) fn check(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &Session,
     (command, _, index): Entry,
     argv: Argv<'_>,
     context: Context,
 ) -> Result<(), Refusal> {
     let name = command.spec.name;
-    let user = server.acl.users.get(&session.user);
+    let user = rooms.acl.users.get(&session.user);
     let checked =
         user.map_or(Err(Denial::Command), |user| user.check(usize::from(index.0), &command.spec, argv));
     let Err(denial) = checked else { return Ok(()) };
@@ -120,13 +120,13 @@ pub(super) fn check(
         Denial::Key(at) => (Reason::Key, argv.at(at)),
         Denial::Channel(at) => (Reason::Channel, argv.at(at)),
     };
-    server.log_refusal(session, reason, context, object, &session.user);
+    rooms.log_refusal(session, reason, context, object, &session.user);
     Err(Refusal { denial, command: name })
 }
 
 /// [`check`] for a command that EXEC is about to run; the error is the line it answers instead.
 pub(super) fn check_queued(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &Session,
     entry: Entry,
     argv: Argv<'_>,
@@ -134,7 +134,7 @@ pub(super) fn check_queued(
     if session.unrestricted {
         return Ok(());
     }
-    check(server, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
+    check(rooms, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
 }
 
 /// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has been waited for.
@@ -239,7 +239,7 @@ const TWO_SOURCES: &str = "Configuring Redis with users defined in redis.conf an
      invalid. This setup is very likely to lead to configuration errors and security holes, please define either an \
      ACL file or declare users directly in your redis.conf, but not both.";
 
-impl Parts {
+impl Rooms {
     fn log_refusal(
         &mut self,
         session: &Session,
@@ -254,7 +254,7 @@ impl Parts {
             object: object.to_vec(),
             username: username.to_vec(),
             client_info: client_info::info_line(self, session),
-            time: self.monotonic,
+            time: self.time.monotonic,
             count: 1,
         };
         self.acl.log.add(entry, self.config.acllog_max_len);
@@ -340,7 +340,7 @@ impl Ctx<'_> {
     pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
         // One guess is all that a transaction has: its answer waits no longer for a thousand than for one.
         let has_guessed = self.session.failed_login.is_some();
-        let found = if has_guessed { None } else { self.server.acl.users.log_in(user, password) };
+        let found = if has_guessed { None } else { self.rooms.acl.users.log_in(user, password) };
         if let Some(found) = found {
             self.session.unrestricted = found.is_unrestricted();
             self.session.must_log_in = false;
@@ -349,19 +349,19 @@ impl Ctx<'_> {
             return Ok(Login::Done);
         }
         let context = if self.origin == Origin::Transaction { Context::Multi } else { Context::Toplevel };
-        self.server.log_refusal(self.session, Reason::Auth, context, argv.at(0), user);
+        self.rooms.log_refusal(self.session, Reason::Auth, context, argv.at(0), user);
         if has_guessed || !matches!(self.origin, Origin::Client | Origin::Transaction) {
             return Err(CommandError::fixed(WRONG_PASSWORD));
         }
         let addr = &self.session.connection.addr;
         let address = addr.rsplit_once(':').map_or(addr.as_str(), |(address, _)| address);
-        let until = self.server.acl.throttle.failed(address, self.server.monotonic);
+        let until = self.rooms.acl.throttle.failed(address, self.rooms.time.monotonic);
         if self.origin == Origin::Transaction {
             self.session.failed_login = Some(until);
             return Err(CommandError::fixed(WRONG_PASSWORD));
         }
-        if let Lookup::Found(_, _, index) = self.server.commands.lookup(argv) {
-            self.server.stats.command(index).failed += 1;
+        if let Lookup::Found(_, _, index) = self.rooms.commands.lookup(argv) {
+            self.rooms.stats.counters.command(index).failed += 1;
         }
         let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), self.db.index());
         let timeout_reply = TimeoutReply::Error(WRONG_PASSWORD);
@@ -371,7 +371,7 @@ impl Ctx<'_> {
 
     /// Makes the session what every connection begins as. Source: RESET.
     pub fn log_out(&mut self) {
-        self.server.acl.log_out(self.session);
+        self.rooms.acl.log_out(self.session);
     }
 
     /// Whether the running command may read keys that its arguments do not name; if so, it can from here on.
@@ -386,39 +386,39 @@ impl Ctx<'_> {
     }
 
     fn user_may_read_any_key(&self, argv: Argv<'_>) -> bool {
-        let (acl, spec) = (&self.server.acl, &self.command.spec);
+        let (acl, spec) = (&self.rooms.acl, &self.command.spec);
         let (user, command) = (acl.users.get(&self.session.user), acl.catalog.find(spec.name.as_bytes()));
         user.zip(command).is_some_and(|(user, command)| user.may_read_any_key(command, spec, argv))
     }
 
     /// Gives the default user the password of the configuration. Source: CONFIG SET requirepass.
     pub fn apply_requirepass(&mut self) {
-        self.server.acl.users.set_default_password(self.server.config.requirepass.as_bytes());
-        self.server.refresh_sessions(self.session);
+        self.rooms.acl.users.set_default_password(self.rooms.config.requirepass.as_bytes());
+        self.rooms.refresh_sessions(self.session);
     }
 
     /// Creates a user or changes its rules, all or none. Who is switched off loses its connections but the
     /// one that said so: it may be the only way back, and `reset` switches off before it switches on. Source:
     /// ACL SETUSER.
     pub fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), SetUserError> {
-        let server = &mut *self.server;
-        let user = server.acl.users.changed(name, rules, server.acl.rulebook(&server.config))?;
-        let old = server.acl.users.get(name);
+        let rooms = &mut *self.rooms;
+        let user = rooms.acl.users.changed(name, rules, rooms.acl.rulebook(&rooms.config))?;
+        let old = rooms.acl.users.get(name);
         let is_switched_off = old.is_some_and(User::is_enabled) && !user.is_enabled();
-        server.close_subscribers_of(self.session, name, &user);
-        server.acl.users.insert(name, user);
-        server.refresh_sessions(self.session);
+        rooms.close_subscribers_of(self.session, name, &user);
+        rooms.acl.users.insert(name, user);
+        rooms.refresh_sessions(self.session);
         if is_switched_off {
-            server.close_others_of(name);
+            rooms.close_others_of(name);
         }
         Ok(())
     }
 
     /// Removes a user and closes its connections. Returns whether there was one. Source: ACL DELUSER.
     pub fn delete_user(&mut self, name: &[u8]) -> bool {
-        let removed = self.server.acl.users.remove(name);
+        let removed = self.rooms.acl.users.remove(name);
         if removed {
-            self.server.close_clients_of(self.session, name);
+            self.rooms.close_clients_of(self.session, name);
         }
         removed
     }
@@ -426,20 +426,20 @@ impl Ctx<'_> {
     /// Takes all users from `aclfile`, or none if anything is wrong with it. Everybody but the default user
     /// loses its connections. Errors in words. Source: ACL LOAD.
     pub fn load_acl_file(&mut self) -> Result<(), String> {
-        let server = &mut *self.server;
-        let users = server.acl.read_file(&server.config, server.host.as_ref())?;
-        let old = std::mem::replace(&mut server.acl.users, users);
+        let rooms = &mut *self.rooms;
+        let users = rooms.acl.read_file(&rooms.config, rooms.host.as_ref())?;
+        let old = std::mem::replace(&mut rooms.acl.users, users);
         for (name, _) in old.iter().filter(|(name, _)| *name != DEFAULT_USER) {
-            server.close_clients_of(self.session, name);
+            rooms.close_clients_of(self.session, name);
         }
-        server.refresh_sessions(self.session);
+        rooms.refresh_sessions(self.session);
         Ok(())
     }
 
     /// Writes all users to `aclfile`. Errors in words. Source: ACL SAVE.
     pub fn save_acl_file(&mut self) -> Result<(), String> {
-        let server = &*self.server;
-        let text = server.acl.users.file_text(&server.acl.catalog);
-        server.host.replace_file(&server.config.aclfile.to_str(), &text)
+        let rooms = &*self.rooms;
+        let text = rooms.acl.users.file_text(&rooms.acl.catalog);
+        rooms.host.replace_file(&rooms.config.aclfile.to_str(), &text)
     }
 }

@@ -10,7 +10,7 @@ use super::ctx::Origin;
 use super::loading::Loading;
 use super::propagate::Propagation;
 use super::session::{ClientId, Connection, Session};
-use super::stats::Stats;
+use super::stats::Counters;
 use super::{Server, changed};
 use crate::keyspace::Keyspace;
 use crate::rdb::RdbError;
@@ -70,7 +70,7 @@ pub(super) struct AofLoad {
     file_started_ns: u64,
     client: AofClient,
     /// What is counted while commands of the file run counts for nothing.
-    stats: Stats,
+    stats: Counters,
 }
 
 impl AofLoad {
@@ -86,17 +86,17 @@ impl Server {
         self.keyspace.iter_mut().for_each(|db| {
             db.flush();
         });
-        self.parts.persistence.dirty = 0;
+        self.rooms.persistence.saves.dirty = 0;
     }
 
     /// A part begins, and with it a client in database 0.
     pub(super) fn begin_aof_file(&mut self, load: &mut Loading, file: AofFile) {
-        let commands = self.parts.commands.all().len();
+        let commands = self.rooms.commands.all().len();
         load.aof = Some(Box::new(AofLoad {
             file,
-            file_started_ns: self.parts.clock.monotonic_ns(),
+            file_started_ns: self.rooms.time.clock.monotonic_ns(),
             client: AofClient::new(self),
-            stats: Stats::new(commands),
+            stats: Counters::new(commands),
         }));
     }
 
@@ -121,7 +121,7 @@ impl Server {
     pub(super) fn end_aof_file(&mut self, load: &mut Loading) {
         let Some(aof) = &load.aof else { return };
         let kind = if aof.file.is_base { "base" } else { "incr" };
-        let ns = self.parts.clock.monotonic_ns().saturating_sub(aof.file_started_ns);
+        let ns = self.rooms.time.clock.monotonic_ns().saturating_sub(aof.file_started_ns);
         log::info!("DB loaded from {kind} file {}: {:.3} seconds", aof.file.name, ns as f64 / 1e9);
         clean(&mut self.keyspace);
     }
@@ -133,17 +133,17 @@ struct Quiet {
 }
 
 impl Quiet {
-    fn begin(server: &mut Server, stats: &mut Stats) -> Self {
-        std::mem::swap(&mut server.parts.stats, stats);
+    fn begin(server: &mut Server, stats: &mut Counters) -> Self {
+        std::mem::swap(&mut server.rooms.stats.counters, stats);
         server.keyspace.stop_clock();
-        Quiet { readers: Propagation::fall_silent(&mut server.parts.propagation) }
+        Quiet { readers: Propagation::fall_silent(&mut server.rooms.propagation) }
     }
 
-    fn end(self, server: &mut Server, stats: &mut Stats) {
-        std::mem::swap(&mut server.parts.stats, stats);
-        server.parts.propagation.tell_again(self.readers);
-        server.keyspace.freeze(server.parts.now, server.parts.monotonic);
-        server.parts.persistence.dirty = 0;
+    fn end(self, server: &mut Server, stats: &mut Counters) {
+        std::mem::swap(&mut server.rooms.stats.counters, stats);
+        server.rooms.propagation.tell_again(self.readers);
+        server.keyspace.freeze(server.rooms.time.now, server.rooms.time.monotonic);
+        server.rooms.persistence.saves.dirty = 0;
     }
 }
 
@@ -164,8 +164,8 @@ enum Wrong {
 
 impl AofClient {
     fn new(server: &Server) -> Self {
-        let now = server.parts.monotonic;
-        let replies = server.parts.reply_buffers.new_buffer(now);
+        let now = server.rooms.time.monotonic;
+        let replies = server.rooms.clients.reply_buffers.new_buffer(now);
         let mut session = Session::new(ClientId(u64::MAX), Connection::default(), replies, now);
         session.unrestricted = true;
         AofClient { session: Box::new(session), transaction: None, commands: 0, out: Vec::new() }
@@ -191,15 +191,15 @@ impl AofClient {
 
     fn run(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<(), Wrong> {
         let unknown = || Wrong::Unknown(String::from_utf8_lossy(argv.at(0)).into_owned());
-        let entry = find(&mut server.parts, &mut self.session, argv).map_err(|_| unknown())?;
+        let entry = find(&mut server.rooms, &mut self.session, argv).map_err(|_| unknown())?;
         if !entry.0.spec.accepts(argv.len()) || entry.0.handler.is_none() {
             return Err(Wrong::Shape("wrong number of arguments"));
         }
         self.out.clear();
-        let (keyspace, parts) = (&mut server.keyspace, &mut server.parts);
+        let (keyspace, rooms) = (&mut server.keyspace, &mut server.rooms);
         let reply = Reply::new(&mut self.out, Protocol::Resp2);
-        call(keyspace, parts, &mut self.session, reply, entry, argv, Origin::AofLoad);
-        changed::settle_all(keyspace, parts);
+        call(keyspace, rooms, &mut self.session, reply, entry, argv, Origin::AofLoad);
+        changed::settle_all(keyspace, rooms);
         if let Some(error) = self.out.strip_prefix(b"-") {
             log::warn!(
                 "== CRITICAL == This server is sending an error to its AOF-loading-client: '{}' after processing the \

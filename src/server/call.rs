@@ -14,7 +14,7 @@ use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
 use super::session::{ClientId, Close, LookupCache, ReplyMode, Running, Session};
 use super::{
-    Parts, Server, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait,
+    Rooms, Server, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait,
 };
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
@@ -25,14 +25,14 @@ impl Server {
     /// the client waits with it. Returns the batch when all of it ran, so that its memory can
     /// carry another one.
     pub fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
-        self.parts.weigh_requests(id, batch.content_bytes());
-        let mut session = self.parts.clients.take(id)?;
+        self.rooms.weigh_requests(id, batch.content_bytes());
+        let mut session = self.rooms.clients.take(id)?;
         let mut spent = None;
-        self.parts.stats.reads += 1;
+        self.rooms.stats.counters.reads += 1;
         session.received += 1;
         if session.close == Close::No {
             self.follow_clock();
-            session.last_interaction = self.parts.monotonic;
+            session.last_interaction = self.rooms.time.monotonic;
             if session.parked.is_some() || !session.pending.is_empty() {
                 session.pending.push_back(batch);
                 self.limit_pending(&mut session);
@@ -40,7 +40,7 @@ impl Server {
                 spent = self.run_batch(&mut session, batch, 0);
             }
         }
-        self.parts.clients.put_back(session);
+        self.rooms.clients.put_back(session);
         self.run_released();
         spent
     }
@@ -61,16 +61,16 @@ impl Server {
             self.follow_clock();
             self.execute(session, batch.get(index), &mut out);
             if out.capacity() > room {
-                self.parts.eviction.answers_grew(out.capacity() - room);
+                self.rooms.memory.eviction.answers_grew(out.capacity() - room);
                 room = out.capacity();
             }
-            self.parts.clients.limit_answers(session, &mut out);
+            self.rooms.clients.limit_answers(session, &mut out);
             if session.close != Close::No {
                 break;
             }
             if let Some(parked) = &session.parked {
                 // What it waits for is no time of its own.
-                self.parts.end_run();
+                self.rooms.end_run();
                 session.running = Running::default();
                 session.outbox = out;
                 let next = index + usize::from(!parked.is_held_back());
@@ -88,16 +88,16 @@ impl Server {
             session.close = Close::AfterFlush;
         }
         session.running = Running::default();
-        timing::end_batch(&mut self.parts, session, &batch);
+        timing::end_batch(&mut self.rooms, session, &batch);
         session.outbox = out;
         Some(batch)
     }
 
     fn limit_pending(&mut self, session: &mut Session) {
-        let limit = usize::try_from(self.parts.config.client_query_buffer_limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(self.rooms.config.client_query_buffer_limit).unwrap_or(usize::MAX);
         if session.pending_bytes() > limit {
             log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
-            self.parts.stats.query_buffer_disconnections += 1;
+            self.rooms.stats.counters.query_buffer_disconnections += 1;
             session.close = Close::Now;
         }
     }
@@ -105,40 +105,40 @@ impl Server {
     /// One command of a client, with all that follows from it.
     fn execute(&mut self, session: &mut Session, argv: Argv<'_>, out: &mut Vec<u8>) {
         if gate::is_cross_protocol(argv) {
-            self.parts.log_cross_protocol();
+            self.rooms.log_cross_protocol();
             session.close = Close::Now;
             return;
         }
         let mark = out.len();
-        self.parts.clients.in_doubt = self.parts.clients.doubt_of(session, &self.parts.aof);
-        let found = find(&mut self.parts, session, argv);
+        self.rooms.clients.in_doubt = self.rooms.clients.doubt_of(session, &self.rooms.persistence.aof);
+        let found = find(&mut self.rooms, session, argv);
         session.last_command = found.as_ref().ok().map(|entry| entry.0);
-        evict::make_room(&mut self.keyspace, &mut self.parts, argv.span());
-        if self.parts.tracking.tables.is_active() {
-            self.parts.limit_tracking_table();
+        evict::make_room(&mut self.keyspace, &mut self.rooms, argv.span());
+        if self.rooms.tracking.tables.is_active() {
+            self.rooms.limit_tracking_table();
         }
         let mark = self.append_aside(session, out).unwrap_or(mark);
         let mut before = None;
         match found {
-            Err(error) => reject(&mut self.parts, None, &error, session, out),
-            Ok(entry) => match gate::admit(&mut self.parts, session, entry, argv) {
-                Err(error) => reject(&mut self.parts, Some(entry), &error, session, out),
-                Ok(()) if super::pause::hold_back(&mut self.parts, session, entry.0) => return,
-                Ok(()) if multi::queue(&mut self.parts, session, entry, argv) => {
+            Err(error) => reject(&mut self.rooms, None, &error, session, out),
+            Ok(entry) => match gate::admit(&mut self.rooms, session, entry, argv) {
+                Err(error) => reject(&mut self.rooms, Some(entry), &error, session, out),
+                Ok(()) if super::pause::hold_back(&mut self.rooms, session, entry.0) => return,
+                Ok(()) if multi::queue(&mut self.rooms, session, entry, argv) => {
                     Reply::new(out, session.protocol).simple("QUEUED");
                 }
                 Ok(())
-                    if walk_wait::hold_back(&mut self.keyspace, &mut self.parts, session, entry.0, argv) =>
+                    if walk_wait::hold_back(&mut self.keyspace, &mut self.rooms, session, entry.0, argv) =>
                 {
                     return;
                 }
                 Ok(()) => {
                     let reply = Reply::new(out, session.protocol);
-                    before = tracking::begin(&mut self.parts, session.id);
-                    call(&mut self.keyspace, &mut self.parts, session, reply, entry, argv, Origin::Client);
+                    before = tracking::begin(&mut self.rooms, session.id);
+                    call(&mut self.keyspace, &mut self.rooms, session, reply, entry, argv, Origin::Client);
                     access::keep_back(session, out, mark);
                     if let Some(parked) = &mut session.parked {
-                        self.parts.waiters.park(session.id, parked);
+                        self.rooms.waiting.keys.park(session.id, parked);
                     }
                 }
             },
@@ -147,32 +147,32 @@ impl Server {
             apply_reply_mode(session, out, mark);
         }
         self.end_unit();
-        if self.parts.waiters.has_ready() {
+        if self.rooms.waiting.keys.has_ready() {
             self.serve_ready();
         }
-        tracking::end(&mut self.parts, session, session.last_command, before);
-        session.awaits_file |= self.parts.clients.in_doubt && session.held.is_empty();
+        tracking::end(&mut self.rooms, session, session.last_command, before);
+        session.awaits_file |= self.rooms.clients.in_doubt && session.held.is_empty();
         self.append_aside(session, out);
     }
 
     /// Sends the client what was delivered to it while it was taken out. Returns how much it has been
     /// sent now, if that changed.
     fn append_aside(&mut self, session: &Session, out: &mut Vec<u8>) -> Option<usize> {
-        if !self.parts.clients.has_aside() {
+        if !self.rooms.clients.has_aside() {
             return None;
         }
-        out.append(&mut self.parts.clients.take_aside(session.id, session.protocol));
+        out.append(&mut self.rooms.clients.take_aside(session.id, session.protocol));
         Some(out.len())
     }
 
     /// Settles what the unit left behind.
     pub(super) fn end_unit(&mut self) {
-        changed::settle_all(&mut self.keyspace, &mut self.parts);
-        if self.parts.propagation.is_wanted() {
-            self.parts.propagation.end_unit();
+        changed::settle_all(&mut self.keyspace, &mut self.rooms);
+        if self.rooms.propagation.is_wanted() {
+            self.rooms.propagation.end_unit();
         }
-        if saving::is_behind(&self.keyspace, &self.parts) {
-            self.parts.pauses.pause(PauseReason::Snapshot, Pause::Writes, None);
+        if saving::is_behind(&self.keyspace, &self.rooms) {
+            self.rooms.waiting.pauses.pause(PauseReason::Snapshot, Pause::Writes, None);
         }
     }
 }
@@ -193,14 +193,14 @@ pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: u
 pub(super) type Entry = (&'static Command, usize, CommandIndex);
 
 /// Finds the command `argv` names. A client that repeats itself pays for one comparison.
-pub(super) fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
+pub(super) fn find(rooms: &mut Rooms, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
     let name = argv.at(0);
     if let Some(cache) = &session.lookup_cache
         && cache.name.get(..usize::from(cache.len)) == Some(name)
     {
         return Ok((cache.command, 1, cache.index));
     }
-    match server.commands.lookup(argv) {
+    match rooms.commands.lookup(argv) {
         Lookup::Found(command, words, index) => {
             let mut cache = LookupCache { name: [0; 16], len: 0, command, index };
             if command.subcommands.is_empty()
@@ -218,17 +218,17 @@ pub(super) fn find(server: &mut Parts, session: &mut Session, argv: Argv<'_>) ->
 }
 
 fn reject(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     entry: Option<Entry>,
     error: &CommandError,
     session: &mut Session,
     out: &mut Vec<u8>,
 ) {
     if let Some((_, _, index)) = entry {
-        server.stats.command(index).rejected += 1;
+        rooms.stats.counters.command(index).rejected += 1;
     }
-    let line = multi::refused(server, session, entry.map(|(command, ..)| command), error);
-    server.stats.count_error(line.as_bytes());
+    let line = multi::refused(rooms, session, entry.map(|(command, ..)| command), error);
+    rooms.stats.counters.count_error(line.as_bytes());
     Reply::new(out, session.protocol).error(&line);
 }
 
@@ -236,7 +236,7 @@ fn reject(
 /// Nested commands (EXEC, scripts) come here too.
 pub(super) fn call(
     db: &mut Keyspace,
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &mut Session,
     reply: Reply<'_>,
     (command, words, index): Entry,
@@ -245,11 +245,11 @@ pub(super) fn call(
 ) {
     let handler = command.handler.expect("the gate refuses containers");
     unsynced::begin(db);
-    let begun = timing::begin(server, (command, index), argv);
+    let begun = timing::begin(rooms, (command, index), argv);
     db.select(session.db);
-    let now = server.now;
+    let now = rooms.time.now;
     let mut ctx =
-        Ctx { db, reply, session, server, effect: Effect::Verbatim, now, origin, command, changes: 0 };
+        Ctx { db, reply, session, rooms, effect: Effect::Verbatim, now, origin, command, changes: 0 };
     let held_to = ctx.db.begin_command(&command.spec, argv);
     let result = handler(&mut ctx, Args::new(argv, words));
     ctx.db.end_command(held_to);
@@ -261,30 +261,30 @@ pub(super) fn call(
     let failed = answer.first() == Some(&b'-');
     if failed {
         let line = answer[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
-        ctx.server.stats.count_error(line);
+        ctx.rooms.stats.counters.count_error(line);
     }
     let answered = answer.len();
-    let Ctx { db, mut reply, session, server, effect, changes, .. } = ctx;
-    output::append_own(server, session, &mut reply);
-    tracking::remember(server, session, command, argv, origin);
-    changed::settle(db, server);
-    output::prepend_own(server, session, &mut reply);
+    let Ctx { db, mut reply, session, rooms, effect, changes, .. } = ctx;
+    output::append_own(rooms, session, &mut reply);
+    tracking::remember(rooms, session, command, argv, origin);
+    changed::settle(db, rooms);
+    output::prepend_own(rooms, session, &mut reply);
     if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {
-        server.propagation.keep_apart();
+        rooms.propagation.keep_apart();
     }
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
         session.awaits_file = true;
-        server.propagation.push_effect(db.index(), argv, effect);
+        rooms.propagation.push_effect(db.index(), argv, effect);
     }
-    session.awaits_file |= unsynced::shows_unsynced(db, &server.aof, command);
+    session.awaits_file |= unsynced::shows_unsynced(db, &rooms.persistence.aof, command);
     // A command that is tried again was counted when it came.
     let is_new = u64::from(origin != Origin::Unparked);
-    server.stats.commands += is_new;
-    let stat = server.stats.command(index);
+    rooms.stats.counters.commands += is_new;
+    let stat = rooms.stats.counters.command(index);
     stat.calls += is_new;
     stat.failed += u64::from(failed);
-    if !server.monitors.is_empty() {
-        monitor::feed(server, session, (command, words, index), argv, origin);
+    if !rooms.monitors.is_empty() {
+        monitor::feed(rooms, session, (command, words, index), argv, origin);
     }
-    timing::end(server, session, (command, index), argv, origin, (begun, answered));
+    timing::end(rooms, session, (command, index), argv, origin, (begun, answered));
 }

@@ -1,6 +1,6 @@
 //! A client in one line: what CLIENT LIST shows and the log says; and the class it belongs to.
 
-use super::Parts;
+use super::Rooms;
 use super::session::{Close, Session};
 use crate::base::text::lossless;
 use std::sync::atomic::Ordering;
@@ -28,9 +28,9 @@ impl ClientClass {
 
 /// One line of CLIENT LIST, without its line end.
 #[must_use]
-pub fn info_line(parts: &Parts, session: &Session) -> String {
+pub fn info_line(rooms: &Rooms, session: &Session) -> String {
     let gauges = &session.connection.gauges;
-    let now = parts.monotonic;
+    let now = rooms.time.monotonic;
     let running = &session.running;
     let pending_output = gauges.pending_output.load(Ordering::Relaxed);
     format!(
@@ -44,7 +44,7 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
         lossless(&session.name),
         now.ms_since(session.created) / 1000,
         now.ms_since(session.last_interaction) / 1000,
-        flags(parts, session),
+        flags(rooms, session),
         session.db.0,
         session.subscribed.channels,
         session.subscribed.patterns,
@@ -68,7 +68,7 @@ pub fn info_line(parts: &Parts, session: &Session) -> String {
     )
 }
 
-fn flags(parts: &Parts, session: &Session) -> String {
+fn flags(rooms: &Rooms, session: &Session) -> String {
     let tracking = session.tracking.mode.unwrap_or_default();
     let rows = [
         ('O', session.is_monitor),
@@ -78,7 +78,7 @@ fn flags(parts: &Parts, session: &Session) -> String {
         ('t', session.tracking.mode.is_some()),
         ('R', tracking.broken_redirect),
         ('B', tracking.broadcast),
-        ('d', parts.watches.is_dirty(session.id)),
+        ('d', rooms.watches.is_dirty(session.id)),
         ('c', session.close == Close::AfterFlush),
         ('A', session.close == Close::Now),
         ('U', session.connection.unix),

@@ -10,7 +10,7 @@
 
 use super::client_info::info_line;
 use super::session::{ClientId, Close, Session};
-use super::{Parts, Server};
+use super::{Rooms, Server};
 use crate::config::Config;
 
 /// A lower limit would leave nobody to raise it.
@@ -55,11 +55,11 @@ fn limit_of(config: &Config) -> u64 {
 impl Server {
     /// A client's worker reads an argument that grows.
     pub fn growing(&mut self, id: ClientId) {
-        self.parts.client_memory.moved.push(id);
+        self.rooms.memory.clients.moved.push(id);
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Weighs a client with the requests it has just brought, and evicts if that is too much. With
     /// no limit it does nothing.
     #[inline]
@@ -67,9 +67,9 @@ impl Parts {
         if self.config.maxmemory_clients != 0 {
             self.weigh_moved();
             if let Some(session) = self.clients.get_mut(id) {
-                self.client_memory.weigh(session, arriving);
+                self.memory.clients.weigh(session, arriving);
             }
-            self.client_memory.moved.push(id);
+            self.memory.clients.moved.push(id);
             self.evict_clients();
         }
     }
@@ -78,26 +78,26 @@ impl Parts {
     #[inline]
     pub(super) fn note_output(&mut self) {
         if self.config.maxmemory_clients != 0 {
-            self.client_memory.moved.extend(&self.clients.output);
+            self.memory.clients.moved.extend(&self.clients.output);
         }
     }
 
     /// Weighs who must be, and evicts. Returns whether somebody was.
     pub(super) fn limit_client_memory(&mut self) -> bool {
         let limit = limit_of(&self.config);
-        if limit != self.client_memory.followed {
-            self.client_memory.followed = limit;
-            self.limits.weighs_clients.store(limit != 0, std::sync::atomic::Ordering::Relaxed);
+        if limit != self.memory.clients.followed {
+            self.memory.clients.followed = limit;
+            self.clients.wire_limits.weighs_clients.store(limit != 0, std::sync::atomic::Ordering::Relaxed);
             self.weigh_all();
         }
-        let evicted = self.stats.evicted_clients;
+        let evicted = self.stats.counters.evicted_clients;
         if limit != 0 {
             self.weigh_moved();
             self.evict_clients();
         } else {
-            self.client_memory.moved.clear();
+            self.memory.clients.moved.clear();
         }
-        self.stats.evicted_clients > evicted
+        self.stats.counters.evicted_clients > evicted
     }
 
     /// Closes whoever is too large by now: ten times a second, and when somebody wants to see all clients.
@@ -109,17 +109,17 @@ impl Parts {
     }
 
     fn weigh_all(&mut self) {
-        self.client_memory.moved.clear();
-        let Parts { clients, client_memory, .. } = self;
-        clients.iter_mut().for_each(|session| client_memory.weigh(session, 0));
+        self.memory.clients.moved.clear();
+        let Rooms { clients, memory, .. } = self;
+        clients.iter_mut().for_each(|session| memory.clients.weigh(session, 0));
     }
 
     fn weigh_moved(&mut self) {
-        let Parts { clients, client_memory, .. } = self;
-        let moved = std::mem::take(&mut client_memory.moved);
+        let Rooms { clients, memory, .. } = self;
+        let moved = std::mem::take(&mut memory.clients.moved);
         for id in moved.into_iter().chain(clients.output.clone()) {
             if let Some(session) = clients.get_mut(id) {
-                client_memory.weigh(session, 0);
+                memory.clients.weigh(session, 0);
             }
         }
     }
@@ -127,7 +127,7 @@ impl Parts {
     /// Closes the largest clients until the rest fits.
     fn evict_clients(&mut self) {
         let limit = limit_of(&self.config);
-        if limit == 0 || self.client_memory.total as u64 <= limit {
+        if limit == 0 || self.memory.clients.total as u64 <= limit {
             return;
         }
         let mut largest: Vec<(usize, ClientId)> = self
@@ -138,7 +138,7 @@ impl Parts {
             .collect();
         largest.sort_unstable_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
         for (_, id) in largest {
-            if self.client_memory.total as u64 <= limit {
+            if self.memory.clients.total as u64 <= limit {
                 break;
             }
             self.evict(id);
@@ -146,15 +146,15 @@ impl Parts {
     }
 
     fn evict(&mut self, id: ClientId) {
-        let parts = self;
-        if let Some(session) = parts.clients.get(id) {
-            log::info!("Evicting client: {}", info_line(parts, session));
+        let rooms = self;
+        if let Some(session) = rooms.clients.get(id) {
+            log::info!("Evicting client: {}", info_line(rooms, session));
         }
-        parts.stats.evicted_clients += 1;
-        parts.close_client(id, Close::Now);
-        if let Some(session) = parts.clients.get_mut(id) {
+        rooms.stats.counters.evicted_clients += 1;
+        rooms.close_client(id, Close::Now);
+        if let Some(session) = rooms.clients.get_mut(id) {
             session.outbox = Vec::new();
-            parts.client_memory.weigh(session, 0);
+            rooms.memory.clients.weigh(session, 0);
         }
     }
 }

@@ -16,28 +16,28 @@ impl Server {
     /// Begins a turn: freezes the time, expires what is due, answers timeouts, does the periodic
     /// work when it is time for it.
     pub fn begin_turn(&mut self) {
-        self.parts.end_run();
-        self.parts.lap_ns();
+        self.rooms.end_run();
+        self.rooms.lap_ns();
         self.freeze_time();
         self.end_due_pauses();
         self.expire_due();
-        self.parts.eviction.begin_turn();
+        self.rooms.memory.eviction.begin_turn();
         self.continue_eviction();
         self.time_out_parked();
         self.continue_shutdown();
-        if self.parts.next_cron <= self.parts.monotonic {
-            self.parts.next_cron = self.parts.monotonic.saturating_add_ms(CRON_MS);
-            if !self.parts.cron_paused {
+        if self.rooms.time.next_cron <= self.rooms.time.monotonic {
+            self.rooms.time.next_cron = self.rooms.time.monotonic.saturating_add_ms(CRON_MS);
+            if !self.rooms.time.cron_paused {
                 self.cron();
                 // It is not the next command's.
-                self.parts.lap_ns();
+                self.rooms.lap_ns();
             }
         }
     }
 
     /// Ends a turn: a scheduled save begins, what is to be freed leaves for another thread.
     pub fn end_turn(&mut self) {
-        if self.parts.tracking.tables.is_active() {
+        if self.rooms.tracking.tables.is_active() {
             self.broadcast_invalidations();
         }
         self.close_slow_clients(false);
@@ -46,60 +46,60 @@ impl Server {
         self.settle();
         self.run_released();
         self.continue_shutdown();
-        let persistence = &mut self.parts.persistence;
+        let persistence = &mut self.rooms.persistence.saves;
         if persistence.scheduled
             && persistence.running.is_none()
             && !persistence.shutting_down
-            && !self.parts.aof.is_rewriting()
+            && !self.rooms.persistence.aof.is_rewriting()
         {
             persistence.scheduled = false;
             self.save(SaveReason::Background);
         }
         self.hand_over();
         self.end_aof_turn();
-        lazyfree::hand_over(&mut self.keyspace, &mut self.parts);
+        lazyfree::hand_over(&mut self.keyspace, &mut self.rooms);
     }
 
     /// How long until [`Server::begin_turn`] has something to do without an event, milliseconds.
     #[must_use]
     pub fn next_wake_ms(&mut self) -> u64 {
-        if self.parts.eviction.room == Room::Running {
+        if self.rooms.memory.eviction.room == Room::Running {
             return 0;
         }
-        let mut next = self.parts.next_cron;
-        next = self.parts.pauses.next_end().map_or(next, |end| next.min(end.saturating_add_ms(1)));
-        next = self.parts.waiters.next_deadline().map_or(next, |deadline| next.min(deadline));
-        next = self.parts.aof.patience_ends().map_or(next, |end| next.min(end));
+        let mut next = self.rooms.time.next_cron;
+        next = self.rooms.waiting.pauses.next_end().map_or(next, |end| next.min(end.saturating_add_ms(1)));
+        next = self.rooms.waiting.keys.next_deadline().map_or(next, |deadline| next.min(deadline));
+        next = self.rooms.persistence.aof.patience_ends().map_or(next, |end| next.min(end));
         if self.keyspace.walk_has_room() {
             return 0;
         }
-        if self.parts.settling.is_waiting() {
+        if self.rooms.waiting.settling.is_waiting() {
             return 1;
         }
         // The time of the turn that ends is near enough, and costs no reading of the clock.
-        let mut wait_ms = next.ms_since(self.parts.monotonic);
-        if self.parts.active_expire
-            && !self.parts.pauses.is_paused()
+        let mut wait_ms = next.ms_since(self.rooms.time.monotonic);
+        if self.rooms.time.active_expire
+            && !self.rooms.waiting.pauses.is_paused()
             && let Some(deadline) = self.keyspace.next_deadline()
         {
-            wait_ms = wait_ms.min(deadline.saturating_add_ms(1).0.saturating_sub(self.parts.now.0));
+            wait_ms = wait_ms.min(deadline.saturating_add_ms(1).0.saturating_sub(self.rooms.time.now.0));
         }
         u64::try_from(wait_ms).unwrap_or(0)
     }
 
     /// Freezes the time at the last reading of the monotonic clock.
     fn freeze_time(&mut self) {
-        let parts = &mut self.parts;
-        let (now, monotonic) = (UnixMillis(parts.clock.wall_us() / 1000), parts.timing.last());
-        if (now, monotonic) != (parts.now, parts.monotonic) {
-            (parts.now, parts.monotonic) = (now, monotonic);
+        let rooms = &mut self.rooms;
+        let (now, monotonic) = (UnixMillis(rooms.time.clock.wall_us() / 1000), rooms.stats.timing.last());
+        if (now, monotonic) != (rooms.time.now, rooms.time.monotonic) {
+            (rooms.time.now, rooms.time.monotonic) = (now, monotonic);
             self.keyspace.freeze(now, monotonic);
         }
     }
 
     /// Ends work that no client asked for: what follows does not take this time.
     pub fn lap(&mut self) {
-        self.parts.lap_ns();
+        self.rooms.lap_ns();
     }
 
     /// Lets the frozen time go on, if the clock has since it was frozen. Called in front of each command of a client,
@@ -107,59 +107,63 @@ impl Server {
     /// one that ended the last command: none is made for the purpose.
     #[inline]
     pub(super) fn follow_clock(&mut self) {
-        if self.parts.timing.last() != self.parts.monotonic {
+        if self.rooms.stats.timing.last() != self.rooms.time.monotonic {
             self.freeze_time();
         }
     }
 
     fn expire_due(&mut self) {
-        if !self.parts.active_expire || self.parts.loading || self.parts.pauses.is_paused() {
+        if !self.rooms.time.active_expire
+            || self.rooms.persistence.loading
+            || self.rooms.waiting.pauses.is_paused()
+        {
             return;
         }
-        if self.keyspace.next_deadline().is_none_or(|next| next >= self.parts.now) {
+        if self.keyspace.next_deadline().is_none_or(|next| next >= self.rooms.time.now) {
             return;
         }
         let mut left = MAX_EXPIRED_PER_TURN;
         for db in self.keyspace.iter_mut() {
             left -= db.expire_due(left);
-            changed::settle(db, &mut self.parts);
+            changed::settle(db, &mut self.rooms);
             if left == 0 {
-                self.parts.stats.expire_cap_reached += 1;
+                self.rooms.stats.counters.expire_cap_reached += 1;
                 break;
             }
         }
-        if self.parts.propagation.is_wanted() && left < MAX_EXPIRED_PER_TURN {
-            self.parts.propagation.keep_apart();
-            self.parts.propagation.end_unit();
+        if self.rooms.propagation.is_wanted() && left < MAX_EXPIRED_PER_TURN {
+            self.rooms.propagation.keep_apart();
+            self.rooms.propagation.end_unit();
         }
-        let ns = self.parts.lap_ns();
-        self.parts.stats.expire_ns += ns;
-        self.parts.watch_latency("expire-cycle", ns);
+        let ns = self.rooms.lap_ns();
+        self.rooms.stats.counters.expire_ns += ns;
+        self.rooms.watch_latency("expire-cycle", ns);
     }
 
     fn cron(&mut self) {
-        let now = self.parts.monotonic;
+        let now = self.rooms.time.monotonic;
         self.sample();
-        let is_idle = !self.parts.persistence.shutting_down && !self.parts.aof.is_rewriting();
-        if self.parts.persistence.is_due(&self.parts.config, now) && is_idle {
-            log::info!("{} changes since the last save. Saving...", self.parts.persistence.dirty);
+        let is_idle =
+            !self.rooms.persistence.saves.shutting_down && !self.rooms.persistence.aof.is_rewriting();
+        if self.rooms.persistence.saves.is_due(&self.rooms.config, now) && is_idle {
+            log::info!("{} changes since the last save. Saving...", self.rooms.persistence.saves.dirty);
             self.save(SaveReason::Background);
         }
         self.aof_cron();
         self.close_idle_clients();
-        if self.parts.tracking.tables.is_active() {
-            self.parts.limit_tracking_table();
+        if self.rooms.tracking.tables.is_active() {
+            self.rooms.limit_tracking_table();
         }
         self.close_slow_clients(true);
-        self.parts.weigh_all_and_evict();
-        self.parts.resize_reply_buffers();
-        self.parts.give_back_memory();
+        self.rooms.weigh_all_and_evict();
+        self.rooms.resize_reply_buffers();
+        self.rooms.give_back_memory();
     }
 
     fn sample(&mut self) {
-        let now = self.parts.monotonic;
-        let (read, written) = traffic(self.parts.clients.iter());
-        let stats = &mut self.parts.stats;
+        let now = self.rooms.time.monotonic;
+        let (read, written) = traffic(self.rooms.clients.iter());
+        let stats = &mut self.rooms.stats.counters;
         stats.rate.sample(stats.commands, now);
         stats.input_rate.sample(stats.read_bytes + read, now);
         stats.output_rate.sample(stats.written_bytes + written, now);
@@ -167,13 +171,13 @@ impl Server {
     }
 
     fn close_idle_clients(&mut self) {
-        let timeout_ms = self.parts.config.timeout.saturating_mul(1000);
+        let timeout_ms = self.rooms.config.timeout.saturating_mul(1000);
         if timeout_ms == 0 {
             return;
         }
-        let now = self.parts.monotonic;
+        let now = self.rooms.time.monotonic;
         let idle: Vec<_> = self
-            .parts
+            .rooms
             .clients
             .iter()
             .filter(|session| may_be_idle(session) && now.ms_since(session.last_interaction) > timeout_ms)
@@ -181,7 +185,7 @@ impl Server {
             .collect();
         for id in idle {
             log::debug!("Closing idle client");
-            self.parts.clients.close(id, super::session::Close::AfterFlush);
+            self.rooms.clients.close(id, super::session::Close::AfterFlush);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! to `reply`. The methods are the doors of the house: [`Ctx::changed`] says that a key changed,
 //! [`Ctx::block_on_keys`] parks the client, the `effect` methods say what is propagated.
 
-use super::Parts;
+use super::Rooms;
 use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
 use super::command::Command;
 use super::error::CommandError;
@@ -46,7 +46,7 @@ pub struct Ctx<'a> {
     /// The client.
     pub session: &'a mut Session,
     /// Everything else the server owns.
-    pub server: &'a mut Parts,
+    pub rooms: &'a mut Rooms,
     /// What is propagated if something changed.
     pub effect: Effect,
     /// The time of this turn.
@@ -64,7 +64,7 @@ impl Ctx<'_> {
     /// the books: dirty count, watchers, tracking, notifications, waking parked clients.
     pub fn changed(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
         self.changes += 1;
-        changed::key_changed(self.db, self.server, class, event, key);
+        changed::key_changed(self.db, self.rooms, class, event, key);
         self.place_own();
     }
 
@@ -73,41 +73,41 @@ impl Ctx<'_> {
     pub fn changed_by(&mut self, count: u64, class: NotifyClasses, event: &str, key: &[u8]) {
         if count > 0 {
             self.changes += count - 1;
-            self.server.persistence.dirty += count - 1;
+            self.rooms.persistence.saves.dirty += count - 1;
             self.changed(class, event, key);
         }
     }
 
     /// As [`Ctx::changed`], for a key of another database.
     pub fn changed_in(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
-        let Some(db) = self.db.db(db) else { return };
+        let Some(db) = self.db.at(db) else { return };
         self.changes += 1;
-        changed::key_changed(db, self.server, class, event, key);
+        changed::key_changed(db, self.rooms, class, event, key);
         self.place_own();
     }
 
     /// Says that a second key, of any database, took part in a change that is counted already:
     /// the new name of RENAME.
     pub fn also_changed(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
-        let Some(db) = self.db.db(db) else { return };
-        changed::key_touched(db, self.server, class, event, key);
+        let Some(db) = self.db.at(db) else { return };
+        changed::key_touched(db, self.rooms, class, event, key);
         self.place_own();
     }
 
     /// Removes every key of some databases. Who tracks keys is told once.
     pub fn flush_dbs(&mut self, dbs: impl IntoIterator<Item = DbIndex>) {
         for db in dbs {
-            let removed = changed::flush(self.db, self.server, db);
+            let removed = changed::flush(self.db, self.rooms, db);
             self.changed_db(db, removed as u64);
         }
-        if self.server.tracking.tables.is_active() {
-            self.server.invalidate_all();
+        if self.rooms.tracking.tables.is_active() {
+            self.rooms.invalidate_all();
         }
     }
 
     /// Exchanges the keys of two databases, which exist.
     pub fn swap_dbs(&mut self, one: DbIndex, two: DbIndex) {
-        changed::swap(self.db, self.server, one, two);
+        changed::swap(self.db, self.rooms, one, two);
         self.changed_db(one, 1);
         self.changed_db(two, 0);
     }
@@ -115,10 +115,10 @@ impl Ctx<'_> {
     /// Says that a whole database changed, which counts as `count` changes: it was emptied or
     /// exchanged. Whoever waits for one of its keys looks again.
     fn changed_db(&mut self, db: DbIndex, count: u64) {
-        changed::settle_all(self.db, self.server);
+        changed::settle_all(self.db, self.rooms);
         self.changes += count;
-        self.server.persistence.dirty += count;
-        self.server.waiters.signal_all(db);
+        self.rooms.persistence.saves.dirty += count;
+        self.rooms.waiting.keys.signal_all(db);
     }
 
     /// As [`Ctx::changed`], for a command that took elements out of a collection: an emptied key
@@ -136,35 +136,35 @@ impl Ctx<'_> {
     /// change was reported. A handler that holds the collection knows when; others use [`Ctx::shrunk`].
     pub fn remove_emptied(&mut self, key: &[u8]) {
         self.db.remove(key);
-        changed::notify(self.server, self.db.index(), NotifyClasses::GENERIC, "del", key);
+        changed::notify(self.rooms, self.db.index(), NotifyClasses::GENERIC, "del", key);
         self.place_own();
     }
 
     /// Announces what was found out so far about keys of all databases, before a change is reported:
     /// MOVE tells that the key is new there before it tells of the move.
     pub fn settle(&mut self) {
-        changed::settle_all(self.db, self.server);
+        changed::settle_all(self.db, self.rooms);
         self.place_own();
     }
 
     /// An event for subscribers of notifications, when no key changed or a second event belongs
     /// to a change already reported.
     pub fn notify(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
-        changed::notify(self.server, self.db.index(), class, event, key);
+        changed::notify(self.rooms, self.db.index(), class, event, key);
         self.place_own();
     }
 
     /// Adds to the dirty counter for a change that was reported by [`Ctx::also_changed`].
     pub fn count_changes(&mut self, count: u64) {
         self.changes += count;
-        self.server.persistence.dirty += count;
+        self.rooms.persistence.saves.dirty += count;
     }
 
     /// Whether a command that may wait looks at `key`: when it is tried again, only at the one that
     /// became ready, however many it waits for.
     #[must_use]
     pub fn may_serve(&self, key: &[u8]) -> bool {
-        self.origin != Origin::Unparked || self.server.waiters.serving() == Some(key)
+        self.origin != Origin::Unparked || self.rooms.waiting.keys.serving() == Some(key)
     }
 
     /// Parks the client with this command until one of `keys` holds what the command's group is
@@ -210,7 +210,7 @@ impl Ctx<'_> {
 
     /// Propagates this instead of the command itself.
     pub fn propagate_instead<'p>(&mut self, parts: impl IntoIterator<Item = &'p [u8]>) {
-        if self.server.propagation.is_wanted() {
+        if self.rooms.propagation.is_wanted() {
             self.effect.replace(OwnedArgv::from_parts(parts));
         }
     }
@@ -222,38 +222,40 @@ impl Ctx<'_> {
 
     /// Lets every part go by the parameters as they are now. Source: CONFIG SET.
     pub fn apply_config(&mut self) {
-        super::apply_config(self.db, self.server);
+        super::apply_config(self.db, self.rooms);
     }
 
     /// Takes a snapshot of this moment and has it written on another thread.
     pub fn begin_save(&mut self, reason: SaveReason) {
-        saving::begin(self.db, self.server, reason);
+        saving::begin(self.db, self.rooms, reason);
     }
 
     /// Whether nothing else is being saved or rewritten.
     #[must_use]
     pub fn may_save_now(&self) -> bool {
-        let persistence = &self.server.persistence;
-        persistence.running.is_none() && !persistence.shutting_down && !self.server.aof.is_rewriting()
+        let persistence = &self.rooms.persistence.saves;
+        persistence.running.is_none()
+            && !persistence.shutting_down
+            && !self.rooms.persistence.aof.is_rewriting()
     }
 
     /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
     pub fn give_up_background_save(&mut self) {
-        if self.server.persistence.running == Some(SaveReason::Background) {
-            saving::cancel(self.db, self.server);
+        if self.rooms.persistence.saves.running == Some(SaveReason::Background) {
+            saving::cancel(self.db, self.rooms);
         }
     }
 
     /// Writes the data set and reads it back. Errors in words. Source: DEBUG RELOAD.
     pub fn reload(&mut self, steps: ReloadSteps) -> Result<(), String> {
-        loading::reload(self.db, self.server, steps)
+        loading::reload(self.db, self.rooms, steps)
     }
 
     /// The error of a subcommand or option that `HELP` would explain.
     #[must_use]
     pub fn unknown_subcommand(&self, word: &[u8]) -> CommandError {
         let container = self.command.spec.name.split('|').next().unwrap_or_default();
-        let container = self.server.commands.name_now(container).to_ascii_uppercase();
+        let container = self.rooms.commands.name_now(container).to_ascii_uppercase();
         let word = lossless(&word[..word.len().min(128)]);
         CommandError::line(format!(
             "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} HELP."

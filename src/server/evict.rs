@@ -15,7 +15,7 @@
 //!
 //! Every eviction is a unit of its own for whoever follows the changes.
 
-use super::{Parts, Server, changed, lazyfree};
+use super::{Rooms, Server, changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::MonotonicMillis;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};
@@ -158,8 +158,8 @@ impl Eviction {
 impl Server {
     /// Goes on with an eviction that took longer than one command may wait for it.
     pub(super) fn continue_eviction(&mut self) {
-        if self.parts.eviction.room == Room::Running {
-            make_room(&mut self.keyspace, &mut self.parts, 0);
+        if self.rooms.memory.eviction.room == Room::Running {
+            make_room(&mut self.keyspace, &mut self.rooms, 0);
         }
     }
 }
@@ -167,10 +167,10 @@ impl Server {
 /// Gets below `maxmemory` if that is possible in a short time, for a command with `arguments` bytes of
 /// arguments, and leaves the result in [`Eviction::room`]. Costs one comparison without a limit.
 #[inline]
-pub(super) fn make_room(keyspace: &mut Keyspace, parts: &mut Parts, arguments: usize) {
-    if parts.config.maxmemory != 0 || parts.eviction.room != Room::Enough {
+pub(super) fn make_room(keyspace: &mut Keyspace, rooms: &mut Rooms, arguments: usize) {
+    if rooms.config.maxmemory != 0 || rooms.memory.eviction.room != Room::Enough {
         let staying = if arguments < BIG_ARGUMENTS_BYTES { 0 } else { arguments as u64 };
-        enforce_limit(keyspace, parts, staying);
+        enforce_limit(keyspace, rooms, staying);
     }
 }
 
@@ -179,35 +179,35 @@ fn lasting_bytes() -> u64 {
     alloc::used_bytes().saturating_sub(alloc::passing_bytes().min(MAX_PASSING_BYTES)) as u64
 }
 
-fn enforce_limit(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) {
-    parts.eviction.held.turn(parts.monotonic);
-    let room = if is_held_off(parts) || bytes_over(keyspace, parts, staying) == 0 {
+fn enforce_limit(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) {
+    rooms.memory.eviction.held.turn(rooms.time.monotonic);
+    let room = if is_held_off(rooms) || bytes_over(keyspace, rooms, staying) == 0 {
         Room::Enough
     } else {
         // Redis: clients over their own limit go before keys do.
-        parts.limit_client_memory();
+        rooms.limit_client_memory();
         let home = keyspace.index();
-        let room = evict_for_a_while(keyspace, parts, staying);
+        let room = evict_for_a_while(keyspace, rooms, staying);
         keyspace.select(home);
         room
     };
-    if room != Room::Enough || parts.eviction.room != Room::Enough {
-        let now_ns = parts.clock.monotonic_ns();
-        parts.eviction.note(room, now_ns);
+    if room != Room::Enough || rooms.memory.eviction.room != Room::Enough {
+        let now_ns = rooms.time.clock.monotonic_ns();
+        rooms.memory.eviction.note(room, now_ns);
     }
 }
 
 /// Whether nothing may be evicted now.
-fn is_held_off(parts: &Parts) -> bool {
-    parts.loading || parts.pauses.is_paused()
+fn is_held_off(rooms: &Rooms) -> bool {
+    rooms.persistence.loading || rooms.waiting.pauses.is_paused()
 }
 
-impl Parts {
+impl Rooms {
     /// Memory that the limit does not count, bytes: evicting keys would only add to what waits for
     /// replicas and the append-only file.
     #[must_use]
     pub fn uncounted_bytes(&self) -> u64 {
-        self.aof.unwritten_bytes()
+        self.persistence.aof.unwritten_bytes()
     }
 
     /// Begins to evict if the limit is lower now than what is in use.
@@ -220,26 +220,26 @@ impl Parts {
                  depending on the maxmemory-policy."
             );
         }
-        self.eviction.room = Room::Running;
+        self.memory.eviction.room = Room::Running;
     }
 }
 
 /// Bytes above the limit when `staying` more are added.
-fn bytes_over(keyspace: &Keyspace, parts: &Parts, staying: u64) -> u64 {
-    if parts.config.maxmemory == 0 {
+fn bytes_over(keyspace: &Keyspace, rooms: &Rooms, staying: u64) -> u64 {
+    if rooms.config.maxmemory == 0 {
         return 0;
     }
-    let used = (parts.eviction.used_bytes)(keyspace) + staying;
-    if used <= parts.config.maxmemory {
+    let used = (rooms.memory.eviction.used_bytes)(keyspace) + staying;
+    if used <= rooms.config.maxmemory {
         return 0;
     }
     let copied = keyspace.walk().map_or(0, Walk::copies);
-    let as_good_as_free = parts.freeing.bytes()
+    let as_good_as_free = rooms.memory.freeing.bytes()
         + copied
-        + parts.eviction.held.bytes()
-        + parts.eviction.told
-        + parts.uncounted_bytes();
-    used.saturating_sub(as_good_as_free).saturating_sub(parts.config.maxmemory)
+        + rooms.memory.eviction.held.bytes()
+        + rooms.memory.eviction.told
+        + rooms.uncounted_bytes();
+    used.saturating_sub(as_good_as_free).saturating_sub(rooms.config.maxmemory)
 }
 
 /// How long one command may evict, nanoseconds. Source: `maxmemory-eviction-tenacity`, 0 to 100.
@@ -251,46 +251,46 @@ fn time_limit_ns(tenacity: i64) -> u64 {
     }
 }
 
-fn evict_for_a_while(keyspace: &mut Keyspace, parts: &mut Parts, staying: u64) -> Room {
-    if parts.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
+fn evict_for_a_while(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) -> Room {
+    if rooms.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
         return Room::None;
     }
     // What was removed before this command may be enough.
-    lazyfree::hand_over(keyspace, parts);
-    let begin_ns = parts.set_apart();
-    let limit_ns = time_limit_ns(parts.config.maxmemory_eviction_tenacity);
+    lazyfree::hand_over(keyspace, rooms);
+    let begin_ns = rooms.set_apart();
+    let limit_ns = time_limit_ns(rooms.config.maxmemory_eviction_tenacity);
     // Redis: how much is to be freed is decided once, and only what a removal frees counts. What telling
     // others of it takes (invalidations, notifications) must not lead to more of the same.
-    let wanted = bytes_over(keyspace, parts, staying);
+    let wanted = bytes_over(keyspace, rooms, staying);
     let (mut evicted, mut freed) = (0u32, 0);
     let room = loop {
         if freed >= wanted {
             break Room::Enough;
         }
-        let Some((db, key)) = choose(keyspace, parts) else {
+        let Some((db, key)) = choose(keyspace, rooms) else {
             // Redis: what is being freed meanwhile is waited for.
-            break if parts.freeing.objects() > 0 { Room::Running } else { Room::None };
+            break if rooms.memory.freeing.objects() > 0 { Room::Running } else { Room::None };
         };
-        freed += evict(keyspace, parts, db, &key);
+        freed += evict(keyspace, rooms, db, &key);
         evicted += 1;
-        if evicted.is_multiple_of(KEYS_PER_LAP) && parts.clock.monotonic_ns() - begin_ns > limit_ns {
+        if evicted.is_multiple_of(KEYS_PER_LAP) && rooms.time.clock.monotonic_ns() - begin_ns > limit_ns {
             break Room::Running;
         }
     };
-    let ns = parts.lap_ns();
-    parts.watch_latency("eviction-cycle", ns);
+    let ns = rooms.lap_ns();
+    rooms.watch_latency("eviction-cycle", ns);
     room
 }
 
 /// The key that goes next; `None` if the policy leaves none.
-fn choose(keyspace: &mut Keyspace, parts: &mut Parts) -> Option<(DbIndex, Vec<u8>)> {
+fn choose(keyspace: &mut Keyspace, rooms: &mut Rooms) -> Option<(DbIndex, Vec<u8>)> {
     use MaxmemoryPolicy as Policy;
-    match parts.config.maxmemory_policy {
+    match rooms.config.maxmemory_policy {
         Policy::Noeviction => None,
-        Policy::AllkeysLru | Policy::AllkeysLfu => choose_of_pool(keyspace, parts, Among::All),
-        Policy::VolatileLru | Policy::VolatileLfu => choose_of_pool(keyspace, parts, Among::Volatile),
-        Policy::AllkeysRandom => choose_by_chance(keyspace, parts, Among::All),
-        Policy::VolatileRandom => choose_by_chance(keyspace, parts, Among::Volatile),
+        Policy::AllkeysLru | Policy::AllkeysLfu => choose_of_pool(keyspace, rooms, Among::All),
+        Policy::VolatileLru | Policy::VolatileLfu => choose_of_pool(keyspace, rooms, Among::Volatile),
+        Policy::AllkeysRandom => choose_by_chance(keyspace, rooms, Among::All),
+        Policy::VolatileRandom => choose_by_chance(keyspace, rooms, Among::Volatile),
         Policy::VolatileTtl => {
             let next = keyspace.iter_mut().filter_map(|db| Some((db.next_to_expire()?, db.index())));
             next.min().map(|((_, key), db)| (db, key))
@@ -298,28 +298,28 @@ fn choose(keyspace: &mut Keyspace, parts: &mut Parts) -> Option<(DbIndex, Vec<u8
     }
 }
 
-fn choose_of_pool(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) -> Option<(DbIndex, Vec<u8>)> {
-    let samples = parts.config.maxmemory_samples;
-    let pool = &mut parts.eviction.pool;
+fn choose_of_pool(keyspace: &mut Keyspace, rooms: &mut Rooms, among: Among) -> Option<(DbIndex, Vec<u8>)> {
+    let samples = rooms.config.maxmemory_samples;
+    let pool = &mut rooms.memory.eviction.pool;
     for _ in 0..MAX_STALE {
         keyspace.iter_mut().for_each(|db| db.sample_for_eviction(pool, samples, among));
         while let Some((index, key)) = pool.pop() {
-            let db = keyspace.db(index)?;
+            let db = keyspace.at(index)?;
             let deadline = db.deadline(&key);
             if deadline.is_some_and(|deadline| among == Among::All || deadline.is_some()) {
                 return Some((index, key));
             }
         }
     }
-    choose_by_chance(keyspace, parts, among)
+    choose_by_chance(keyspace, rooms, among)
 }
 
-fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) -> Option<(DbIndex, Vec<u8>)> {
+fn choose_by_chance(keyspace: &mut Keyspace, rooms: &mut Rooms, among: Among) -> Option<(DbIndex, Vec<u8>)> {
     let databases = keyspace.databases() as u16;
     for _ in 0..databases {
-        let index = DbIndex(parts.eviction.next_db % databases);
-        parts.eviction.next_db = (index.0 + 1) % databases;
-        if let Some(key) = keyspace.db(index).and_then(|db| db.random_candidate(among)) {
+        let index = DbIndex(rooms.memory.eviction.next_db % databases);
+        rooms.memory.eviction.next_db = (index.0 + 1) % databases;
+        if let Some(key) = keyspace.at(index).and_then(|db| db.random_candidate(among)) {
             return Some((index, key));
         }
     }
@@ -327,46 +327,46 @@ fn choose_by_chance(keyspace: &mut Keyspace, parts: &mut Parts, among: Among) ->
 }
 
 /// Removes a key and tells whoever follows the changes. Returns how many bytes that frees, now or soon.
-fn evict(keyspace: &mut Keyspace, parts: &mut Parts, index: DbIndex, key: &[u8]) -> u64 {
+fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8]) -> u64 {
     keyspace.select(index);
     let usage = keyspace.walk().is_some().then(|| keyspace.usage(key)).flatten();
-    let before = (parts.eviction.own_bytes)(keyspace);
-    let begin_ns = parts.begin_watch();
+    let before = (rooms.memory.eviction.own_bytes)(keyspace);
+    let begin_ns = rooms.begin_watch();
     let removed = keyspace.remove(key);
-    parts.end_watch("eviction-del", begin_ns);
-    let mut freed = u64::try_from(before - (parts.eviction.own_bytes)(keyspace)).unwrap_or(0);
+    rooms.end_watch("eviction-del", begin_ns);
+    let mut freed = u64::try_from(before - (rooms.memory.eviction.own_bytes)(keyspace)).unwrap_or(0);
     freed += keyspace.facts.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
     if let Some(bytes) = usage {
         let held = (bytes as u64).saturating_sub(freed);
-        parts.eviction.held.this_period += held;
+        rooms.memory.eviction.held.this_period += held;
         freed += held;
     }
-    let silent = (parts.eviction.own_bytes)(keyspace);
-    changed::settle(keyspace, parts);
+    let silent = (rooms.memory.eviction.own_bytes)(keyspace);
+    changed::settle(keyspace, rooms);
     if removed {
-        if parts.propagation.is_wanted() {
-            let verb: &[u8] = if parts.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
-            parts.propagation.push(index, OwnedArgv::from_parts([verb, key]));
+        if rooms.propagation.is_wanted() {
+            let verb: &[u8] = if rooms.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
+            rooms.propagation.push(index, OwnedArgv::from_parts([verb, key]));
         }
-        changed::key_touched(keyspace, parts, NotifyClasses::EVICTED, "evicted", key);
-        parts.stats.evicted_keys += 1;
+        changed::key_touched(keyspace, rooms, NotifyClasses::EVICTED, "evicted", key);
+        rooms.stats.counters.evicted_keys += 1;
     }
-    end_unit(parts);
+    end_unit(rooms);
     // Tracking clients and subscribers hear of it; making room for that would tell them more.
-    let told = (parts.eviction.own_bytes)(keyspace) - silent;
-    parts.eviction.told += u64::try_from(told).unwrap_or(0);
+    let told = (rooms.memory.eviction.own_bytes)(keyspace) - silent;
+    rooms.memory.eviction.told += u64::try_from(told).unwrap_or(0);
     // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides what is
     // propagated.
     if !keyspace.facts.garbage.is_empty() {
-        lazyfree::hand_over(keyspace, parts);
+        lazyfree::hand_over(keyspace, rooms);
     }
     freed
 }
 
-fn end_unit(parts: &mut Parts) {
-    if parts.propagation.is_wanted() {
-        parts.propagation.keep_apart();
-        parts.propagation.end_unit();
+fn end_unit(rooms: &mut Rooms) {
+    if rooms.propagation.is_wanted() {
+        rooms.propagation.keep_apart();
+        rooms.propagation.end_unit();
     }
 }
 

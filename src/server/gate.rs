@@ -1,6 +1,6 @@
 //! May this command run? A fixed order of small checks, the order of Redis's `processCommand`.
 
-use super::Parts;
+use super::Rooms;
 use super::access;
 use super::call::Entry;
 use super::command::Lookup;
@@ -58,15 +58,15 @@ pub(super) fn is_cross_protocol(argv: Argv<'_>) -> bool {
     matches!(word.len(), 4 | 5) && (word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:"))
 }
 
-impl Parts {
+impl Rooms {
     /// Tells of a request that is none of ours; somebody who sends many fills no disk with it.
     pub(super) fn log_cross_protocol(&mut self) {
-        let now_ns = self.clock.monotonic_ns();
+        let now_ns = self.time.clock.monotonic_ns();
         let is_recent = |logged: u64| now_ns.saturating_sub(logged) <= CROSS_PROTOCOL_LOG_NS;
-        if self.cross_protocol_logged_ns.is_some_and(is_recent) {
+        if self.clients.cross_protocol_logged_ns.is_some_and(is_recent) {
             return;
         }
-        self.cross_protocol_logged_ns = Some(now_ns);
+        self.clients.cross_protocol_logged_ns = Some(now_ns);
         log::warn!(
             "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. \
              This is likely due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis \
@@ -77,7 +77,7 @@ impl Parts {
 
 /// Whether `session` may run `command` now.
 pub(super) fn admit(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &Session,
     entry: Entry,
     argv: Argv<'_>,
@@ -88,9 +88,9 @@ pub(super) fn admit(
         return Err(CommandError::Arity(spec.name.into()));
     }
     if spec.flags.contains(PROTECTED) {
-        protected(server, session, spec.name)?;
+        protected(rooms, session, spec.name)?;
     }
-    if !session.authenticated && !spec.flags.contains(NO_AUTH) && !server.acl.users.default_is_open() {
+    if !session.authenticated && !spec.flags.contains(NO_AUTH) && !rooms.acl.users.default_is_open() {
         return Err(CommandError::NoAuth);
     }
     let flags = multi::flags_of(session, command);
@@ -99,21 +99,24 @@ pub(super) fn admit(
     }
     if !session.unrestricted {
         let context = if session.multi.is_some() { Context::Multi } else { Context::Toplevel };
-        access::check(server, session, entry, argv, context)?;
+        access::check(rooms, session, entry, argv, context)?;
     }
-    if server.eviction.room == Room::None && flags.contains(DENYOOM) {
+    if rooms.memory.eviction.room == Room::None && flags.contains(DENYOOM) {
         return Err(CommandError::OutOfMemory);
     }
     // Redis: PING tells as well, so that whoever watches over the server notices.
     if flags.contains(WRITE) || spec.name == "ping" {
-        disk_error(server)?;
+        disk_error(rooms)?;
     }
     if flags.contains(WRITE) {
-        good_replicas(server)?;
+        good_replicas(rooms)?;
     }
     publish::admit(session, command)?;
     // What will be loaded soon is waited for.
-    if server.loading && !flags.contains(LOADING) && !server.pauses.is_paused_by(PauseReason::Load) {
+    if rooms.persistence.loading
+        && !flags.contains(LOADING)
+        && !rooms.waiting.pauses.is_paused_by(PauseReason::Load)
+    {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }
     // Redis counts a monitor as a replica here.
@@ -124,17 +127,17 @@ pub(super) fn admit(
 }
 
 /// The error of writes while what they change cannot be kept.
-fn disk_error(server: &Parts) -> Result<(), CommandError> {
-    if server.persistence.refuses_writes(&server.config) {
+fn disk_error(rooms: &Rooms) -> Result<(), CommandError> {
+    if rooms.persistence.saves.refuses_writes(&rooms.config) {
         return Err(CommandError::fixed(MISCONF));
     }
-    server.aof.refusal().map_or(Ok(()), |line| Err(CommandError::line(line)))
+    rooms.persistence.aof.refusal().map_or(Ok(()), |line| Err(CommandError::line(line)))
 }
 
 /// The error of writes while fewer replicas are in good state than `min-replicas-to-write` asks for. There are
 /// none yet.
-fn good_replicas(server: &Parts) -> Result<(), CommandError> {
-    if server.config.min_replicas_to_write > 0 && server.config.min_replicas_max_lag > 0 {
+fn good_replicas(rooms: &Rooms) -> Result<(), CommandError> {
+    if rooms.config.min_replicas_to_write > 0 && rooms.config.min_replicas_max_lag > 0 {
         return Err(CommandError::fixed("NOREPLICAS Not enough good replicas to write."));
     }
     Ok(())
@@ -146,18 +149,18 @@ const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it
      about the RDB error.";
 
 /// DEBUG and MODULE are guarded by parameters of their own.
-fn protected(server: &Parts, session: &Session, name: &str) -> Result<(), CommandError> {
+fn protected(rooms: &Rooms, session: &Session, name: &str) -> Result<(), CommandError> {
     let container = name.split('|').next().unwrap_or(name);
     let (setting, parameter) = match container {
-        "debug" => (server.config.enable_debug_command, "enable-debug-command"),
-        _ => (server.config.enable_module_command, "enable-module-command"),
+        "debug" => (rooms.config.enable_debug_command, "enable-debug-command"),
+        _ => (rooms.config.enable_module_command, "enable-module-command"),
     };
     if setting.admits(session.connection.is_local()) {
         return Ok(());
     }
     Err(CommandError::line(format!(
         "ERR {} command not allowed. If the {parameter} option is set to \"local\", you can run it from a local \
-         connection, otherwise you need to set this option in the configuration file, and then restart the server.",
+         connection, otherwise you need to set this option in the configuration file, and then restart the rooms.",
         container.to_ascii_uppercase()
     )))
 }

@@ -1,12 +1,12 @@
 //! INFO, and whatever else reports on the server: every line declared once in [`FIELDS`].
 //!
-//! A field has a section, a name, and a function that renders its value from the server's parts.
+//! A field has a section, a name, and a function that renders its value from the server's rooms.
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
 use super::memory::{MemoryUse, largest_client};
 use super::save_meter::SaveMeter;
 use super::session::{Close, Session, traffic};
-use super::{AofState, PYREDIS_VERSION, Parts, REDIS_VERSION};
+use super::{AofState, PYREDIS_VERSION, REDIS_VERSION, Rooms};
 use crate::base::alloc;
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};
@@ -21,7 +21,7 @@ pub struct View<'a> {
     /// The data.
     pub keyspace: &'a Keyspace,
     /// All else.
-    pub parts: &'a Parts,
+    pub rooms: &'a Rooms,
     /// Who asks; not among the clients while its command runs.
     pub session: &'a Session,
     /// What the operating system says of the process.
@@ -32,13 +32,13 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// A view of this moment.
     #[must_use]
-    pub fn new(keyspace: &'a Keyspace, parts: &'a Parts, session: &'a Session) -> Self {
-        View { keyspace, parts, session, process: parts.host.process_facts(), memory: OnceCell::new() }
+    pub fn new(keyspace: &'a Keyspace, rooms: &'a Rooms, session: &'a Session) -> Self {
+        View { keyspace, rooms, session, process: rooms.host.process_facts(), memory: OnceCell::new() }
     }
 
     /// All clients.
     pub fn clients(&self) -> impl Iterator<Item = &Session> {
-        self.parts.clients.iter().chain(std::iter::once(self.session))
+        self.rooms.clients.iter().chain(std::iter::once(self.session))
     }
 
     /// Where the memory goes; summed up over all clients, so once.
@@ -131,29 +131,29 @@ pub const FIELDS: &[Field] = fields! {
         "atomicvar_api" => |_view| "rust-std";
         // What Redis says where another compiler than GCC made it.
         "gcc_version" => |_view| "0.0.0";
-        "process_id" => |view| view.parts.pid;
+        "process_id" => |view| view.rooms.process.pid;
         "process_supervised" => |_view| "no";
-        "run_id" => |view| view.parts.run_id;
-        "tcp_port" => |view| view.parts.config.port;
-        "server_time_usec" => |view| view.parts.clock.wall_us();
+        "run_id" => |view| view.rooms.process.run_id;
+        "tcp_port" => |view| view.rooms.config.port;
+        "server_time_usec" => |view| view.rooms.time.clock.wall_us();
         "uptime_in_seconds" => |view| uptime_secs(view);
         "uptime_in_days" => |view| uptime_secs(view) / 86_400;
-        "hz" => |view| view.parts.config.hz;
-        "configured_hz" => |view| view.parts.config.hz;
-        "lru_clock" => |view| view.parts.now.secs() & 0xff_ffff;
-        "executable" => |view| view.parts.executable;
-        "config_file" => |view| view.parts.config_file;
+        "hz" => |view| view.rooms.config.hz;
+        "configured_hz" => |view| view.rooms.config.hz;
+        "lru_clock" => |view| view.rooms.time.now.secs() & 0xff_ffff;
+        "executable" => |view| view.rooms.process.executable;
+        "config_file" => |view| view.rooms.process.config_file;
         "io_threads_active" => |_view| 0;
     }
     "clients" {
         "connected_clients" => |view| view.clients().filter(|session| session.close != Close::Now).count();
         "cluster_connections" => |_view| 0;
-        "maxclients" => |view| view.parts.config.maxclients;
+        "maxclients" => |view| view.rooms.config.maxclients;
         "client_recent_max_input_buffer" => |view| largest_client(view, |session| session.pending_bytes());
         "client_recent_max_output_buffer" => |view| largest_client(view, |session| session.output_bytes());
-        "blocked_clients" => |view| view.parts.waiters.len() + view.parts.pauses.waiting();
-        "tracking_clients" => |view| view.parts.tracking.tables.clients_len();
-        "clients_in_timeout_table" => |view| view.parts.waiters.deadlines_len();
+        "blocked_clients" => |view| view.rooms.waiting.keys.len() + view.rooms.waiting.pauses.waiting();
+        "tracking_clients" => |view| view.rooms.tracking.tables.clients_len();
+        "clients_in_timeout_table" => |view| view.rooms.waiting.keys.deadlines_len();
     }
     "memory" {
         "used_memory" => |_view| alloc::used_bytes();
@@ -164,7 +164,7 @@ pub const FIELDS: &[Field] = fields! {
         "used_memory_peak_human" => |view| human(view.memory().peak);
         "used_memory_peak_perc" => |view| percent(view.memory().peak_percent());
         "used_memory_overhead" => |view| view.memory().overhead;
-        "used_memory_startup" => |view| view.parts.startup_bytes;
+        "used_memory_startup" => |view| view.rooms.process.startup_bytes;
         "used_memory_dataset" => |view| view.memory().dataset();
         "used_memory_dataset_perc" => |view| percent(view.memory().dataset_percent());
         "allocator_allocated" => |_view| alloc::used_bytes();
@@ -185,8 +185,8 @@ pub const FIELDS: &[Field] = fields! {
         "used_memory_functions" => |_view| 0;
         "used_memory_scripts" => |_view| 0;
         "used_memory_scripts_human" => |_view| human(0);
-        "maxmemory" => |view| view.parts.config.maxmemory;
-        "maxmemory_human" => |view| human(view.parts.config.maxmemory);
+        "maxmemory" => |view| view.rooms.config.maxmemory;
+        "maxmemory_human" => |view| human(view.rooms.config.maxmemory);
         "maxmemory_policy" => |view| text_of(view, "maxmemory-policy");
         "allocator_frag_ratio" => |_view| "1.00";
         "allocator_frag_bytes" => |_view| 0;
@@ -196,20 +196,20 @@ pub const FIELDS: &[Field] = fields! {
         "rss_overhead_bytes" => |_view| 0;
         "mem_fragmentation_ratio" => |view| ratio(view.memory().resident_ratio());
         "mem_fragmentation_bytes" => |view| view.memory().resident_beyond_used();
-        "mem_not_counted_for_evict" => |view| view.parts.uncounted_bytes();
+        "mem_not_counted_for_evict" => |view| view.rooms.uncounted_bytes();
         "mem_replication_backlog" => |_view| 0;
         "mem_total_replication_buffers" => |_view| 0;
         "mem_clients_slaves" => |_view| 0;
         "mem_clients_normal" => |view| view.memory().clients;
         "mem_cluster_links" => |_view| 0;
-        "mem_aof_buffer" => |view| view.parts.aof.unwritten_bytes();
+        "mem_aof_buffer" => |view| view.rooms.persistence.aof.unwritten_bytes();
         "mem_allocator" => |_view| "mimalloc";
         "active_defrag_running" => |_view| 0;
         "lazyfree_pending_objects" => |view| pending_garbage(view);
-        "lazyfreed_objects" => |view| view.parts.stats.lazyfreed_objects.saturating_sub(pending_garbage(view));
+        "lazyfreed_objects" => |view| view.rooms.stats.counters.lazyfreed_objects.saturating_sub(pending_garbage(view));
     }
     "persistence" {
-        "loading" => |view| u8::from(view.parts.loading);
+        "loading" => |view| u8::from(view.rooms.persistence.loading);
         "async_loading" => |_view| 0;
         "current_cow_peak" => |view| view.keyspace.walk().map_or(0, Walk::peak_copies);
         "current_cow_size" => |view| view.keyspace.walk().map_or(0, Walk::all_copies);
@@ -217,61 +217,61 @@ pub const FIELDS: &[Field] = fields! {
         "current_fork_perc" => |view| format!("{:.2}", running_save(view).map_or(0.0, SaveMeter::percent));
         "current_save_keys_processed" => |view| running_save(view).map_or(0, SaveMeter::saved);
         "current_save_keys_total" => |view| running_save(view).map_or(0, SaveMeter::total);
-        "rdb_changes_since_last_save" => |view| view.parts.persistence.dirty;
-        "rdb_bgsave_in_progress" => |view| u8::from(view.parts.persistence.running.is_some());
-        "rdb_last_save_time" => |view| view.parts.persistence.last_save.secs();
-        "rdb_last_bgsave_status" => |view| if view.parts.persistence.last_failed { "err" } else { "ok" };
-        "rdb_last_bgsave_time_sec" => |view| view.parts.persistence.last_duration_secs.unwrap_or(-1);
+        "rdb_changes_since_last_save" => |view| view.rooms.persistence.saves.dirty;
+        "rdb_bgsave_in_progress" => |view| u8::from(view.rooms.persistence.saves.running.is_some());
+        "rdb_last_save_time" => |view| view.rooms.persistence.saves.last_save.secs();
+        "rdb_last_bgsave_status" => |view| if view.rooms.persistence.saves.last_failed { "err" } else { "ok" };
+        "rdb_last_bgsave_time_sec" => |view| view.rooms.persistence.saves.last_duration_secs.unwrap_or(-1);
         "rdb_current_bgsave_time_sec" => |view| current_save_secs(view);
-        "rdb_saves" => |view| view.parts.persistence.saves;
-        "rdb_last_cow_size" => |view| view.parts.persistence.last_copies;
-        "rdb_last_load_keys_expired" => |view| view.parts.persistence.last_load_expired;
-        "rdb_last_load_keys_loaded" => |view| view.parts.persistence.last_load_keys;
-        "aof_enabled" => |view| u8::from(view.parts.aof.state != AofState::Off || view.parts.loading && view.parts.config.appendonly);
-        "aof_rewrite_in_progress" => |view| u8::from(view.parts.aof.is_rewriting());
-        "aof_rewrite_scheduled" => |view| u8::from(view.parts.aof.scheduled);
-        "aof_last_rewrite_time_sec" => |view| view.parts.aof.last_rewrite_secs.unwrap_or(-1);
-        "aof_current_rewrite_time_sec" => |view| view.parts.aof.rewrite_started.map_or(-1, |started| view.parts.monotonic.secs_since(started));
-        "aof_last_bgrewrite_status" => |view| if view.parts.aof.last_rewrite_failed { "err" } else { "ok" };
-        "aof_rewrites" => |view| view.parts.aof.rewrites;
-        "aof_rewrites_consecutive_failures" => |view| view.parts.aof.failures;
-        "aof_last_write_status" => |view| if view.parts.aof.error.is_some() { "err" } else { "ok" };
+        "rdb_saves" => |view| view.rooms.persistence.saves.saves;
+        "rdb_last_cow_size" => |view| view.rooms.persistence.saves.last_copies;
+        "rdb_last_load_keys_expired" => |view| view.rooms.persistence.saves.last_load_expired;
+        "rdb_last_load_keys_loaded" => |view| view.rooms.persistence.saves.last_load_keys;
+        "aof_enabled" => |view| u8::from(view.rooms.persistence.aof.state != AofState::Off || view.rooms.persistence.loading && view.rooms.config.appendonly);
+        "aof_rewrite_in_progress" => |view| u8::from(view.rooms.persistence.aof.is_rewriting());
+        "aof_rewrite_scheduled" => |view| u8::from(view.rooms.persistence.aof.scheduled);
+        "aof_last_rewrite_time_sec" => |view| view.rooms.persistence.aof.last_rewrite_secs.unwrap_or(-1);
+        "aof_current_rewrite_time_sec" => |view| view.rooms.persistence.aof.rewrite_started.map_or(-1, |started| view.rooms.time.monotonic.secs_since(started));
+        "aof_last_bgrewrite_status" => |view| if view.rooms.persistence.aof.last_rewrite_failed { "err" } else { "ok" };
+        "aof_rewrites" => |view| view.rooms.persistence.aof.rewrites;
+        "aof_rewrites_consecutive_failures" => |view| view.rooms.persistence.aof.failures;
+        "aof_last_write_status" => |view| if view.rooms.persistence.aof.error.is_some() { "err" } else { "ok" };
         "aof_last_cow_size" => |_view| 0;
         "module_fork_in_progress" => |_view| 0;
         "module_fork_last_cow_size" => |_view| 0;
     }
     "stats" {
-        "total_connections_received" => |view| view.parts.stats.connections;
-        "total_commands_processed" => |view| view.parts.stats.commands;
-        "instantaneous_ops_per_sec" => |view| view.parts.stats.rate.per_second();
-        "total_net_input_bytes" => |view| view.parts.stats.read_bytes + connected_bytes(view).0;
-        "total_net_output_bytes" => |view| view.parts.stats.written_bytes + connected_bytes(view).1;
+        "total_connections_received" => |view| view.rooms.stats.counters.connections;
+        "total_commands_processed" => |view| view.rooms.stats.counters.commands;
+        "instantaneous_ops_per_sec" => |view| view.rooms.stats.counters.rate.per_second();
+        "total_net_input_bytes" => |view| view.rooms.stats.counters.read_bytes + connected_bytes(view).0;
+        "total_net_output_bytes" => |view| view.rooms.stats.counters.written_bytes + connected_bytes(view).1;
         "total_net_repl_input_bytes" => |_view| 0;
         "total_net_repl_output_bytes" => |_view| 0;
-        "instantaneous_input_kbps" => |view| kilobytes(view.parts.stats.input_rate.per_second());
-        "instantaneous_output_kbps" => |view| kilobytes(view.parts.stats.output_rate.per_second());
+        "instantaneous_input_kbps" => |view| kilobytes(view.rooms.stats.counters.input_rate.per_second());
+        "instantaneous_output_kbps" => |view| kilobytes(view.rooms.stats.counters.output_rate.per_second());
         "instantaneous_input_repl_kbps" => |_view| "0.00";
         "instantaneous_output_repl_kbps" => |_view| "0.00";
-        "rejected_connections" => |view| view.parts.stats.rejected_connections;
+        "rejected_connections" => |view| view.rooms.stats.counters.rejected_connections;
         "sync_full" => |_view| 0;
         "sync_partial_ok" => |_view| 0;
         "sync_partial_err" => |_view| 0;
-        "expired_keys" => |view| view.parts.stats.expired_keys;
+        "expired_keys" => |view| view.rooms.stats.counters.expired_keys;
         "expired_stale_perc" => |_view| "0.00";
-        "expired_time_cap_reached_count" => |view| view.parts.stats.expire_cap_reached;
-        "expire_cycle_cpu_milliseconds" => |view| view.parts.stats.expire_ns / 1_000_000;
-        "evicted_keys" => |view| view.parts.stats.evicted_keys;
-        "evicted_clients" => |view| view.parts.stats.evicted_clients;
+        "expired_time_cap_reached_count" => |view| view.rooms.stats.counters.expire_cap_reached;
+        "expire_cycle_cpu_milliseconds" => |view| view.rooms.stats.counters.expire_ns / 1_000_000;
+        "evicted_keys" => |view| view.rooms.stats.counters.evicted_keys;
+        "evicted_clients" => |view| view.rooms.stats.counters.evicted_clients;
         "total_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).1;
         "current_eviction_exceeded_time" => |view| eviction_exceeded_ms(view).0;
         "keyspace_hits" => |view| view.keyspace.iter().map(|db| db.facts.hits).sum::<u64>();
         "keyspace_misses" => |view| view.keyspace.iter().map(|db| db.facts.misses).sum::<u64>();
-        "pubsub_channels" => |view| view.parts.pubsub.names_len(Topic::Channel);
-        "pubsub_patterns" => |view| view.parts.pubsub.names_len(Topic::Pattern);
-        "pubsubshard_channels" => |view| view.parts.pubsub.names_len(Topic::Shard);
+        "pubsub_channels" => |view| view.rooms.pubsub.names_len(Topic::Channel);
+        "pubsub_patterns" => |view| view.rooms.pubsub.names_len(Topic::Pattern);
+        "pubsubshard_channels" => |view| view.rooms.pubsub.names_len(Topic::Shard);
         "latest_fork_usec" => |_view| 0;
-        "total_forks" => |view| view.parts.persistence.job;
-        "migrate_cached_sockets" => |view| view.parts.migrate_sockets.load(Ordering::Relaxed);
+        "total_forks" => |view| view.rooms.persistence.saves.job;
+        "migrate_cached_sockets" => |view| view.rooms.migrate_sockets.load(Ordering::Relaxed);
         "slave_expires_tracked_keys" => |_view| 0;
         "active_defrag_hits" => |_view| 0;
         "active_defrag_misses" => |_view| 0;
@@ -279,29 +279,29 @@ pub const FIELDS: &[Field] = fields! {
         "active_defrag_key_misses" => |_view| 0;
         "total_active_defrag_time" => |_view| 0;
         "current_active_defrag_time" => |_view| 0;
-        "tracking_total_keys" => |view| view.parts.tracking.tables.keys_len();
-        "tracking_total_items" => |view| view.parts.tracking.tables.readers_len();
-        "tracking_total_prefixes" => |view| view.parts.tracking.tables.prefixes_len();
+        "tracking_total_keys" => |view| view.rooms.tracking.tables.keys_len();
+        "tracking_total_items" => |view| view.rooms.tracking.tables.readers_len();
+        "tracking_total_prefixes" => |view| view.rooms.tracking.tables.prefixes_len();
         "unexpected_error_replies" => |_view| 0;
-        "total_error_replies" => |view| view.parts.stats.errors;
+        "total_error_replies" => |view| view.rooms.stats.counters.errors;
         "dump_payload_sanitizations" => |_view| 0;
-        "total_reads_processed" => |view| view.parts.stats.reads;
-        "total_writes_processed" => |view| view.parts.stats.writes;
-        "io_threaded_reads_processed" => |view| view.parts.stats.reads;
+        "total_reads_processed" => |view| view.rooms.stats.counters.reads;
+        "total_writes_processed" => |view| view.rooms.stats.counters.writes;
+        "io_threaded_reads_processed" => |view| view.rooms.stats.counters.reads;
         "io_threaded_writes_processed" => |_view| 0;
-        "reply_buffer_shrinks" => |view| view.parts.stats.reply_buffer_shrinks;
-        "reply_buffer_expands" => |view| view.parts.stats.reply_buffer_expands;
+        "reply_buffer_shrinks" => |view| view.rooms.stats.counters.reply_buffer_shrinks;
+        "reply_buffer_expands" => |view| view.rooms.stats.counters.reply_buffer_expands;
     }
     "replication" {
         "role" => |_view| "master";
         "connected_slaves" => |_view| 0;
         "master_failover_state" => |_view| "no-failover";
-        "master_replid" => |view| view.parts.run_id;
+        "master_replid" => |view| view.rooms.process.run_id;
         "master_replid2" => |_view| "0".repeat(40);
         "master_repl_offset" => |_view| 0;
         "second_repl_offset" => |_view| -1;
         "repl_backlog_active" => |_view| 0;
-        "repl_backlog_size" => |view| view.parts.config.repl_backlog_size;
+        "repl_backlog_size" => |view| view.rooms.config.repl_backlog_size;
         "repl_backlog_first_byte_offset" => |_view| 0;
         "repl_backlog_histlen" => |_view| 0;
     }
@@ -351,17 +351,17 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
         let _ = write!(out, "{}:{}\r\n", field.name, (field.value)(view));
     }
     match section {
-        "commandstats" => write_commands(view.parts, out),
+        "commandstats" => write_commands(view.rooms, out),
         "errorstats" => {
-            for (code, count) in &view.parts.stats.errors_by_code {
+            for (code, count) in &view.rooms.stats.counters.errors_by_code {
                 let _ = write!(out, "errorstat_{code}:count={count}\r\n");
             }
         }
-        "latencystats" => write_latencies(view.parts, out),
+        "latencystats" => write_latencies(view.rooms, out),
         "keyspace" => view.keyspace.iter().filter(|db| !db.is_empty()).for_each(|db| write_db(db, out)),
         "persistence" => {
-            if view.parts.aof.state != AofState::Off {
-                write_aof(view.parts, out);
+            if view.rooms.persistence.aof.state != AofState::Off {
+                write_aof(view.rooms, out);
             }
             write_loading(view, out);
         }
@@ -370,8 +370,8 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
 }
 
 /// What there is to say while an append-only file is kept.
-fn write_aof(parts: &Parts, out: &mut String) {
-    let (aof, relaxed) = (&parts.aof, Ordering::Relaxed);
+fn write_aof(rooms: &Rooms, out: &mut String) {
+    let (aof, relaxed) = (&rooms.persistence.aof, Ordering::Relaxed);
     let _ = write!(
         out,
         "aof_current_size:{}\r\naof_base_size:{}\r\naof_pending_rewrite:0\r\naof_buffer_length:{}\r\n\
@@ -386,7 +386,7 @@ fn write_aof(parts: &Parts, out: &mut String) {
 
 /// How far a load has come, while there is one.
 fn write_loading(view: &View<'_>, out: &mut String) {
-    let Some(load) = &view.parts.load else { return };
+    let Some(load) = &view.rooms.persistence.load else { return };
     let _ = write!(
         out,
         "loading_start_time:{}\r\nloading_total_bytes:{}\r\nloading_rdb_used_mem:{}\r\nloading_loaded_bytes:{}\r\n\
@@ -396,12 +396,12 @@ fn write_loading(view: &View<'_>, out: &mut String) {
         load.used_memory_bytes,
         load.loaded_bytes,
         load.percent(),
-        load.eta_secs(view.parts.monotonic)
+        load.eta_secs(view.rooms.time.monotonic)
     );
 }
 
-fn write_commands(parts: &Parts, out: &mut String) {
-    for (command, stat) in parts.commands.all().iter().zip(&parts.stats.by_command) {
+fn write_commands(rooms: &Rooms, out: &mut String) {
+    for (command, stat) in rooms.commands.all().iter().zip(&rooms.stats.counters.by_command) {
         if stat.calls == 0 && stat.rejected == 0 {
             continue;
         }
@@ -415,12 +415,12 @@ fn write_commands(parts: &Parts, out: &mut String) {
     }
 }
 
-fn write_latencies(parts: &Parts, out: &mut String) {
-    let percentiles = &parts.config.latency_tracking_info_percentiles;
-    if !parts.config.latency_tracking || percentiles.is_empty() {
+fn write_latencies(rooms: &Rooms, out: &mut String) {
+    let percentiles = &rooms.config.latency_tracking_info_percentiles;
+    if !rooms.config.latency_tracking || percentiles.is_empty() {
         return;
     }
-    for (command, times) in parts.commands.all().iter().zip(&parts.stats.histograms) {
+    for (command, times) in rooms.commands.all().iter().zip(&rooms.stats.counters.histograms) {
         if times.is_empty() {
             continue;
         }
@@ -450,21 +450,21 @@ fn write_db(db: &Db, out: &mut String) {
 
 /// Values on their way to the thread that frees them.
 fn pending_garbage(view: &View<'_>) -> u64 {
-    view.parts.freeing.objects()
+    view.rooms.memory.freeing.objects()
 }
 
 fn uptime_secs(view: &View<'_>) -> i64 {
-    view.parts.monotonic.secs_since(view.parts.started)
+    view.rooms.time.monotonic.secs_since(view.rooms.process.started)
 }
 
 fn current_save_secs(view: &View<'_>) -> i64 {
-    let persistence = &view.parts.persistence;
-    if persistence.running.is_some() { view.parts.monotonic.secs_since(persistence.started) } else { -1 }
+    let persistence = &view.rooms.persistence.saves;
+    if persistence.running.is_some() { view.rooms.time.monotonic.secs_since(persistence.started) } else { -1 }
 }
 
 /// How far the running save is.
 fn running_save<'a>(view: &View<'a>) -> Option<&'a SaveMeter> {
-    view.keyspace.walk().map(|_| &view.parts.persistence.meter)
+    view.keyspace.walk().map(|_| &view.rooms.persistence.saves.meter)
 }
 
 /// Bytes read from and written to the clients that are connected.
@@ -473,12 +473,12 @@ fn connected_bytes(view: &View<'_>) -> (u64, u64) {
 }
 
 fn text_of(view: &View<'_>, parameter: &str) -> String {
-    String::from_utf8_lossy(&view.parts.config.get(parameter).unwrap_or_default()).into_owned()
+    String::from_utf8_lossy(&view.rooms.config.get(parameter).unwrap_or_default()).into_owned()
 }
 
 /// How long memory has been over its limit now, and in all, milliseconds.
 fn eviction_exceeded_ms(view: &View<'_>) -> (u64, u64) {
-    view.parts.eviction.exceeded_ms(view.parts.clock.monotonic_ns())
+    view.rooms.memory.eviction.exceeded_ms(view.rooms.time.clock.monotonic_ns())
 }
 
 fn seconds(us: u64) -> String {

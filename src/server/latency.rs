@@ -1,10 +1,10 @@
 //! The latency monitor: what took longer than `latency-monitor-threshold`, by event.
 //!
-//! Whoever does something that can delay everybody measures it and calls [`Parts::watch_latency`]
+//! Whoever does something that can delay everybody measures it and calls [`Rooms::watch_latency`]
 //! with the event's name. Samples of one second are one sample, the worst, so 160 of them reach far
 //! back.
 
-use super::Parts;
+use super::Rooms;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
@@ -97,17 +97,17 @@ impl LatencyMonitor {
     }
 }
 
-impl Parts {
-    /// When something begins that [`Parts::end_watch`] ends, nanoseconds of the monotonic clock; `None` while
+impl Rooms {
+    /// When something begins that [`Rooms::end_watch`] ends, nanoseconds of the monotonic clock; `None` while
     /// the monitor is off.
     pub(super) fn begin_watch(&self) -> Option<u64> {
-        (self.config.latency_monitor_threshold > 0).then(|| self.clock.monotonic_ns())
+        (self.config.latency_monitor_threshold > 0).then(|| self.time.clock.monotonic_ns())
     }
 
     /// Notes how long `event` took.
     pub(super) fn end_watch(&mut self, event: &'static str, begin_ns: Option<u64>) {
         if let Some(begin_ns) = begin_ns {
-            self.watch_latency(event, self.clock.monotonic_ns() - begin_ns);
+            self.watch_latency(event, self.time.clock.monotonic_ns() - begin_ns);
         }
     }
 
@@ -118,7 +118,7 @@ impl Parts {
         if threshold > 0 {
             let ms = i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
             if ms >= threshold {
-                self.latency.add(event, Sample { at_secs: self.now.secs(), ms });
+                self.stats.latency.add(event, Sample { at_secs: self.time.now.secs(), ms });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Values that are freed on another thread: what is on its way there, and how much memory that will give
 //! back. Who decides by the memory in use must not count what is as good as gone.
 
-use super::Parts;
+use super::Rooms;
 use super::task::Task;
 use crate::keyspace::{Garbage, Keyspace};
 use std::sync::Arc;
@@ -56,12 +56,12 @@ impl Drop for FreeJob {
 }
 
 /// Sends what the databases have left to be freed on its way.
-pub(super) fn hand_over(keyspace: &mut Keyspace, parts: &mut Parts) {
+pub(super) fn hand_over(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     let garbage = keyspace.take_garbage();
     if garbage.is_empty() {
         return;
     }
-    let job = FreeJob::new(garbage, &parts.freeing);
-    parts.stats.lazyfreed_objects += job.objects;
-    parts.tasks.push(Task::Free(job));
+    let job = FreeJob::new(garbage, &rooms.memory.freeing);
+    rooms.stats.counters.lazyfreed_objects += job.objects;
+    rooms.tasks.push(Task::Free(job));
 }

@@ -14,7 +14,7 @@ use super::aof_load::{AofFile, AofFiles, AofLoad};
 use super::pause::{Pause, PauseReason};
 use super::shutdown::News;
 use super::task::{Delays, Task};
-use super::{Parts, Server, changed, saving};
+use super::{Rooms, Server, changed, saving};
 use crate::base::number;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::keyspace::{Batch, Db, DbIndex, ExpiredKeys, Keyspace, Limits, PresentKeys};
@@ -114,18 +114,18 @@ pub struct Loading {
 }
 
 impl Loading {
-    fn new(parts: &Parts, present_keys: PresentKeys) -> Self {
+    fn new(rooms: &Rooms, present_keys: PresentKeys) -> Self {
         Loading {
             db: DbIndex(0),
             present_keys,
             expired_keys: ExpiredKeys::LeftOut,
             aof: None,
-            started: parts.now,
-            began: parts.read_monotonic(),
+            started: rooms.time.now,
+            began: rooms.read_monotonic(),
             total_bytes: 0,
             loaded_bytes: 0,
             used_memory_bytes: 0,
-            told: parts.monotonic,
+            told: rooms.time.monotonic,
             keys: 0,
             expired: 0,
             empty: 0,
@@ -150,8 +150,8 @@ impl Loading {
     }
 
     /// How long it has taken so far, seconds.
-    fn seconds(&self, parts: &Parts) -> f64 {
-        parts.read_monotonic().ms_since(self.began) as f64 / 1000.0
+    fn seconds(&self, rooms: &Rooms) -> f64 {
+        rooms.read_monotonic().ms_since(self.began) as f64 / 1000.0
     }
 
     /// Takes note of how much was read.
@@ -178,28 +178,28 @@ impl Server {
     /// are answered with `-LOADING` when that takes too long.
     pub fn begin_loading(&mut self) {
         let job = self.expect_load();
-        let until = self.parts.monotonic.saturating_add_ms(PATIENCE_MS);
-        self.parts.pauses.pause(PauseReason::Load, Pause::Data, Some(until));
-        self.parts.tasks.push(Task::Load(job));
+        let until = self.rooms.time.monotonic.saturating_add_ms(PATIENCE_MS);
+        self.rooms.waiting.pauses.pause(PauseReason::Load, Pause::Data, Some(until));
+        self.rooms.tasks.push(Task::Load(job));
     }
 
     /// Gets ready for the pieces of a load.
     pub fn expect_load(&mut self) -> LoadJob {
-        self.parts.loading = true;
-        self.parts.load = Some(Box::new(Loading::new(&self.parts, PresentKeys::Refused)));
+        self.rooms.persistence.loading = true;
+        self.rooms.persistence.load = Some(Box::new(Loading::new(&self.rooms, PresentKeys::Refused)));
         LoadJob {
-            path: self.parts.config.dbfilename.to_string(),
+            path: self.rooms.config.dbfilename.to_string(),
             aof: None,
             limits: self.keyspace.limits(),
-            checksum: checksum(&self.parts),
-            delays: Arc::clone(&self.parts.delays),
+            checksum: checksum(&self.rooms),
+            delays: Arc::clone(&self.rooms.persistence.delays),
         }
     }
 
     /// Takes in what the loading thread has read. Errors in words; the thread should stop then, and report
     /// the error as the end of the load.
     pub fn load_piece(&mut self, piece: LoadPiece) -> Result<(), String> {
-        let Some(mut load) = self.parts.load.take() else { return Ok(()) };
+        let Some(mut load) = self.rooms.persistence.load.take() else { return Ok(()) };
         let result = match piece {
             LoadPiece::Size(bytes) => {
                 load.total_bytes = bytes;
@@ -210,12 +210,12 @@ impl Server {
                 result.map_err(|error| load.refuses(&error))
             }
             LoadPiece::Keys { keys, loaded_bytes } => {
-                load.go_on(loaded_bytes, self.parts.monotonic);
+                load.go_on(loaded_bytes, self.rooms.time.monotonic);
                 let result = self.taker(&mut load).keys(keys);
                 result.map_err(|error| load.refuses(&error))
             }
             LoadPiece::SnapshotEnd => {
-                note_summary(&mut self.parts, &load);
+                note_summary(&mut self.rooms, &load);
                 Ok(())
             }
             LoadPiece::File(file) => {
@@ -224,7 +224,7 @@ impl Server {
                 Ok(())
             }
             LoadPiece::Commands { commands, loaded_bytes } => {
-                load.go_on(loaded_bytes, self.parts.monotonic);
+                load.go_on(loaded_bytes, self.rooms.time.monotonic);
                 self.run_loaded(&mut load, &commands)
             }
             LoadPiece::FileEnd => {
@@ -232,25 +232,25 @@ impl Server {
                 Ok(())
             }
         };
-        self.parts.load = Some(load);
+        self.rooms.persistence.load = Some(load);
         result
     }
 
     fn taker<'l>(&'l mut self, load: &'l mut Loading) -> Taker<'l> {
-        Taker { load, keyspace: &mut self.keyspace, now: self.parts.now }
+        Taker { load, keyspace: &mut self.keyspace, now: self.rooms.time.now }
     }
 
     /// What is on disk cannot be served, and the log says why: the process ends. Until it has ended it loads: nobody
     /// is shown half a data set, or takes the server for one that serves.
     pub fn load_failed(&mut self, why: String) {
-        self.parts.host.loaded(Err(why));
-        self.parts.tasks.push(Task::Stop { exit_code: 1 });
+        self.rooms.host.loaded(Err(why));
+        self.rooms.tasks.push(Task::Stop { exit_code: 1 });
     }
 
     /// The append-only file is read, or there was nothing in it. What is appended to may still be missing.
     pub fn aof_read(&self) {
-        if let Some(load) = self.parts.load.as_ref().filter(|load| load.aof.is_some()) {
-            log::info!("DB loaded from append only file: {:.3} seconds", load.seconds(&self.parts));
+        if let Some(load) = self.rooms.persistence.load.as_ref().filter(|load| load.aof.is_some()) {
+            log::info!("DB loaded from append only file: {:.3} seconds", load.seconds(&self.rooms));
         }
     }
 
@@ -263,22 +263,22 @@ impl Server {
     pub fn load_ended(&mut self, result: &LoadResult) {
         if let Err(why) = result {
             log::warn!("Fatal error loading the DB: {why}. Exiting.");
-            let path = &self.parts.config.dbfilename;
+            let path = &self.rooms.config.dbfilename;
             return self.load_failed(format!("can't load {path}: {why}"));
         }
         let Some(load) = self.end_load() else { return };
         self.catch_up_with_appendonly();
         if let Ok(Some(_)) = result {
-            note_summary(&mut self.parts, &load);
-            log::info!("DB loaded from disk: {:.3} seconds", load.seconds(&self.parts));
+            note_summary(&mut self.rooms, &load);
+            log::info!("DB loaded from disk: {:.3} seconds", load.seconds(&self.rooms));
         }
         self.begin_serving();
     }
 
     fn end_load(&mut self) -> Option<Box<Loading>> {
-        let load = self.parts.load.take()?;
-        self.parts.loading = false;
-        self.parts.pauses.unpause(PauseReason::Load);
+        let load = self.rooms.persistence.load.take()?;
+        self.rooms.persistence.loading = false;
+        self.rooms.waiting.pauses.unpause(PauseReason::Load);
         self.keyspace.iter_mut().for_each(|db| db.anticipate(0));
         Some(load)
     }
@@ -286,14 +286,14 @@ impl Server {
     /// Says that what was on disk is loaded, or nothing was.
     pub fn begin_serving(&self) {
         // First, for whoever reads the line may send a signal at once.
-        self.parts.host.hear(News::Ready);
+        self.rooms.host.hear(News::Ready);
         self.announce_ready();
-        self.parts.host.loaded(Ok(()));
+        self.rooms.host.loaded(Ok(()));
     }
 
     /// The lines a start is recognised by.
     fn announce_ready(&self) {
-        let config = &self.parts.config;
+        let config = &self.rooms.config;
         if config.port != 0 {
             log::info!("Ready to accept connections");
         }
@@ -303,31 +303,31 @@ impl Server {
     }
 }
 
-fn note_summary(parts: &mut Parts, load: &Loading) {
+fn note_summary(rooms: &mut Rooms, load: &Loading) {
     let Loading { keys, expired, empty, .. } = *load;
-    parts.persistence.last_load_keys = keys;
-    parts.persistence.last_load_expired = expired;
+    rooms.persistence.saves.last_load_keys = keys;
+    rooms.persistence.saves.last_load_expired = expired;
     let empty = if empty > 0 { format!(", empty keys skipped: {empty}") } else { String::new() };
     log::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}.");
 }
 
 /// Writes the data set to its file and reads it back. Source: DEBUG RELOAD.
-pub(super) fn reload(keyspace: &mut Keyspace, parts: &mut Parts, steps: ReloadSteps) -> Result<(), String> {
+pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSteps) -> Result<(), String> {
     if steps.save {
-        parts.host.write_snapshot(&saving::whole(keyspace, parts))?;
-        parts.persistence.saved_at_once(parts.now, parts.monotonic);
+        rooms.host.write_snapshot(&saving::whole(keyspace, rooms))?;
+        rooms.persistence.saves.saved_at_once(rooms.time.now, rooms.time.monotonic);
     }
     if steps.flush {
         let databases: Vec<_> = keyspace.iter().map(Db::index).collect();
         for index in databases {
-            changed::flush(keyspace, parts, index);
+            changed::flush(keyspace, rooms, index);
         }
-        if parts.tracking.tables.is_active() {
-            parts.invalidate_all();
+        if rooms.tracking.tables.is_active() {
+            rooms.invalidate_all();
         }
     }
-    let input = BufReader::new(parts.host.read_file(&parts.config.dbfilename.to_string())?);
-    load(keyspace, parts, input, steps.present_keys).map(drop).map_err(|error| error.to_string())
+    let input = BufReader::new(rooms.host.read_file(&rooms.config.dbfilename.to_string())?);
+    load(keyspace, rooms, input, steps.present_keys).map(drop).map_err(|error| error.to_string())
 }
 
 /// What DEBUG RELOAD does.
@@ -342,21 +342,21 @@ pub struct ReloadSteps {
 }
 
 /// Whether the sum of a snapshot's bytes must be the one that stands at its end.
-fn checksum(parts: &Parts) -> Checksum {
-    if parts.config.rdbchecksum { parts.checksum } else { Checksum::Skipped }
+fn checksum(rooms: &Rooms) -> Checksum {
+    if rooms.config.rdbchecksum { rooms.persistence.checksum } else { Checksum::Skipped }
 }
 
 fn load(
     keyspace: &mut Keyspace,
-    parts: &mut Parts,
+    rooms: &mut Rooms,
     input: impl BufRead,
     present_keys: PresentKeys,
 ) -> Result<LoadSummary, RdbError> {
-    let mut load = Loading::new(parts, present_keys);
+    let mut load = Loading::new(rooms, present_keys);
     let limits = keyspace.limits();
     let mut batch = Batch::new(limits.seed);
-    let mut taker = Taker { load: &mut load, keyspace, now: parts.now };
-    let summary = rdb::load_as(input, &limits, checksum(parts), |item, _| {
+    let mut taker = Taker { load: &mut load, keyspace, now: rooms.time.now };
+    let summary = rdb::load_as(input, &limits, checksum(rooms), |item, _| {
         match item {
             Item::Key { key, content, attributes } => batch.push(key, content, attributes),
             Item::Note(note) => {
@@ -367,7 +367,7 @@ fn load(
         if batch.is_full() { taker.all_keys(&mut batch) } else { Ok(()) }
     })?;
     taker.all_keys(&mut batch)?;
-    note_summary(parts, &load);
+    note_summary(rooms, &load);
     Ok(summary)
 }
 
@@ -386,7 +386,7 @@ impl Taker<'_> {
 
     fn keys(&mut self, keys: Batch) -> Result<(), RdbError> {
         let Taker { load, keyspace, .. } = self;
-        let db = keyspace.db(load.db).expect("a note of another database was refused");
+        let db = keyspace.at(load.db).expect("a note of another database was refused");
         let taken = db
             .take_in(keys, load.present_keys, load.expired_keys)
             .map_err(|key| RdbError::Refused(duplicated(&key, load.db)))?;
@@ -406,7 +406,7 @@ impl Taker<'_> {
             Note::ResizeDb { keys, .. } => {
                 let bytes = self.load.total_bytes.saturating_sub(self.load.loaded_bytes);
                 let keys = usize::try_from(keys.min(bytes / MIN_KEY_BYTES)).unwrap_or(0);
-                if let Some(db) = self.keyspace.db(self.load.db) {
+                if let Some(db) = self.keyspace.at(self.load.db) {
                     db.anticipate(keys);
                 }
             }

@@ -52,16 +52,16 @@ impl MemoryUse {
         let used = alloc::used_bytes() as u64;
         let databases = databases(view);
         let clients: u64 = view.clients().map(|session| session.heap_bytes() as u64).sum();
-        let aof_buffer = view.parts.aof.unwritten_bytes();
+        let aof_buffer = view.rooms.persistence.aof.unwritten_bytes();
         let tables: u64 = databases.iter().map(|db| db.table + db.deadlines).sum();
         MemoryUse {
             used,
-            peak: view.parts.stats.peak_bytes.max(used),
-            startup: view.parts.startup_bytes,
+            peak: view.rooms.stats.counters.peak_bytes.max(used),
+            startup: view.rooms.process.startup_bytes,
             resident: view.process.resident_bytes,
             clients,
             clients_count: view.clients().count() as u64,
-            overhead: view.parts.startup_bytes + clients + aof_buffer + tables,
+            overhead: view.rooms.process.startup_bytes + clients + aof_buffer + tables,
             aof_buffer,
             keys: view.keyspace.iter().map(|db| db.len() as u64).sum(),
             databases,

@@ -152,17 +152,17 @@ impl Server {
             Ok(()) => None,
         };
         self.end_unit();
-        if self.parts.waiters.has_ready() {
+        if self.rooms.waiting.keys.has_ready() {
             self.serve_ready();
         }
-        if let Some(session) = self.parts.clients.get_mut(client) {
+        if let Some(session) = self.rooms.clients.get_mut(client) {
             // The answer tells of deletions.
             session.awaits_file = true;
         }
-        self.complete(client, |parts, reply| match line {
+        self.complete(client, |rooms, reply| match line {
             None => reply.ok(),
             Some(line) => {
-                parts.stats.count_error(line.as_bytes());
+                rooms.stats.counters.count_error(line.as_bytes());
                 reply.error(&line);
             }
         });
@@ -172,7 +172,7 @@ impl Server {
     /// sent the keys to ourselves, by whichever name of ours.
     fn is_connected_from(&self, address: SocketAddr) -> bool {
         let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
-        self.parts.clients.iter().any(|session| {
+        self.rooms.clients.iter().any(|session| {
             let peer = session.connection.addr.parse();
             peer.is_ok_and(|peer| canonical(peer) == canonical(address))
         })
@@ -180,25 +180,25 @@ impl Server {
 
     /// Deletes each key that still is what was sent; they leave as one DEL. Returns whether all were.
     fn delete_taken(&mut self, index: DbIndex, taken: Vec<(Vec<u8>, Stored)>) -> bool {
-        let Some(db) = self.keyspace.db(index) else { return taken.is_empty() };
+        let Some(db) = self.keyspace.at(index) else { return taken.is_empty() };
         let mut deleted: Vec<Vec<u8>> = Vec::new();
         let mut all_same = true;
         for (key, sent) in taken {
             match db.copy_of(&key) {
                 Some(present) if present.is_same(&sent) => {
                     db.remove(&key);
-                    changed::key_changed(db, &mut self.parts, NotifyClasses::GENERIC, "del", &key);
+                    changed::key_changed(db, &mut self.rooms, NotifyClasses::GENERIC, "del", &key);
                     deleted.push(key);
                 }
                 // Its time has come meanwhile; or it was named twice.
-                None if sent.deadline.is_some_and(|deadline| deadline <= self.parts.now) => {}
+                None if sent.deadline.is_some_and(|deadline| deadline <= self.rooms.time.now) => {}
                 None if deleted.contains(&key) => {}
                 _ => all_same = false,
             }
         }
-        if !deleted.is_empty() && self.parts.propagation.is_wanted() {
+        if !deleted.is_empty() && self.rooms.propagation.is_wanted() {
             let words = std::iter::once(&b"DEL"[..]).chain(deleted.iter().map(Vec::as_slice));
-            self.parts.propagation.push(index, OwnedArgv::from_parts(words));
+            self.rooms.propagation.push(index, OwnedArgv::from_parts(words));
         }
         all_same
     }

@@ -1,4 +1,4 @@
-//! The one who knows all parts: [`Server`] runs commands and keeps the books.
+//! The one who knows all rooms: [`Server`] runs commands and keeps the books.
 //!
 //! It touches nothing: the engine gives it events ([`Server::connect`], [`Server::requests`],
 //! [`Server::disconnect`], [`Server::signal`], …) between [`Server::begin_turn`] and
@@ -6,7 +6,7 @@
 //! clock is the [`Clock`] it was given.
 //!
 //! Read [`Ctx`] first (what a handler works with), then `call` (the door every command passes) and
-//! `changed` (what follows from a change). What needs two parts is a sentence in this room.
+//! `changed` (what follows from a change). What needs two rooms is a sentence in this room.
 
 mod access;
 pub mod aof;
@@ -38,15 +38,18 @@ pub mod pause;
 pub mod persistence;
 pub mod propagate;
 mod publish;
+mod process;
 mod redact;
 pub mod reply_buffer;
 pub mod retained;
+mod rooms;
 pub mod session;
 pub mod settle;
 pub mod shutdown;
 pub mod slowlog;
 pub mod stats;
 pub mod task;
+mod time;
 mod timing;
 pub mod tracking;
 mod wake;
@@ -69,15 +72,18 @@ pub use loading::{LoadEnd, LoadJob, LoadPiece, LoadResult, Loading, ReloadSteps}
 pub use monitor::Monitors;
 pub use multi::Transaction;
 pub use pause::{Pause, PauseReason, Pauses};
-pub use persistence::Persistence;
+pub use persistence::Saves;
+pub use process::Process;
 pub use propagate::{Effect, Propagation};
+pub use rooms::{Memory, Persistence, Rooms, Stats, Stop, Waiting};
 pub use session::{
     ClientGauges, ClientId, Clients, Close, Connection, ReplyMode, Session, Waking, WireLimits,
 };
 pub use shutdown::{News, Shutdown, ShutdownSave, Signal};
 pub use slowlog::Slowlog;
-pub use stats::Stats;
+pub use stats::Counters;
 pub use task::{Delays, SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
+pub use time::{Clock, Time};
 pub use walk_wait::WalkWaiters;
 pub use watch::Watches;
 
@@ -89,7 +95,6 @@ use crate::config::{Added, Appendfsync, Config, LogLevel, MaxmemoryPolicy, Notif
 use crate::keyspace::{AccessClock, Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
-use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -100,14 +105,6 @@ pub const REDIS_VERSION: &str = "7.0.15";
 pub const PYREDIS_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The log target of a station in the server's life, which Redis logs at its highest level though nothing is wrong.
 pub const STATION: &str = "station";
-
-/// Where the server reads time. The engine's is the system's; a test's is advanced by hand.
-pub trait Clock {
-    /// Microseconds since the epoch.
-    fn wall_us(&self) -> i64;
-    /// Nanoseconds of a clock that never goes back.
-    fn monotonic_ns(&self) -> u64;
-}
 
 /// What the process does for the server: little things that are done at once. The roof
 /// implements it; a test's does nothing, or fails on purpose.
@@ -172,111 +169,7 @@ pub struct Setup {
     pub limits: Arc<WireLimits>,
 }
 
-/// Everything a handler can reach besides the keyspace.
-pub struct Parts {
-    /// The parameters.
-    pub config: Config,
-    /// The configuration file; empty without one.
-    pub config_file: String,
-    /// The program's path.
-    pub executable: String,
-    /// The process.
-    pub pid: u32,
-    /// 40 random hexadecimal digits, new at each start.
-    pub run_id: String,
-    /// All commands by name.
-    pub commands: CommandTable,
-    /// When the log last told of a request of another protocol, on the monotonic clock.
-    pub(super) cross_protocol_logged_ns: Option<u64>,
-    /// All clients but the one whose command runs.
-    pub clients: Clients,
-    /// Users and what they may do.
-    pub acl: Acl,
-    /// Who waits for which key.
-    pub waiters: Waiters,
-    /// Who watches which key.
-    pub watches: Watches,
-    /// Client-side caching.
-    pub tracking: tracking::TrackingState,
-    /// Who listens to what.
-    pub pubsub: Subscriptions,
-    /// What clients cost.
-    pub client_memory: ClientMemory,
-    /// Who waits to see all clients.
-    pub settling: settle::Settling,
-    /// How buffers for answers are sized.
-    pub reply_buffers: reply_buffer::Resizing,
-    /// Memory to be given back.
-    pub retained: retained::Retained,
-    /// Why clients are held back, and which.
-    pub pauses: Pauses,
-    /// Commands held back until a snapshot has passed what they change.
-    pub walk_waiters: WalkWaiters,
-    /// Counters.
-    pub stats: Stats,
-    /// Effects on their way to the append-only file and replicas.
-    pub propagation: Propagation,
-    /// Saving.
-    pub persistence: Persistence,
-    /// Keeping to `maxmemory`.
-    pub eviction: Eviction,
-    /// The append-only file.
-    pub aof: Aof,
-    /// A requested stop.
-    pub shutdown: Option<Shutdown>,
-    /// The log says that the server is about to stop.
-    shutdown_announced: bool,
-    /// When the process ends whatever the disk does, by the monotonic clock.
-    shutdown_ends_ns: Option<u64>,
-    /// The last stop that was given up was asked for by a signal.
-    signal_was_given_up: bool,
-    /// SHUTDOWN ABORT was called; acted on at the end of the unit.
-    pub shutdown_aborted: bool,
-    /// What the engine is to do.
-    pub tasks: Vec<Task>,
-    /// Values that are being freed on another thread.
-    pub freeing: Arc<lazyfree::Pending>,
-    /// Connections to the targets of MIGRATE that are kept open.
-    pub migrate_sockets: Arc<AtomicUsize>,
-    /// Chance.
-    pub random: Random,
-    /// Memory in use when the server was made, bytes.
-    pub startup_bytes: u64,
-    /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
-    pub active_expire: bool,
-    /// Whether the periodic work is stopped: DEBUG PAUSE-CRON.
-    pub cron_paused: bool,
-    /// Whether RESTORE verifies checksums: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
-    pub checksum: Checksum,
-    /// Whether the data set is being loaded.
-    pub loading: bool,
-    /// The load under way.
-    pub load: Option<Box<Loading>>,
-    /// The time of day, frozen while a command runs: for deadlines of keys, and to be shown.
-    pub now: UnixMillis,
-    /// The time by which everything else waits and is measured, frozen with it.
-    pub monotonic: MonotonicMillis,
-    /// When the server was made.
-    pub started: MonotonicMillis,
-    /// Where time is read.
-    pub clock: Box<dyn Clock>,
-    /// What the process does for us.
-    pub host: Box<dyn Host>,
-    /// Limits shared with the workers.
-    pub limits: Arc<WireLimits>,
-    /// Who is shown every command.
-    pub monitors: Monitors,
-    /// Slow commands.
-    pub slowlog: Slowlog,
-    /// What took long.
-    pub latency: LatencyMonitor,
-    timing: timing::Timing,
-    /// Delays shared with the threads that save and load.
-    pub delays: Arc<Delays>,
-    next_cron: MonotonicMillis,
-}
-
-impl Parts {
+impl Rooms {
     /// Gives the process the out-of-memory score of its role. Returns whether the system took it; a
     /// refusal is logged.
     pub fn apply_oom_score(&self) -> bool {
@@ -289,22 +182,13 @@ impl Parts {
     }
 }
 
-impl fmt::Debug for Parts {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Parts")
-            .field("clients", &self.clients.len())
-            .field("now", &self.now)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The state machine. There is one, on one thread.
 #[derive(Debug)]
 pub struct Server {
     /// The data.
     pub keyspace: Keyspace,
     /// All else.
-    pub parts: Parts,
+    pub rooms: Rooms,
 }
 
 impl Server {
@@ -323,126 +207,125 @@ impl Server {
         let monotonic = timing.last();
         let mut server = Server {
             keyspace: Keyspace::new(databases, limits, random.u64()),
-            parts: Parts {
+            rooms: Rooms {
+                stats: Stats {
+                    counters: Counters::new(commands.all().len()),
+                    slowlog: Slowlog::default(),
+                    latency: LatencyMonitor::default(),
+                    timing,
+                },
                 config: setup.config,
-                config_file: setup.config_file,
-                executable: setup.executable,
-                pid: setup.pid,
-                run_id: random.hex(40),
-                stats: Stats::new(commands.all().len()),
+                process: Process {
+                    config_file: setup.config_file,
+                    executable: setup.executable,
+                    pid: setup.pid,
+                    run_id: random.hex(40),
+                    started: monotonic,
+                    startup_bytes: alloc::used_bytes() as u64,
+                },
                 commands,
-                cross_protocol_logged_ns: None,
-                clients: Clients::default(),
+                monitors: Monitors::default(),
+                clients: Clients { wire_limits: setup.limits, ..Clients::default() },
                 acl,
-                waiters: Waiters::default(),
+                waiting: Waiting::default(),
+                watches: Watches::default(),
                 tracking: tracking::TrackingState::default(),
                 pubsub: Subscriptions::default(),
-                watches: Watches::default(),
-                pauses: Pauses::default(),
-                walk_waiters: WalkWaiters::default(),
-                client_memory: ClientMemory::default(),
-                settling: settle::Settling::default(),
-                retained: retained::Retained::default(),
-                reply_buffers: reply_buffer::Resizing::default(),
                 propagation: Propagation::default(),
-                persistence: Persistence { last_save: now, saved_at: monotonic, ..Persistence::default() },
-                eviction: Eviction::default(),
-                aof: Aof::default(),
-                shutdown: None,
-                shutdown_announced: false,
-                shutdown_ends_ns: None,
-                signal_was_given_up: false,
-                shutdown_aborted: false,
+                persistence: Persistence {
+                    saves: Saves { last_save: now, saved_at: monotonic, ..Saves::default() },
+                    aof: Aof::default(),
+                    loading: false,
+                    load: None,
+                    checksum: Checksum::Verified,
+                    delays: Arc::default(),
+                },
+                memory: Memory::default(),
+                stop: Stop::default(),
                 tasks: Vec::new(),
-                freeing: Arc::default(),
                 migrate_sockets: Arc::default(),
                 random,
-                startup_bytes: alloc::used_bytes() as u64,
-                active_expire: true,
-                cron_paused: false,
-                checksum: Checksum::Verified,
-                loading: false,
-                load: None,
-                now,
-                monotonic,
-                started: monotonic,
-                monitors: Monitors::default(),
-                slowlog: Slowlog::default(),
-                latency: LatencyMonitor::default(),
-                timing,
-                clock: setup.clock,
+                time: Time {
+                    now,
+                    monotonic,
+                    clock: setup.clock,
+                    next_cron: monotonic,
+                    cron_paused: false,
+                    active_expire: true,
+                },
                 host: setup.host,
-                limits: setup.limits,
-                delays: Arc::default(),
-                next_cron: monotonic,
             },
         };
         server.keyspace.freeze(now, monotonic);
-        apply_config(&mut server.keyspace, &mut server.parts);
+        apply_config(&mut server.keyspace, &mut server.rooms);
         Ok(server)
     }
 
     /// A client has connected.
     pub fn connect(&mut self, id: ClientId, connection: Connection) {
         self.follow_clock();
-        self.parts.stats.connections += 1;
-        let parts = &mut self.parts;
-        let is_refused = parts.acl.refuses(&parts.config, &connection);
-        let mut session =
-            Session::new(id, connection, parts.reply_buffers.new_buffer(parts.monotonic), parts.monotonic);
-        parts.acl.log_out(&mut session);
+        self.rooms.stats.counters.connections += 1;
+        let rooms = &mut self.rooms;
+        let is_refused = rooms.acl.refuses(&rooms.config, &connection);
+        let mut session = Session::new(
+            id,
+            connection,
+            rooms.clients.reply_buffers.new_buffer(rooms.time.monotonic),
+            rooms.time.monotonic,
+        );
+        rooms.acl.log_out(&mut session);
         if is_refused {
-            parts.stats.rejected_connections += 1;
+            rooms.stats.counters.rejected_connections += 1;
             session.outbox.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
         }
-        parts.clients.insert(session);
+        rooms.clients.insert(session);
         if is_refused {
-            parts.clients.close(id, Close::AfterFlush);
+            rooms.clients.close(id, Close::AfterFlush);
         }
     }
 
     /// A connection was refused for `maxclients`.
     pub fn rejected_connection(&mut self) {
-        self.parts.stats.rejected_connections += 1;
+        self.rooms.stats.counters.rejected_connections += 1;
     }
 
     /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
     /// Clients that are too large with what their sockets did not take are closed right after that.
     pub fn take_outputs(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        self.parts.note_output();
-        self.parts.drain_output(&mut take);
-        self.parts.eviction.answers_left();
-        if self.parts.limit_client_memory() {
-            self.parts.drain_output(&mut take);
+        self.rooms.note_output();
+        self.rooms.drain_output(&mut take);
+        self.rooms.memory.eviction.answers_left();
+        if self.rooms.limit_client_memory() {
+            self.rooms.drain_output(&mut take);
         }
     }
 
     /// What the engine is to do, in order.
     pub fn take_tasks(&mut self) -> Vec<Task> {
-        std::mem::take(&mut self.parts.tasks)
+        std::mem::take(&mut self.rooms.tasks)
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Reads the monotonic clock, which `monotonic` lags behind while a turn goes on.
     fn read_monotonic(&self) -> MonotonicMillis {
-        MonotonicMillis::from_ns(self.clock.monotonic_ns())
+        MonotonicMillis::from_ns(self.time.clock.monotonic_ns())
     }
 
     fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
-        let Parts { clients, aof, monotonic, stats, .. } = self;
-        let hold = aof.hold_up_to();
-        clients.drain_output(*monotonic, hold, |id, bytes, close| {
-            stats.writes += u64::from(!bytes.is_empty());
+        let Rooms { clients, persistence, time, stats, .. } = self;
+        let hold = persistence.aof.hold_up_to();
+        clients.drain_output(time.monotonic, hold, |id, bytes, close| {
+            stats.counters.writes += u64::from(!bytes.is_empty());
             take(id, bytes, close);
         });
     }
 }
 
 /// Gives every part the parameters it goes by: at start and after CONFIG SET.
-pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
-    let config = &parts.config;
-    parts.clients.set_limits(config.client_output_buffer_limit);
+pub(crate) fn apply_config(keyspace: &mut Keyspace, rooms: &mut Rooms) {
+    let config = &rooms.config;
+    rooms.clients.set_limits(config.client_output_buffer_limit);
     keyspace.set_limits(Limits {
         list_max_listpack_size: config.list_max_listpack_size,
         list_plain_from: keyspace.limits().list_plain_from,
@@ -464,7 +347,7 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
     let events = config.notify_keyspace_events;
     keyspace.set_wants(events.intersects(NotifyClasses::KEY_MISS), events.intersects(NotifyClasses::NEW));
     keyspace.set_wants_lookups(config.appendfsync == Appendfsync::Always);
-    let limits = &parts.limits;
+    let limits = &rooms.clients.wire_limits;
     limits
         .max_bulk_bytes
         .store(i64::try_from(config.proto_max_bulk_len).unwrap_or(i64::MAX), Ordering::Relaxed);
@@ -472,8 +355,8 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, parts: &mut Parts) {
     limits.query_buffer_bytes.store(query_buffer, Ordering::Relaxed);
     limits.max_clients.store(config.maxclients as usize, Ordering::Relaxed);
     limits.keepalive_secs.store(config.tcp_keepalive.unsigned_abs(), Ordering::Relaxed);
-    parts.delays.save_us.store(config.rdb_key_save_delay, Ordering::Relaxed);
-    parts.delays.load_us.store(config.key_load_delay, Ordering::Relaxed);
+    rooms.persistence.delays.save_us.store(config.rdb_key_save_delay, Ordering::Relaxed);
+    rooms.persistence.delays.load_us.store(config.key_load_delay, Ordering::Relaxed);
 }
 
 impl Default for WireLimits {

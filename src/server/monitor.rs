@@ -4,7 +4,7 @@
 //! are known: `+1339518083.107412 [0 127.0.0.1:60866] "get" "k"`. What a transaction runs comes
 //! before its EXEC, what a script runs behind the script. Administration is never shown.
 
-use super::Parts;
+use super::Rooms;
 use super::call::Entry;
 use super::ctx::{Ctx, Origin};
 use super::redact;
@@ -36,7 +36,7 @@ impl Ctx<'_> {
     pub fn begin_monitor(&mut self) -> bool {
         let is_new = !std::mem::replace(&mut self.session.is_monitor, true);
         if is_new {
-            self.server.monitors.clients.push(self.session.id);
+            self.rooms.monitors.clients.push(self.session.id);
         }
         is_new
     }
@@ -44,57 +44,57 @@ impl Ctx<'_> {
     /// Ends what MONITOR began. Source: RESET.
     pub fn end_monitor(&mut self) {
         if std::mem::take(&mut self.session.is_monitor) {
-            self.server.monitors.remove(self.session.id);
+            self.rooms.monitors.remove(self.session.id);
         }
     }
 
     /// Shows `argv` now, before what it runs. Source: scripts, which are not shown by themselves.
     pub fn show_to_monitors(&mut self, argv: Argv<'_>) {
-        if !self.server.monitors.is_empty() {
-            show(self.server, self.session, self.command, argv, self.origin);
+        if !self.rooms.monitors.is_empty() {
+            show(self.rooms, self.session, self.command, argv, self.origin);
         }
     }
 }
 
 /// Shows a command that has just run, if it may be shown.
 pub(super) fn feed(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &mut Session,
     (command, ..): Entry,
     argv: Argv<'_>,
     origin: Origin,
 ) {
     // What waited was shown when it came.
-    let was_shown = origin == Origin::Unparked || server.loading;
+    let was_shown = origin == Origin::Unparked || rooms.persistence.loading;
     if !was_shown && !command.spec.flags.intersects(ADMIN.with(SKIP_MONITOR)) {
-        show(server, session, command, argv, origin);
+        show(rooms, session, command, argv, origin);
     }
 }
 
-fn show(server: &mut Parts, session: &mut Session, command: &super::Command, argv: Argv<'_>, origin: Origin) {
-    let line = line(server, session, command, argv, origin);
+fn show(rooms: &mut Rooms, session: &mut Session, command: &super::Command, argv: Argv<'_>, origin: Origin) {
+    let line = line(rooms, session, command, argv, origin);
     let write = |reply: &mut Reply<'_>| reply.raw(&line);
     let mut broadcast = Broadcast::new(&write);
-    for &id in &server.monitors.clients {
-        let monitor = if id == session.id { Some(&*session) } else { server.clients.get(id) };
+    for &id in &rooms.monitors.clients {
+        let monitor = if id == session.id { Some(&*session) } else { rooms.clients.get(id) };
         if monitor.is_none_or(|monitor| monitor.reply_mode != ReplyMode::Off) {
-            server.clients.push(id, &mut broadcast);
+            rooms.clients.push(id, &mut broadcast);
         }
     }
 }
 
 fn line(
-    server: &Parts,
+    rooms: &Rooms,
     session: &Session,
     command: &super::Command,
     argv: Argv<'_>,
     origin: Origin,
 ) -> Vec<u8> {
-    let us = server.clock.wall_us();
+    let us = rooms.time.clock.wall_us();
     let (secs, us) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
     let source = match origin {
         Origin::Script => "lua".to_owned(),
-        _ if session.connection.unix => format!("unix:{}", server.config.unixsocket.to_str()),
+        _ if session.connection.unix => format!("unix:{}", rooms.config.unixsocket.to_str()),
         _ => session.connection.addr.clone(),
     };
     let secrets = redact::secrets(command, argv);

@@ -9,7 +9,7 @@
 //!
 //! The queue counts against `client-query-buffer-limit`: it is nothing but requests that wait.
 
-use super::Parts;
+use super::Rooms;
 use super::access;
 use super::call::{Entry, call};
 use super::command::Command;
@@ -111,26 +111,26 @@ fn transaction_flags(transaction: &Transaction, command: &Command) -> Flags {
 
 /// Queues an admitted command if the client is in a transaction and the command does not belong to
 /// the transaction itself. Returns whether it did; the caller answers.
-pub(super) fn queue(server: &mut Parts, session: &mut Session, entry: Entry, argv: Argv<'_>) -> bool {
+pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: Entry, argv: Argv<'_>) -> bool {
     let Some(transaction) = &mut session.multi else { return false };
     if runs_at_once(entry.0) {
         return false;
     }
     // Redis: what will not run needs no place.
-    if !transaction.is_spoilt && !server.watches.is_dirty(session.id) {
+    if !transaction.is_spoilt && !rooms.watches.is_dirty(session.id) {
         transaction.push(entry, argv);
     }
-    limit_memory(server, session);
+    limit_memory(rooms, session);
     true
 }
 
 /// Closes a client whose transaction holds more than `client-query-buffer-limit`.
-fn limit_memory(server: &mut Parts, session: &mut Session) {
+fn limit_memory(rooms: &mut Rooms, session: &mut Session) {
     let queued = session.multi.as_ref().map_or(0, |transaction| transaction.bytes);
-    let held = queued + server.watches.bytes_of(session.id);
-    if held as u64 > server.config.client_query_buffer_limit {
+    let held = queued + rooms.watches.bytes_of(session.id);
+    if held as u64 > rooms.config.client_query_buffer_limit {
         log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
-        server.stats.query_buffer_disconnections += 1;
+        rooms.stats.counters.query_buffer_disconnections += 1;
         session.close = Close::Now;
     }
 }
@@ -138,13 +138,13 @@ fn limit_memory(server: &mut Parts, session: &mut Session) {
 /// The line a refused command is answered with. A transaction is spoilt by it, and a refused EXEC
 /// ends it.
 pub(super) fn refused(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &mut Session,
     command: Option<&Command>,
     error: &CommandError,
 ) -> String {
     if command.is_some_and(|command| command.spec.name == "exec") {
-        discard(server, session);
+        discard(rooms, session);
         let line = error.to_string();
         let reason = line.strip_prefix("ERR ").unwrap_or(&line);
         return format!("EXECABORT Transaction discarded because of: {reason}");
@@ -155,15 +155,15 @@ pub(super) fn refused(
     error.to_string()
 }
 
-fn unwatch(server: &mut Parts, session: &mut Session) {
-    server.watches.unwatch(session.id);
+fn unwatch(rooms: &mut Rooms, session: &mut Session) {
+    rooms.watches.unwatch(session.id);
     session.watched_bytes = 0;
 }
 
 /// Forgets the transaction and what was watched for it.
-pub(super) fn discard(server: &mut Parts, session: &mut Session) {
+pub(super) fn discard(rooms: &mut Rooms, session: &mut Session) {
     session.multi = None;
-    unwatch(server, session);
+    unwatch(rooms, session);
 }
 
 impl Ctx<'_> {
@@ -172,20 +172,20 @@ impl Ctx<'_> {
         let db = self.db.index();
         for key in keys {
             let is_stale = self.db.presence(key) == Presence::Expired;
-            self.server.watches.watch(self.session.id, db, key, is_stale);
+            self.rooms.watches.watch(self.session.id, db, key, is_stale);
         }
-        self.session.watched_bytes = self.server.watches.bytes_of(self.session.id);
-        limit_memory(self.server, self.session);
+        self.session.watched_bytes = self.rooms.watches.bytes_of(self.session.id);
+        limit_memory(self.rooms, self.session);
     }
 
     /// Forgets what the client watches. Source: UNWATCH.
     pub fn unwatch(&mut self) {
-        unwatch(self.server, self.session);
+        unwatch(self.rooms, self.session);
     }
 
     /// Forgets the client's transaction, if there is one, and what it watches. Source: DISCARD, RESET.
     pub fn discard(&mut self) {
-        discard(self.server, self.session);
+        discard(self.rooms, self.session);
     }
 
     /// Runs `transaction`, the client's own, and answers with an array of its answers; with a null
@@ -197,18 +197,18 @@ impl Ctx<'_> {
 
 fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
     let id = ctx.session.id;
-    let is_dirty = ctx.server.watches.is_dirty(id) || ctx.server.watches.has_expired(id, ctx.db);
-    unwatch(ctx.server, ctx.session);
+    let is_dirty = ctx.rooms.watches.is_dirty(id) || ctx.rooms.watches.has_expired(id, ctx.db);
+    unwatch(ctx.rooms, ctx.session);
     if transaction.is_spoilt {
         return Err(CommandError::ExecAbort);
     }
     if is_dirty {
         // This tells of changes too.
-        ctx.session.awaits_file |= ctx.server.aof.has_unsynced();
+        ctx.session.awaits_file |= ctx.rooms.persistence.aof.has_unsynced();
         ctx.reply.null_array();
         return Ok(());
     }
-    let began_ns = ctx.server.clock.monotonic_ns();
+    let began_ns = ctx.rooms.time.clock.monotonic_ns();
     ctx.session.running.transaction = Some((transaction.len(), transaction.heap_bytes()));
     ctx.reply.array(transaction.commands.len());
     for Queued { entry, argv } in &transaction.commands {
@@ -216,12 +216,12 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         // HELLO may have changed it.
         reply.set_protocol(ctx.session.protocol);
         // What was allowed when it was queued may not be any more.
-        if let Err(refusal) = access::check_queued(ctx.server, ctx.session, *entry, argv.as_argv()) {
-            ctx.server.stats.count_error(refusal.as_bytes());
+        if let Err(refusal) = access::check_queued(ctx.rooms, ctx.session, *entry, argv.as_argv()) {
+            ctx.rooms.stats.counters.count_error(refusal.as_bytes());
             reply.error(&refusal);
             continue;
         }
-        call(ctx.db, ctx.server, ctx.session, reply, *entry, argv.as_argv(), Origin::Transaction);
+        call(ctx.db, ctx.rooms, ctx.session, reply, *entry, argv.as_argv(), Origin::Transaction);
         debug_assert!(ctx.session.parked.is_none(), "nothing waits in a transaction");
     }
     ctx.session.running.transaction = None;
@@ -231,10 +231,10 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
 
 /// The commands of a transaction have taken their own times; EXEC took all of them.
 fn count_time(ctx: &mut Ctx<'_>, began_ns: u64) {
-    let server = &mut *ctx.server;
-    server.end_run();
-    let ns = server.clock.monotonic_ns().saturating_sub(began_ns);
-    if let Some((_, index)) = server.commands.by_name(ctx.command.spec.name.as_bytes()) {
-        server.stats.command(index).ns += ns;
+    let rooms = &mut *ctx.rooms;
+    rooms.end_run();
+    let ns = rooms.time.clock.monotonic_ns().saturating_sub(began_ns);
+    if let Some((_, index)) = rooms.commands.by_name(ctx.command.spec.name.as_bytes()) {
+        rooms.stats.counters.command(index).ns += ns;
     }
 }

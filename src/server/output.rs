@@ -13,7 +13,7 @@
 use super::client_info::{ClientClass, info_line};
 use super::ctx::Ctx;
 use super::session::{ClientId, Clients, Close, ReplyMode, Session};
-use super::{Parts, Server};
+use super::{Rooms, Server};
 use crate::base::time::MonotonicMillis;
 use crate::config::{BufferLimit, BufferLimits};
 use crate::resp::{Broadcast, Protocol, Reply};
@@ -185,11 +185,11 @@ impl Session {
 impl Server {
     /// Ends the connections of clients over `client-output-buffer-limit`.
     pub(super) fn close_slow_clients(&mut self, all: bool) {
-        let parts = &mut self.parts;
-        for id in parts.clients.close_slow(parts.monotonic, all) {
-            parts.stats.output_limit_disconnections += 1;
-            let Some(session) = parts.clients.get(id) else { continue };
-            let client = info_line(parts, session);
+        let rooms = &mut self.rooms;
+        for id in rooms.clients.close_slow(rooms.time.monotonic, all) {
+            rooms.stats.counters.output_limit_disconnections += 1;
+            let Some(session) = rooms.clients.get(id) else { continue };
+            let client = info_line(rooms, session);
             if all {
                 log::warn!("Client {client} closed for overcoming of output buffer limits.");
             } else {
@@ -205,7 +205,7 @@ impl Ctx<'_> {
     /// A message to the client itself, which is sent whatever CLIENT REPLY says.
     pub fn push(&mut self, write: impl Fn(&mut Reply<'_>)) {
         if self.session.is_silenced() {
-            self.server.clients.push(self.session.id, &mut Broadcast::new(&write));
+            self.rooms.clients.push(self.session.id, &mut Broadcast::new(&write));
         } else {
             write(&mut self.reply);
         }
@@ -214,24 +214,24 @@ impl Ctx<'_> {
     /// Places what the command has delivered to its own client, if nothing is answered yet.
     #[inline]
     pub(super) fn place_own(&mut self) {
-        if self.server.clients.has_aside() && self.reply.is_untouched() {
-            prepend_own(self.server, self.session, &mut self.reply);
+        if self.rooms.clients.has_aside() && self.reply.is_untouched() {
+            prepend_own(self.rooms, self.session, &mut self.reply);
         }
     }
 }
 
 /// Puts what was delivered to the running command's own client in front of the answer.
 #[inline]
-pub(super) fn prepend_own(server: &mut Parts, session: &Session, reply: &mut Reply<'_>) {
-    if server.clients.has_aside() && !session.is_silenced() {
-        reply.prepend(&server.clients.take_aside(session.id, session.protocol));
+pub(super) fn prepend_own(rooms: &mut Rooms, session: &Session, reply: &mut Reply<'_>) {
+    if rooms.clients.has_aside() && !session.is_silenced() {
+        reply.prepend(&rooms.clients.take_aside(session.id, session.protocol));
     }
 }
 
 /// Puts what was delivered to the running command's own client behind the answer.
 #[inline]
-pub(super) fn append_own(server: &mut Parts, session: &Session, reply: &mut Reply<'_>) {
-    if server.clients.has_aside() && !session.is_silenced() {
-        reply.raw(&server.clients.take_aside(session.id, session.protocol));
+pub(super) fn append_own(rooms: &mut Rooms, session: &Session, reply: &mut Reply<'_>) {
+    if rooms.clients.has_aside() && !session.is_silenced() {
+        reply.raw(&rooms.clients.take_aside(session.id, session.protocol));
     }
 }

@@ -3,8 +3,8 @@
 //! Two calls are all that a reason to pause needs:
 //!
 //! ```text
-//! parts.pauses.pause(PauseReason::…, Pause::Writes, None)    // until further notice; or Some(end)
-//! parts.pauses.unpause(PauseReason::…)                       // over, as far as this reason goes
+//! rooms.waiting.pauses.pause(PauseReason::…, Pause::Writes, None)    // until further notice; or Some(end)
+//! rooms.waiting.pauses.unpause(PauseReason::…)                       // over, as far as this reason goes
 //! ```
 //!
 //! Each reason has a pause of its own; a second call for the same reason can only make it longer and
@@ -21,7 +21,7 @@
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
 use super::session::{ClientId, Session};
-use super::{Parts, Server, multi};
+use super::{Rooms, Server, multi};
 use crate::base::time::MonotonicMillis;
 use crate::resp::OwnedArgv;
 use crate::spec::{Flags, LOADING, MAY_REPLICATE, WRITE};
@@ -152,11 +152,13 @@ impl Pauses {
 
 /// Parks the client in front of `command` if a pause holds it back. Returns whether it does.
 #[inline]
-pub(super) fn hold_back(server: &mut Parts, session: &mut Session, command: &Command) -> bool {
-    if server.pauses.now.is_none() || !server.pauses.holds_back(multi::flags_of(session, command)) {
+pub(super) fn hold_back(rooms: &mut Rooms, session: &mut Session, command: &Command) -> bool {
+    if rooms.waiting.pauses.now.is_none()
+        || !rooms.waiting.pauses.holds_back(multi::flags_of(session, command))
+    {
         return false;
     }
-    let pauses = &mut server.pauses;
+    let pauses = &mut rooms.waiting.pauses;
     pauses.last_place += 1;
     pauses.waiting.insert(pauses.last_place, session.id);
     let on = BlockOn::Pause(pauses.last_place);
@@ -168,7 +170,7 @@ impl Server {
     /// Acts on pauses that began or ended; when one has ended, those who wait are tried again, in order. The caller
     /// runs what was released.
     pub(super) fn follow_pauses(&mut self) {
-        let pauses = &mut self.parts.pauses;
+        let pauses = &mut self.rooms.waiting.pauses;
         let keeps_expired = pauses.is_paused();
         if std::mem::replace(&mut pauses.keeps_expired, keeps_expired) != keeps_expired {
             self.keyspace.set_keeps_expired(keeps_expired);
@@ -177,16 +179,16 @@ impl Server {
             return;
         }
         for (_, id) in std::mem::take(&mut pauses.waiting) {
-            if let Some(session) = self.parts.clients.get_mut(id) {
+            if let Some(session) = self.rooms.clients.get_mut(id) {
                 session.parked = None;
-                self.parts.waiters.release(id);
+                self.rooms.waiting.keys.release(id);
             }
         }
     }
 
     /// Ends the pauses whose time is over.
     pub(super) fn end_due_pauses(&mut self) {
-        self.parts.pauses.end_due(self.parts.monotonic);
+        self.rooms.waiting.pauses.end_due(self.rooms.time.monotonic);
         self.follow_pauses();
     }
 }

@@ -11,7 +11,7 @@ const RETRY_SECS: i64 = 5;
 
 /// The state of persistence.
 #[derive(Debug, Default)]
-pub struct Persistence {
+pub struct Saves {
     /// Changes since the last successful save.
     pub dirty: u64,
     /// `dirty` when the running save took its snapshot.
@@ -52,7 +52,7 @@ pub struct Persistence {
     pub shutting_down: bool,
 }
 
-impl Persistence {
+impl Saves {
     /// Whether one of the save points is due.
     #[must_use]
     pub fn is_due(&self, config: &Config, now: MonotonicMillis) -> bool {

@@ -1,6 +1,6 @@
 //! Publishing: what joins [`pubsub`](crate::pubsub), which knows who listens, with the clients.
 
-use super::Parts;
+use super::Rooms;
 use super::command::Command;
 use super::ctx::Ctx;
 use super::error::CommandError;
@@ -12,7 +12,7 @@ use crate::resp::{Broadcast, Protocol, Reply};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-impl Parts {
+impl Rooms {
     /// Sends `message` to everybody who listens to `channel`, and to the patterns that match it.
     /// Returns how many it reached; who listens in two ways counts twice.
     pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
@@ -71,14 +71,14 @@ impl Ctx<'_> {
     /// Sends `message` to who listens to `channel`; to the client itself before its answer. Returns
     /// how many it reached. Source: PUBLISH.
     pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let reached = self.server.publish(channel, message);
+        let reached = self.rooms.publish(channel, message);
         self.place_own();
         reached
     }
 
     /// The same for a shard channel. Source: SPUBLISH.
     pub fn publish_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let reached = self.server.publish_shard(channel, message);
+        let reached = self.rooms.publish_shard(channel, message);
         self.place_own();
         reached
     }
@@ -86,19 +86,19 @@ impl Ctx<'_> {
     /// Lets the client listen to `name`. Source: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE.
     pub fn subscribe(&mut self, topic: Topic, name: &[u8]) {
         let subscriber = Subscriber(self.session.id.0);
-        self.server.pubsub.subscribe(topic, subscriber, name);
+        self.rooms.pubsub.subscribe(topic, subscriber, name);
         self.count_subscriptions();
     }
 
     /// Lets the client no longer listen to `name`. Source: UNSUBSCRIBE, PUNSUBSCRIBE, SUNSUBSCRIBE.
     pub fn unsubscribe(&mut self, topic: Topic, name: &[u8]) {
         let subscriber = Subscriber(self.session.id.0);
-        self.server.pubsub.unsubscribe(topic, subscriber, name);
+        self.rooms.pubsub.unsubscribe(topic, subscriber, name);
         self.count_subscriptions();
     }
 
     fn count_subscriptions(&mut self) {
-        let counts = self.server.pubsub.counts(Subscriber(self.session.id.0));
+        let counts = self.rooms.pubsub.counts(Subscriber(self.session.id.0));
         if counts.is_zero() != self.session.subscribed.is_zero() {
             self.wake_worker(if counts.is_zero() { Waking::Gathered } else { Waking::AtOnce });
         }
@@ -110,20 +110,20 @@ impl Ctx<'_> {
         let worker = gauges.worker.load(Ordering::Relaxed);
         if worker != 0 && !gauges.is_one_of_few {
             gauges.wakes_at_once.store(waking == Waking::AtOnce, Ordering::Relaxed);
-            self.server.host.schedule_worker(worker, waking);
+            self.rooms.host.schedule_worker(worker, waking);
         }
     }
 
     /// What the client listens to, in the order in which it subscribed.
     #[must_use]
     pub fn subscriptions(&self, topic: Topic) -> Vec<Arc<[u8]>> {
-        self.server.pubsub.names_of(topic, Subscriber(self.session.id.0))
+        self.rooms.pubsub.names_of(topic, Subscriber(self.session.id.0))
     }
 
     /// Lets the client no longer listen to anything, without a word. Source: RESET.
     pub fn unsubscribe_from_all(&mut self) {
         let subscriber = Subscriber(self.session.id.0);
-        self.server.pubsub.remove(subscriber);
+        self.rooms.pubsub.remove(subscriber);
         self.count_subscriptions();
     }
 }

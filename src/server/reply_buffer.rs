@@ -7,7 +7,7 @@
 //! used lately when that is less than half of it. As in Redis a client is looked at once a second at
 //! least, and some are in each turn of the periodic work.
 
-use super::Parts;
+use super::Rooms;
 use super::session::{ClientId, Session};
 use crate::base::time::MonotonicMillis;
 use std::ops::Bound;
@@ -110,10 +110,11 @@ impl Session {
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Looks at some clients' buffers, in the order of their numbers and round again.
     pub(super) fn resize_reply_buffers(&mut self) {
-        let Parts { clients, reply_buffers, stats, monotonic, .. } = self;
+        let Rooms { clients, stats, time, .. } = self;
+        let reply_buffers = &mut clients.reply_buffers;
         if !reply_buffers.enabled {
             return;
         }
@@ -125,11 +126,11 @@ impl Parts {
             let Some(session) = session else { continue };
             match session.replies.resize() {
                 Change::None => {}
-                Change::Larger => stats.reply_buffer_expands += 1,
-                Change::Smaller => stats.reply_buffer_shrinks += 1,
+                Change::Larger => stats.counters.reply_buffer_expands += 1,
+                Change::Smaller => stats.counters.reply_buffer_shrinks += 1,
             }
             session.trim_outbox();
-            session.replies.forget_peak(reply_buffers.peak_reset_ms, *monotonic);
+            session.replies.forget_peak(reply_buffers.peak_reset_ms, time.monotonic);
         }
         if looked < looks {
             reply_buffers.last = ClientId(0);

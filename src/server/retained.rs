@@ -8,7 +8,7 @@
 //! not: about 0.2 ms a megabyte. What bursts of requests take again and again stays.
 //! `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
 
-use super::Parts;
+use super::Rooms;
 use super::task::Task;
 use crate::base::alloc;
 
@@ -46,10 +46,10 @@ impl Retained {
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Has memory given back when much has become free.
     pub(super) fn give_back_memory(&mut self) {
-        if self.retained.look(alloc::used_bytes() as u64) && self.config.jemalloc_bg_thread {
+        if self.memory.retained.look(alloc::used_bytes() as u64) && self.config.jemalloc_bg_thread {
             alloc::let_go();
             self.tasks.push(Task::GiveBack);
         }

@@ -13,7 +13,7 @@
 use super::pause::{PauseReason, Pauses};
 use super::save_meter::SaveMeter;
 use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
-use super::{Parts, REDIS_VERSION, Server};
+use super::{REDIS_VERSION, Rooms, Server};
 use crate::base::alloc;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Keyspace, Walk};
@@ -23,54 +23,54 @@ use std::sync::Arc;
 impl Server {
     /// Takes a snapshot of this moment and has it written.
     pub fn save(&mut self, reason: SaveReason) {
-        begin(&mut self.keyspace, &mut self.parts, reason);
+        begin(&mut self.keyspace, &mut self.rooms, reason);
     }
 
     /// Hands over what a walk has for its taker. Called at the end of a turn.
     pub(super) fn hand_over(&mut self) {
         if self.keyspace.walk().is_some() {
             let parcels = self.keyspace.walk_on();
-            self.parts.tasks.extend(parcels.into_iter().map(Task::HandOver));
+            self.rooms.tasks.extend(parcels.into_iter().map(Task::HandOver));
             self.note_walk_waiters();
         }
     }
 
     /// Notes that the saver has dealt with a parcel.
     pub fn parcel_saved(&mut self, progress: SaveProgress) {
-        let persistence = &mut self.parts.persistence;
-        let is_taken = persistence.running.is_some() || self.parts.aof.is_writing_base();
+        let persistence = &mut self.rooms.persistence.saves;
+        let is_taken = persistence.running.is_some() || self.rooms.persistence.aof.is_writing_base();
         if persistence.job == progress.job && is_taken {
             let reason = persistence.running.unwrap_or(SaveReason::Rewrite);
-            if let Some(line) = persistence.meter.news(reason, self.parts.monotonic) {
+            if let Some(line) = persistence.meter.news(reason, self.rooms.time.monotonic) {
                 log::info!("{line}");
             }
             self.keyspace.parcel_released(progress.parcel);
             if self.keyspace.walk_has_caught_up() {
-                self.parts.pauses.unpause(PauseReason::Snapshot);
+                self.rooms.waiting.pauses.unpause(PauseReason::Snapshot);
             }
         }
     }
 
     /// Notes how a save ended and goes on with whatever waited for it.
     pub fn saved(&mut self, report: &SaveReport) {
-        if report.job != self.parts.persistence.job {
+        if report.job != self.rooms.persistence.saves.job {
             return;
         }
         if report.reason == SaveReason::Rewrite {
             self.base_written(report);
-        } else if self.parts.persistence.running.is_some() {
+        } else if self.rooms.persistence.saves.running.is_some() {
             self.end_save(report);
         }
     }
 
     pub(super) fn end_save(&mut self, report: &SaveReport) {
-        self.parts.lap_ns();
+        self.rooms.lap_ns();
         self.follow_clock();
-        let (now, monotonic) = (self.parts.now, self.parts.monotonic);
+        let (now, monotonic) = (self.rooms.time.now, self.rooms.time.monotonic);
         let peak_copies = self.keyspace.walk().map_or(0, Walk::peak_copies);
         let copies = self.keyspace.walk().map_or(0, Walk::all_copies);
-        end_walk(&mut self.keyspace, &mut self.parts.pauses);
-        let persistence = &mut self.parts.persistence;
+        end_walk(&mut self.keyspace, &mut self.rooms.waiting.pauses);
+        let persistence = &mut self.rooms.persistence.saves;
         persistence.last_copies = copies;
         persistence.end(report, now, monotonic);
         let copied_mb = persistence.last_copies >> 20;
@@ -100,68 +100,68 @@ impl Server {
 
 /// Takes a snapshot of this moment and has it written on another thread; as soon as the append-only
 /// file's rewrite is done, if there is one under way.
-pub(super) fn begin(keyspace: &mut Keyspace, parts: &mut Parts, reason: SaveReason) {
-    if parts.aof.is_rewriting() {
+pub(super) fn begin(keyspace: &mut Keyspace, rooms: &mut Rooms, reason: SaveReason) {
+    if rooms.persistence.aof.is_rewriting() {
         match reason {
-            SaveReason::Command(client) => parts.persistence.waiting = Some(client),
-            _ => parts.persistence.scheduled = true,
+            SaveReason::Command(client) => rooms.persistence.saves.waiting = Some(client),
+            _ => rooms.persistence.saves.scheduled = true,
         }
         return;
     }
-    let format = SaveFormat::Snapshot(options(keyspace, parts));
-    let path = parts.config.dbfilename.to_string();
-    parts.persistence.begin(reason, parts.monotonic);
-    begin_job(keyspace, parts, reason, format, path);
+    let format = SaveFormat::Snapshot(options(keyspace, rooms));
+    let path = rooms.config.dbfilename.to_string();
+    rooms.persistence.saves.begin(reason, rooms.time.monotonic);
+    begin_job(keyspace, rooms, reason, format, path);
 }
 
 /// Begins a walk and asks for a thread that writes it to `path`.
 pub(super) fn begin_job(
     keyspace: &mut Keyspace,
-    parts: &mut Parts,
+    rooms: &mut Rooms,
     reason: SaveReason,
     format: SaveFormat,
     path: String,
 ) {
-    let persistence = &mut parts.persistence;
+    let persistence = &mut rooms.persistence.saves;
     persistence.used_at_begin = alloc::used_bytes();
     let dbs = keyspace.begin_walk(persistence.used_at_begin as u64);
     persistence.job += 1;
-    persistence.meter = SaveMeter::new(dbs.iter().map(|db| db.keys as u64).sum(), parts.monotonic);
+    persistence.meter = SaveMeter::new(dbs.iter().map(|db| db.keys as u64).sum(), rooms.time.monotonic);
     let syncs_bit_by_bit = match reason {
-        SaveReason::Rewrite => parts.config.aof_rewrite_incremental_fsync,
-        _ => parts.config.rdb_save_incremental_fsync,
+        SaveReason::Rewrite => rooms.config.aof_rewrite_incremental_fsync,
+        _ => rooms.config.rdb_save_incremental_fsync,
     };
-    let delays = Arc::clone(&parts.delays);
+    let delays = Arc::clone(&rooms.persistence.delays);
     let (id, keys_saved) = (persistence.job, persistence.meter.counter());
     let job = SaveJob { id, reason, dbs, format, path, syncs_bit_by_bit, delays, keys_saved };
-    parts.tasks.push(Task::Save(job));
+    rooms.tasks.push(Task::Save(job));
 }
 
 /// Whether writes must wait for the saver: copies have reached their limit, and that is memory beyond what was used
 /// before. Who deletes more than he writes need not wait.
-pub(super) fn is_behind(keyspace: &Keyspace, parts: &Parts) -> bool {
+pub(super) fn is_behind(keyspace: &Keyspace, rooms: &Rooms) -> bool {
     if !keyspace.walk_is_behind() {
         return false;
     }
     let used = alloc::used_bytes() as u64;
     // Where nobody counts what is used, copies are all that is known.
-    used == 0 || used > parts.persistence.used_at_begin as u64 + keyspace.copies_limit()
+    used == 0 || used > rooms.persistence.saves.used_at_begin as u64 + keyspace.copies_limit()
 }
 
 /// Gives up the running save, if there is one. It counts as neither done nor failed.
-pub(super) fn cancel(keyspace: &mut Keyspace, parts: &mut Parts) {
-    if parts.persistence.running.take().is_some() {
+pub(super) fn cancel(keyspace: &mut Keyspace, rooms: &mut Rooms) {
+    if rooms.persistence.saves.running.take().is_some() {
         log::warn!("Background saving was given up");
-        cancel_job(keyspace, parts);
+        cancel_job(keyspace, rooms);
     }
 }
 
 /// Ends the walk under way and what is written of it.
-pub(super) fn cancel_job(keyspace: &mut Keyspace, parts: &mut Parts) {
-    end_walk(keyspace, &mut parts.pauses);
+pub(super) fn cancel_job(keyspace: &mut Keyspace, rooms: &mut Rooms) {
+    end_walk(keyspace, &mut rooms.waiting.pauses);
     // What is on its way to the saver is of no use any more.
-    parts.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
-    parts.tasks.push(Task::CancelSave);
+    rooms.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
+    rooms.tasks.push(Task::CancelSave);
 }
 
 /// Ends the walk, and the waiting of those who wrote too fast for it.
@@ -171,14 +171,14 @@ pub(super) fn end_walk(keyspace: &mut Keyspace, pauses: &mut Pauses) {
 }
 
 /// A snapshot of this moment, to be written while everybody waits.
-pub(super) fn whole(keyspace: &Keyspace, parts: &Parts) -> WholeSave {
-    let path = parts.config.dbfilename.to_string();
-    WholeSave { snapshot: keyspace.snapshot(), options: options(keyspace, parts), path }
+pub(super) fn whole(keyspace: &Keyspace, rooms: &Rooms) -> WholeSave {
+    let path = rooms.config.dbfilename.to_string();
+    WholeSave { snapshot: keyspace.snapshot(), options: options(keyspace, rooms), path }
 }
 
 /// How snapshots are written, as configured.
-pub(super) fn options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
-    let config = &parts.config;
+pub(super) fn options(keyspace: &Keyspace, rooms: &Rooms) -> SaveOptions {
+    let config = &rooms.config;
     let clock = keyspace.access_clock();
     let access = match config.maxmemory_policy {
         MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => Access::Idle(clock),
@@ -188,7 +188,7 @@ pub(super) fn options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
     let aux = vec![
         ("redis-ver", REDIS_VERSION.to_owned()),
         ("redis-bits", usize::BITS.to_string()),
-        ("ctime", parts.now.secs().to_string()),
+        ("ctime", rooms.time.now.secs().to_string()),
         ("used-mem", alloc::used_bytes().to_string()),
         ("aof-base", "0".to_owned()),
     ];

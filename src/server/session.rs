@@ -5,7 +5,7 @@ use super::blocking::Parked;
 use super::command::{Command, CommandIndex};
 use super::multi::Transaction;
 use super::output::Aside;
-use super::reply_buffer::ReplyBuffer;
+use super::reply_buffer::{ReplyBuffer, Resizing};
 use super::tracking::OwnTracking;
 use crate::base::time::MonotonicMillis;
 use crate::config::BufferLimits;
@@ -397,6 +397,12 @@ pub struct Clients {
     pub(super) in_doubt: bool,
     /// What may wait for a client, by class.
     pub(super) limits: BufferLimits,
+    /// How buffers for answers are sized.
+    pub reply_buffers: Resizing,
+    /// Limits shared with the workers.
+    pub wire_limits: Arc<WireLimits>,
+    /// When the log last told of a request of another protocol, on the monotonic clock.
+    pub(super) cross_protocol_logged_ns: Option<u64>,
 }
 
 /// Bytes read from and written to `clients`.

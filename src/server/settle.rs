@@ -11,7 +11,7 @@
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::ctx::{Ctx, Origin};
 use super::session::{ClientId, Close, Running, Session};
-use super::{Parts, Server};
+use super::{Rooms, Server};
 use crate::base::time::MonotonicMillis;
 use crate::resp::Argv;
 use std::sync::atomic::Ordering;
@@ -50,23 +50,23 @@ impl Ctx<'_> {
     /// soon; the handler returns without an answer.
     pub fn has_settled(&mut self, argv: Argv<'_>) -> bool {
         if self.origin == Origin::Client {
-            let readers = self.server.readers(self.server.clients.iter());
+            let readers = self.rooms.readers(self.rooms.clients.iter());
             if self.waits_for(readers, argv) {
                 return false;
             }
         }
-        self.server.weigh_all_and_evict();
+        self.rooms.weigh_all_and_evict();
         true
     }
 
     /// Whether all that subscribers have sent is known, or there are too many clients for anybody to expect it.
     /// If not, as [`Ctx::has_settled`].
     pub fn subscribers_have_settled(&mut self, argv: Argv<'_>) -> bool {
-        if self.origin != Origin::Client || self.server.clients.len() > MAX_ORDERED_CLIENTS {
+        if self.origin != Origin::Client || self.rooms.clients.len() > MAX_ORDERED_CLIENTS {
             return true;
         }
-        let subscribers = self.server.clients.iter().filter(|session| !session.subscribed.is_zero());
-        let readers = self.server.readers(subscribers);
+        let subscribers = self.rooms.clients.iter().filter(|session| !session.subscribed.is_zero());
+        let readers = self.rooms.readers(subscribers);
         !self.waits_for(readers, argv)
     }
 
@@ -75,16 +75,16 @@ impl Ctx<'_> {
         if readers.is_empty() {
             return false;
         }
-        let until = self.server.monotonic.saturating_add_ms(MAX_WAIT_MS);
+        let until = self.rooms.time.monotonic.saturating_add_ms(MAX_WAIT_MS);
         let (client, running) = (self.session.id, self.session.running);
-        self.server.settling.0.push(Waiting { client, until, readers, running });
+        self.rooms.waiting.settling.0.push(Waiting { client, until, readers, running });
         let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, argv.to_owned(), self.db.index());
         self.session.parked = Some(parked);
         true
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Those of `clients` whose workers have something to read or to hand over, or whose requests wait here.
     fn readers<'s>(&self, clients: impl Iterator<Item = &'s Session>) -> Vec<ClientId> {
         let candidates: Vec<_> = clients.filter(|session| session.close == Close::No).collect();
@@ -107,18 +107,18 @@ impl Parts {
 impl Server {
     /// Runs the commands again that need wait no longer. The caller runs what was released.
     pub(super) fn settle(&mut self) {
-        if !self.parts.settling.is_waiting() {
+        if !self.rooms.waiting.settling.is_waiting() {
             return;
         }
-        let mut waiting = std::mem::take(&mut self.parts.settling.0);
-        let now = self.parts.monotonic;
+        let mut waiting = std::mem::take(&mut self.rooms.waiting.settling.0);
+        let now = self.rooms.time.monotonic;
         let due = waiting.extract_if(.., |waiting| {
-            let parts = &self.parts;
-            waiting.readers = parts.readers(waiting.readers.iter().filter_map(|&id| parts.clients.get(id)));
+            let rooms = &self.rooms;
+            waiting.readers = rooms.readers(waiting.readers.iter().filter_map(|&id| rooms.clients.get(id)));
             waiting.readers.is_empty() || waiting.until <= now
         });
         let due: Vec<_> = due.map(|waiting| (waiting.client, waiting.running)).collect();
-        self.parts.settling.0 = waiting;
+        self.rooms.waiting.settling.0 = waiting;
         for (client, running) in due {
             self.show_running(client, running);
             self.retry(client);
@@ -128,7 +128,7 @@ impl Server {
 
     /// Requests that wait behind the command are shown as such.
     fn show_running(&mut self, client: ClientId, running: Running) {
-        if let Some(session) = self.parts.clients.get_mut(client)
+        if let Some(session) = self.rooms.clients.get_mut(client)
             && session.pending.is_empty()
         {
             session.running = running;

@@ -61,7 +61,7 @@ impl Server {
     /// Acts on a signal.
     pub fn signal(&mut self, signal: Signal) {
         match signal {
-            Signal::Hangup => self.parts.host.reopen_log(),
+            Signal::Hangup => self.rooms.host.reopen_log(),
             Signal::Terminate => {
                 log::warn!(target: STATION, "Received SIGTERM scheduling shutdown...");
                 self.begin_or_insist();
@@ -77,76 +77,76 @@ impl Server {
     /// Begins to stop. With an append-only file the second signal ends the process, whatever the first has
     /// led to: what can be on disk is.
     fn begin_or_insist(&mut self) {
-        let is_kept = self.parts.aof.state != AofState::Off;
-        let is_second = self.parts.shutdown.is_some() || self.parts.signal_was_given_up;
+        let is_kept = self.rooms.persistence.aof.state != AofState::Off;
+        let is_second = self.rooms.stop.request.is_some() || self.rooms.stop.signal_was_given_up;
         if is_kept && is_second {
             log::warn!("You insist... exiting now.");
             self.end_within(INSIST_NS);
         }
-        let request = self.parts.shutdown.get_or_insert_default();
+        let request = self.rooms.stop.request.get_or_insert_default();
         if is_kept && is_second {
             (request.save, request.force) = (ShutdownSave::NoSave, true);
         }
     }
 
     fn end_within(&mut self, ns: u64) {
-        let end_ns = self.parts.clock.monotonic_ns().saturating_add(ns);
-        self.parts.shutdown_ends_ns.get_or_insert(end_ns);
+        let end_ns = self.rooms.time.clock.monotonic_ns().saturating_add(ns);
+        self.rooms.stop.ends_ns.get_or_insert(end_ns);
     }
 
     /// Takes the next step of a requested shutdown: a running save ends first.
     pub(super) fn continue_shutdown(&mut self) {
-        if self.parts.shutdown_ends_ns.is_some_and(|end_ns| self.parts.clock.monotonic_ns() >= end_ns) {
-            self.parts.shutdown_ends_ns = None;
+        if self.rooms.stop.ends_ns.is_some_and(|end_ns| self.rooms.time.clock.monotonic_ns() >= end_ns) {
+            self.rooms.stop.ends_ns = None;
             log::warn!("The disk does not answer. Exit anyway.");
             return self.stop();
         }
-        if std::mem::take(&mut self.parts.shutdown_aborted) {
+        if std::mem::take(&mut self.rooms.stop.aborted) {
             log::warn!("Shutdown manually aborted.");
             self.abort_shutdown();
-            self.parts.signal_was_given_up = false;
+            self.rooms.stop.signal_was_given_up = false;
         }
-        let Some(request) = self.parts.shutdown else { return };
-        if request.client.is_none() && self.parts.cron_paused {
+        let Some(request) = self.rooms.stop.request else { return };
+        if request.client.is_none() && self.rooms.time.cron_paused {
             // Redis: a signal is periodic work.
             return;
         }
-        match self.parts.persistence.running {
-            _ if self.parts.persistence.shutting_down => return,
+        match self.rooms.persistence.saves.running {
+            _ if self.rooms.persistence.saves.shutting_down => return,
             // Somebody waits for the answer.
             Some(SaveReason::Command(_) | SaveReason::Flush(_)) => return,
             Some(_) => {
                 log::warn!("A save is under way. Giving it up!");
-                saving::cancel(&mut self.keyspace, &mut self.parts);
+                saving::cancel(&mut self.keyspace, &mut self.rooms);
             }
             None => {}
         }
-        if !self.parts.shutdown_announced {
-            self.parts.shutdown_announced = true;
+        if !self.rooms.stop.announced {
+            self.rooms.stop.announced = true;
             log::warn!(target: STATION, "User requested shutdown...");
-            self.parts.host.hear(News::Stopping);
+            self.rooms.host.hear(News::Stopping);
             if request.save == ShutdownSave::NoSave {
                 self.end_within(INSIST_NS);
             }
             // What is written from now on would be in no file.
-            self.parts.pauses.pause(PauseReason::Shutdown, Pause::Writes, None);
+            self.rooms.waiting.pauses.pause(PauseReason::Shutdown, Pause::Writes, None);
         }
-        if self.parts.loading {
+        if self.rooms.persistence.loading {
             // What is on disk is all there is.
             return self.stop();
         }
         if self.finish_aof(request.force) {
             return;
         }
-        self.parts.persistence.shutting_down = true;
+        self.rooms.persistence.saves.shutting_down = true;
         let wanted = match request.save {
             ShutdownSave::Save => true,
             ShutdownSave::NoSave => false,
-            ShutdownSave::Default => !self.parts.config.save.is_empty(),
+            ShutdownSave::Default => !self.rooms.config.save.is_empty(),
         };
         if wanted {
             log::info!("Saving the final RDB snapshot before exiting.");
-            self.parts.host.hear(News::SavingAtExit);
+            self.rooms.host.hear(News::SavingAtExit);
             self.save(SaveReason::Shutdown);
         } else {
             self.stop();
@@ -154,27 +154,27 @@ impl Server {
     }
 
     pub(super) fn shutdown_saved(&mut self, saved: bool) {
-        let request = self.parts.shutdown.unwrap_or_default();
+        let request = self.rooms.stop.request.unwrap_or_default();
         if saved || request.force {
             return self.stop();
         }
         log::warn!("Error trying to save the DB, can't exit.");
-        self.parts.host.hear(News::CannotSave);
+        self.rooms.host.hear(News::CannotSave);
         self.abort_shutdown();
     }
 
     /// Gives a shutdown up; the client that asked for it is told. Returns whether there was one.
     pub fn abort_shutdown(&mut self) -> bool {
-        let Some(request) = self.parts.shutdown.take() else { return false };
-        self.parts.persistence.shutting_down = false;
-        self.parts.shutdown_announced = false;
-        self.parts.shutdown_ends_ns = None;
-        self.parts.signal_was_given_up = request.client.is_none();
-        self.parts.aof.shutdown_aborted();
-        self.parts.host.hear(News::GoesOn);
-        self.parts.pauses.unpause(PauseReason::Shutdown);
-        if self.parts.persistence.running == Some(SaveReason::Shutdown) {
-            saving::cancel(&mut self.keyspace, &mut self.parts);
+        let Some(request) = self.rooms.stop.request.take() else { return false };
+        self.rooms.persistence.saves.shutting_down = false;
+        self.rooms.stop.announced = false;
+        self.rooms.stop.ends_ns = None;
+        self.rooms.stop.signal_was_given_up = request.client.is_none();
+        self.rooms.persistence.aof.shutdown_aborted();
+        self.rooms.host.hear(News::GoesOn);
+        self.rooms.waiting.pauses.unpause(PauseReason::Shutdown);
+        if self.rooms.persistence.saves.running == Some(SaveReason::Shutdown) {
+            saving::cancel(&mut self.keyspace, &mut self.rooms);
         }
         if let Some(client) = request.client {
             self.complete(client, |_, reply| reply.error("ERR Errors trying to SHUTDOWN. Check logs."));
@@ -184,6 +184,6 @@ impl Server {
 
     fn stop(&mut self) {
         log::warn!(target: STATION, "Redis is now ready to exit, bye bye...");
-        self.parts.tasks.push(Task::Stop { exit_code: 0 });
+        self.rooms.tasks.push(Task::Stop { exit_code: 0 });
     }
 }

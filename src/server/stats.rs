@@ -25,7 +25,7 @@ const MAX_ERROR_CODES: usize = 128;
 
 /// Counters since the start or the last CONFIG RESETSTAT.
 #[derive(Debug, Default)]
-pub struct Stats {
+pub struct Counters {
     /// Connections accepted.
     pub connections: u64,
     /// Connections refused for `maxclients`.
@@ -78,20 +78,20 @@ pub struct Stats {
     pub output_rate: Rate,
 }
 
-impl Stats {
+impl Counters {
     /// Counters for a table of `commands` commands.
     #[must_use]
     pub fn new(commands: usize) -> Self {
-        Stats {
+        Counters {
             by_command: vec![CommandStat::default(); commands],
             histograms: vec![Histogram::default(); commands],
-            ..Stats::default()
+            ..Counters::default()
         }
     }
 
     /// Forgets everything counted so far. Source: CONFIG RESETSTAT.
     pub fn reset(&mut self) {
-        *self = Stats::new(self.by_command.len());
+        *self = Counters::new(self.by_command.len());
     }
 
     /// The counters of one command.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn errors_are_counted_by_code_up_to_a_bound() {
-        let mut stats = Stats::new(0);
+        let mut stats = Counters::new(0);
         stats.count_error(b"WRONGTYPE Operation against");
         stats.count_error(b"WRONGTYPE again");
         (0..1000).for_each(|n| stats.count_error(format!("E{n} x").as_bytes()));

@@ -7,7 +7,7 @@
 //! looks closely: while the latency monitor is on, or the slow log keeps what takes less than a
 //! millisecond.
 
-use super::Parts;
+use super::Rooms;
 use super::command::{Command, CommandIndex};
 use super::ctx::Origin;
 use super::session::{Close, Session};
@@ -59,22 +59,22 @@ pub(super) struct Begun {
 }
 
 /// Begins a command.
-pub(super) fn begin(server: &mut Parts, (command, index): (&Command, CommandIndex), argv: Argv<'_>) -> Begun {
+pub(super) fn begin(rooms: &mut Rooms, (command, index): (&Command, CommandIndex), argv: Argv<'_>) -> Begun {
     let flags = command.spec.flags;
     let shares = flags.contains(FAST)
         && !flags.contains(BLOCKING)
         && argv.len() <= FEW_ARGUMENTS
         && argv.span() <= SMALL_BYTES
-        && !looks_closely(&server.config);
-    if server.timing.run.is_some_and(|run| !shares || run.index != index) {
-        server.end_run();
+        && !looks_closely(&rooms.config);
+    if rooms.stats.timing.run.is_some_and(|run| !shares || run.index != index) {
+        rooms.end_run();
     }
-    Begun { at_ns: server.timing.last_ns, shares }
+    Begun { at_ns: rooms.stats.timing.last_ns, shares }
 }
 
 /// Ends the command that began as `begun` and answered `reply_bytes`.
 pub(super) fn end(
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &Session,
     (command, index): (&'static Command, CommandIndex),
     argv: Argv<'_>,
@@ -82,69 +82,69 @@ pub(super) fn end(
     (begun, reply_bytes): (Begun, usize),
 ) {
     if begun.shares {
-        server.timing.run.get_or_insert(Run { index, count: 0 }).count += 1;
+        rooms.stats.timing.run.get_or_insert(Run { index, count: 0 }).count += 1;
         if reply_bytes > SMALL_BYTES
-            && let Some((ns, _)) = server.end_run()
+            && let Some((ns, _)) = rooms.end_run()
         {
             // Of all in the run, the one with the long answer took the time.
-            log_if_slow(server, session, command, argv, ns);
+            log_if_slow(rooms, session, command, argv, ns);
         }
         return;
     }
     // What it called is done; its own time includes theirs.
-    server.end_run();
-    server.lap_ns();
-    let ns = server.timing.last_ns - begun.at_ns;
-    server.stats.command(index).ns += ns;
+    rooms.end_run();
+    rooms.lap_ns();
+    let ns = rooms.stats.timing.last_ns - begun.at_ns;
+    rooms.stats.counters.command(index).ns += ns;
     if session.parked.as_ref().is_some_and(|parked| !parked.is_answered()) {
         return;
     }
-    if server.config.latency_tracking {
-        server.stats.histogram(index).record(ns, 1);
+    if rooms.config.latency_tracking {
+        rooms.stats.counters.histogram(index).record(ns, 1);
     }
-    log_if_slow(server, session, command, argv, ns);
-    watch(server, command, origin, ns);
+    log_if_slow(rooms, session, command, argv, ns);
+    watch(rooms, command, origin, ns);
 }
 
 /// Ends a batch of a client: what was timed together is settled.
-pub(super) fn end_batch(server: &mut Parts, session: &Session, batch: &Requests) {
-    if let Some((ns, 1)) = server.end_run()
+pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) {
+    if let Some((ns, 1)) = rooms.end_run()
         && session.close == Close::No
-        && is_slow(&server.config, ns)
+        && is_slow(&rooms.config, ns)
         && let Some(last) = batch.len().checked_sub(1)
         && let Some(command) = session.last_command
         // It may have been refused, and the run is of the one before.
         && batch.get(last).at(0).eq_ignore_ascii_case(command.spec.name.as_bytes())
     {
-        log_if_slow(server, session, command, batch.get(last), ns);
+        log_if_slow(rooms, session, command, batch.get(last), ns);
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Nanoseconds since the last call, or since the last command ended.
     pub(crate) fn lap_ns(&mut self) -> u64 {
-        let now = self.clock.monotonic_ns();
-        let lap = now.saturating_sub(self.timing.last_ns);
-        self.timing.last_ns = now;
+        let now = self.time.clock.monotonic_ns();
+        let lap = now.saturating_sub(self.stats.timing.last_ns);
+        self.stats.timing.last_ns = now;
         lap
     }
 
     /// Begins work that is no command's, between two of them. Returns the time, nanoseconds of the monotonic
-    /// clock; [`Parts::lap_ns`] ends it.
+    /// clock; [`Rooms::lap_ns`] ends it.
     pub(crate) fn set_apart(&mut self) -> u64 {
         if self.end_run().is_none() {
             self.lap_ns();
         }
-        self.timing.last_ns
+        self.stats.timing.last_ns
     }
 
     /// Ends a run of commands timed together. Returns its time and how many they were.
     pub(super) fn end_run(&mut self) -> Option<(u64, u64)> {
-        let Run { index, count } = self.timing.run.take()?;
+        let Run { index, count } = self.stats.timing.run.take()?;
         let ns = self.lap_ns();
-        self.stats.command(index).ns += ns;
+        self.stats.counters.command(index).ns += ns;
         if self.config.latency_tracking {
-            self.stats.histogram(index).record(ns / count, count);
+            self.stats.counters.histogram(index).record(ns / count, count);
         }
         Some((ns, count))
     }
@@ -159,20 +159,20 @@ fn is_slow(config: &Config, ns: u64) -> bool {
     threshold >= 0 && micros(ns) >= threshold
 }
 
-fn log_if_slow(server: &mut Parts, session: &Session, command: &Command, argv: Argv<'_>, ns: u64) {
-    if is_slow(&server.config, ns) && !command.spec.flags.contains(SKIP_SLOWLOG) {
-        let max_len = server.config.slowlog_max_len;
-        server.slowlog.push((session, command, argv), server.now, micros(ns), max_len);
+fn log_if_slow(rooms: &mut Rooms, session: &Session, command: &Command, argv: Argv<'_>, ns: u64) {
+    if is_slow(&rooms.config, ns) && !command.spec.flags.contains(SKIP_SLOWLOG) {
+        let max_len = rooms.config.slowlog_max_len;
+        rooms.stats.slowlog.push((session, command, argv), rooms.time.now, micros(ns), max_len);
     }
 }
 
-fn watch(server: &mut Parts, command: &Command, origin: Origin, ns: u64) {
+fn watch(rooms: &mut Rooms, command: &Command, origin: Origin, ns: u64) {
     let event = match origin {
         Origin::Unparked => "command-unblocking",
         _ if command.spec.flags.contains(FAST) => "fast-command",
         _ => "command",
     };
-    server.watch_latency(event, ns);
+    rooms.watch_latency(event, ns);
 }
 
 fn micros(ns: u64) -> i64 {

@@ -9,7 +9,7 @@
 use super::command::Command;
 use super::ctx::{Ctx, Origin};
 use super::session::{ClientId, Session};
-use super::{Parts, Server};
+use super::{Rooms, Server};
 use crate::resp::{Argv, Broadcast, Protocol, Reply};
 use crate::spec::{PUBSUB, READONLY};
 use crate::tracking::{Broadcasted, Choice, Mode, Tracker, Tracking};
@@ -54,7 +54,7 @@ impl OwnTracking {
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Tells who tracks `key` that it changed: by the running command, or by itself.
     pub(super) fn invalidate(&mut self, key: &[u8], cause: Cause) {
         let by = self.tracking.executing.filter(|_| cause == Cause::Command).map(|id| Tracker(id.0));
@@ -172,31 +172,31 @@ fn null_payload(protocol: Protocol) -> Vec<u8> {
 
 /// Before a command of a client: says whose it is.
 #[inline]
-pub(super) fn begin(parts: &mut Parts, id: ClientId) -> Option<ClientId> {
-    parts.tracking.executing.replace(id)
+pub(super) fn begin(rooms: &mut Rooms, id: ClientId) -> Option<ClientId> {
+    rooms.tracking.executing.replace(id)
 }
 
 /// After a command that has run: remembers what it has read.
 #[inline]
 pub(super) fn remember(
-    parts: &mut Parts,
+    rooms: &mut Rooms,
     session: &Session,
     command: &Command,
     argv: Argv<'_>,
     origin: Origin,
 ) {
     if session.tracking.mode.is_some() && origin != Origin::Script && command.spec.flags.contains(READONLY) {
-        remember_keys(parts, session, command, argv);
+        remember_keys(rooms, session, command, argv);
     }
 }
 
-fn remember_keys(parts: &mut Parts, session: &Session, command: &Command, argv: Argv<'_>) {
+fn remember_keys(rooms: &mut Rooms, session: &Session, command: &Command, argv: Argv<'_>) {
     // Shard channels look like keys in the key specs, but nothing is read there.
     if !session.tracking.remembers() || command.spec.flags.contains(PUBSUB) {
         return;
     }
     for key in command.spec.find_keys(argv) {
-        parts.tracking.tables.remember(Tracker(session.id.0), argv.at(key.index));
+        rooms.tracking.tables.remember(Tracker(session.id.0), argv.at(key.index));
     }
 }
 
@@ -204,26 +204,26 @@ fn remember_keys(parts: &mut Parts, session: &Session, command: &Command, argv: 
 /// `before` what [`begin`] gave.
 #[inline]
 pub(super) fn end(
-    parts: &mut Parts,
+    rooms: &mut Rooms,
     session: &mut Session,
     command: Option<&Command>,
     before: Option<ClientId>,
 ) {
-    parts.tracking.executing = before;
-    if parts.tracking.tables.is_active() {
-        end_tracked(parts, session, command);
+    rooms.tracking.executing = before;
+    if rooms.tracking.tables.is_active() {
+        end_tracked(rooms, session, command);
     }
 }
 
-fn end_tracked(parts: &mut Parts, session: &mut Session, command: Option<&Command>) {
-    for key in std::mem::take(&mut parts.tracking.pending) {
+fn end_tracked(rooms: &mut Rooms, session: &mut Session, command: Option<&Command>) {
+    for key in std::mem::take(&mut rooms.tracking.pending) {
         let payload = match key {
             Some(key) => keys_payload([&key[..]].into_iter()),
             None => null_payload(session.protocol),
         };
-        parts.tell(Tracker(session.id.0), &payload);
+        rooms.tell(Tracker(session.id.0), &payload);
     }
-    session.tracking.mode = parts.tracking.tables.mode(Tracker(session.id.0));
+    session.tracking.mode = rooms.tracking.tables.mode(Tracker(session.id.0));
     // CLIENT CACHING holds for the next command or transaction. Redis: no subcommand of CLIENT is one.
     let is_client = command.is_some_and(|command| command.spec.name.starts_with("client|"));
     if session.multi.is_none() && !is_client {
@@ -234,11 +234,11 @@ fn end_tracked(parts: &mut Parts, session: &mut Session, command: Option<&Comman
 impl Server {
     /// Tells clients in broadcasting mode of the keys that changed in this turn.
     pub(super) fn broadcast_invalidations(&mut self) {
-        self.parts.clients.in_doubt = self.parts.aof.has_unsynced();
-        for Broadcasted { keys, clients } in self.parts.tracking.tables.take_broadcasts() {
+        self.rooms.clients.in_doubt = self.rooms.persistence.aof.has_unsynced();
+        for Broadcasted { keys, clients } in self.rooms.tracking.tables.take_broadcasts() {
             let payload = keys_payload(keys.iter().map(|key| &**key));
             for client in clients {
-                self.parts.tell(client, &payload);
+                self.rooms.tell(client, &payload);
             }
         }
     }
@@ -247,14 +247,14 @@ impl Server {
 impl Ctx<'_> {
     /// Begins to track for this client. Source: CLIENT TRACKING ON.
     pub fn track<'p>(&mut self, mode: Mode, prefixes: impl Iterator<Item = &'p [u8]>) {
-        let tables = &mut self.server.tracking.tables;
+        let tables = &mut self.rooms.tracking.tables;
         self.session.tracking.prefix_bytes += tables.enable(Tracker(self.session.id.0), mode, prefixes);
         self.session.tracking.mode = Some(mode);
     }
 
     /// Ends tracking for this client. Source: CLIENT TRACKING OFF, RESET.
     pub fn end_tracking(&mut self) {
-        self.server.end_tracking_of(self.session.id);
+        self.rooms.end_tracking_of(self.session.id);
         self.session.tracking = OwnTracking::default();
     }
 }

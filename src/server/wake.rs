@@ -9,7 +9,7 @@ use super::call::{apply_reply_mode, call, find};
 use super::command::Lookup;
 use super::ctx::Origin;
 use super::session::{ClientId, Close};
-use super::{Parts, Server, tracking};
+use super::{Rooms, Server, tracking};
 use crate::keyspace::DbIndex;
 use crate::pubsub::Subscriber;
 use crate::resp::Reply;
@@ -21,11 +21,11 @@ impl Server {
     /// Runs parked commands whose keys became ready, until none is. Their clients' further requests
     /// wait for [`Server::run_released`].
     pub(super) fn serve_ready(&mut self) {
-        while let Some((db, key)) = self.parts.waiters.next_ready() {
-            self.parts.waiters.serve(Some(key.clone()));
+        while let Some((db, key)) = self.rooms.waiting.keys.next_ready() {
+            self.rooms.waiting.keys.serve(Some(key.clone()));
             self.serve_key(db, &key);
         }
-        self.parts.waiters.serve(None);
+        self.rooms.waiting.keys.serve(None);
         self.end_unit();
     }
 
@@ -33,14 +33,16 @@ impl Server {
     /// wait for any change of it.
     fn serve_key(&mut self, db: DbIndex, key: &[u8]) {
         let mut after = Ticket::FIRST;
-        while let Some(kind) = self.keyspace.db(db).and_then(|db| db.kind(key))
-            && let Some((ticket, id)) = self.parts.waiters.next_waiter(db, key, WakeOn::Kind(kind), after)
+        while let Some(kind) = self.keyspace.at(db).and_then(|db| db.kind(key))
+            && let Some((ticket, id)) =
+                self.rooms.waiting.keys.next_waiter(db, key, WakeOn::Kind(kind), after)
         {
             after = ticket;
             self.retry(id);
         }
         after = Ticket::FIRST;
-        while let Some((ticket, id)) = self.parts.waiters.next_waiter(db, key, WakeOn::AnyChange, after) {
+        while let Some((ticket, id)) = self.rooms.waiting.keys.next_waiter(db, key, WakeOn::AnyChange, after)
+        {
             after = ticket;
             self.retry(id);
         }
@@ -48,82 +50,82 @@ impl Server {
 
     /// Runs a parked command again; the client keeps its place if it still cannot be served.
     pub(super) fn retry(&mut self, id: ClientId) {
-        let Some(mut session) = self.parts.clients.take(id) else { return };
+        let Some(mut session) = self.rooms.clients.take(id) else { return };
         if session.close == Close::No
             && let Some(parked) = session.parked.take()
         {
             let mut out = std::mem::take(&mut session.outbox);
             let mark = out.len();
-            let before = tracking::begin(&mut self.parts, id);
-            self.parts.clients.in_doubt |= self.parts.clients.doubt_of(&session, &self.parts.aof);
+            let before = tracking::begin(&mut self.rooms, id);
+            self.rooms.clients.in_doubt |= self.rooms.clients.doubt_of(&session, &self.rooms.persistence.aof);
             let db = std::mem::replace(&mut session.db, parked.db);
             let argv = parked.argv.as_argv();
-            if let Ok(entry) = find(&mut self.parts, &mut session, argv) {
-                let (keyspace, parts) = (&mut self.keyspace, &mut self.parts);
+            if let Ok(entry) = find(&mut self.rooms, &mut session, argv) {
+                let (keyspace, rooms) = (&mut self.keyspace, &mut self.rooms);
                 let reply = Reply::new(&mut out, session.protocol);
-                call(keyspace, parts, &mut session, reply, entry, argv, Origin::Unparked);
+                call(keyspace, rooms, &mut session, reply, entry, argv, Origin::Unparked);
             }
             session.db = db;
             if session.parked.is_some() {
                 session.parked = Some(parked);
             } else {
-                self.parts.waiters.unpark(id, &parked);
-                self.parts.waiters.release(id);
+                self.rooms.waiting.keys.unpark(id, &parked);
+                self.rooms.waiting.keys.release(id);
                 apply_reply_mode(&mut session, &mut out, mark);
             }
             self.end_unit();
-            tracking::end(&mut self.parts, &mut session, None, before);
-            session.awaits_file |= self.parts.clients.in_doubt;
+            tracking::end(&mut self.rooms, &mut session, None, before);
+            session.awaits_file |= self.rooms.clients.in_doubt;
             session.outbox = out;
         }
-        self.parts.clients.put_back(session);
+        self.rooms.clients.put_back(session);
     }
 
     /// Runs what waited behind commands that are no longer parked.
     pub(super) fn run_released(&mut self) {
-        while let Some(id) = self.parts.waiters.next_released() {
-            let Some(mut session) = self.parts.clients.take(id) else { continue };
+        while let Some(id) = self.rooms.waiting.keys.next_released() {
+            let Some(mut session) = self.rooms.clients.take(id) else { continue };
             while session.parked.is_none()
                 && session.close == Close::No
                 && let Some((batch, first)) = session.pending.pop_front()
             {
                 self.run_batch(&mut session, batch, first);
             }
-            self.parts.clients.put_back(session);
+            self.rooms.clients.put_back(session);
         }
     }
 
     /// Ends a client's wait with the answer `write` gives, and goes on with its requests.
-    pub fn complete(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
-        self.parts.unpark(id, write);
+    pub fn complete(&mut self, id: ClientId, write: impl FnOnce(&mut Rooms, &mut Reply<'_>)) {
+        self.rooms.unpark(id, write);
         self.run_released();
     }
 
     /// Answers those whose time is over.
     pub(super) fn time_out_parked(&mut self) {
-        while let Some(id) = self.parts.waiters.timed_out(self.parts.monotonic) {
-            self.parts.time_out(id);
+        while let Some(id) = self.rooms.waiting.keys.timed_out(self.rooms.time.monotonic) {
+            self.rooms.time_out(id);
         }
         self.run_released();
     }
 
     /// Forgets a client that is gone; what it waited for is left for others.
     pub fn disconnect(&mut self, id: ClientId) {
-        let Some(session) = self.parts.clients.remove(id) else { return };
+        let Some(session) = self.rooms.clients.remove(id) else { return };
         if let Some(parked) = &session.parked {
-            self.parts.waiters.unpark(id, parked);
-            self.parts.pauses.forget(parked);
+            self.rooms.waiting.keys.unpark(id, parked);
+            self.rooms.waiting.pauses.forget(parked);
         }
-        self.parts.watches.unwatch(id);
-        self.parts.client_memory.forget(&session);
-        self.parts.monitors.remove(id);
-        self.parts.pubsub.remove(Subscriber(id.0));
-        self.parts.end_tracking_of(id);
-        self.parts.stats.count_gone(&session);
+        self.rooms.watches.unwatch(id);
+        self.rooms.memory.clients.forget(&session);
+        self.rooms.monitors.remove(id);
+        self.rooms.pubsub.remove(Subscriber(id.0));
+        self.rooms.end_tracking_of(id);
+        self.rooms.stats.counters.count_gone(&session);
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Ends a client's wait for keys as if its time were over, or with an error. Its requests go on
     /// after the running batch. Source: CLIENT UNBLOCK.
     pub fn unblock(&mut self, id: ClientId, with_error: bool) -> bool {
@@ -131,11 +133,11 @@ impl Parts {
         let Some(parked) = parked.filter(|parked| parked.waits_for_keys()) else { return false };
         // Redis: the command has failed, whichever answer it gets.
         if let Lookup::Found(_, _, index) = self.commands.lookup(parked.argv.as_argv()) {
-            self.stats.command(index).failed += 1;
+            self.stats.counters.command(index).failed += 1;
         }
         if with_error {
-            self.unpark(id, |parts, out| {
-                parts.stats.count_error(UNBLOCKED.as_bytes());
+            self.unpark(id, |rooms, out| {
+                rooms.stats.counters.count_error(UNBLOCKED.as_bytes());
                 out.error(UNBLOCKED);
             });
         } else {
@@ -148,8 +150,8 @@ impl Parts {
     /// to others.
     pub fn close_client(&mut self, id: ClientId, close: Close) {
         if let Some(parked) = self.clients.get_mut(id).and_then(|session| session.parked.take()) {
-            self.waiters.unpark(id, &parked);
-            self.pauses.forget(&parked);
+            self.waiting.keys.unpark(id, &parked);
+            self.waiting.pauses.forget(&parked);
         }
         self.clients.close(id, close);
     }
@@ -157,9 +159,9 @@ impl Parts {
     fn time_out(&mut self, id: ClientId) {
         let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
         let reply = parked.map(|parked| parked.timeout_reply);
-        self.unpark(id, |parts, out| match reply {
+        self.unpark(id, |rooms, out| match reply {
             Some(TimeoutReply::Error(line)) => {
-                parts.stats.count_error(line.as_bytes());
+                rooms.stats.counters.count_error(line.as_bytes());
                 out.error(line);
             }
             Some(TimeoutReply::Integer(value)) => out.integer(value),
@@ -169,13 +171,13 @@ impl Parts {
     }
 
     /// Ends a client's wait with the answer `write` gives; its requests wait to be run.
-    pub(super) fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Parts, &mut Reply<'_>)) {
+    pub(super) fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Rooms, &mut Reply<'_>)) {
         let Some(mut session) = self.clients.take(id) else { return };
         if let Some(mut parked) = session.parked.take() {
-            self.waiters.unpark(id, &parked);
-            self.waiters.release(id);
+            self.waiting.keys.unpark(id, &parked);
+            self.waiting.keys.release(id);
             // That nothing came may be due to others.
-            session.awaits_file |= self.aof.has_unsynced() && parked.waits_for_keys();
+            session.awaits_file |= self.persistence.aof.has_unsynced() && parked.waits_for_keys();
             let mut out = std::mem::take(&mut session.outbox);
             let mark = out.len();
             out.append(&mut parked.answer);

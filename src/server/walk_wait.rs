@@ -9,7 +9,7 @@
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
 use super::session::{ClientId, Session};
-use super::{Parts, Server, multi};
+use super::{Rooms, Server, multi};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, OwnedArgv};
 
@@ -28,14 +28,14 @@ struct Waiting {
 #[inline]
 pub(super) fn hold_back(
     keyspace: &mut Keyspace,
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &mut Session,
     command: &Command,
     argv: Argv<'_>,
 ) -> bool {
     match keyspace.walk_number() {
         None => false,
-        Some(walk) => hold_back_in(walk, keyspace, server, session, command, argv),
+        Some(walk) => hold_back_in(walk, keyspace, rooms, session, command, argv),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn hold_back(
 fn hold_back_in(
     walk: u32,
     keyspace: &mut Keyspace,
-    server: &mut Parts,
+    rooms: &mut Rooms,
     session: &mut Session,
     command: &Command,
     argv: Argv<'_>,
@@ -52,7 +52,7 @@ fn hold_back_in(
     if std::mem::take(&mut session.waited_for_walk) == walk {
         return false;
     }
-    let Some(db) = keyspace.db(session.db) else { return false };
+    let Some(db) = keyspace.at(session.db) else { return false };
     let would_copy = match &session.multi {
         None => command.edits_string && db.edit_would_copy(argv.at(1)),
         // A SELECT inside is not followed: what it leads to is copied.
@@ -64,7 +64,7 @@ fn hold_back_in(
     };
     if would_copy {
         session.waited_for_walk = walk;
-        server.walk_waiters.0.push(Waiting { client: session.id, parcel: None });
+        rooms.waiting.walk.0.push(Waiting { client: session.id, parcel: None });
         let parked = Parked::new(BlockOn::Walk, WakeOn::AnyChange, OwnedArgv::default(), session.db);
         session.parked = Some(parked);
     }
@@ -75,31 +75,31 @@ impl Server {
     /// Notes behind which parcel the commands held back in this turn may run. Called when it has been packed.
     pub(super) fn note_walk_waiters(&mut self) {
         let last = self.keyspace.walk().and_then(|walk| walk.last_packed());
-        for waiting in &mut self.parts.walk_waiters.0 {
+        for waiting in &mut self.rooms.waiting.walk.0 {
             waiting.parcel = waiting.parcel.or(last);
         }
     }
 
     /// Lets commands go on whose strings the walk holds no longer. The caller runs what was released.
     pub(super) fn release_walk_waiters(&mut self) {
-        let parts = &mut self.parts;
-        if parts.walk_waiters.0.is_empty() {
+        let rooms = &mut self.rooms;
+        if rooms.waiting.walk.0.is_empty() {
             return;
         }
         let walk = self.keyspace.walk();
         let is_over = |parcel: Option<u64>| {
             walk.is_none_or(|walk| parcel.is_some_and(|number| walk.has_released(number)))
         };
-        let (over, waiting) = std::mem::take(&mut parts.walk_waiters.0)
+        let (over, waiting) = std::mem::take(&mut rooms.waiting.walk.0)
             .into_iter()
             .partition(|waiting| is_over(waiting.parcel));
-        parts.walk_waiters.0 = waiting;
+        rooms.waiting.walk.0 = waiting;
         for Waiting { client, .. } in over {
             // It may have been killed meanwhile.
-            if let Some(session) = parts.clients.get_mut(client)
+            if let Some(session) = rooms.clients.get_mut(client)
                 && session.parked.take_if(|parked| parked.on == BlockOn::Walk).is_some()
             {
-                parts.waiters.release(client);
+                rooms.waiting.keys.release(client);
             }
         }
     }

@@ -278,10 +278,10 @@ mod tests {
             ("BITFIELD k OVERFLOW FAIL INCRBY u8 0 999", "", 0),
             ("BITFIELD new OVERFLOW FAIL INCRBY u8 0 999", "BITFIELD new OVERFLOW FAIL INCRBY u8 0 999", 1),
         ] {
-            let before = server.server.parts.persistence.dirty;
+            let before = server.dirty();
             server.run(line);
             assert_eq!(server.effects(), effects, "{line}");
-            assert_eq!(server.server.parts.persistence.dirty - before, dirty, "{line}");
+            assert_eq!(server.dirty() - before, dirty, "{line}");
         }
     }
 

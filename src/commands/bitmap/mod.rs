@@ -302,7 +302,7 @@ fn bit_offset(ctx: &Ctx<'_>, text: &[u8]) -> Result<u64, CommandError> {
 
 fn checked_offset(ctx: &Ctx<'_>, offset: i64) -> Result<u64, CommandError> {
     let offset = u64::try_from(offset).map_err(|_| BAD_OFFSET)?;
-    if offset / 8 < ctx.server.config.proto_max_bulk_len || ctx.must_obey() {
+    if offset / 8 < ctx.rooms.config.proto_max_bulk_len || ctx.must_obey() {
         Ok(offset)
     } else {
         Err(BAD_OFFSET)

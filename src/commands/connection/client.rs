@@ -6,7 +6,7 @@ use crate::base::text::{lossless, original};
 use crate::commands::help;
 use crate::server::client_info::{ClientClass, info_line};
 use crate::server::{
-    Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Parts, Pause, PauseReason, ReplyMode,
+    Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Pause, PauseReason, ReplyMode, Rooms,
     Session,
 };
 use crate::spec::*;
@@ -172,7 +172,7 @@ fn client_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     note_running(ctx, &args);
-    let line = info_line(ctx.server, ctx.session) + "\n";
+    let line = info_line(ctx.rooms, ctx.session) + "\n";
     ctx.reply.verbatim("txt", &original(&line));
     Ok(())
 }
@@ -202,7 +202,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if !ctx.has_settled(args.argv()) {
         return Ok(());
     }
-    let mut found = all(ctx.server, ctx.session);
+    let mut found = all(ctx.rooms, ctx.session);
     found.retain(|session| kind.is_none_or(|kind| ClientClass::of(session) == kind));
     if let Some(ids) = ids {
         // Redis: in the order of the question, as often as it asks.
@@ -211,7 +211,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let mut text = String::new();
     for session in found {
-        text.push_str(&info_line(ctx.server, session));
+        text.push_str(&info_line(ctx.rooms, session));
         text.push('\n');
     }
     ctx.reply.verbatim("txt", &original(&text));
@@ -220,8 +220,8 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 /// All clients by number, the one whose command runs included. Those who have been closed are gone,
 /// also while their workers do not know yet.
-fn all<'s>(server: &'s Parts, own: &'s Session) -> Vec<&'s Session> {
-    let others = server.clients.iter().filter(|session| session.close != Close::Now);
+fn all<'s>(rooms: &'s Rooms, own: &'s Session) -> Vec<&'s Session> {
+    let others = rooms.clients.iter().filter(|session| session.close != Close::Now);
     let mut sessions: Vec<_> = others.chain(std::iter::once(own)).collect();
     sessions.sort_unstable_by_key(|session| session.id);
     sessions
@@ -292,18 +292,18 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let filter = if old_form {
         KillFilter { addr: Some(args.key()), ..KillFilter::default() }
     } else {
-        kill_filter(ctx.server, args)?
+        kill_filter(ctx.rooms, args)?
     };
     let own = ctx.session.id;
     let matching = |session: &&Session| filter.matches(session, own);
     let ids: Vec<_> =
-        all(ctx.server, ctx.session).into_iter().filter(matching).map(|session| session.id).collect();
+        all(ctx.rooms, ctx.session).into_iter().filter(matching).map(|session| session.id).collect();
     // Redis: the old form ends with the first match.
     for &id in ids.iter().take(if old_form { 1 } else { ids.len() }) {
         if id == own {
             ctx.session.close = Close::AfterFlush;
         } else {
-            ctx.server.close_client(id, Close::Now);
+            ctx.rooms.close_client(id, Close::Now);
         }
     }
     match (old_form, ids.is_empty()) {
@@ -314,7 +314,7 @@ fn client_kill(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn kill_filter<'a>(server: &Parts, mut args: Args<'a>) -> Result<KillFilter<'a>, CommandError> {
+fn kill_filter<'a>(rooms: &Rooms, mut args: Args<'a>) -> Result<KillFilter<'a>, CommandError> {
     let mut filter = KillFilter { spares_own: true, ..KillFilter::default() };
     while !args.is_done() {
         if args.keyword_with_value("ID") {
@@ -328,7 +328,7 @@ fn kill_filter<'a>(server: &Parts, mut args: Args<'a>) -> Result<KillFilter<'a>,
             filter.laddr = Some(args.key());
         } else if args.keyword_with_value("USER") {
             let user = args.key();
-            if server.acl.users.get(user).is_none() {
+            if rooms.acl.users.get(user).is_none() {
                 let user = lossless(user);
                 return Err(CommandError::line(format!("ERR No such user '{user}'")));
             }
@@ -368,15 +368,15 @@ fn client_pause(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     // Redis: a pause of no time has ended before it begins, and so has one beyond the end of time.
     if ms > 0 && ctx.now.0.checked_add(ms).is_some() {
-        let end = ctx.server.monotonic.saturating_add_ms(ms);
-        ctx.server.pauses.pause(PauseReason::Client, what, Some(end));
+        let end = ctx.rooms.time.monotonic.saturating_add_ms(ms);
+        ctx.rooms.waiting.pauses.pause(PauseReason::Client, what, Some(end));
     }
     ctx.reply.ok();
     Ok(())
 }
 
 fn client_unpause(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.server.pauses.unpause(PauseReason::Client);
+    ctx.rooms.waiting.pauses.unpause(PauseReason::Client);
     ctx.reply.ok();
     Ok(())
 }
@@ -396,7 +396,7 @@ fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     };
     let id = parse_i64(id).ok_or(CommandError::NotInteger)?;
     let id = ClientId(u64::try_from(id).unwrap_or(0));
-    let found = ctx.server.unblock(id, with_error);
+    let found = ctx.rooms.unblock(id, with_error);
     ctx.reply.integer(i64::from(found));
     Ok(())
 }
@@ -467,7 +467,7 @@ mod tests {
         server.connect(2);
         server.run("CONFIG SET client-output-buffer-limit \"normal 30000 20000 10\"");
         let wait_for = |server: &TestServer, bytes: usize| {
-            let session = server.server.parts.clients.get(ClientId(2)).expect("client 2 is there");
+            let session = server.server.rooms.clients.get(ClientId(2)).expect("client 2 is there");
             session.connection.gauges.pending_output.store(bytes, std::sync::atomic::Ordering::Relaxed);
         };
         wait_for(&server, 21_000);

@@ -14,7 +14,7 @@ fn field(server: &mut TestServer, id: u64, name: &str) -> String {
 }
 
 fn holds(server: &TestServer, id: u64, bytes: usize) {
-    let session = server.server.parts.clients.get(ClientId(id)).expect("the client is there");
+    let session = server.server.rooms.clients.get(ClientId(id)).expect("the client is there");
     session.connection.gauges.query_buffer.store(bytes, Ordering::Relaxed);
     session.connection.gauges.query_heap.store(bytes, Ordering::Relaxed);
 }
@@ -72,7 +72,7 @@ fn the_largest_clients_are_evicted_until_the_rest_fits() {
     server.run("CONFIG SET maxmemory-clients 1");
     server.closed.sort_unstable();
     assert_eq!(server.closed, [1, 2, 3, 5].map(ClientId), "not who asked to be spared");
-    assert_eq!(server.server.parts.stats.evicted_clients, 4);
+    assert_eq!(server.server.rooms.stats.counters.evicted_clients, 4);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_buffer_for_answers_follows_what_is_answered_in_steps() {
     let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
     server.connect(2);
     let capacity = |server: &TestServer| {
-        server.server.parts.clients.get(ClientId(2)).expect("it is there").outbox.capacity()
+        server.server.rooms.clients.get(ClientId(2)).expect("it is there").outbox.capacity()
     };
     server.run(&format!("SET big {}", "v".repeat(20_000)));
     server.run_as(2, "GET big");

@@ -127,7 +127,7 @@ fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     let (user, password) = if args.remaining() == 1 {
-        if ctx.server.acl.users.default_user().needs_no_password() {
+        if ctx.rooms.acl.users.default_user().needs_no_password() {
             return Err(CommandError::fixed(
                 "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
                  configuration is correct?",

@@ -5,12 +5,12 @@ use crate::commands::testing::TestServer;
 use crate::server::{Pause, PauseReason};
 
 fn pause(server: &mut TestServer, reason: PauseReason, what: Pause, until: Option<MonotonicMillis>) {
-    server.server.parts.pauses.pause(reason, what, until);
+    server.server.rooms.waiting.pauses.pause(reason, what, until);
     server.advance(0);
 }
 
 fn unpause(server: &mut TestServer, reason: PauseReason) {
-    server.server.parts.pauses.unpause(reason);
+    server.server.rooms.waiting.pauses.unpause(reason);
     server.advance(0);
 }
 
@@ -40,7 +40,7 @@ fn writes_wait_in_order_until_every_reason_is_gone() {
 fn a_pause_can_only_grow_and_ends_by_itself() {
     let mut server = TestServer::new();
     server.connect(2);
-    let now = server.server.parts.monotonic;
+    let now = server.server.rooms.time.monotonic;
     pause(&mut server, PauseReason::Client, Pause::All, Some(now.saturating_add_ms(100)));
     pause(&mut server, PauseReason::Client, Pause::Writes, Some(now.saturating_add_ms(50)));
     assert_eq!(server.run("PING"), "", "still all commands");
@@ -67,7 +67,7 @@ fn a_looser_pause_lets_through_what_it_allows() {
     unpause(&mut server, PauseReason::Client);
     assert_eq!((server.output_of(1), server.output_of(2)), (String::new(), "PONG".to_owned()));
     server.disconnect(3);
-    assert_eq!(server.server.parts.pauses.waiting(), 1);
+    assert_eq!(server.server.rooms.waiting.pauses.waiting(), 1);
     unpause(&mut server, PauseReason::Aof);
     assert_eq!(server.output_of(1), "OK");
     assert_eq!(server.run("GET k"), "\"v\"", "who has left writes nothing");
@@ -89,7 +89,7 @@ fn keys_keep_their_end_for_after_the_pause() {
     unpause(&mut server, PauseReason::Client);
     server.advance(0);
     assert_eq!(server.run("DBSIZE"), "(integer) 0");
-    assert_eq!(server.server.parts.stats.expired_keys, 2);
+    assert_eq!(server.server.rooms.stats.counters.expired_keys, 2);
 }
 
 #[test]

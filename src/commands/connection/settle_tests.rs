@@ -6,7 +6,7 @@ use crate::server::settle::MAX_WAIT_MS;
 use std::sync::atomic::Ordering;
 
 fn set_reading(server: &TestServer, id: u64, is_reading: bool) {
-    let session = server.server.parts.clients.get(ClientId(id)).expect("the client is there");
+    let session = server.server.rooms.clients.get(ClientId(id)).expect("the client is there");
     session.connection.gauges.is_reading.store(is_reading, Ordering::Release);
 }
 
@@ -72,7 +72,7 @@ fn a_reader_that_leaves_and_one_who_asks_and_leaves_hold_up_nobody() {
     server.advance(0);
     let answer = server.output_of(1);
     assert!(answer.contains("id=1 ") && !answer.contains("id=2 "), "{answer}");
-    assert!(!server.server.parts.settling.is_waiting());
+    assert!(!server.server.rooms.waiting.settling.is_waiting());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn who_is_too_large_with_what_has_arrived_is_gone_from_the_list() {
     let mut server = with_reader();
     server.run("CONFIG SET maxmemory-clients 1000000");
     assert_eq!(server.run("CLIENT LIST"), "");
-    let session = server.server.parts.clients.get(ClientId(2)).expect("the client is there");
+    let session = server.server.rooms.clients.get(ClientId(2)).expect("the client is there");
     session.connection.gauges.query_heap.store(1_000_001, Ordering::Relaxed);
     set_reading(&server, 2, false);
     server.advance(0);

@@ -86,7 +86,7 @@ fn options<'a>(ctx: &Ctx<'_>, mut args: Args<'a>) -> Result<Wanted<'a>, CommandE
             let id = number::parse_i64(args.key()).ok_or(CommandError::NotInteger)?;
             wanted.redirect = u64::try_from(id).unwrap_or(0);
             let id = ClientId(wanted.redirect);
-            if id != ctx.session.id && ctx.server.clients.get(id).is_none() {
+            if id != ctx.session.id && ctx.rooms.clients.get(id).is_none() {
                 let line = "ERR The client ID you want redirect to does not exist";
                 return Err(CommandError::fixed(line));
             }
@@ -158,7 +158,7 @@ fn check_overlaps(ctx: &Ctx<'_>, wanted: &Wanted<'_>) -> CommandResult {
     };
     let own = Tracker(ctx.session.id.0);
     for (place, prefix) in wanted.prefixes.iter().enumerate() {
-        let tables = &ctx.server.tracking.tables;
+        let tables = &ctx.rooms.tracking.tables;
         if let Some(other) = tables.prefixes_of(own).find(|other| overlap(prefix, other)) {
             return refused(prefix, "an existing", other);
         }
@@ -218,7 +218,7 @@ fn client_trackinginfo(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.reply.bulk(b"redirect");
     ctx.reply.integer(ctx.session.redirect());
     ctx.reply.bulk(b"prefixes");
-    let prefixes: Vec<_> = ctx.server.tracking.tables.prefixes_of(Tracker(ctx.session.id.0)).collect();
+    let prefixes: Vec<_> = ctx.rooms.tracking.tables.prefixes_of(Tracker(ctx.session.id.0)).collect();
     ctx.reply.array(prefixes.len());
     prefixes.iter().for_each(|prefix| ctx.reply.bulk(prefix));
     Ok(())

@@ -18,7 +18,7 @@ impl From<RestoreError> for CommandError {
 }
 
 pub(super) fn dump(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let compress = ctx.server.config.rdbcompression;
+    let compress = ctx.rooms.config.rdbcompression;
     let payload = ctx.db.view_for_read(args.key()).map(|view| rdb::dump(view.value, compress));
     ctx.reply.bulk_or_null(payload.as_deref());
     Ok(())
@@ -44,7 +44,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     if ttl < 0 {
         return Err(BAD_TTL);
     }
-    let value = rdb::restore(payload, ctx.server.checksum, &ctx.db.limits())?;
+    let value = rdb::restore(payload, ctx.rooms.persistence.checksum, &ctx.db.limits())?;
     let relative = ttl != 0 && !options.absolute;
     // Redis: a time to live that overflows lies in the past.
     let deadline = UnixMillis(if relative { ttl.wrapping_add(ctx.now.0) } else { ttl });
@@ -52,7 +52,7 @@ pub(super) fn restore(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     ctx.reply.ok();
     if ttl != 0 && is_over(ctx, deadline) {
         if removed {
-            let verb: &[u8] = if ctx.server.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
+            let verb: &[u8] = if ctx.rooms.config.lazyfree_lazy_server_del { b"UNLINK" } else { b"DEL" };
             ctx.propagate_instead([verb, key]);
             ctx.changed(NotifyClasses::GENERIC, "del", key);
         }

@@ -123,7 +123,7 @@ fn set_deadline(ctx: &mut Ctx<'_>, mut args: Args<'_>, unit: Unit, start: Start)
     let set = old.is_some_and(|old| condition.allows(old, deadline));
     if set && is_over(ctx, deadline) {
         ctx.db.remove(key);
-        let verb: &[u8] = if ctx.server.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
+        let verb: &[u8] = if ctx.rooms.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
         ctx.propagate_instead([verb, key]);
         ctx.changed(NotifyClasses::GENERIC, "del", key);
     } else if set {
@@ -154,7 +154,7 @@ fn deadline_of(ctx: &Ctx<'_>, number: i64, unit: Unit, start: Start) -> Option<U
 /// Whether a key that gets this deadline goes at once. While loading, and on a replica, it stays
 /// until it is told to go.
 pub(super) fn is_over(ctx: &Ctx<'_>, deadline: UnixMillis) -> bool {
-    let obeys = ctx.server.loading || matches!(ctx.origin, Origin::AofLoad | Origin::Primary);
+    let obeys = ctx.rooms.persistence.loading || matches!(ctx.origin, Origin::AofLoad | Origin::Primary);
     deadline <= ctx.now && !obeys
 }
 

@@ -150,7 +150,7 @@ pub(super) fn copy(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 fn copy_key(ctx: &mut Ctx<'_>, from: &[u8], to: &[u8], target: DbIndex, existing: Existing) -> bool {
     let Some(mut stored) = ctx.db.copy_of(from) else { return false };
-    let Some(there) = ctx.db.db(target) else { return false };
+    let Some(there) = ctx.db.at(target) else { return false };
     if there.view_for_update(to).is_some() && existing == Existing::Respect {
         return false;
     }
@@ -182,7 +182,7 @@ mod tests {
             ("DEL", "(error) ERR wrong number of arguments for 'del' command"),
         ]);
         assert_eq!(server.effects(), "DEL a nothing a | UNLINK b b");
-        assert_eq!(server.server.parts.persistence.dirty, 4, "two keys made, two removed");
+        assert_eq!(server.dirty(), 4, "two keys made, two removed");
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
     fn an_expired_key_is_missing_for_everybody_and_is_propagated_as_deleted_first() {
         let mut server = TestServer::new();
         server.check(&[("SETNX a 1", "(integer) 1"), ("SETNX b 2", "(integer) 1")]);
-        server.server.parts.active_expire = false;
+        server.server.rooms.time.active_expire = false;
         server.run("PEXPIRE b 10");
         server.advance(11);
         server.effects();
@@ -256,7 +256,7 @@ mod tests {
             ("RENAMENX nothing nothing", "(error) ERR no such key"),
         ]);
         assert!(server.effects().ends_with("| RENAME a b | RENAMENX b c"));
-        assert_eq!(server.server.parts.persistence.dirty, 5);
+        assert_eq!(server.dirty(), 5);
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
     fn copy_over_an_expired_key_of_another_database_deletes_that_first() {
         let mut server = TestServer::new();
         server.check(&[("SETNX a 1", "(integer) 1"), ("SELECT 1", "OK"), ("SETNX b 1", "(integer) 1")]);
-        server.server.parts.active_expire = false;
+        server.server.rooms.time.active_expire = false;
         server.run("PEXPIRE b 10");
         server.run("SELECT 0");
         server.advance(11);

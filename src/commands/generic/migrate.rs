@@ -51,11 +51,11 @@ pub(super) fn migrate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         credentials: options.credentials,
         replace: options.replace,
         copy: options.copy,
-        compress: ctx.server.config.rdbcompression,
+        compress: ctx.rooms.config.rdbcompression,
         keys,
-        sockets: Arc::clone(&ctx.server.migrate_sockets),
+        sockets: Arc::clone(&ctx.rooms.migrate_sockets),
     };
-    ctx.server.tasks.push(Task::Migrate(job));
+    ctx.rooms.tasks.push(Task::Migrate(job));
     ctx.block_on_task();
     Ok(())
 }

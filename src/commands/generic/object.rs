@@ -105,7 +105,7 @@ fn idletime(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn refcount(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let may_share = ctx.server.config.maxmemory == 0 || !tracks_accesses(ctx.server.config.maxmemory_policy);
+    let may_share = ctx.rooms.config.maxmemory == 0 || !tracks_accesses(ctx.rooms.config.maxmemory_policy);
     match view(ctx, args.key()).map(|view| is_shared_integer(&view)) {
         Some(true) if may_share => ctx.reply.integer(SHARED_REFERENCES),
         Some(_) => ctx.reply.integer(1),

@@ -106,7 +106,7 @@ mod tests {
         let mut server = TestServer::new();
         server.run("SETNX a 1");
         server.run("SETNX b 1");
-        server.server.parts.active_expire = false;
+        server.server.rooms.time.active_expire = false;
         server.run("PEXPIRE a 10");
         server.advance(11);
         server.effects();
@@ -119,7 +119,7 @@ mod tests {
     fn keys_that_expired_are_propagated_one_by_one() {
         let mut server = TestServer::new();
         server.run("MSET a 1 b 2 c 3");
-        server.server.parts.active_expire = false;
+        server.server.rooms.time.active_expire = false;
         ["a", "b", "c"]
             .iter()
             .for_each(|key| assert_eq!(server.run(&format!("PEXPIRE {key} 10")), "(integer) 1"));

@@ -266,7 +266,7 @@ fn show(ctx: &mut Ctx<'_>, elements: &[ListpackValue<'_>], get: &[Pattern<'_>]) 
     if get.is_empty() {
         return elements.iter().for_each(|&element| reply_text(&mut ctx.reply, element));
     }
-    let max = max_waiting_bytes(&ctx.server.config);
+    let max = max_waiting_bytes(&ctx.rooms.config);
     for (&element, pattern) in pairs(elements, get) {
         match pattern.look_up(ctx.db, element) {
             Some(text) => reply_text(&mut ctx.reply, text),
@@ -299,7 +299,7 @@ fn store(
     if get.is_empty() {
         elements.iter().for_each(|element| element.with_bytes(|text| list.elements.push_back(text)));
     }
-    let max = ctx.server.config.proto_max_bulk_len;
+    let max = ctx.rooms.config.proto_max_bulk_len;
     let mut bytes = 0;
     for (&element, pattern) in pairs(elements, get) {
         let text = pattern.look_up(ctx.db, element).unwrap_or(ListpackValue::Bytes(b""));
@@ -426,12 +426,12 @@ mod tests {
     fn store_replaces_the_destination_or_removes_it() {
         let mut server = server(&["RPUSH l 2 1", "SET d x EX 100"]);
         server.effects();
-        let dirty = server.server.parts.persistence.dirty;
+        let dirty = server.dirty();
         check(
             &mut server,
             &[("SORT l STORE d", "(integer) 2"), ("TTL d", "(integer) -1"), ("LRANGE d 0 -1", "1 2")],
         );
-        assert_eq!(server.server.parts.persistence.dirty - dirty, 2);
+        assert_eq!(server.dirty() - dirty, 2);
         check(
             &mut server,
             &[

@@ -16,7 +16,7 @@ pub(super) fn wait(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     // Redis: a time beyond 64 bits is never reached, like 0.
     let is_reached = timeout_ms != 0 && ctx.now.0.checked_add(timeout_ms).is_some();
-    let deadline = is_reached.then(|| ctx.server.monotonic.saturating_add_ms(timeout_ms));
+    let deadline = is_reached.then(|| ctx.rooms.time.monotonic.saturating_add_ms(timeout_ms));
     ctx.block_on_keys(args.argv(), [], deadline, TimeoutReply::Integer(0));
     Ok(())
 }

@@ -215,7 +215,7 @@ fn geoadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let answer = if count_changed { added + updated } else { added };
     ctx.reply.integer(answer.cast_signed());
-    if ctx.server.propagation.is_wanted() && added + updated > 0 {
+    if ctx.rooms.propagation.is_wanted() && added + updated > 0 {
         ctx.effect.replace(as_zadd(args, options, &places));
     }
     ctx.changed_by(added + updated, NotifyClasses::ZSET, "zadd", key);

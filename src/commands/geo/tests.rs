@@ -6,7 +6,7 @@ use crate::commands::testing::TestServer;
 const SICILY: &str = "GEOADD sicily 13.361389 38.115556 Palermo 15.087269 37.502669 Catania";
 
 fn dirty(server: &TestServer) -> u64 {
-    server.server.parts.persistence.dirty
+    server.dirty()
 }
 
 #[test]

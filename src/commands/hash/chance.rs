@@ -36,7 +36,7 @@ pub(super) fn hrandfield(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult
     let key = args.key();
     if args.is_done() {
         let hash = ctx.db.read::<Hash>(key)?;
-        match hash.and_then(|hash| hash.random(&mut ctx.server.random)) {
+        match hash.and_then(|hash| hash.random(&mut ctx.rooms.random)) {
             Some((field, _)) => reply_text(&mut ctx.reply, field),
             None => ctx.reply.null(),
         }
@@ -61,7 +61,7 @@ fn random_fields(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: Shape) -> Com
         ctx.reply.array(0);
         return Ok(());
     };
-    let (reply, random) = (&mut ctx.reply, &mut ctx.server.random);
+    let (reply, random) = (&mut ctx.reply, &mut ctx.rooms.random);
     let number = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count > 0 {
         shape.head(reply, number.min(hash.len()));
@@ -69,7 +69,7 @@ fn random_fields(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: Shape) -> Com
         return Ok(());
     }
     shape.head(reply, number);
-    let max = max_waiting_bytes(&ctx.server.config);
+    let max = max_waiting_bytes(&ctx.rooms.config);
     let mut left = number;
     hash.draw(random, |field, value| {
         shape.show(reply, field, value);

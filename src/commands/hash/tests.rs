@@ -8,7 +8,7 @@ const SYNTAX: &str = "(error) ERR syntax error";
 
 /// Runs each line and compares its answer. `encoding KEY` is looked up behind the server's back.
 fn dirty(server: &TestServer) -> u64 {
-    server.server.parts.persistence.dirty
+    server.dirty()
 }
 
 #[test]

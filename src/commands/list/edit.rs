@@ -84,7 +84,7 @@ mod tests {
         let mut server = TestServer::new();
         server.run("RPUSH l a b a 7 a");
         server.effects();
-        let dirty = server.server.parts.persistence.dirty;
+        let dirty = server.dirty();
         for (line, answer) in [
             ("LSET l -1 c", "OK"),
             ("LSET l 5 c", "(error) ERR index out of range"),
@@ -120,7 +120,7 @@ mod tests {
              LREM l 9223372036854775807 b | LTRIM l 9223372036854775807 -9223372036854775808 | \
              RPUSH l x x | LREM l -9223372036854775808 x"
         );
-        assert_eq!(server.server.parts.persistence.dirty - dirty, 3 + 1 + 2 + 1 + 3 + 2 + 2);
+        assert_eq!(server.dirty() - dirty, 3 + 1 + 2 + 1 + 3 + 2 + 2);
     }
 
     #[test]

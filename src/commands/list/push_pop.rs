@@ -113,7 +113,7 @@ mod tests {
             assert_eq!(server.run(line), answer, "{line}");
         }
         assert_eq!(server.effects(), "SELECT 0 | RPUSH l a 12 | LPUSH l b c | RPUSHX l d | LPUSHX l e");
-        assert_eq!(server.server.parts.persistence.dirty, 6, "one for each element");
+        assert_eq!(server.dirty(), 6, "one for each element");
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         let mut server = TestServer::new();
         server.run("RPUSH l a b c d e f");
         server.effects();
-        let dirty = server.server.parts.persistence.dirty;
+        let dirty = server.dirty();
         for (line, answer) in [
             ("LPOP l", "\"a\""),
             ("RPOP l", "\"f\""),
@@ -138,7 +138,7 @@ mod tests {
         }
         assert!(server.server.keyspace.is_empty());
         assert_eq!(server.effects(), "LPOP l | RPOP l | RPOP l 2 | LPOP l 9223372036854775807");
-        assert_eq!(server.server.parts.persistence.dirty - dirty, 6, "one for each element");
+        assert_eq!(server.dirty() - dirty, 6, "one for each element");
         assert_eq!(server.raw("LPOP none"), "$-1\r\n");
         assert_eq!(server.raw("LPOP none 1"), "*-1\r\n");
     }

@@ -160,7 +160,7 @@ mod tests {
         let mut server = TestServer::new();
         server.run("RPUSH l a b c");
         server.effects();
-        let dirty = server.server.parts.persistence.dirty;
+        let dirty = server.dirty();
         for (line, answer) in [
             ("LMOVE l l LEFT right", "\"a\""),
             ("LRANGE l 0 -1", "1) \"b\"\n2) \"c\"\n3) \"a\""),
@@ -180,7 +180,7 @@ mod tests {
             server.effects(),
             "LMOVE l l LEFT right | LMOVE l m RIGHT LEFT | RPOPLPUSH l m | RPOPLPUSH m m | LMOVE l m left right"
         );
-        assert_eq!(server.server.parts.persistence.dirty - dirty, 5, "one for each move");
+        assert_eq!(server.dirty() - dirty, 5, "one for each move");
         server.run("RPUSH one x");
         assert_eq!(server.run("RPOPLPUSH one one"), "\"x\"");
         assert_eq!(server.run("LLEN one"), "(integer) 1", "a list of one element may be rotated");

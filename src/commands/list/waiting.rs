@@ -17,7 +17,7 @@ pub(super) fn brpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 fn pop_or_wait(ctx: &mut Ctx<'_>, mut args: Args<'_>, side: Side) -> CommandResult {
     let keys = args.take(args.remaining() - 1)?;
-    let deadline = args.deadline_secs(ctx.server.monotonic)?;
+    let deadline = args.deadline_secs(ctx.rooms.time.monotonic)?;
     if !pop_from_first(ctx, keys.iter(), side)? {
         ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
     }
@@ -29,7 +29,7 @@ pub(super) fn blmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     args.next()?;
     let MultiPop { keys, side, count } = MultiPop::parse(&mut args)?;
     // Redis: the timeout is looked at last, though it comes first.
-    let deadline = timeout.deadline_secs(ctx.server.monotonic)?;
+    let deadline = timeout.deadline_secs(ctx.rooms.time.monotonic)?;
     if !pop_many_from_first(ctx, &keys, side, count)? {
         ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
     }
@@ -39,7 +39,7 @@ pub(super) fn blmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 pub(super) fn blmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let (source, destination) = (args.key(), args.key());
     let (from, to) = (Side::parse(&mut args)?, Side::parse(&mut args)?);
-    let deadline = args.deadline_secs(ctx.server.monotonic)?;
+    let deadline = args.deadline_secs(ctx.rooms.time.monotonic)?;
     if !move_element(ctx, source, destination, from, to)? {
         ctx.block_on_keys(args.argv(), [source], deadline, TimeoutReply::Null);
         return Ok(());
@@ -55,7 +55,7 @@ pub(super) fn blmove(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 pub(super) fn brpoplpush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let (source, destination) = (args.key(), args.key());
-    let deadline = args.deadline_secs(ctx.server.monotonic)?;
+    let deadline = args.deadline_secs(ctx.rooms.time.monotonic)?;
     if !move_element(ctx, source, destination, Side::Right, Side::Left)? {
         ctx.block_on_keys(args.argv(), [source], deadline, TimeoutReply::Null);
         return Ok(());
@@ -140,14 +140,14 @@ mod tests {
         park(&mut server, 4, "BLPOP l 0");
         park(&mut server, 2, "BRPOP other l l 0");
         park(&mut server, 3, "BLPOP l 0");
-        assert_eq!(server.server.parts.waiters.len(), 3);
+        assert_eq!(server.server.rooms.waiting.keys.len(), 3);
         assert_eq!(server.run("RPUSH l a b"), "(integer) 2", "counted before the waiters are served");
         let served = outputs(&mut server, [2, 3, 4]);
         assert_eq!(served, ["1) \"l\"\n2) \"b\"", "", "1) \"l\"\n2) \"a\""]);
         assert_eq!(server.effects(), "SELECT 0 | RPUSH l a b | LPOP l | RPOP l");
         assert_eq!(server.run("EXISTS l"), "(integer) 0");
-        assert_eq!(server.server.parts.persistence.dirty, 2, "what waiters get is not counted");
-        assert_eq!(server.server.parts.waiters.len(), 1);
+        assert_eq!(server.dirty(), 2, "what waiters get is not counted");
+        assert_eq!(server.server.rooms.waiting.keys.len(), 1);
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         server.run("RPUSH l a b");
         assert_eq!(outputs(&mut server, [2, 3]), ["\"a\"", "\"a\""]);
         assert_eq!(server.run("LRANGE l 0 -1"), "1) \"a\"\n2) \"b\"");
-        assert!(server.server.parts.waiters.is_empty());
+        assert!(server.server.rooms.waiting.keys.is_empty());
     }
 
     #[test]
@@ -285,9 +285,9 @@ mod tests {
         server.run_as(2, "HELLO 3");
         park(&mut server, 2, "BRPOP l 9223372036854775.8");
         server.advance(1_000_000_000_000);
-        assert_eq!(server.server.parts.waiters.len(), 1, "more than there are milliseconds is for ever");
+        assert_eq!(server.server.rooms.waiting.keys.len(), 1, "more than there are milliseconds is for ever");
         server.run("RPUSH l a");
-        assert!(server.server.parts.waiters.is_empty());
+        assert!(server.server.rooms.waiting.keys.is_empty());
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(server.output_of(4), "1) \"l\"\n2) \"a\"");
         assert_eq!(server.output_of(3), "");
         assert_eq!(server.run("LLEN l"), "(integer) 1");
-        assert!(server.server.parts.waiters.is_empty());
+        assert!(server.server.rooms.waiting.keys.is_empty());
     }
 
     #[test]
@@ -335,9 +335,9 @@ mod tests {
     fn a_command_is_counted_once_however_often_it_is_tried() {
         let mut server = server_with(2);
         park(&mut server, 2, "BLPOP l 0");
-        let commands = server.server.parts.stats.commands;
+        let commands = server.server.rooms.stats.counters.commands;
         server.run("RPUSH l a");
-        assert_eq!(server.server.parts.stats.commands - commands, 1);
+        assert_eq!(server.server.rooms.stats.counters.commands - commands, 1);
     }
 
     #[test]

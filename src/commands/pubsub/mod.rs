@@ -254,7 +254,7 @@ fn list_names(ctx: &mut Ctx<'_>, topic: Topic, mut args: Args<'_>) -> CommandRes
     }
     let place = ctx.reply.deferred();
     let mut count = 0;
-    for name in ctx.server.pubsub.names(topic) {
+    for name in ctx.rooms.pubsub.names(topic) {
         if pattern.is_none_or(|pattern| glob_match(pattern, name, Case::Sensitive)) {
             ctx.reply.bulk(name);
             count += 1;
@@ -279,12 +279,12 @@ fn count_listeners(ctx: &mut Ctx<'_>, topic: Topic, args: Args<'_>) {
     ctx.reply.array(args.remaining() * 2);
     for name in args.rest() {
         ctx.reply.bulk(name);
-        ctx.reply.count(ctx.server.pubsub.listeners_len(topic, name));
+        ctx.reply.count(ctx.rooms.pubsub.listeners_len(topic, name));
     }
 }
 
 fn pubsub_numpat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.count(ctx.server.pubsub.names_len(Topic::Pattern));
+    ctx.reply.count(ctx.rooms.pubsub.names_len(Topic::Pattern));
     Ok(())
 }
 

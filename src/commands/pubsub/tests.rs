@@ -172,7 +172,7 @@ fn a_key_that_expires_is_announced_whether_it_is_met_or_not() {
     server.run_as(2, "PSUBSCRIBE *");
     server.advance(10);
     assert!(heard(&mut server, 2).ends_with("$22 __keyevent@0__:expired $1 k"));
-    server.server.parts.active_expire = false;
+    server.server.rooms.time.active_expire = false;
     server.run("PSETEX k 5 v");
     server.advance(10);
     assert_eq!(heard(&mut server, 2), "");
@@ -206,7 +206,7 @@ fn a_subscriber_over_its_hard_limit_is_closed_and_delays_nobody() {
     assert_eq!(server.closed, [ClientId(2)]);
     assert_eq!(server.raw_output_of(2), "", "what it did not take is dropped");
     assert_eq!(answers.lines().count(), 10, "the publisher goes on");
-    assert_eq!(server.server.parts.stats.output_limit_disconnections, 1);
+    assert_eq!(server.server.rooms.stats.counters.output_limit_disconnections, 1);
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub const COMMANDS: &[Command] = &[
 const SAVE_IN_PROGRESS: CommandError = CommandError::fixed("ERR Background save already in progress");
 
 fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    if ctx.server.persistence.running.is_some() || ctx.server.persistence.waiting.is_some() {
+    if ctx.rooms.persistence.saves.running.is_some() || ctx.rooms.persistence.saves.waiting.is_some() {
         return Err(SAVE_IN_PROGRESS);
     }
     ctx.begin_save(SaveReason::Command(ctx.session.id));
@@ -74,7 +74,7 @@ const REWRITE_IN_PROGRESS: CommandError = CommandError::fixed(
 );
 
 fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    match ctx.server.request_rewrite(ctx.session.id, ctx.origin).map_err(CommandError::fixed)? {
+    match ctx.rooms.request_rewrite(ctx.session.id, ctx.origin).map_err(CommandError::fixed)? {
         Some(line) => ctx.reply.simple(line),
         None => ctx.block_on_task(),
     }
@@ -84,20 +84,20 @@ fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let schedule = args.keyword("SCHEDULE");
     args.finish()?;
-    if ctx.server.persistence.saves_nothing() {
+    if ctx.rooms.persistence.saves.saves_nothing() {
         // Redis would have finished it by now.
-        ctx.server.persistence.scheduled = true;
+        ctx.rooms.persistence.saves.scheduled = true;
         ctx.reply.simple("Background saving started");
         return Ok(());
     }
-    if ctx.server.persistence.running.is_some() {
+    if ctx.rooms.persistence.saves.running.is_some() {
         return Err(SAVE_IN_PROGRESS);
     }
-    if ctx.server.aof.is_rewriting() {
+    if ctx.rooms.persistence.aof.is_rewriting() {
         if !schedule {
             return Err(REWRITE_IN_PROGRESS);
         }
-        ctx.server.persistence.scheduled = true;
+        ctx.rooms.persistence.saves.scheduled = true;
         ctx.reply.simple("Background saving scheduled");
         return Ok(());
     }
@@ -108,12 +108,12 @@ fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn lastsave(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.integer(ctx.server.persistence.last_save.secs());
+    ctx.reply.integer(ctx.rooms.persistence.saves.last_save.secs());
     Ok(())
 }
 
 fn time(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let us = ctx.server.clock.wall_us();
+    let us = ctx.rooms.time.clock.wall_us();
     ctx.reply.array(2);
     ctx.reply.bulk_integer(us.div_euclid(1_000_000));
     ctx.reply.bulk_integer(us.rem_euclid(1_000_000));
@@ -143,14 +143,14 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Err(CommandError::Syntax);
     }
     if abort {
-        if ctx.server.shutdown.is_none() {
+        if ctx.rooms.stop.request.is_none() {
             return Err(CommandError::fixed("ERR No shutdown in progress."));
         }
-        ctx.server.shutdown_aborted = true;
+        ctx.rooms.stop.aborted = true;
         ctx.reply.ok();
         return Ok(());
     }
-    ctx.server.shutdown = Some(request);
+    ctx.rooms.stop.request = Some(request);
     ctx.block_on_task();
     Ok(())
 }
@@ -189,7 +189,7 @@ mod tests {
         saved(&mut server, Ok(()));
         assert_eq!(server.output_of(1), "OK\nPONG");
         assert_eq!(server.run("LASTSAVE"), "(integer) 1700000000");
-        assert_eq!(server.server.parts.persistence.dirty, 0);
+        assert_eq!(server.dirty(), 0);
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
                 server.run("INFO persistence").contains("rdb_bgsave_in_progress:0") || line != "FLUSHALL"
             );
             server.server.saved(&SaveReport { job, reason, result: Ok(()) });
-            assert_eq!(server.server.parts.persistence.saves, 0, "its report means nothing any more");
+            assert_eq!(server.server.rooms.persistence.saves.saves, 0, "its report means nothing any more");
         }
     }
 

@@ -15,7 +15,7 @@ pub(super) fn always() -> TestServer {
         config.appendfsync = Appendfsync::Always;
     });
     let mut manifest = Manifest::default();
-    manifest.next_incr(&Aof::names(&server.server.parts.config));
+    manifest.next_incr(&Aof::names(&server.server.rooms.config));
     server.server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
     server
 }
@@ -28,7 +28,7 @@ pub(super) fn report(server: &mut TestServer, report: AofReport) {
 
 /// Names of the orders since the last call, with what matters of them.
 fn orders(server: &mut TestServer) -> String {
-    let shown = server.server.parts.aof.take_orders().into_iter().map(|order| match order {
+    let shown = server.server.rooms.persistence.aof.take_orders().into_iter().map(|order| match order {
         AofOrder::Append { bytes, end } => {
             assert!(end >= bytes.len() as u64);
             "append".to_owned()
@@ -52,7 +52,7 @@ fn orders(server: &mut TestServer) -> String {
 }
 
 pub(super) fn handed(server: &TestServer) -> u64 {
-    server.server.parts.aof.handed_bytes()
+    server.server.rooms.persistence.aof.handed_bytes()
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn written(server: &mut TestServer, result: Result<(), String>) {
 #[test]
 fn a_rewrite_takes_one_step_after_the_other() {
     let mut server = always();
-    server.server.parts.config.appendfsync = Appendfsync::No;
+    server.server.rooms.config.appendfsync = Appendfsync::No;
     disk(&server, u64::MAX, false);
     server.run("SET a 1");
     orders(&mut server);
@@ -153,8 +153,8 @@ fn a_rewrite_takes_one_step_after_the_other() {
     assert!(server.run("INFO persistence").contains("aof_rewrite_in_progress:1"));
     report(&mut server, AofReport::Installed(Ok(100)));
     assert!(server.run("INFO persistence").contains("aof_rewrite_in_progress:0"));
-    assert_eq!(server.server.parts.aof.manifest.files().count(), 2);
-    assert!(server.server.parts.aof.current_size > 100);
+    assert_eq!(server.server.rooms.persistence.aof.manifest.files().count(), 2);
+    assert!(server.server.rooms.persistence.aof.current_size > 100);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn turning_it_on_waits_for_the_first_base_and_tries_again() {
     written(&mut server, Ok(()));
     assert_eq!(orders(&mut server), "switch, install appendonly.aof.1.base.rdb true 0");
     report(&mut server, AofReport::Installed(Ok(1)));
-    assert_eq!(server.server.parts.aof.state, AofState::On);
+    assert_eq!(server.server.rooms.persistence.aof.state, AofState::On);
     assert_eq!(server.run("CONFIG SET appendonly no"), "OK");
     assert_eq!(orders(&mut server), "close");
 }
@@ -218,13 +218,13 @@ fn whoever_asked_for_a_rewrite_is_answered_when_another_takes_its_place() {
 
 fn everysec() -> TestServer {
     let mut server = always();
-    server.server.parts.config.appendfsync = Appendfsync::Everysec;
+    server.server.rooms.config.appendfsync = Appendfsync::Everysec;
     server
 }
 
 /// Sets what the thread has written, and whether it is at work.
 fn disk(server: &TestServer, written: u64, is_at_work: bool) {
-    let gauges = &server.server.parts.aof.gauges;
+    let gauges = &server.server.rooms.persistence.aof.gauges;
     gauges.written.store(written, Ordering::Relaxed);
     gauges.is_at_disk.store(is_at_work, Ordering::Relaxed);
 }
@@ -285,7 +285,7 @@ fn answers_that_were_promised_the_disk_wait_for_it_whatever_the_policy_becomes()
 #[test]
 fn with_always_nobody_waits_for_a_disk_that_is_spared_while_a_save_runs() {
     let mut server = always();
-    server.server.parts.config.no_appendfsync_on_rewrite = true;
+    server.server.rooms.config.no_appendfsync_on_rewrite = true;
     assert_eq!(server.run("SET a 1"), "");
     let end = handed(&server);
     report(&mut server, AofReport::Synced(end));
@@ -395,7 +395,7 @@ fn a_stop_that_does_not_save_and_a_second_signal_wait_a_second_for_the_disk() {
 #[test]
 fn a_file_that_cannot_be_flushed_keeps_no_server_from_stopping() {
     let mut server = always();
-    server.server.parts.config.save.clear();
+    server.server.rooms.config.save.clear();
     server.server.signal(Signal::Terminate);
     report(&mut server, AofReport::Flushed(Err("No space left on device".into())));
     assert!(matches!(server.server.take_tasks()[..], [Task::Stop { exit_code: 0 }]));
@@ -428,14 +428,14 @@ fn work_of_the_thread_that_took_long_is_told_by_the_latency_monitor() {
     let mut server = always();
     server.run("CONFIG SET latency-monitor-threshold 20");
     server.advance(0);
-    assert_eq!(server.server.parts.aof.gauges.slow_ns.load(Ordering::Relaxed), 20_000_000);
+    assert_eq!(server.server.rooms.persistence.aof.gauges.slow_ns.load(Ordering::Relaxed), 20_000_000);
     report(&mut server, AofReport::Slow(AofWork::Write, 25_000_000));
     report(&mut server, AofReport::Slow(AofWork::Sync, 30_000_000));
     report(&mut server, AofReport::Slow(AofWork::Rename, 40_000_000));
     report(&mut server, AofReport::Slow(AofWork::Rename, 10_000_000));
     server.run("BGSAVE");
     report(&mut server, AofReport::Slow(AofWork::Write, 21_000_000));
-    let events = server.server.parts.latency.events();
+    let events = server.server.rooms.stats.latency.events();
     let told: Vec<_> = events.iter().map(|(event, series)| (*event, series.worst_ms())).collect();
     let expected = [
         ("aof-fsync-always", 30),

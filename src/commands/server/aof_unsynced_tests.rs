@@ -143,8 +143,8 @@ fn keys_that_expire_or_are_evicted_are_gone_for_others_when_that_is_on_disk() {
     assert_eq!(server.output_of(2), "(integer) 0");
 
     let mut server = always();
-    server.server.parts.eviction.used_bytes = |keyspace| keyspace.len() as u64 * 10_000;
-    server.server.parts.eviction.own_bytes = |keyspace| keyspace.len() as i64 * 10_000;
+    server.server.rooms.memory.eviction.used_bytes = |keyspace| keyspace.len() as u64 * 10_000;
+    server.server.rooms.memory.eviction.own_bytes = |keyspace| keyspace.len() as i64 * 10_000;
     server.run("SET b 1");
     sync(&mut server);
     server.connect(2);
@@ -207,7 +207,7 @@ fn a_key_is_waited_for_no_longer_than_its_change_takes() {
 #[test]
 fn readers_wait_for_nothing_under_other_policies() {
     let mut server = always();
-    server.server.parts.config.appendfsync = Appendfsync::Everysec;
+    server.server.rooms.config.appendfsync = Appendfsync::Everysec;
     server.connect(2);
     assert_eq!(server.run("SET a 1"), "");
     assert_eq!(server.run_as(2, "GET a"), "\"1\"");
@@ -217,7 +217,7 @@ fn readers_wait_for_nothing_under_other_policies() {
 #[test]
 fn readers_wait_no_longer_when_the_disk_is_spared_while_a_save_runs() {
     let mut server = always();
-    server.server.parts.config.no_appendfsync_on_rewrite = true;
+    server.server.rooms.config.no_appendfsync_on_rewrite = true;
     server.run("SET z 1");
     sync(&mut server);
     server.run("BGSAVE");

@@ -160,10 +160,10 @@ fn writers_wait_for_a_file_that_is_behind_and_no_longer() {
     for jump in JUMPS {
         let mut server = TestServer::with(|config| config.appendonly = true);
         let mut opened = AofOpened::default();
-        opened.manifest.next_incr(&Aof::names(&server.server.parts.config));
+        opened.manifest.next_incr(&Aof::names(&server.server.rooms.config));
         server.server.aof_opened(opened);
         server.connect(2);
-        server.server.parts.aof.gauges.is_at_disk.store(true, Ordering::Relaxed);
+        server.server.rooms.persistence.aof.gauges.is_at_disk.store(true, Ordering::Relaxed);
         assert_eq!(server.run("SET a 1"), "");
         server.set_clock_forward(jump);
         assert_eq!(server.output_of(1), "", "{jump}: answers wait for five milliseconds");
@@ -172,10 +172,10 @@ fn writers_wait_for_a_file_that_is_behind_and_no_longer() {
         server.advance(2101);
         assert_eq!(server.run_as(2, "SET a 2"), "", "{jump}: the disk is behind");
         server.set_clock_forward(-jump);
-        let handed = server.server.parts.aof.handed_bytes();
-        server.server.parts.aof.gauges.written.store(handed, Ordering::Relaxed);
+        let handed = server.server.rooms.persistence.aof.handed_bytes();
+        server.server.rooms.persistence.aof.gauges.written.store(handed, Ordering::Relaxed);
         server.advance(100);
-        server.server.parts.aof.gauges.written.store(u64::MAX, Ordering::Relaxed);
+        server.server.rooms.persistence.aof.gauges.written.store(u64::MAX, Ordering::Relaxed);
         server.advance(5);
         assert_eq!(server.output_of(2), "OK", "{jump}");
     }

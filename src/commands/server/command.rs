@@ -94,14 +94,14 @@ const SUBCOMMANDS: &[Command] = &[
 ];
 
 fn command(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let all: Vec<_> = ctx.server.commands.named().map(|(_, command)| command).collect();
+    let all: Vec<_> = ctx.rooms.commands.named().map(|(_, command)| command).collect();
     ctx.reply.array(all.len());
     all.iter().for_each(|command| write_info(&mut ctx.reply, command));
     Ok(())
 }
 
 fn command_count(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.count(ctx.server.commands.named().count());
+    ctx.reply.count(ctx.rooms.commands.named().count());
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn command_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     }
     ctx.reply.array(args.remaining());
     for name in args.rest() {
-        match ctx.server.commands.by_full_name(name) {
+        match ctx.rooms.commands.by_full_name(name) {
             Some(command) => write_info(&mut ctx.reply, command),
             None => ctx.reply.null_array(),
         }
@@ -126,9 +126,9 @@ fn command_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 fn command_docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let commands: Vec<&Command> = if args.is_done() {
-        ctx.server.commands.named().map(|(_, command)| command).collect()
+        ctx.rooms.commands.named().map(|(_, command)| command).collect()
     } else {
-        args.rest().filter_map(|name| ctx.server.commands.by_full_name(name)).collect()
+        args.rest().filter_map(|name| ctx.rooms.commands.by_full_name(name)).collect()
     };
     ctx.reply.map(commands.len());
     for command in commands {
@@ -172,7 +172,7 @@ fn command_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     } else {
         args.finish()?;
     }
-    let everything = ctx.server.commands.all().iter();
+    let everything = ctx.rooms.commands.all().iter();
     let names: Vec<_> =
         everything.filter(|command| filter.admits(&command.spec)).map(|c| c.spec.name).collect();
     ctx.reply.array(names.len());
@@ -204,7 +204,7 @@ fn find_keys<'a>(
     args: Args<'a>,
 ) -> Result<(crate::resp::Argv<'a>, Vec<KeyRef>), CommandError> {
     let argv = args.argv().skip(args.position());
-    let Lookup::Found(command, ..) = ctx.server.commands.lookup(argv) else {
+    let Lookup::Found(command, ..) = ctx.rooms.commands.lookup(argv) else {
         return Err(CommandError::fixed("ERR Invalid command specified"));
     };
     let keys = keys_of(&command.spec, argv).map_err(|error| CommandError::line(format!("ERR {error}")))?;

@@ -56,7 +56,7 @@ const SUBCOMMANDS: &[Command] = &[
 
 fn config_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let patterns: Vec<_> = args.rest().collect();
-    let found = config::config_get(&ctx.server.config, &patterns);
+    let found = config::config_get(&ctx.rooms.config, &patterns);
     ctx.reply.map(found.len());
     for (name, value) in found {
         ctx.reply.bulk(&name);
@@ -67,17 +67,20 @@ fn config_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let pairs: Vec<_> = args.rest().collect();
-    let context = SetContext { loading: ctx.server.loading, local_client: ctx.session.connection.is_local() };
-    let old = ctx.server.config.clone();
-    let changed = match config::config_set(&mut ctx.server.config, &pairs, context) {
+    let context = SetContext {
+        loading: ctx.rooms.persistence.loading,
+        local_client: ctx.session.connection.is_local(),
+    };
+    let old = ctx.rooms.config.clone();
+    let changed = match config::config_set(&mut ctx.rooms.config, &pairs, context) {
         Ok(changed) => changed,
         Err(error) => {
-            ctx.server.config = old;
+            ctx.rooms.config = old;
             return Err(CommandError::line(error.to_string()));
         }
     };
     if let Err(error) = changed.iter().try_for_each(|parameter| apply(ctx, parameter.name)) {
-        ctx.server.config = old;
+        ctx.rooms.config = old;
         for parameter in &changed {
             // What was accepted before is accepted again; the first refusal is the one to tell.
             let _ = apply(ctx, parameter.name);
@@ -95,7 +98,7 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 /// that is done.
 fn apply_aof(ctx: &mut Ctx<'_>, old: &Config) -> bool {
     let (id, may_wait) = (ctx.session.id, ctx.origin == Origin::Client);
-    let server = &mut *ctx.server;
+    let server = &mut *ctx.rooms;
     let mut waits = false;
     if old.aof_disable_auto_gc
         && !server.config.aof_disable_auto_gc
@@ -113,7 +116,7 @@ fn apply_aof(ctx: &mut Ctx<'_>, old: &Config) -> bool {
         }
     }
     if waits {
-        ctx.server.wait_for_aof(id);
+        ctx.rooms.wait_for_aof(id);
         ctx.block_on_task();
     }
     waits
@@ -121,7 +124,7 @@ fn apply_aof(ctx: &mut Ctx<'_>, old: &Config) -> bool {
 
 /// Lets the process act on a parameter that has changed, or says why it cannot.
 fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
-    let server = &mut *ctx.server;
+    let server = &mut *ctx.rooms;
     match name {
         "dir" => {
             let refused = |reason: String| ConfigSetError::refused(name, &reason);
@@ -142,7 +145,7 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
             return Err(ConfigSetError::refused(name, reason));
         }
         "maxmemory" => server.maxmemory_changed(),
-        "maxmemory-policy" => server.eviction.policy_changed(),
+        "maxmemory-policy" => server.memory.eviction.policy_changed(),
         "oom-score-adj" | "oom-score-adj-values" if !server.apply_oom_score() => {
             let reason = "Failed to set current oom_score_adj. Check server logs.";
             return Err(ConfigSetError::refused(name, reason));
@@ -159,11 +162,11 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
             listening.map_err(|_| ConfigSetError::refused(name, reason))?;
             if server.config.set_proc_title {
                 // The template was accepted once, and is again.
-                let _ = server.host.show_title(&server.config, &server.config_file);
+                let _ = server.host.show_title(&server.config, &server.process.config_file);
             }
         }
         "proc-title-template" => {
-            let shown = server.host.show_title(&server.config, &server.config_file);
+            let shown = server.host.show_title(&server.config, &server.process.config_file);
             shown.map_err(|reason| ConfigSetError::refused(name, &reason))?;
         }
         _ => {}
@@ -172,8 +175,8 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
 }
 
 fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.server.stats.reset();
-    ctx.server.eviction.reset_stats();
+    ctx.rooms.stats.counters.reset();
+    ctx.rooms.memory.eviction.reset_stats();
     for db in ctx.db.iter_mut() {
         (db.facts.hits, db.facts.misses) = (0, 0);
     }
@@ -187,12 +190,12 @@ fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 /// Writes the configuration file anew and answers.
 pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
-    let server = &ctx.server;
-    if server.config_file.is_empty() {
+    let server = &ctx.rooms;
+    if server.process.config_file.is_empty() {
         return Err(CommandError::fixed("ERR The server is running without a config file"));
     }
     let config = Config { users: server.acl.user_lines(&server.config), ..server.config.clone() };
-    let result = server.host.rewrite_config(&server.config_file, &config, added);
+    let result = server.host.rewrite_config(&server.process.config_file, &config, added);
     result.map_err(|reason| CommandError::line(format!("ERR Rewriting config file: {reason}")))?;
     log::info!("CONFIG REWRITE executed with success.");
     ctx.reply.ok();
@@ -220,7 +223,7 @@ mod tests {
         assert_eq!(server.run("CONFIG GET timeout"), "1) \"timeout\"\n2) \"5\"", "all or nothing");
         let line =
             "(error) ERR CONFIG SET failed (possibly related to argument 'dir') - No such file or directory";
-        server.server.parts.config.enable_protected_configs = crate::config::Protected::Yes;
+        server.server.rooms.config.enable_protected_configs = crate::config::Protected::Yes;
         assert_eq!(server.run("CONFIG SET dir /nowhere"), line);
         let refused = server.run("CONFIG SET maxmemory 1gb oom-score-adj-values \"-5 0 0\"");
         assert!(refused.contains("Failed to set current oom_score_adj"), "{refused}");
@@ -247,7 +250,7 @@ mod tests {
             );
             assert_eq!(server.run(&format!("CONFIG SET timeout 9 {setting}")), line);
         }
-        assert!(server.server.parts.config.refusal().is_none() && server.server.parts.config.timeout == 0);
+        assert!(server.server.rooms.config.refusal().is_none() && server.server.rooms.config.timeout == 0);
     }
 
     #[test]
@@ -290,7 +293,8 @@ mod tests {
         );
         assert_eq!(server.run("CONFIG SET spawn-limit 77"), "OK");
         assert_eq!(server.run("CONFIG GET maxclients"), "1) \"maxclients\"\n2) \"77\"");
-        let limit = server.server.parts.limits.max_clients.load(std::sync::atomic::Ordering::Relaxed);
+        let limit =
+            server.server.rooms.clients.wire_limits.max_clients.load(std::sync::atomic::Ordering::Relaxed);
         assert_eq!(limit, 77);
     }
 
@@ -300,8 +304,8 @@ mod tests {
         server.run("GET missing");
         server.run("NOSUCH");
         assert_eq!(server.run("CONFIG RESETSTAT"), "OK");
-        assert_eq!(server.server.parts.stats.errors, 0);
+        assert_eq!(server.server.rooms.stats.counters.errors, 0);
         assert_eq!(server.server.keyspace.facts.misses, 0);
-        assert_eq!(server.server.parts.stats.commands, 1, "only RESETSTAT itself");
+        assert_eq!(server.server.rooms.stats.counters.commands, 1, "only RESETSTAT itself");
     }
 }

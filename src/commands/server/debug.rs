@@ -116,7 +116,7 @@ fn flag(args: &mut Args<'_>) -> bool {
 }
 
 fn pause_cron(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    ctx.server.cron_paused = flag(&mut args);
+    ctx.rooms.time.cron_paused = flag(&mut args);
     ctx.reply.ok();
     Ok(())
 }
@@ -124,15 +124,15 @@ fn pause_cron(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 fn replybuffer(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if args.keyword("PEAK-RESET-TIME") {
         if args.keyword("NEVER") {
-            ctx.server.reply_buffers.peak_reset_ms = None;
+            ctx.rooms.clients.reply_buffers.peak_reset_ms = None;
         } else if args.keyword("RESET") {
-            ctx.server.reply_buffers.reset_peak_time();
+            ctx.rooms.clients.reply_buffers.reset_peak_time();
         } else {
             let ms = args.int()?;
-            ctx.server.reply_buffers.peak_reset_ms = (ms >= 0).then_some(ms);
+            ctx.rooms.clients.reply_buffers.peak_reset_ms = (ms >= 0).then_some(ms);
         }
     } else if args.keyword("RESIZING") {
-        ctx.server.reply_buffers.enabled = flag(&mut args);
+        ctx.rooms.clients.reply_buffers.enabled = flag(&mut args);
     } else {
         return Err(ctx.unknown_subcommand(args.argv().at(1)));
     }
@@ -141,13 +141,13 @@ fn replybuffer(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn set_active_expire(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    ctx.server.active_expire = flag(&mut args);
+    ctx.rooms.time.active_expire = flag(&mut args);
     ctx.reply.ok();
     Ok(())
 }
 
 fn set_skip_checksum_validation(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    ctx.server.checksum = if flag(&mut args) { Checksum::Skipped } else { Checksum::Verified };
+    ctx.rooms.persistence.checksum = if flag(&mut args) { Checksum::Skipped } else { Checksum::Verified };
     ctx.reply.ok();
     Ok(())
 }
@@ -155,7 +155,7 @@ fn set_skip_checksum_validation(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Comman
 fn sleep(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let seconds = number::strtod(args.key()).value;
     // A sleep of more than a day is a mistake; the cast saturates.
-    ctx.server.host.sleep_us((seconds.clamp(0.0, 86_400.0) * 1e6) as u64);
+    ctx.rooms.host.sleep_us((seconds.clamp(0.0, 86_400.0) * 1e6) as u64);
     ctx.reply.ok();
     Ok(())
 }
@@ -164,7 +164,7 @@ fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let count = args.positive()?;
     let prefix = if args.is_done() { &b"key"[..] } else { args.key() };
     let size = if args.is_done() { None } else { Some(args.positive()?) };
-    let limit = i64::try_from(ctx.server.config.proto_max_bulk_len).unwrap_or(i64::MAX);
+    let limit = i64::try_from(ctx.rooms.config.proto_max_bulk_len).unwrap_or(i64::MAX);
     if size.is_some_and(|size| size > limit) {
         return Err(CommandError::StringTooLong);
     }
@@ -208,17 +208,17 @@ fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 fn aof_flush_sleep(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let us = number::parse_i64(args.key()).and_then(|us| u64::try_from(us).ok()).unwrap_or(0);
-    ctx.server.set_aof_sleep(us);
+    ctx.rooms.set_aof_sleep(us);
     ctx.reply.ok();
     Ok(())
 }
 
 fn loadaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    if ctx.server.loading {
+    if ctx.rooms.persistence.loading {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }
     let waits = ctx.origin == Origin::Client;
-    ctx.server.request_aof_reload(waits.then_some(ctx.session.id));
+    ctx.rooms.request_aof_reload(waits.then_some(ctx.session.id));
     if waits {
         ctx.block_on_task();
     } else {

@@ -24,7 +24,7 @@ const NO_TABLE: CommandError =
 
 pub(super) fn htstats(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let index = args.int()?;
-    let db = u16::try_from(index).ok().and_then(|index| ctx.db.db(DbIndex(index)));
+    let db = u16::try_from(index).ok().and_then(|index| ctx.db.at(DbIndex(index)));
     let db = db.ok_or(CommandError::fixed("ERR Out of range database"))?;
     let mut text = format!("[Dictionary HT]\n{}", told(db.table_shape()));
     // The deadlines stand beside the keys; there is no second table.

@@ -29,7 +29,7 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
             word => sections.extend(ALL_SECTIONS.iter().find(|section| section.as_bytes() == word)),
         }
     }
-    let view = View::new(ctx.db, ctx.server, ctx.session);
+    let view = View::new(ctx.db, ctx.rooms, ctx.session);
     let mut text = String::new();
     // In their own order and once, however often they are named.
     for section in ALL_SECTIONS.iter().filter(|section| sections.contains(section)) {
@@ -90,7 +90,7 @@ mod tests {
         for line in ["pubsub_channels:2", "pubsub_patterns:1", "pubsubshard_channels:1"] {
             assert!(text.contains(line), "{text}");
         }
-        let session = server.server.parts.clients.get(ClientId(1)).expect("it is there");
+        let session = server.server.rooms.clients.get(ClientId(1)).expect("it is there");
         session.connection.gauges.read_bytes.store(1000, Ordering::Relaxed);
         session.connection.gauges.written_bytes.store(2000, Ordering::Relaxed);
         let text = info(&mut server, "INFO stats");

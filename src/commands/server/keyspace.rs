@@ -75,13 +75,13 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let is_alias = called.eq_ignore_ascii_case(b"FLUSH");
     empty(ctx, if is_alias { b"FLUSHALL" } else { called }, args, dbs)?;
     // Redis: the file on disk must not bring back what was deleted.
-    if ctx.server.config.save.is_empty() {
+    if ctx.rooms.config.save.is_empty() {
         ctx.reply.ok();
     } else if ctx.origin == Origin::Client && ctx.may_save_now() {
         ctx.begin_save(SaveReason::Flush(ctx.session.id));
         ctx.block_on_task();
     } else {
-        ctx.server.persistence.scheduled = true;
+        ctx.rooms.persistence.saves.scheduled = true;
         ctx.reply.ok();
     }
     Ok(())
@@ -144,7 +144,7 @@ mod tests {
             ("FLUSH", "OK"),
         ]);
         assert_eq!(server.effects(), "FLUSHDB | SELECT 0 | FLUSHALL async | FLUSHALL SYNC | FLUSHALL");
-        assert_eq!(server.server.parts.persistence.dirty, 4, "two keys made, two removed");
+        assert_eq!(server.dirty(), 4, "two keys made, two removed");
         assert!(!server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_))));
     }
 
@@ -170,7 +170,7 @@ mod tests {
         let unknown = "(error) ERR unknown command 'FLUSH', with args beginning with: ";
         let renamed = |from: &'static [u8], to: &'static [u8]| {
             let mut server = TestServer::with(|config| config.save.clear());
-            server.server.parts.commands.rename(from, to).expect("it is known");
+            server.server.rooms.commands.rename(from, to).expect("it is known");
             server
         };
         for (from, to, line, answer) in [

@@ -78,9 +78,9 @@ const SUBCOMMANDS: &[Command] = &[
 const FIRST_STEP_NS: u64 = 1024;
 
 fn doctor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let config = &ctx.server.config;
+    let config = &ctx.rooms.config;
     let text =
-        diagnosis(&ctx.server.latency, config.latency_monitor_threshold, config.slowlog_log_slower_than);
+        diagnosis(&ctx.rooms.stats.latency, config.latency_monitor_threshold, config.slowlog_log_slower_than);
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }
@@ -88,7 +88,7 @@ fn doctor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 fn draw(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let name = args.key();
     let shown = lossless(name);
-    let Some(series) = ctx.server.latency.event(name) else {
+    let Some(series) = ctx.rooms.stats.latency.event(name) else {
         return Err(CommandError::line(format!("ERR No samples available for event '{shown}'")));
     };
     let text = graph(&shown, series, ctx.now.secs());
@@ -97,7 +97,7 @@ fn draw(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn history(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let Some(series) = ctx.server.latency.event(args.key()) else {
+    let Some(series) = ctx.rooms.stats.latency.event(args.key()) else {
         ctx.reply.array(0);
         return Ok(());
     };
@@ -111,7 +111,7 @@ fn history(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn latest(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let events = ctx.server.latency.events();
+    let events = ctx.rooms.stats.latency.events();
     ctx.reply.array(events.len());
     for (event, series) in events {
         ctx.reply.array(4);
@@ -123,7 +123,7 @@ fn latest(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
-    let monitor = &mut ctx.server.latency;
+    let monitor = &mut ctx.rooms.stats.latency;
     let count = if args.is_done() {
         monitor.reset_all()
     } else {
@@ -136,13 +136,13 @@ fn reset(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let place = ctx.reply.deferred();
     let mut shown = 0;
-    let commands = ctx.server.commands.all();
+    let commands = ctx.rooms.commands.all();
     for (index, command) in commands.iter().enumerate() {
         // A container stands for its subcommands.
         let own = command.spec.name.as_bytes();
         let container = own.split(|&byte| byte == b'|').next().unwrap_or(own);
         let wanted = |name: &[u8]| name.eq_ignore_ascii_case(own) || name.eq_ignore_ascii_case(container);
-        let times = &ctx.server.stats.histograms[index];
+        let times = &ctx.rooms.stats.counters.histograms[index];
         if times.is_empty() || !(args.is_done() || args.rest().any(wanted)) {
             continue;
         }

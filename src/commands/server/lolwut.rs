@@ -33,7 +33,7 @@ fn lolwut(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if matches!(version, 5 | 6) {
         let columns = size(&mut args, COLUMNS, MAX_COLUMNS)?;
         let rows = size(&mut args, ROWS, MAX_ROWS)?;
-        text = waves(&mut ctx.server.random, columns, rows);
+        text = waves(&mut ctx.rooms.random, columns, rows);
         text.push_str("\nWaves, drawn for you and nobody else. ");
     }
     text.push_str(&format!("Redis ver. {REDIS_VERSION}\n"));

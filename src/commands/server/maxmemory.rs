@@ -14,8 +14,8 @@ fn table_bytes(keyspace: &Keyspace) -> u64 {
 /// A server whose limit is about what `keys` keys take.
 fn full(policy: &str, keys: usize, volatile: impl Fn(usize) -> bool) -> TestServer {
     let mut server = TestServer::new();
-    server.server.parts.eviction.used_bytes = table_bytes;
-    server.server.parts.eviction.own_bytes = |keyspace| table_bytes(keyspace) as i64;
+    server.server.rooms.memory.eviction.used_bytes = table_bytes;
+    server.server.rooms.memory.eviction.own_bytes = |keyspace| table_bytes(keyspace) as i64;
     for index in 0..keys {
         let ttl = if volatile(index) { format!(" PX {}", 1_000_000 + index) } else { String::new() };
         server.run(&format!("SET key:{index} value{ttl}"));
@@ -33,7 +33,7 @@ fn number(server: &mut TestServer, line: &str) -> usize {
 fn without_eviction_commands_that_use_memory_are_refused_and_reading_goes_on() {
     let mut server = full("noeviction", 500, |_| false);
     assert_eq!(server.run("SET more value"), "OK", "the limit is reached, not passed");
-    while table_bytes(&server.server.keyspace) <= server.server.parts.config.maxmemory {
+    while table_bytes(&server.server.keyspace) <= server.server.rooms.config.maxmemory {
         let len = number(&mut server, "DBSIZE");
         server.run(&format!("SET more:{len} value"));
     }
@@ -65,9 +65,9 @@ fn every_policy_keeps_to_the_limit_and_takes_only_what_it_may() {
             assert_eq!(server.run(&format!("SET key:{index} value PX 9000000")), "OK", "{policy}");
         }
         server.run("PING");
-        let limit = server.server.parts.config.maxmemory;
+        let limit = server.server.rooms.config.maxmemory;
         assert!(table_bytes(&server.server.keyspace) <= limit, "{policy}");
-        let evicted = server.server.parts.stats.evicted_keys;
+        let evicted = server.server.rooms.stats.counters.evicted_keys;
         assert!(evicted > 300, "{policy}: {evicted}");
         let stay = (0..2000).filter(|index| index % 2 == 1);
         let lasting =
@@ -93,7 +93,7 @@ fn an_evicted_key_is_propagated_before_the_command_that_needed_its_room() {
     let mut server = full("allkeys-random", 3, |_| false);
     server.run("CONFIG SET lazyfree-lazy-eviction yes");
     server.effects();
-    let limit = server.server.parts.config.maxmemory;
+    let limit = server.server.rooms.config.maxmemory;
     server.run(&format!("CONFIG SET maxmemory {}", limit - 1));
     server.run("SET key:new value");
     let effects = server.effects();
@@ -104,7 +104,7 @@ fn an_evicted_key_is_propagated_before_the_command_that_needed_its_room() {
 #[test]
 fn a_volatile_policy_without_volatile_keys_is_like_none() {
     let mut server = full("volatile-lru", 500, |_| false);
-    let limit = server.server.parts.config.maxmemory;
+    let limit = server.server.rooms.config.maxmemory;
     server.run(&format!("CONFIG SET maxmemory {}", limit - 4096));
     assert_eq!(
         server.run("SET more value"),
@@ -120,7 +120,7 @@ fn what_a_snapshot_holds_is_not_evicted_for_in_vain() {
     // The task is not carried out, so the snapshot is held and no page can be changed in place.
     let used = table_bytes(&server.server.keyspace);
     server.run("CONFIG SET maxmemory 998000");
-    server.server.parts.eviction.used_bytes = |_| 1_000_000;
+    server.server.rooms.memory.eviction.used_bytes = |_| 1_000_000;
     server.run("PING");
     let left = number(&mut server, "DBSIZE");
     assert!((1900..2000).contains(&left), "{left} of 2000 keys in {used} bytes");
@@ -136,8 +136,8 @@ fn a_big_value_that_is_being_freed_does_not_count() {
     let used = table_bytes(&server.server.keyspace);
     server.run("CONFIG SET maxmemory 992000");
     assert_eq!(server.run("DEL big"), "(integer) 1");
-    assert!(server.server.parts.freeing.bytes() > 8000);
-    server.server.parts.eviction.used_bytes = |_| 1_000_000;
+    assert!(server.server.rooms.memory.freeing.bytes() > 8000);
+    server.server.rooms.memory.eviction.used_bytes = |_| 1_000_000;
     server.run("PING");
     assert_eq!(number(&mut server, "DBSIZE"), 100, "of {used} bytes nothing had to go");
 }
@@ -145,7 +145,7 @@ fn a_big_value_that_is_being_freed_does_not_count() {
 #[test]
 fn statistics_of_eviction_are_reset() {
     let mut server = full("noeviction", 10, |_| false);
-    server.server.parts.eviction.used_bytes = |_| 1_000_000;
+    server.server.rooms.memory.eviction.used_bytes = |_| 1_000_000;
     server.run("CONFIG SET maxmemory 1000");
     server.run("PING");
     server.advance(1500);
@@ -163,7 +163,7 @@ fn a_watched_key_that_is_evicted_has_changed() {
     server.run("WATCH key:0");
     server.run("MULTI");
     assert_eq!(server.run("PING"), "QUEUED");
-    server.server.parts.config.maxmemory = 1;
+    server.server.rooms.config.maxmemory = 1;
     assert_eq!(server.run("EXEC"), "(nil)");
 }
 
@@ -174,7 +174,7 @@ fn what_is_on_its_way_to_be_freed_is_counted_until_it_is_dropped() {
         server.run(&format!("RPUSH l {index}"));
     }
     server.run("UNLINK l");
-    let pending = Arc::clone(&server.server.parts.freeing);
+    let pending = Arc::clone(&server.server.rooms.memory.freeing);
     assert_eq!(pending.objects(), 1);
     assert!(pending.bytes() > 200, "{}", pending.bytes());
     assert!(server.run("INFO memory").contains("lazyfree_pending_objects:1"));
@@ -186,7 +186,7 @@ fn what_is_on_its_way_to_be_freed_is_counted_until_it_is_dropped() {
 fn the_arguments_of_a_big_command_need_room_before_it_runs() {
     const KEYS: usize = 2000;
     let mut server = full("noeviction", KEYS, |_| false);
-    let limit = server.server.parts.config.maxmemory + 50_000;
+    let limit = server.server.rooms.config.maxmemory + 50_000;
     server.run(&format!("CONFIG SET maxmemory {limit}"));
     let oom = "(error) OOM command not allowed when used memory > 'maxmemory'.";
     let value = "v".repeat(60_000);
@@ -211,7 +211,7 @@ fn subscribers_and_trackers_hear_of_an_eviction_in_order() {
     server.run_as(3, "CLIENT TRACKING ON");
     server.run_as(3, "GET key:1");
     server.effects();
-    let limit = server.server.parts.config.maxmemory;
+    let limit = server.server.rooms.config.maxmemory;
     server.run(&format!("CONFIG SET maxmemory {}", limit - 1));
     server.run("PING");
     let heard = server.output_of(2);
@@ -231,8 +231,8 @@ fn a_transaction_makes_room_once_before_it_runs_and_is_propagated_after_what_wen
         server.run(line);
     }
     server.effects();
-    let limit = server.server.parts.config.maxmemory;
-    server.server.parts.config.maxmemory = limit - 1;
+    let limit = server.server.rooms.config.maxmemory;
+    server.server.rooms.config.maxmemory = limit - 1;
     assert_eq!(server.run("EXEC"), "1) OK\n2) OK");
     let effects = server.effects();
     let (gone, exec) = (effects.find("DEL key:"), effects.find("MULTI | SET a value | SET b value | EXEC"));
@@ -257,10 +257,10 @@ impl Clock for SlowClock {
 #[test]
 fn evictions_are_events_and_no_part_of_the_command_that_led_to_them() {
     let mut server = full("allkeys-random", 500, |_| false);
-    server.server.parts.clock = Box::new(SlowClock(Cell::new(1 << 50)));
+    server.server.rooms.time.clock = Box::new(SlowClock(Cell::new(1 << 50)));
     server.run("CONFIG SET latency-monitor-threshold 10 maxmemory-eviction-tenacity 100");
     server.run("LATENCY RESET");
-    server.server.parts.config.maxmemory -= 5000;
+    server.server.rooms.config.maxmemory -= 5000;
     assert_eq!(server.run("SET key value"), "OK");
     let gone = 501 - number(&mut server, "DBSIZE");
     assert!(gone > 20, "{gone}");

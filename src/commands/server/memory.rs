@@ -82,7 +82,7 @@ fn usage(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn figures(ctx: &Ctx<'_>) -> MemoryUse {
-    MemoryUse::of(&View::new(ctx.db, ctx.server, ctx.session))
+    MemoryUse::of(&View::new(ctx.db, ctx.rooms, ctx.session))
 }
 
 fn doctor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
@@ -262,7 +262,7 @@ mod tests {
             let mut server = TestServer::new();
             server.run(&format!("CONFIG SET jemalloc-bg-thread {switch}"));
             // More than any test takes.
-            server.server.parts.retained.most = 1 << 45;
+            server.server.rooms.memory.retained.most = 1 << 45;
             (0..20).for_each(|_| server.advance(100));
             let tasks = server.server.take_tasks();
             let found = tasks.iter().filter(|task| matches!(task, Task::GiveBack)).count();

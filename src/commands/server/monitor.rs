@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(server.run_as(9, "GET k"), "(nil)");
         server.run_as(9, "MONITOR");
         server.disconnect(9);
-        assert!(server.server.parts.monitors.is_empty());
+        assert!(server.server.rooms.monitors.is_empty());
         assert_eq!(server.run("PING"), "PONG");
     }
 }

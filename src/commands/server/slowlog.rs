@@ -57,7 +57,7 @@ fn get(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let out_of_range = CommandError::fixed("ERR count should be greater than or equal to -1");
     let count = if args.is_done() { DEFAULT_COUNT } else { args.int_in(-1, i64::MAX, out_of_range)? };
-    let all = ctx.server.slowlog.entries();
+    let all = ctx.rooms.stats.slowlog.entries();
     // -1 is all of them.
     let shown = usize::try_from(count).unwrap_or(usize::MAX).min(all.len());
     ctx.reply.array(shown);
@@ -75,12 +75,12 @@ fn get(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn len(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.count(ctx.server.slowlog.entries().len());
+    ctx.reply.count(ctx.rooms.stats.slowlog.entries().len());
     Ok(())
 }
 
 fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.server.slowlog.reset();
+    ctx.rooms.stats.slowlog.reset();
     ctx.reply.ok();
     Ok(())
 }
@@ -105,7 +105,7 @@ mod tests {
 
     /// The arguments of the newest entry.
     fn newest(server: &mut TestServer) -> String {
-        let entry = server.server.parts.slowlog.entries().next().expect("something was slow");
+        let entry = server.server.rooms.stats.slowlog.entries().next().expect("something was slow");
         let words = entry.arguments.iter().map(|word| String::from_utf8_lossy(word).into_owned());
         words.collect::<Vec<_>>().join(" ")
     }
@@ -124,7 +124,7 @@ mod tests {
         );
         assert_eq!(server.run("SLOWLOG RESET"), "OK");
         server.run("DEBUG SLEEP 0.1");
-        assert_eq!(server.server.parts.slowlog.entries().next().map(|entry| entry.id), Some(1));
+        assert_eq!(server.server.rooms.stats.slowlog.entries().next().map(|entry| entry.id), Some(1));
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         server.run("RPUSH l a");
         assert_eq!(newest(&mut server), "BLPOP l 0");
         assert_eq!(
-            server.server.parts.slowlog.entries().next().map(|entry| entry.addr.as_str()),
+            server.server.rooms.stats.slowlog.entries().next().map(|entry| entry.addr.as_str()),
             Some("127.0.0.1:10002")
         );
     }

@@ -27,7 +27,7 @@ fn pop_one(ctx: &mut Ctx<'_>, key: &[u8]) -> CommandResult {
         ctx.reply.null();
         return Ok(());
     };
-    let member = set.pop(&mut ctx.server.random).expect("sets in the keyspace are never empty");
+    let member = set.pop(&mut ctx.rooms.random).expect("sets in the keyspace are never empty");
     let emptied = set.is_empty();
     ctx.reply.bulk(&member);
     ctx.propagate_instead([&b"SREM"[..], key, &member]);
@@ -49,8 +49,8 @@ fn pop_many(ctx: &mut Ctx<'_>, key: &[u8], count: usize) -> CommandResult {
         return pop_all(ctx, key);
     }
     ctx.reply.set(count);
-    let wanted = ctx.server.propagation.is_wanted();
-    let (reply, effect, random) = (&mut ctx.reply, &mut ctx.effect, &mut ctx.server.random);
+    let wanted = ctx.rooms.propagation.is_wanted();
+    let (reply, effect, random) = (&mut ctx.reply, &mut ctx.effect, &mut ctx.rooms.random);
     let mut popped = |member: &[u8]| {
         reply.bulk(member);
         if wanted {
@@ -83,7 +83,7 @@ pub(super) fn srandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
     match args.remaining() {
         0 => {
             let set = ctx.db.read::<Set>(key)?;
-            match set.and_then(|set| set.random(&mut ctx.server.random)) {
+            match set.and_then(|set| set.random(&mut ctx.rooms.random)) {
                 Some(member) => reply_text(&mut ctx.reply, member),
                 None => ctx.reply.null(),
             }
@@ -103,7 +103,7 @@ fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64) -> CommandResult {
         ctx.reply.array(0);
         return Ok(());
     };
-    let (reply, random) = (&mut ctx.reply, &mut ctx.server.random);
+    let (reply, random) = (&mut ctx.reply, &mut ctx.rooms.random);
     let number = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count >= 0 {
         reply.array(number.min(set.len()));
@@ -111,7 +111,7 @@ fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64) -> CommandResult {
         return Ok(());
     }
     reply.array(number);
-    let max = max_waiting_bytes(&ctx.server.config);
+    let max = max_waiting_bytes(&ctx.rooms.config);
     for _ in 0..number {
         reply_text(reply, set.random(random).expect("sets in the keyspace are never empty"));
         if reply.mark() > max {

@@ -17,7 +17,7 @@ fn elements(answer: &str) -> Vec<String> {
 }
 
 fn dirty(server: &TestServer) -> u64 {
-    server.server.parts.persistence.dirty
+    server.dirty()
 }
 
 #[test]
@@ -355,7 +355,7 @@ fn an_expired_set_is_gone_for_readers_and_writers() {
     let mut server = TestServer::new();
     server.run("SADD s a b");
     server.run("PEXPIRE s 10");
-    server.server.parts.active_expire = false;
+    server.server.rooms.time.active_expire = false;
     server.advance(11);
     server.effects();
     assert_eq!(server.run("SADD s c"), "(integer) 1");

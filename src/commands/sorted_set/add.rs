@@ -217,7 +217,7 @@ mod tests {
         server.run("ZADD z INCR 2 a");
         server.run("ZINCRBY z 0 a");
         assert_eq!(server.effects(), "SELECT 0 | ZADD z 1 a 2 b | ZADD z CH 2 a 2 b 3 c | ZADD z INCR 2 a");
-        assert_eq!(server.server.parts.persistence.dirty, 5);
+        assert_eq!(server.dirty(), 5);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
     let key = args.key();
     if args.is_done() {
         let set = ctx.db.read::<SortedSet>(key)?;
-        match set.and_then(|set| set.random(&mut ctx.server.random)) {
+        match set.and_then(|set| set.random(&mut ctx.rooms.random)) {
             Some((member, _)) => reply_text(&mut ctx.reply, member),
             None => ctx.reply.null(),
         }
@@ -34,7 +34,7 @@ fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: Shape) -> Co
         ctx.reply.array(0);
         return Ok(());
     };
-    let (reply, random) = (&mut ctx.reply, &mut ctx.server.random);
+    let (reply, random) = (&mut ctx.reply, &mut ctx.rooms.random);
     let number = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count > 0 {
         shape.head(reply, number.min(set.len()));
@@ -42,7 +42,7 @@ fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: Shape) -> Co
         return Ok(());
     }
     shape.head(reply, number);
-    let max = max_waiting_bytes(&ctx.server.config);
+    let max = max_waiting_bytes(&ctx.rooms.config);
     let mut left = number;
     set.draw(random, |member, score| {
         shape.show(reply, member, score);

@@ -73,7 +73,7 @@ pub(super) fn bzmpop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     args.next()?;
     let MultiPop { keys, end, count } = MultiPop::parse(&mut args)?;
     // Redis: the timeout is looked at last, though it comes first.
-    let deadline = timeout.deadline_secs(ctx.server.monotonic)?;
+    let deadline = timeout.deadline_secs(ctx.rooms.time.monotonic)?;
     if !pop_many_from_first(ctx, &keys, end, count)? {
         ctx.block_on_keys(args.argv(), keys, deadline, TimeoutReply::NullArray);
     }
@@ -90,7 +90,7 @@ pub(super) fn bzpopmax(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 fn pop_or_wait(ctx: &mut Ctx<'_>, mut args: Args<'_>, end: End) -> CommandResult {
     let keys = args.take(args.remaining() - 1)?;
-    let deadline = args.deadline_secs(ctx.server.monotonic)?;
+    let deadline = args.deadline_secs(ctx.rooms.time.monotonic)?;
     for key in &keys {
         if ctx.may_serve(key) && pop(ctx, key, end, 1, Shape::KeyAndPair)? > 0 {
             ctx.propagate_instead([end.command(), key]);
@@ -220,7 +220,7 @@ mod tests {
             assert_eq!(server.run(line), answer, "{line}");
         }
         assert_eq!(server.effects(), "ZPOPMIN z | ZPOPMAX z | ZPOPMAX z 2 | ZPOPMIN z 9223372036854775807");
-        assert_eq!(server.server.parts.persistence.dirty, 10);
+        assert_eq!(server.dirty(), 10);
     }
 
     #[test]

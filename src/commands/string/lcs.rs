@@ -96,7 +96,7 @@ fn check_size(ctx: &Ctx<'_>, a_len: usize, b_len: usize) -> CommandResult {
         return Err(TOO_LONG);
     }
     let table_bytes = (a_len as u128 + 1) * (b_len as u128 + 1) * 4;
-    if table_bytes > u128::from(ctx.server.config.proto_max_bulk_len) { Err(TOO_MUCH) } else { Ok(()) }
+    if table_bytes > u128::from(ctx.rooms.config.proto_max_bulk_len) { Err(TOO_MUCH) } else { Ok(()) }
 }
 
 fn answer_matches(ctx: &mut Ctx<'_>, options: &Options, len: usize, stretches: &[Stretch]) {

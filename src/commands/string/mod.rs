@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(server.run("MSET a 1 b 2 a 3"), "OK");
         assert_eq!(server.effects(), "SELECT 0 | MSET a 1 b 2 a 3");
         assert_eq!(server.run("MGET a nokey b"), "1) \"3\"\n2) (nil)\n3) \"2\"");
-        assert_eq!(server.server.parts.persistence.dirty, 3);
+        assert_eq!(server.dirty(), 3);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub(super) fn getex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         Lifetime::Persist => persist(ctx, key),
         Lifetime::Expire(form, text) => {
             let deadline = form.deadline(ctx, text)?;
-            if form.is_absolute() && deadline <= ctx.now && !ctx.server.loading {
+            if form.is_absolute() && deadline <= ctx.now && !ctx.rooms.persistence.loading {
                 delete_expired(ctx, key);
             } else {
                 expire(ctx, key, deadline);
@@ -259,7 +259,7 @@ fn expire(ctx: &mut Ctx<'_>, key: &[u8], deadline: UnixMillis) {
 fn delete_expired(ctx: &mut Ctx<'_>, key: &[u8]) {
     ctx.db.remove(key);
     ctx.changed(NotifyClasses::GENERIC, "del", key);
-    let verb: &[u8] = if ctx.server.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
+    let verb: &[u8] = if ctx.rooms.config.lazyfree_lazy_expire { b"UNLINK" } else { b"DEL" };
     ctx.propagate_instead([verb, key]);
 }
 
@@ -398,7 +398,7 @@ mod tests {
             server.effects();
             server.run(line);
             assert_eq!(server.effects(), effects, "{line}");
-            assert_eq!(server.server.parts.stats.expired_keys, 1, "{line}");
+            assert_eq!(server.server.rooms.stats.counters.expired_keys, 1, "{line}");
             let ttl = if line.ends_with("XX") { "(integer) -2" } else { "(integer) -1" };
             assert_eq!(server.run("PTTL k"), ttl, "{line}");
         }

@@ -31,7 +31,7 @@ pub(super) struct Place {
 
 impl Place {
     fn of(server: &Server) -> Self {
-        let config = &server.parts.config;
+        let config = &server.rooms.config;
         Place { folder: RealFolder::new(config.appenddirname.as_bytes()), names: Aof::names(config) }
     }
 
@@ -65,7 +65,7 @@ pub fn open(server: &mut Server) -> Result<Option<Opening>, Refused> {
     let mut place = Place::of(server);
     let mut manifest = read_manifest(&place)?;
     leftovers::remove_temporary(&place, &manifest);
-    if !server.parts.config.appendonly {
+    if !server.rooms.config.appendonly {
         server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
         return Ok(None);
     }
@@ -87,18 +87,18 @@ impl Opening {
         if let Some(offset) = cut_at {
             cut_last(&self.place, &self.manifest, offset)?;
         }
-        if !server.parts.config.appendonly {
+        if !server.rooms.config.appendonly {
             server.aof_opened(AofOpened { manifest: self.manifest, ..AofOpened::default() });
             return Ok(());
         }
         let opened = self.make_ready(server)?;
-        if !server.parts.config.aof_disable_auto_gc {
+        if !server.rooms.config.aof_disable_auto_gc {
             leftovers::remove_unlisted(&mut self.place, &opened.manifest);
         }
         // The thread takes the lock from here.
         drop(self.lock);
         server.aof_opened(opened);
-        server.parts.delete_aof_history();
+        server.rooms.delete_aof_history();
         Ok(())
     }
 
@@ -108,7 +108,7 @@ impl Opening {
         make_folder(place)?;
         let found = manifest.clone();
         if manifest.is_empty() {
-            let name = manifest.next_base(&place.names, server.parts.config.aof_use_rdb_preamble);
+            let name = manifest.next_base(&place.names, server.rooms.config.aof_use_rdb_preamble);
             let length = write_empty_base(server, place, &name)?;
             log::info!("Creating AOF base file {} on server start", shown(&name));
             *sizes = Sizes { all: length, base: length };
@@ -316,7 +316,7 @@ fn list(server: &Server, place: &Place, manifest: &Manifest, sizes: Sizes) -> Ao
         is_old_style: file.name == place.names.0,
     };
     let files = if sizes.all == 0 { Vec::new() } else { manifest.files().map(file).collect() };
-    AofFiles { files, total_bytes: sizes.all, may_be_cut: server.parts.config.aof_load_truncated }
+    AofFiles { files, total_bytes: sizes.all, may_be_cut: server.rooms.config.aof_load_truncated }
 }
 
 /// Cuts off what the last file has too much; those behind it are empty.
@@ -341,7 +341,7 @@ fn cut(path: &Path, shown: &str, offset: u64) -> Result<(), Refused> {
 /// A data set that begins empty has an empty base, so that there is one to load.
 fn write_empty_base(server: &Server, place: &mut Place, name: &[u8]) -> Result<u64, Refused> {
     let mut text = Vec::new();
-    if server.parts.config.aof_use_rdb_preamble {
+    if server.rooms.config.aof_use_rdb_preamble {
         let options = server.base_options();
         rdb::save(&[], &options, &mut text).map_err(|error| fatal(error.to_string()))?;
     }

@@ -253,9 +253,9 @@ impl World {
             config.save.clear();
         });
         // Nobody but the file reads what is propagated.
-        server.server.parts.propagation.unsubscribe();
+        server.server.rooms.propagation.unsubscribe();
         let disk = Rc::new(RefCell::new(disk));
-        let names = Aof::names(&server.server.parts.config);
+        let names = Aof::names(&server.server.rooms.config);
         let mut manifest = Manifest::default();
         if is_on {
             let incr = manifest.next_incr(&names);
@@ -270,7 +270,7 @@ impl World {
         let reports = Rc::<RefCell<Vec<AofReport>>>::default();
         let (told, clock) = (Rc::clone(&reports), HandClock::default());
         let report: Report = Box::new(move |report| told.borrow_mut().push(report));
-        let gauges = server.server.parts.aof.gauges.clone();
+        let gauges = server.server.rooms.persistence.aof.gauges.clone();
         let writer = Writer::new(FaultyFolder(Rc::clone(&disk)), names, gauges, report, clock.clone());
         let (clients, waiting, acknowledged) = (1, Vec::new(), Vec::new());
         World { server, writer, reports, disk, clock, saving: None, clients, waiting, acknowledged }
@@ -289,7 +289,7 @@ impl World {
                     _ => {}
                 }
             }
-            let orders: Vec<AofOrder> = self.server.server.parts.aof.take_orders();
+            let orders: Vec<AofOrder> = self.server.server.rooms.persistence.aof.take_orders();
             is_idle &= orders.is_empty();
             orders.into_iter().for_each(|order| self.writer.take(order));
             self.writer.commit();
@@ -386,7 +386,7 @@ impl World {
     /// Whether more was acknowledged than the files hold, as Redis does when they cannot be written, or the kernel
     /// has dropped something.
     fn is_in_doubt(&self) -> bool {
-        self.server.server.parts.aof.error.is_some() || self.disk.borrow().has_dropped
+        self.server.server.rooms.persistence.aof.error.is_some() || self.disk.borrow().has_dropped
     }
 
     /// The disk is mended: everything that waits is done, and the files are whole. Returns whether it had failed.
@@ -400,7 +400,7 @@ impl World {
             self.pass(1100);
         }
         assert_eq!(self.waiting, [], "{context}: nobody waits for ever");
-        assert_eq!(self.server.server.parts.aof.error, None, "{context}");
+        assert_eq!(self.server.server.rooms.persistence.aof.error, None, "{context}");
         has_failed
     }
 
@@ -416,7 +416,7 @@ fn elements(shown: &str) -> Vec<String> {
 /// What a server finds in the files: the list and the two counters.
 fn loaded(image: &Image, context: &str) -> (Vec<String>, String, String) {
     let mut server = TestServer::new();
-    let names = Aof::names(&server.server.parts.config);
+    let names = Aof::names(&server.server.rooms.config);
     let manifest = image.get(&names.manifest()).unwrap_or_else(|| panic!("{context}: no manifest"));
     let manifest = Manifest::parse(manifest).unwrap_or_else(|error| panic!("{context}: {error}"));
     let job = server.server.expect_load();
@@ -532,7 +532,7 @@ fn it_may_be_turned_on_and_off_while_the_disk_fails() {
             world.pass(260);
         }
         let has_failed = world.mend(context);
-        if !world.server.server.parts.config.appendonly {
+        if !world.server.server.rooms.config.appendonly {
             assert_eq!(world.order("CONFIG SET appendonly yes"), "", "{context}");
         }
         // Rewrites that keep failing are tried again after minutes.
@@ -541,7 +541,7 @@ fn it_may_be_turned_on_and_off_while_the_disk_fails() {
         world.push(10);
         world.pass(1100);
         assert!(world.acknowledged.contains(&10), "{context}: it takes writes");
-        assert_eq!(world.server.server.parts.aof.state, AofState::On, "{context}");
+        assert_eq!(world.server.server.rooms.persistence.aof.state, AofState::On, "{context}");
         let image = world.disk.borrow().after_power_cut();
         let live = world.live();
         if fsync != Appendfsync::No {

@@ -40,7 +40,7 @@ use crate::aof::{Manifest, Names, timestamp_line};
 use crate::base::time::MonotonicMillis;
 use crate::config::{Appendfsync, Config};
 use crate::server::session::ClientId;
-use crate::server::{Parts, Server};
+use crate::server::{Rooms, Server};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -233,26 +233,26 @@ impl Aof {
 impl Server {
     /// Takes note of what was loaded; from now on changes are appended.
     pub fn aof_opened(&mut self, opened: AofOpened) {
-        let parts = &mut self.parts;
+        let rooms = &mut self.rooms;
         let last = opened.manifest.incr.last().map(|file| file.name.clone());
-        let aof = &mut parts.aof;
+        let aof = &mut rooms.persistence.aof;
         aof.manifest = opened.manifest;
         aof.current_size = opened.size;
         aof.base_size = opened.base_size;
         aof.incr_size = opened.incr_size;
-        if parts.config.appendonly
+        if rooms.config.appendonly
             && let Some(file) = last
         {
             aof.state = AofState::On;
             aof.order(AofOrder::Attach(file));
             aof.is_fed = true;
-            parts.propagation.subscribe();
+            rooms.propagation.subscribe();
         }
     }
 
     /// Takes note of what was loaded anew. The last file may have been cut.
     pub fn aof_reloaded(&mut self, manifest: Manifest) {
-        let aof = &mut self.parts.aof;
+        let aof = &mut self.rooms.persistence.aof;
         if let Some(file) = manifest.incr.last().filter(|_| aof.state == AofState::On) {
             let name = file.name.clone();
             aof.order(AofOrder::Attach(name));
@@ -263,36 +263,36 @@ impl Server {
 
     /// Ends a turn: what was propagated goes to the thread, a rewrite begins.
     pub(in crate::server) fn end_aof_turn(&mut self) {
-        if self.parts.aof.is_fed {
-            hand_over(&mut self.parts);
+        if self.rooms.persistence.aof.is_fed {
+            hand_over(&mut self.rooms);
         }
-        self.parts.aof.order_reload();
+        self.rooms.persistence.aof.order_reload();
         self.end_waits();
-        if self.parts.aof.requested && self.parts.persistence.running.is_none() {
-            self.parts.aof.requested = false;
+        if self.rooms.persistence.aof.requested && self.rooms.persistence.saves.running.is_none() {
+            self.rooms.persistence.aof.requested = false;
             self.prepare_rewrite();
         }
     }
 
     /// The periodic work.
     pub(in crate::server) fn aof_cron(&mut self) {
-        let now = self.parts.monotonic;
+        let now = self.rooms.time.monotonic;
         self.watch_delay(now);
-        let parts = &mut self.parts;
-        let is_busy = parts.persistence.running.is_some() || parts.aof.is_rewriting();
-        if is_busy || parts.persistence.shutting_down {
+        let rooms = &mut self.rooms;
+        let is_busy = rooms.persistence.saves.running.is_some() || rooms.persistence.aof.is_rewriting();
+        if is_busy || rooms.persistence.saves.shutting_down {
             return;
         }
-        if parts.aof.scheduled {
-            if !parts.aof.is_limited(now) {
-                parts.aof.requested = true;
+        if rooms.persistence.aof.scheduled {
+            if !rooms.persistence.aof.is_limited(now) {
+                rooms.persistence.aof.requested = true;
             }
             return;
         }
-        let (percentage, aof) = (parts.config.auto_aof_rewrite_percentage, &mut parts.aof);
+        let (percentage, aof) = (rooms.config.auto_aof_rewrite_percentage, &mut rooms.persistence.aof);
         if aof.state != AofState::On
             || percentage == 0
-            || aof.current_size <= parts.config.auto_aof_rewrite_min_size
+            || aof.current_size <= rooms.config.auto_aof_rewrite_min_size
         {
             return;
         }
@@ -323,24 +323,24 @@ impl Server {
             AofReport::Written(offset) => self.aof_written(offset),
             AofReport::Synced(offset) => self.aof_synced(offset),
             // The file is closed, or deleted, by an order that is on its way.
-            AofReport::Failed { .. } if !self.parts.aof.is_fed => {}
+            AofReport::Failed { .. } if !self.rooms.persistence.aof.is_fed => {}
             AofReport::Failed { reason, on_fsync } => {
                 let what =
                     if on_fsync { "Fail to fsync the AOF file" } else { "Error writing to the AOF file" };
-                if self.parts.aof.error.as_ref() != Some(&reason) {
+                if self.rooms.persistence.aof.error.as_ref() != Some(&reason) {
                     log::warn!("{what}: {reason}");
                 }
-                let now_ns = self.parts.clock.monotonic_ns();
-                self.parts.aof.failing_since_ns.get_or_insert(now_ns);
-                self.parts.aof.error = Some(reason);
+                let now_ns = self.rooms.time.clock.monotonic_ns();
+                self.rooms.persistence.aof.failing_since_ns.get_or_insert(now_ns);
+                self.rooms.persistence.aof.error = Some(reason);
             }
             AofReport::Healed { rewrite } => {
-                self.parts.aof.failing_since_ns = None;
-                if self.parts.aof.error.take().is_some() {
+                self.rooms.persistence.aof.failing_since_ns = None;
+                if self.rooms.persistence.aof.error.take().is_some() {
                     log::warn!("AOF write error looks solved, The server can write again.");
                 }
-                self.parts.aof.is_doubtful |= rewrite;
-                self.parts.aof.scheduled |= rewrite;
+                self.rooms.persistence.aof.is_doubtful |= rewrite;
+                self.rooms.persistence.aof.scheduled |= rewrite;
             }
             AofReport::Lost(offset) => self.aof_lost(offset),
             AofReport::Prepared(number, result) => self.aof_prepared(number, result),
@@ -355,63 +355,64 @@ impl Server {
 impl Server {
     /// Tells the latency monitor. Nobody but writers waited for it.
     fn aof_was_slow(&mut self, work: AofWork, ns: u64) {
-        let parts = &mut self.parts;
+        let rooms = &mut self.rooms;
         match work {
             AofWork::Write => {
-                let is_saving = parts.persistence.running.is_some() || parts.aof.is_writing_base();
-                parts.watch_latency(if is_saving { "aof-write-active-child" } else { "aof-write-alone" }, ns);
-                parts.watch_latency("aof-write", ns);
+                let is_saving =
+                    rooms.persistence.saves.running.is_some() || rooms.persistence.aof.is_writing_base();
+                rooms.watch_latency(if is_saving { "aof-write-active-child" } else { "aof-write-alone" }, ns);
+                rooms.watch_latency("aof-write", ns);
             }
-            AofWork::Sync => parts.watch_latency("aof-fsync-always", ns),
-            AofWork::Rename => parts.watch_latency("aof-rename", ns),
+            AofWork::Sync => rooms.watch_latency("aof-fsync-always", ns),
+            AofWork::Rename => rooms.watch_latency("aof-rename", ns),
         }
     }
 }
 
 /// Hands what was propagated over to the thread.
-fn hand_over(parts: &mut Parts) {
-    let is_saving = parts.persistence.running.is_some() || parts.aof.is_rewriting();
-    parts.aof.tell_policy(&parts.config, is_saving);
-    if !parts.aof.is_fed {
+fn hand_over(rooms: &mut Rooms) {
+    let is_saving = rooms.persistence.saves.running.is_some() || rooms.persistence.aof.is_rewriting();
+    rooms.persistence.aof.tell_policy(&rooms.config, is_saving);
+    if !rooms.persistence.aof.is_fed {
         return;
     }
-    let bytes = parts.propagation.take_bytes();
+    let bytes = rooms.propagation.take_bytes();
     if !bytes.is_empty() {
-        append(parts, bytes);
+        append(rooms, bytes);
     }
-    parts.aof.hand_over_unsynced();
+    rooms.persistence.aof.hand_over_unsynced();
 }
 
-fn append(parts: &mut Parts, mut bytes: Vec<u8>) {
-    let secs = parts.now.secs();
-    if parts.config.aof_timestamp_enabled && secs > parts.aof.timestamp {
-        parts.aof.timestamp = secs;
+fn append(rooms: &mut Rooms, mut bytes: Vec<u8>) {
+    let secs = rooms.time.now.secs();
+    if rooms.config.aof_timestamp_enabled && secs > rooms.persistence.aof.timestamp {
+        rooms.persistence.aof.timestamp = secs;
         let mut line = timestamp_line(secs);
         line.append(&mut bytes);
         bytes = line;
     }
-    let aof = &mut parts.aof;
+    let aof = &mut rooms.persistence.aof;
     let length = bytes.len() as u64;
     let had_written_all = aof.unwritten_bytes() == 0;
     aof.handed += length;
     if had_written_all {
-        aof.mark = (aof.handed, parts.monotonic);
+        aof.mark = (aof.handed, rooms.time.monotonic);
     }
     aof.current_size += length;
     aof.incr_size += length;
     let end = aof.handed;
     aof.order(AofOrder::Append { bytes, end });
-    aof.note_handed(parts.monotonic);
+    aof.note_handed(rooms.time.monotonic);
 }
 
-impl Parts {
+impl Rooms {
     /// Completes `client` when the thread has done everything asked for so far.
     pub fn wait_for_aof(&mut self, client: ClientId) {
-        self.aof.order(AofOrder::Pass(client));
+        self.persistence.aof.order(AofOrder::Pass(client));
     }
 
     /// Makes the thread sleep before each write. Source: DEBUG AOF-FLUSH-SLEEP.
     pub fn set_aof_sleep(&mut self, us: u64) {
-        self.aof.order(AofOrder::SleepUs(us));
+        self.persistence.aof.order(AofOrder::SleepUs(us));
     }
 }

@@ -9,7 +9,7 @@ use crate::resp::Reply;
 use crate::server::pause::{Pause, PauseReason};
 use crate::server::session::ClientId;
 use crate::server::task::Task;
-use crate::server::{Parts, Server};
+use crate::server::{Rooms, Server};
 
 /// Where a reload stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,11 +40,11 @@ impl Aof {
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Has the data set read back from the file; `client` waits for that. Source: DEBUG LOADAOF.
     pub fn request_aof_reload(&mut self, client: Option<ClientId>) {
-        self.pauses.pause(PauseReason::Reload, Pause::Writes, None);
-        let reload = &mut self.aof.reload;
+        self.waiting.pauses.pause(PauseReason::Reload, Pause::Writes, None);
+        let reload = &mut self.persistence.aof.reload;
         reload.clients.extend(client);
         if reload.step == Step::Idle {
             reload.step = Step::Requested;
@@ -56,7 +56,7 @@ impl Server {
     /// The file holds everything, or cannot.
     pub(super) fn aof_may_reload(&mut self, result: Result<(), String>) {
         match result {
-            Ok(()) => self.parts.tasks.push(Task::LoadAof),
+            Ok(()) => self.rooms.tasks.push(Task::LoadAof),
             Err(reason) => {
                 log::warn!("DEBUG LOADAOF: the AOF file does not hold everything: {reason}");
                 self.end_reload(|reply| {
@@ -68,8 +68,8 @@ impl Server {
 
     /// Whoever waits for a reload is answered, and writes go on.
     pub(super) fn end_reload(&mut self, write: impl Fn(&mut Reply<'_>)) {
-        self.parts.pauses.unpause(PauseReason::Reload);
-        for client in std::mem::take(&mut self.parts.aof.reload).clients {
+        self.rooms.waiting.pauses.unpause(PauseReason::Reload);
+        for client in std::mem::take(&mut self.rooms.persistence.aof.reload).clients {
             self.complete(client, |_, reply| write(reply));
         }
     }

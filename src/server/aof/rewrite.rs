@@ -8,7 +8,7 @@ use crate::keyspace::Keyspace;
 use crate::rdb::SaveOptions;
 use crate::server::session::ClientId;
 use crate::server::task::{SaveFormat, SaveReason, SaveReport};
-use crate::server::{Origin, Parts, Server, saving};
+use crate::server::{Origin, Rooms, Server, saving};
 
 /// So many rewrites in a row may fail before automatic ones are limited.
 const FAILURES_TO_LIMIT: u64 = 3;
@@ -35,47 +35,47 @@ impl Server {
     /// How a base that is a snapshot is written.
     #[must_use]
     pub fn base_options(&self) -> SaveOptions {
-        base_options(&self.keyspace, &self.parts)
+        base_options(&self.keyspace, &self.rooms)
     }
 
     /// Begins a rewrite: the folder is made, and a new file for changes, if changes are kept.
     pub(super) fn prepare_rewrite(&mut self) {
-        let parts = &mut self.parts;
-        let names = Aof::names(&parts.config);
-        let mut next = parts.aof.manifest.clone();
-        parts.aof.attempts += 1;
-        let number = parts.aof.attempts;
-        let (file, manifest) = match parts.aof.state {
+        let rooms = &mut self.rooms;
+        let names = Aof::names(&rooms.config);
+        let mut next = rooms.persistence.aof.manifest.clone();
+        rooms.persistence.aof.attempts += 1;
+        let number = rooms.persistence.aof.attempts;
+        let (file, manifest) = match rooms.persistence.aof.state {
             AofState::Off => (None, None),
             AofState::WaitRewrite => (Some(names.temporary_incr()), None),
             AofState::On => (Some(next.next_incr(&names)), Some(next.to_text())),
         };
-        parts.aof.scheduled = false;
-        parts.aof.rewrite_started = Some(parts.monotonic);
-        parts.aof.rewrite = Rewrite::Preparing(next);
-        parts.aof.order(AofOrder::Prepare { number, file, manifest });
+        rooms.persistence.aof.scheduled = false;
+        rooms.persistence.aof.rewrite_started = Some(rooms.time.monotonic);
+        rooms.persistence.aof.rewrite = Rewrite::Preparing(next);
+        rooms.persistence.aof.order(AofOrder::Prepare { number, file, manifest });
     }
 
     pub(super) fn aof_prepared(&mut self, number: u64, result: Result<(), String>) {
-        if number != self.parts.aof.attempts {
+        if number != self.rooms.persistence.aof.attempts {
             return;
         }
-        if let (true, Err(reason)) = (self.parts.aof.is_writing_base(), &result) {
-            saving::cancel_job(&mut self.keyspace, &mut self.parts);
+        if let (true, Err(reason)) = (self.rooms.persistence.aof.is_writing_base(), &result) {
+            saving::cancel_job(&mut self.keyspace, &mut self.rooms);
             return self.rewrite_failed(reason);
         }
-        let Rewrite::Preparing(next) = &mut self.parts.aof.rewrite else { return };
+        let Rewrite::Preparing(next) = &mut self.rooms.persistence.aof.rewrite else { return };
         let next = std::mem::take(next);
-        self.parts.aof.rewrite = Rewrite::Idle;
+        self.rooms.persistence.aof.rewrite = Rewrite::Idle;
         if let Err(reason) = result {
             log::warn!("{reason}");
-            let parts = &mut self.parts;
-            let aof = &mut parts.aof;
+            let rooms = &mut self.rooms;
+            let aof = &mut rooms.persistence.aof;
             (aof.last_rewrite_failed, aof.rewrite_started) = (true, None);
             let turns_on = aof.starter.is_some_and(|starter| starter.command == StartCommand::TurnOn);
             if aof.state == AofState::WaitRewrite && turns_on {
                 aof.state = AofState::Off;
-                parts.config.appendonly = false;
+                rooms.config.appendonly = false;
                 log::warn!(
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above \
                      logs for more info about the error."
@@ -84,83 +84,83 @@ impl Server {
             aof.try_again_if_needed();
             return self.answer_starter(Outcome::Failed);
         }
-        if let Some(file) = next.incr.last().filter(|_| self.parts.aof.state == AofState::On) {
+        if let Some(file) = next.incr.last().filter(|_| self.rooms.persistence.aof.state == AofState::On) {
             log::info!(
                 "Creating AOF incr file {} on background rewrite",
                 String::from_utf8_lossy(&file.name)
             );
         }
-        self.parts.aof.manifest = next;
+        self.rooms.persistence.aof.manifest = next;
         self.write_base();
         self.answer_starter(Outcome::Begun);
     }
 
     fn answer_starter(&mut self, outcome: Outcome) {
-        self.parts.answer_starter(outcome);
+        self.rooms.answer_starter(outcome);
         self.run_released();
     }
 
     /// Fixes the data set: what was propagated up to here is in the base to be written, what comes
     /// from here on goes to the new file.
     fn write_base(&mut self) {
-        let (keyspace, parts) = (&mut self.keyspace, &mut self.parts);
-        hand_over(parts);
-        if parts.aof.state != AofState::Off {
-            if !std::mem::replace(&mut parts.aof.is_fed, true) {
-                parts.propagation.subscribe();
+        let (keyspace, rooms) = (&mut self.keyspace, &mut self.rooms);
+        hand_over(rooms);
+        if rooms.persistence.aof.state != AofState::Off {
+            if !std::mem::replace(&mut rooms.persistence.aof.is_fed, true) {
+                rooms.propagation.subscribe();
                 // What others were told before is in the base.
-                drop(parts.propagation.take_bytes());
+                drop(rooms.propagation.take_bytes());
             }
-            let number = parts.aof.attempts;
-            parts.aof.order(AofOrder::Switch(number));
-            parts.aof.incr_size = 0;
-            parts.propagation.forget_selected();
+            let number = rooms.persistence.aof.attempts;
+            rooms.persistence.aof.order(AofOrder::Switch(number));
+            rooms.persistence.aof.incr_size = 0;
+            rooms.propagation.forget_selected();
         }
-        parts.aof.rewrites += 1;
-        let path = format!("temp-rewriteaof-bg-{}-{}.aof", parts.pid, parts.aof.attempts);
-        parts.aof.rewrite = Rewrite::Writing(path.clone());
-        let format = base_format(keyspace, parts);
-        saving::begin_job(keyspace, parts, SaveReason::Rewrite, format, path);
-        log::info!("Background append only file rewriting started by pid {}", parts.pid);
+        rooms.persistence.aof.rewrites += 1;
+        let path = format!("temp-rewriteaof-bg-{}-{}.aof", rooms.process.pid, rooms.persistence.aof.attempts);
+        rooms.persistence.aof.rewrite = Rewrite::Writing(path.clone());
+        let format = base_format(keyspace, rooms);
+        saving::begin_job(keyspace, rooms, SaveReason::Rewrite, format, path);
+        log::info!("Background append only file rewriting started by pid {}", rooms.process.pid);
     }
 
     /// Notes how writing a base ended, and has it put in its place.
     pub(in crate::server) fn base_written(&mut self, report: &SaveReport) {
-        let parts = &mut self.parts;
-        let Rewrite::Writing(temporary) = &mut parts.aof.rewrite else { return };
+        let rooms = &mut self.rooms;
+        let Rewrite::Writing(temporary) = &mut rooms.persistence.aof.rewrite else { return };
         let temporary = std::mem::take(temporary);
-        saving::end_walk(&mut self.keyspace, &mut parts.pauses);
+        saving::end_walk(&mut self.keyspace, &mut rooms.waiting.pauses);
         if let Err(reason) = &report.result {
             log::warn!("Write error writing append only file on disk: {reason}");
             return self.rewrite_failed(reason);
         }
         log::info!("Background AOF rewrite terminated with success");
-        let names = Aof::names(&parts.config);
-        let mut next = parts.aof.manifest.clone();
-        let base = next.next_base(&names, parts.config.aof_use_rdb_preamble);
-        let incr = (parts.aof.state == AofState::WaitRewrite).then(|| next.next_incr(&names));
-        next.retire_incr(usize::from(parts.aof.state != AofState::Off));
-        let remove = forget_history(&mut next, &parts.config);
+        let names = Aof::names(&rooms.config);
+        let mut next = rooms.persistence.aof.manifest.clone();
+        let base = next.next_base(&names, rooms.config.aof_use_rdb_preamble);
+        let incr = (rooms.persistence.aof.state == AofState::WaitRewrite).then(|| next.next_incr(&names));
+        next.retire_incr(usize::from(rooms.persistence.aof.state != AofState::Off));
+        let remove = forget_history(&mut next, &rooms.config);
         let manifest = next.to_text();
-        parts.aof.order(AofOrder::Install { base: (temporary, base), incr, manifest, remove });
-        parts.aof.rewrite = Rewrite::Installing(next);
+        rooms.persistence.aof.order(AofOrder::Install { base: (temporary, base), incr, manifest, remove });
+        rooms.persistence.aof.rewrite = Rewrite::Installing(next);
     }
 
     pub(super) fn aof_installed(&mut self, result: Result<u64, String>) {
-        let parts = &mut self.parts;
-        let Rewrite::Installing(next) = &mut parts.aof.rewrite else { return };
+        let rooms = &mut self.rooms;
+        let Rewrite::Installing(next) = &mut rooms.persistence.aof.rewrite else { return };
         let next = std::mem::take(next);
-        parts.aof.rewrite = Rewrite::Idle;
+        rooms.persistence.aof.rewrite = Rewrite::Idle;
         let base_bytes = match result {
             Ok(base_bytes) => base_bytes,
             Err(reason) => {
                 log::warn!("{reason}");
                 // Some of the files may have their names, and may even be listed.
-                parts.aof.manifest.skip_numbers_of(&next);
+                rooms.persistence.aof.manifest.skip_numbers_of(&next);
                 return self.rewrite_failed(&reason);
             }
         };
-        let aof = &mut parts.aof;
+        let aof = &mut rooms.persistence.aof;
         aof.manifest = next;
         if aof.state != AofState::Off {
             aof.current_size = base_bytes + aof.incr_size;
@@ -175,25 +175,25 @@ impl Server {
     }
 
     fn rewrite_failed(&mut self, reason: &str) {
-        let parts = &mut self.parts;
-        parts.aof.rewrite = Rewrite::Idle;
-        parts.aof.last_rewrite_failed = true;
+        let rooms = &mut self.rooms;
+        rooms.persistence.aof.rewrite = Rewrite::Idle;
+        rooms.persistence.aof.last_rewrite_failed = true;
         log::warn!("Background AOF rewrite terminated with error: {reason}");
-        if parts.aof.state == AofState::WaitRewrite {
-            stop_feeding(parts);
-            let temporary = Aof::names(&parts.config).temporary_incr();
-            parts.aof.order(AofOrder::Discard(temporary));
+        if rooms.persistence.aof.state == AofState::WaitRewrite {
+            stop_feeding(rooms);
+            let temporary = Aof::names(&rooms.config).temporary_incr();
+            rooms.persistence.aof.order(AofOrder::Discard(temporary));
             // Nothing is kept any more that could not be written.
-            parts.aof.error = None;
+            rooms.persistence.aof.error = None;
         }
-        parts.aof.try_again_if_needed();
+        rooms.persistence.aof.try_again_if_needed();
         self.rewrite_ended();
     }
 
     fn rewrite_ended(&mut self) {
-        let (aof, now) = (&mut self.parts.aof, self.parts.monotonic);
+        let (aof, now) = (&mut self.rooms.persistence.aof, self.rooms.time.monotonic);
         aof.last_rewrite_secs = aof.rewrite_started.take().map(|started| now.secs_since(started));
-        if let Some(client) = self.parts.persistence.waiting.take() {
+        if let Some(client) = self.rooms.persistence.saves.waiting.take() {
             self.save(SaveReason::Command(client));
         }
         self.continue_shutdown();
@@ -229,7 +229,7 @@ impl Aof {
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Has a rewrite begin: at once, or when what runs has ended. Returns the answer; none if `client` has to wait
     /// until it is known whether the files for it can be made. Source: BGREWRITEAOF.
     pub fn request_rewrite(
@@ -237,27 +237,27 @@ impl Parts {
         client: ClientId,
         origin: Origin,
     ) -> Result<Option<&'static str>, &'static str> {
-        if self.aof.is_rewriting() {
+        if self.persistence.aof.is_rewriting() {
             return Err("ERR Background append only file rewriting already in progress");
         }
         // A save of nothing, as after FLUSHALL, is about to end: it is waited for.
-        let persistence = &self.persistence;
+        let persistence = &self.persistence.saves;
         let is_saving = persistence.running.is_some() && !persistence.saves_nothing();
         if is_saving || persistence.scheduled || origin == Origin::Transaction {
-            self.aof.scheduled = true;
-            self.aof.failures = 0;
+            self.persistence.aof.scheduled = true;
+            self.persistence.aof.failures = 0;
             return Ok(Some("Background append only file rewriting scheduled"));
         }
-        self.aof.requested = true;
+        self.persistence.aof.requested = true;
         if origin != Origin::Client {
             return Ok(Some(STARTED));
         }
-        self.aof.starter = Some(Starter { client, command: StartCommand::Rewrite });
+        self.persistence.aof.starter = Some(Starter { client, command: StartCommand::Rewrite });
         Ok(None)
     }
 
     fn answer_starter(&mut self, outcome: Outcome) {
-        let Some(starter) = self.aof.starter.take() else { return };
+        let Some(starter) = self.persistence.aof.starter.take() else { return };
         self.unpark(starter.client, |_, reply| match (starter.command, outcome) {
             (StartCommand::TurnOn, Outcome::Begun) => reply.ok(),
             (StartCommand::TurnOn, Outcome::Failed) => reply.error(NOT_TURNED_ON),
@@ -268,49 +268,49 @@ impl Parts {
 
     /// Deletes replaced files after all. Returns whether there are any. Source: CONFIG SET aof-disable-auto-gc no.
     pub fn delete_aof_history(&mut self) -> bool {
-        let files = forget_history(&mut self.aof.manifest, &self.config);
+        let files = forget_history(&mut self.persistence.aof.manifest, &self.config);
         if files.is_empty() {
             return false;
         }
-        let manifest = self.aof.manifest.to_text();
-        self.aof.order(AofOrder::Forget { manifest, files });
+        let manifest = self.persistence.aof.manifest.to_text();
+        self.persistence.aof.order(AofOrder::Forget { manifest, files });
         true
     }
 }
 
 /// How a base that is a snapshot is written.
-fn base_options(keyspace: &Keyspace, parts: &Parts) -> SaveOptions {
-    let mut options = saving::options(keyspace, parts);
+fn base_options(keyspace: &Keyspace, rooms: &Rooms) -> SaveOptions {
+    let mut options = saving::options(keyspace, rooms);
     options.aux.retain(|(name, _)| *name != "aof-base");
     options.aux.push(("aof-base", "1".to_owned()));
     options
 }
 
-fn base_format(keyspace: &Keyspace, parts: &Parts) -> SaveFormat {
-    if parts.config.aof_use_rdb_preamble {
-        return SaveFormat::Snapshot(base_options(keyspace, parts));
+fn base_format(keyspace: &Keyspace, rooms: &Rooms) -> SaveFormat {
+    if rooms.config.aof_use_rdb_preamble {
+        return SaveFormat::Snapshot(base_options(keyspace, rooms));
     }
-    let timestamp = parts.config.aof_timestamp_enabled.then_some(parts.now.secs());
+    let timestamp = rooms.config.aof_timestamp_enabled.then_some(rooms.time.now.secs());
     SaveFormat::Commands { timestamp }
 }
 
 /// Gives the running rewrite up. It counts as neither done nor failed.
-pub(super) fn cancel_rewrite(keyspace: &mut Keyspace, parts: &mut Parts) {
-    let was_begun = parts.aof.is_rewriting();
-    parts.aof.requested = false;
+pub(super) fn cancel_rewrite(keyspace: &mut Keyspace, rooms: &mut Rooms) {
+    let was_begun = rooms.persistence.aof.is_rewriting();
+    rooms.persistence.aof.requested = false;
     // Redis would have begun it when it was asked to.
-    parts.answer_starter(Outcome::Begun);
-    if parts.aof.is_writing_base() {
-        saving::cancel_job(keyspace, parts);
+    rooms.answer_starter(Outcome::Begun);
+    if rooms.persistence.aof.is_writing_base() {
+        saving::cancel_job(keyspace, rooms);
     }
     // What is being installed stays so: the files have their names already.
-    if was_begun && !matches!(parts.aof.rewrite, Rewrite::Installing(_)) {
-        log::info!("Killing running AOF rewrite child: {}", parts.pid);
-        parts.aof.rewrite = Rewrite::Idle;
-        parts.aof.rewrite_started = None;
+    if was_begun && !matches!(rooms.persistence.aof.rewrite, Rewrite::Installing(_)) {
+        log::info!("Killing running AOF rewrite child: {}", rooms.process.pid);
+        rooms.persistence.aof.rewrite = Rewrite::Idle;
+        rooms.persistence.aof.rewrite_started = None;
     }
-    if let Some(client) = parts.persistence.waiting.take() {
-        saving::begin(keyspace, parts, SaveReason::Command(client));
+    if let Some(client) = rooms.persistence.saves.waiting.take() {
+        saving::begin(keyspace, rooms, SaveReason::Command(client));
     }
 }
 

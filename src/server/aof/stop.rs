@@ -14,7 +14,7 @@ pub(super) enum Flush {
 
 impl Server {
     pub(super) fn aof_flushed(&mut self, result: Result<(), String>) {
-        let aof = &mut self.parts.aof;
+        let aof = &mut self.rooms.persistence.aof;
         if aof.flush != Flush::Running {
             return;
         }
@@ -29,17 +29,17 @@ impl Server {
     /// What a shutdown has to do about the append-only file before anything else. Returns whether
     /// the shutdown has to wait for it, or was given up.
     pub(in crate::server) fn finish_aof(&mut self, force: bool) -> bool {
-        match self.parts.aof.flush {
+        match self.rooms.persistence.aof.flush {
             Flush::Running => return true,
             Flush::Done => return false,
             Flush::No => {}
         }
-        if matches!(self.parts.aof.rewrite, Rewrite::Installing(_)) {
+        if matches!(self.rooms.persistence.aof.rewrite, Rewrite::Installing(_)) {
             // Its end goes on with the shutdown.
             return true;
         }
-        if self.parts.aof.is_rewriting() {
-            if self.parts.aof.state == AofState::WaitRewrite {
+        if self.rooms.persistence.aof.is_rewriting() {
+            if self.rooms.persistence.aof.state == AofState::WaitRewrite {
                 if !force {
                     log::warn!("Writing initial AOF, can't exit.");
                     self.abort_shutdown();
@@ -48,15 +48,15 @@ impl Server {
                 log::warn!("Writing initial AOF. Exit anyway.");
             }
             log::warn!("There is a child rewriting the AOF. Killing it!");
-            cancel_rewrite(&mut self.keyspace, &mut self.parts);
+            cancel_rewrite(&mut self.keyspace, &mut self.rooms);
         }
-        if !self.parts.aof.is_fed {
+        if !self.rooms.persistence.aof.is_fed {
             return false;
         }
         log::info!("Calling fsync() on the AOF file.");
-        hand_over(&mut self.parts);
-        self.parts.aof.order(AofOrder::Flush);
-        self.parts.aof.flush = Flush::Running;
+        hand_over(&mut self.rooms);
+        self.rooms.persistence.aof.order(AofOrder::Flush);
+        self.rooms.persistence.aof.flush = Flush::Running;
         true
     }
 }

@@ -3,9 +3,9 @@
 use super::{Aof, AofOrder, AofState, StartCommand, Starter, hand_over, rewrite::cancel_rewrite};
 use crate::keyspace::Keyspace;
 use crate::server::session::ClientId;
-use crate::server::{Parts, Server};
+use crate::server::{Rooms, Server};
 
-impl Parts {
+impl Rooms {
     /// Acts on a change of `appendonly`. Returns whether the client has to wait for the outcome.
     pub fn set_appendonly(
         &mut self,
@@ -13,11 +13,11 @@ impl Parts {
         wanted: bool,
         client: Option<ClientId>,
     ) -> bool {
-        if self.loading {
+        if self.persistence.loading {
             // It is looked at when everything is loaded.
             return false;
         }
-        match (wanted, self.aof.state) {
+        match (wanted, self.persistence.aof.state) {
             (true, AofState::Off) => self.turn_on_aof(keyspace, client),
             (false, AofState::On | AofState::WaitRewrite) => {
                 self.turn_off_aof(keyspace);
@@ -28,9 +28,9 @@ impl Parts {
     }
 
     fn turn_on_aof(&mut self, keyspace: &mut Keyspace, client: Option<ClientId>) -> bool {
-        self.aof.state = AofState::WaitRewrite;
-        if self.persistence.running.is_some() {
-            self.aof.scheduled = true;
+        self.persistence.aof.state = AofState::WaitRewrite;
+        if self.persistence.saves.running.is_some() {
+            self.persistence.aof.scheduled = true;
             log::warn!(
                 "AOF was enabled but there is already another background operation. An AOF background was scheduled to \
                  start when possible."
@@ -38,54 +38,54 @@ impl Parts {
             return false;
         }
         if client.is_none() {
-            self.aof.scheduled = true;
+            self.persistence.aof.scheduled = true;
             log::warn!(
                 "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
             );
             return false;
         }
-        if self.aof.is_rewriting() {
+        if self.persistence.aof.is_rewriting() {
             log::warn!(
                 "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting \
                  a rewrite now."
             );
             cancel_rewrite(keyspace, self);
         }
-        if self.aof.is_rewriting() {
-            self.aof.scheduled = true;
+        if self.persistence.aof.is_rewriting() {
+            self.persistence.aof.scheduled = true;
             return false;
         }
-        self.aof.requested = true;
-        self.aof.starter = client.map(|client| Starter { client, command: StartCommand::TurnOn });
+        self.persistence.aof.requested = true;
+        self.persistence.aof.starter = client.map(|client| Starter { client, command: StartCommand::TurnOn });
         true
     }
 
     fn turn_off_aof(&mut self, keyspace: &mut Keyspace) {
-        let is_listed = self.aof.state == AofState::On;
+        let is_listed = self.persistence.aof.state == AofState::On;
         cancel_rewrite(keyspace, self);
         stop_feeding(self);
         self.propagation.forget_selected();
         let temporary = Aof::names(&self.config).temporary_incr();
-        self.aof.order(if is_listed { AofOrder::Close } else { AofOrder::Discard(temporary) });
-        self.aof.state = AofState::Off;
-        (self.aof.scheduled, self.aof.incr_size) = (false, 0);
-        self.aof.error = None;
+        self.persistence.aof.order(if is_listed { AofOrder::Close } else { AofOrder::Discard(temporary) });
+        self.persistence.aof.state = AofState::Off;
+        (self.persistence.aof.scheduled, self.persistence.aof.incr_size) = (false, 0);
+        self.persistence.aof.error = None;
     }
 }
 
 impl Server {
     /// Acts on a change of `appendonly` while the snapshot was loaded.
     pub(in crate::server) fn catch_up_with_appendonly(&mut self) {
-        if self.parts.config.appendonly && self.parts.aof.state == AofState::Off {
-            self.parts.turn_on_aof(&mut self.keyspace, None);
+        if self.rooms.config.appendonly && self.rooms.persistence.aof.state == AofState::Off {
+            self.rooms.turn_on_aof(&mut self.keyspace, None);
         }
     }
 }
 
 /// Nothing more is appended for now.
-pub(super) fn stop_feeding(parts: &mut Parts) {
-    hand_over(parts);
-    if std::mem::take(&mut parts.aof.is_fed) {
-        parts.propagation.unsubscribe();
+pub(super) fn stop_feeding(rooms: &mut Rooms) {
+    hand_over(rooms);
+    if std::mem::take(&mut rooms.persistence.aof.is_fed) {
+        rooms.propagation.unsubscribe();
     }
 }

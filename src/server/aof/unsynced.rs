@@ -1,6 +1,6 @@
 //! Changes that are in memory and not on disk, with `appendfsync always`: an answer that shows one of them waits.
 //!
-//! Whatever changes a key notes it here ([`Parts::note_changed`]), at the latest when the change is announced.
+//! Whatever changes a key notes it here ([`Rooms::note_changed`]), at the latest when the change is announced.
 //! The accessors of a database say which keys a command looked up ([`Keyspace::has_looked_up`]), so that no command
 //! can forget to wait; what shows many keys and names none waits for all. Keys are known by their hash: a collision
 //! makes somebody wait in vain, no more. A note lives until its change is on disk, so there are fewer than bytes on
@@ -10,7 +10,7 @@ use super::Aof;
 use crate::keyspace::{Db, Keyspace};
 use crate::server::command::Command;
 use crate::server::session::Session;
-use crate::server::{Clients, Parts};
+use crate::server::{Clients, Rooms};
 use crate::spec::READONLY;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -95,20 +95,20 @@ impl Aof {
     }
 }
 
-impl Parts {
+impl Rooms {
     /// Notes that `key` of `db` changed: what shows it waits until that is on disk, with `appendfsync always`.
     #[inline]
     pub(in crate::server) fn note_changed(&mut self, db: &Db, key: &[u8]) {
-        if self.aof.is_strict(&self.config) {
-            self.aof.unsynced.note(db.hash_of(key));
+        if self.persistence.aof.is_strict(&self.config) {
+            self.persistence.aof.unsynced.note(db.hash_of(key));
             self.clients.in_doubt = true;
         }
     }
 
     /// Notes that any key may have changed.
     pub(in crate::server) fn note_all_changed(&mut self) {
-        if self.aof.is_strict(&self.config) {
-            self.aof.unsynced.note_all();
+        if self.persistence.aof.is_strict(&self.config) {
+            self.persistence.aof.unsynced.note_all();
             self.clients.in_doubt = true;
         }
     }

@@ -121,13 +121,13 @@ impl Server {
     /// Whether answers of `client` wait for the disk, which can be written to.
     #[must_use]
     pub fn holds_replies_of(&self, client: ClientId) -> bool {
-        let held = self.parts.clients.get(client).is_some_and(|session| !session.held.is_idle());
-        held && self.parts.aof.error.is_none()
+        let held = self.rooms.clients.get(client).is_some_and(|session| !session.held.is_idle());
+        held && self.rooms.persistence.aof.error.is_none()
     }
 
     /// What was handed over up to `offset` is in the file.
     pub(super) fn aof_written(&mut self, offset: u64) {
-        if !self.parts.aof.is_promised() {
+        if !self.rooms.persistence.aof.is_promised() {
             self.release_held(offset);
         }
     }
@@ -135,23 +135,23 @@ impl Server {
     /// What was handed over up to `offset` and is not in the file never will be: whoever waits for it is told
     /// nothing, and nobody waits for it any more.
     pub(super) fn aof_lost(&mut self, offset: u64) {
-        while let Some(client) = self.parts.aof.held.pop(offset) {
+        while let Some(client) = self.rooms.persistence.aof.held.pop(offset) {
             log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);
-            self.parts.close_client(client, Close::Now);
+            self.rooms.close_client(client, Close::Now);
         }
-        self.parts.aof.settle_up_to(offset);
+        self.rooms.persistence.aof.settle_up_to(offset);
     }
 
     /// What was handed over up to `offset` is on disk.
     pub(super) fn aof_synced(&mut self, offset: u64) {
-        self.parts.aof.settle_up_to(offset);
+        self.rooms.persistence.aof.settle_up_to(offset);
         self.release_held(offset);
     }
 
     /// Lets those go for whom everything is done, or for whom too little is done.
     pub(super) fn end_waits(&mut self) {
-        let now = self.parts.monotonic;
-        let aof = &mut self.parts.aof;
+        let now = self.rooms.time.monotonic;
+        let aof = &mut self.rooms.persistence.aof;
         if aof.held.is_empty() {
             return;
         }
@@ -178,31 +178,31 @@ impl Server {
 
     /// Closes those who have waited long enough for a disk that refuses.
     fn give_up_held(&mut self) {
-        let Some(since_ns) = self.parts.aof.failing_since_ns else { return };
-        if self.parts.clock.monotonic_ns().saturating_sub(since_ns) < GIVE_UP_NS {
+        let Some(since_ns) = self.rooms.persistence.aof.failing_since_ns else { return };
+        if self.rooms.time.clock.monotonic_ns().saturating_sub(since_ns) < GIVE_UP_NS {
             return;
         }
-        while let Some(client) = self.parts.aof.held.pop(u64::MAX) {
-            if let Some(session) = self.parts.clients.get_mut(client).filter(|it| it.close == Close::No) {
+        while let Some(client) = self.rooms.persistence.aof.held.pop(u64::MAX) {
+            if let Some(session) = self.rooms.clients.get_mut(client).filter(|it| it.close == Close::No) {
                 log::warn!("Closing client id={}: what it waits for does not reach the AOF file", client.0);
                 session.held.drop_waiting();
                 (session.outbox, session.awaits_file) = (NOT_ON_DISK.to_vec(), false);
-                self.parts.close_client(client, Close::AfterFlush);
+                self.rooms.close_client(client, Close::AfterFlush);
             }
         }
     }
 
     fn release_held(&mut self, offset: u64) {
-        let now = self.parts.monotonic;
-        while let Some(client) = self.parts.aof.held.pop(offset) {
-            self.parts.aof.waits.since = now;
-            self.parts.clients.release_held(client, offset);
+        let now = self.rooms.time.monotonic;
+        while let Some(client) = self.rooms.persistence.aof.held.pop(offset) {
+            self.rooms.persistence.aof.waits.since = now;
+            self.rooms.clients.release_held(client, offset);
         }
     }
 
     /// Says so when the disk is too slow, and makes writers wait until it has caught up.
     pub(super) fn watch_delay(&mut self, now: MonotonicMillis) {
-        let aof = &mut self.parts.aof;
+        let aof = &mut self.rooms.persistence.aof;
         let is_served = aof.is_fed && aof.error.is_none();
         let unwritten = if is_served { aof.unwritten_bytes() } else { 0 };
         if unwritten == 0 || aof.handed - unwritten >= aof.mark.0 {
@@ -218,7 +218,7 @@ impl Server {
             );
         }
         if is_behind != std::mem::replace(&mut aof.is_behind, is_behind) {
-            let pauses = &mut self.parts.pauses;
+            let pauses = &mut self.rooms.waiting.pauses;
             match is_behind {
                 true => pauses.pause(PauseReason::Aof, Pause::Writes, None),
                 false => pauses.unpause(PauseReason::Aof),

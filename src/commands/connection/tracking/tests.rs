@@ -33,7 +33,7 @@ fn a_key_that_was_read_is_told_of_once_when_it_changes() {
     assert_eq!(heard(&mut server, 1), "");
     server.run_as(2, "SET none 1");
     assert_eq!(heard(&mut server, 1), ">2 $10 invalidate *1 $4 none", "that it is missing was read");
-    let tables = &server.server.parts.tracking.tables;
+    let tables = &server.server.rooms.tracking.tables;
     assert_eq!((tables.keys_len(), tables.readers_len()), (1, 1));
     server.run("CLIENT TRACKING OFF");
     server.run_as(2, "SET b 1");
@@ -122,7 +122,7 @@ fn broadcasts_come_at_the_end_of_a_turn_in_one_message_per_prefix() {
     server.run("CLIENT TRACKING OFF");
     server.run("CLIENT TRACKING ON BCAST NOLOOP");
     assert_eq!(answered(&mut server, "SET x 1"), "+OK");
-    assert_eq!(server.server.parts.tracking.tables.prefixes_len(), 1);
+    assert_eq!(server.server.rooms.tracking.tables.prefixes_len(), 1);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_table_over_its_limit_is_cut_down_before_the_next_command() {
     let answer = answered(&mut server, "PING");
     assert_eq!(answer.matches("invalidate").count(), 2, "{answer}");
     assert!(answer.ends_with("+PONG"), "{answer}");
-    assert_eq!(server.server.parts.tracking.tables.keys_len(), 2);
+    assert_eq!(server.server.rooms.tracking.tables.keys_len(), 2);
 }
 
 #[test]

@@ -137,21 +137,21 @@ fn acl_whoami(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn acl_users(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let users = &ctx.server.acl.users;
+    let users = &ctx.rooms.acl.users;
     ctx.reply.array(users.iter().count());
     users.iter().for_each(|(name, _)| ctx.reply.bulk(name));
     Ok(())
 }
 
 fn acl_list(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    let acl = &ctx.server.acl;
+    let acl = &ctx.rooms.acl;
     ctx.reply.array(acl.users.iter().count());
     acl.users.iter().for_each(|(name, user)| ctx.reply.bulk(&user.line(name, &acl.catalog)));
     Ok(())
 }
 
 fn acl_getuser(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let acl = &ctx.server.acl;
+    let acl = &ctx.rooms.acl;
     let reply = &mut ctx.reply;
     let Some(user) = acl.users.get(args.key()) else {
         reply.null();
@@ -214,7 +214,7 @@ fn acl_cat(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let name = args.key();
     let category = Category::by_name(name)
         .ok_or_else(|| CommandError::line(format!("ERR Unknown category '{}'", lossless(name))))?;
-    let members: Vec<&str> = ctx.server.acl.catalog.in_category(category).collect();
+    let members: Vec<&str> = ctx.rooms.acl.catalog.in_category(category).collect();
     ctx.reply.array(members.len());
     members.iter().for_each(|name| ctx.reply.bulk(name.as_bytes()));
     Ok(())
@@ -236,7 +236,7 @@ fn acl_genpass(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let digits = (bits as usize).div_ceil(4);
     let mut secret = vec![0; digits.div_ceil(2)];
-    let made = ctx.server.host.fill_secret(&mut secret);
+    let made = ctx.rooms.host.fill_secret(&mut secret);
     made.map_err(|reason| CommandError::line(format!("ERR no random numbers: {reason}")))?;
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     ctx.reply.bulk(&text.as_bytes()[..digits]);
@@ -252,15 +252,15 @@ fn acl_log(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let mut wanted = SHOWN_ENTRIES;
     if args.keyword("RESET") {
-        ctx.server.acl.log.clear();
+        ctx.rooms.acl.log.clear();
         ctx.reply.ok();
         return Ok(());
     } else if !args.is_done() {
         wanted = usize::try_from(args.int()?).unwrap_or(0);
     }
-    let entries = ctx.server.acl.log.iter();
+    let entries = ctx.rooms.acl.log.iter();
     ctx.reply.array(entries.len().min(wanted));
-    entries.take(wanted).for_each(|entry| write_entry(&mut ctx.reply, entry, ctx.server.monotonic));
+    entries.take(wanted).for_each(|entry| write_entry(&mut ctx.reply, entry, ctx.rooms.time.monotonic));
     Ok(())
 }
 
@@ -290,8 +290,8 @@ fn acl_dryrun(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let not_found = |what: &str, name: &[u8]| {
         Err(CommandError::line(format!("ERR {what} '{}' not found", lossless(name))))
     };
-    let Some(user) = ctx.server.acl.users.get(name) else { return not_found("User", name) };
-    let Lookup::Found(command, _, index) = ctx.server.commands.lookup(argv) else {
+    let Some(user) = ctx.rooms.acl.users.get(name) else { return not_found("User", name) };
+    let Lookup::Found(command, _, index) = ctx.rooms.commands.lookup(argv) else {
         return not_found("Command", argv.at(0));
     };
     let spec = &command.spec;
@@ -316,7 +316,7 @@ fn would_be_refused(denial: Denial, spec: &Spec, argv: Argv<'_>) -> Vec<u8> {
 }
 
 fn acl_load(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    if ctx.server.config.aclfile.is_empty() {
+    if ctx.rooms.config.aclfile.is_empty() {
         return Err(NO_FILE);
     }
     ctx.load_acl_file().map_err(|errors| CommandError::line(format!("ERR {errors}")))?;
@@ -325,7 +325,7 @@ fn acl_load(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn acl_save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    if ctx.server.config.aclfile.is_empty() {
+    if ctx.rooms.config.aclfile.is_empty() {
         return Err(NO_FILE);
     }
     ctx.save_acl_file().map_err(|reason| {

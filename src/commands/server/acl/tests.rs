@@ -298,7 +298,7 @@ fn the_default_user_and_requirepass_are_one() {
 #[test]
 fn an_acl_file_is_saved_and_loaded_and_ends_the_connections_of_its_users() {
     let mut server = TestServer::new();
-    server.server.parts.config.aclfile = "users.acl".into();
+    server.server.rooms.config.aclfile = "users.acl".into();
     assert!(server.run("ACL LOAD").contains("Error loading ACLs, opening file 'users.acl': No such file"));
     server.connect(2);
     check(
@@ -448,7 +448,7 @@ fn sort_reads_other_keys_only_for_who_may_read_any() {
 #[test]
 fn rules_may_name_commands_that_are_to_come() {
     let mut server = TestServer::new();
-    server.server.parts.config.aclfile = "users.acl".into();
+    server.server.rooms.config.aclfile = "users.acl".into();
     let unknown = "(error) ERR unknown command 'EVAL', with args beginning with: 'return 1' '0' ";
     for (rules, told) in [
         ("+eval", "-@all +eval"),

@@ -1,0 +1,140 @@
+//! Everything the server has besides the keyspace: [`Rooms`], one room a field.
+//!
+//! Rooms do not know each other. What needs two of them is a sentence of this floor.
+
+use super::process::Process;
+use super::{
+    Acl, Aof, ClientMemory, Clients, CommandTable, Counters, Delays, Eviction, Host, LatencyMonitor, Loading,
+    Monitors, Pauses, Propagation, Saves, Shutdown, Slowlog, Task, Time, Waiters, WalkWaiters, Watches,
+    lazyfree, retained, settle, timing, tracking,
+};
+use crate::base::random::Random;
+use crate::config::Config;
+use crate::pubsub::Subscriptions;
+use crate::rdb::Checksum;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// Everything a handler can reach besides the keyspace.
+pub struct Rooms {
+    /// The parameters.
+    pub config: Config,
+    /// What the process is.
+    pub process: Process,
+    /// All commands by name.
+    pub commands: CommandTable,
+    /// All clients but the one whose command runs, and what they cost.
+    pub clients: Clients,
+    /// Users and what they may do.
+    pub acl: Acl,
+    /// Who waits, and what for.
+    pub waiting: Waiting,
+    /// Who watches which key.
+    pub watches: Watches,
+    /// Client-side caching.
+    pub tracking: tracking::TrackingState,
+    /// Who listens to what.
+    pub pubsub: Subscriptions,
+    /// Who is shown every command.
+    pub monitors: Monitors,
+    /// What is counted and timed.
+    pub stats: Stats,
+    /// Effects on their way to the append-only file and replicas.
+    pub propagation: Propagation,
+    /// What is kept on disk.
+    pub persistence: Persistence,
+    /// Keeping to `maxmemory`, and giving memory back.
+    pub memory: Memory,
+    /// A requested stop.
+    pub stop: Stop,
+    /// What the engine is to do.
+    pub tasks: Vec<Task>,
+    /// Connections to the targets of MIGRATE that are kept open.
+    pub migrate_sockets: Arc<AtomicUsize>,
+    /// Chance.
+    pub random: Random,
+    /// Where time is read, and what it is time for.
+    pub time: Time,
+    /// What the process does for us.
+    pub host: Box<dyn Host>,
+}
+
+/// Who waits, and what for.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Who waits for which key, and whose time is over when.
+    pub keys: Waiters,
+    /// Who waits to see all clients.
+    pub settling: settle::Settling,
+    /// Why clients are held back, and which.
+    pub pauses: Pauses,
+    /// Commands held back until a snapshot has passed what they change.
+    pub walk: WalkWaiters,
+}
+
+/// What is counted and timed.
+#[derive(Debug)]
+pub struct Stats {
+    /// Counters since the start or the last CONFIG RESETSTAT.
+    pub counters: Counters,
+    /// Slow commands.
+    pub slowlog: Slowlog,
+    /// What took long.
+    pub latency: LatencyMonitor,
+    pub(super) timing: timing::Timing,
+}
+
+/// What is kept on disk.
+#[derive(Debug)]
+pub struct Persistence {
+    /// Saving.
+    pub saves: Saves,
+    /// The append-only file.
+    pub aof: Aof,
+    /// Whether the data set is being loaded.
+    pub loading: bool,
+    /// The load under way.
+    pub load: Option<Box<Loading>>,
+    /// Whether RESTORE verifies checksums: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    pub checksum: Checksum,
+    /// Delays shared with the threads that save and load.
+    pub delays: Arc<Delays>,
+}
+
+/// Keeping to `maxmemory`, and giving memory back.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// What clients cost.
+    pub clients: ClientMemory,
+    /// Making room.
+    pub eviction: Eviction,
+    /// Memory to be given back.
+    pub retained: retained::Retained,
+    /// Values that are being freed on another thread.
+    pub freeing: Arc<lazyfree::Pending>,
+}
+
+/// A requested stop.
+#[derive(Debug, Default)]
+pub struct Stop {
+    /// What was asked for.
+    pub request: Option<Shutdown>,
+    /// The log says that the server is about to stop.
+    pub(super) announced: bool,
+    /// When the process ends whatever the disk does, by the monotonic clock.
+    pub(super) ends_ns: Option<u64>,
+    /// The last stop that was given up was asked for by a signal.
+    pub(super) signal_was_given_up: bool,
+    /// SHUTDOWN ABORT was called; acted on at the end of the unit.
+    pub aborted: bool,
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Rooms")
+            .field("clients", &self.clients.len())
+            .field("now", &self.time.now)
+            .finish_non_exhaustive()
+    }
+}
