@@ -11,14 +11,15 @@
 //! |---|---|---|
 //! | 0 | [`base`], [`ds`] | nothing of Redis |
 //! | 1 | [`resp`], [`spec`], [`config`], [`keyspace`] | the vocabulary |
-//! | 2 | [`rdb`], [`pubsub`], [`tracking`], [`aof`], [`acl`] | one part each; parts do not know each other |
+//! | 2 | [`rdb`], [`pubsub`], [`tracking`], [`aof`], [`acl`] | they do not know each other |
 //! | 3 | [`server`] | all rooms; runs commands, keeps the books |
 //! | 4 | [`commands`] | what users can say, one file per group |
 //! | 5 | [`engine`] | the owner thread, its turn, the clocks |
 //! | 6 | [`net`], [`link`] | sockets and worker threads; connections to other servers |
 //! | roof | [`daemon`] | processes, signals, the PID file, the log |
 
-// The documentation is for those who read the code: it is built with private items, and may point to them.
+// The documentation is for those who read the code: it is built with private items, and may point
+// to them.
 #![allow(rustdoc::private_intra_doc_links)]
 
 // Floor 0: pure; has never heard of Redis.

@@ -126,6 +126,64 @@ fn every_file_says_what_it_is_for() {
 }
 
 #[test]
+fn comments_end_at_column_100() {
+    let mut broken = Vec::new();
+    for source in sources("src").into_iter().chain(sources("tests")) {
+        for (index, line) in source.text.lines().enumerate() {
+            if line.trim_start().starts_with("//") && line.chars().count() > 100 {
+                broken.push(format!("{}:{}: {}", source.path, index + 1, line.trim()));
+            }
+        }
+    }
+    report("longer comments", &broken);
+}
+
+/// The words of `text` that name a file of this repository: a path below one of its folders, or a
+/// document.
+fn cited_files(text: &str) -> impl Iterator<Item = &str> {
+    const FOLDERS: &[&str] = &["src/", "tests/", "scripts/", "docs/"];
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    text.split(move |c| !is_path(c)).map(|word| word.trim_end_matches('.')).filter(|word| {
+        let is_below = FOLDERS.iter().any(|folder| word.starts_with(folder) && word.len() > folder.len());
+        let is_document = word.ends_with(".md") && word.chars().next().is_some_and(char::is_alphabetic);
+        (is_below && word.rsplit('/').next().is_some_and(|name| name.contains('.'))) || is_document
+    })
+}
+
+#[test]
+fn files_that_are_cited_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts: Vec<(String, String)> = sources("src")
+        .into_iter()
+        .map(|source| {
+            let comments = source.text.lines().filter(|line| line.trim_start().starts_with("//"));
+            (source.path.clone(), comments.collect::<Vec<_>>().join("\n"))
+        })
+        .collect();
+    for folder in [root.to_path_buf(), root.join("docs")] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "md") {
+                let path = entry.path().strip_prefix(root).expect("it is below").display().to_string();
+                texts.push((path, fs::read_to_string(entry.path()).expect("documents are text")));
+            }
+        }
+    }
+    let mut broken = Vec::new();
+    let mut cited = 0;
+    for (path, text) in &texts {
+        let beside = Path::new(path).parent().map(|folder| root.join(folder)).unwrap_or_default();
+        for file in cited_files(text) {
+            cited += 1;
+            if !root.join(file).exists() && !beside.join(file).exists() {
+                broken.push(format!("{path}: {file}"));
+            }
+        }
+    }
+    assert!(cited > 10, "the documents cite files");
+    report("these are cited and do not exist", &broken);
+}
+
+#[test]
 fn unsafe_code_stays_where_it_is_explained() {
     const ALLOWED: &[&str] = &["src/base/alloc.rs", "src/daemon/sys.rs", "src/engine/os.rs"];
     let mut broken = Vec::new();

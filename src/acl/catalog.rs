@@ -1,8 +1,8 @@
 //! The commands as ACL rules see them: numbers, names, categories, and who is a subcommand of whom.
 //!
 //! Made once from the command table, and in its order, so that a number here is the command's place
-//! there; the names of commands to come follow, for rules may speak of them. Names are the commands' own:
-//! `rename-command` does not change what a rule calls them.
+//! there; the names of commands to come follow, for rules may speak of them. Names are the
+//! commands' own: `rename-command` does not change what a rule calls them.
 
 use crate::spec::{Categories, Category};
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ struct Entry {
 const MAX_NAME_BYTES: usize = 64;
 
 impl Catalog {
-    /// The catalog of these names, containers before their subcommands, and of these other names, each with
-    /// the one it stands for.
+    /// The catalog of these names, containers before their subcommands, and of these other names,
+    /// each with the one it stands for.
     #[must_use]
     pub fn new(
         commands: impl IntoIterator<Item = (&'static str, Categories)>,

@@ -1,9 +1,9 @@
 //! Users as rules again: what ACL LIST, ACL GETUSER, ACL SAVE and CONFIG REWRITE show.
 //!
-//! The commands of a selector are bits, whichever rules set them, so the rules shown are found anew:
-//! from all or from nothing, the category that fits best, then the next best, until none fits better
-//! than it harms, then what is left one by one. A selector under construction follows along; in the end
-//! it has the same commands, or the rules shown would not be worth reading.
+//! The commands of a selector are bits, whichever rules set them, so the rules shown are found
+//! anew: from all or from nothing, the category that fits best, then the next best, until none fits
+//! better than it harms, then what is left one by one. A selector under construction follows along;
+//! in the end it has the same commands, or the rules shown would not be worth reading.
 
 use super::selector::{Access, KeyPattern};
 use super::{Catalog, Selector, User};

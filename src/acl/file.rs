@@ -9,8 +9,9 @@ use crate::base::text::lossless;
 use std::collections::BTreeMap;
 
 impl Users {
-    /// The users of an ACL file called `file` in messages. The user `default` is added where the file
-    /// does not name it. Errors with everything that is wrong, in Redis's words. Source: ACL LOAD.
+    /// The users of an ACL file called `file` in messages. The user `default` is added where the
+    /// file does not name it. Errors with everything that is wrong, in Redis's words. Source: ACL
+    /// LOAD.
     pub fn load(text: &[u8], file: &str, book: Rulebook<'_>) -> Result<Users, String> {
         let mut reader = Reader { file, book, users: BTreeMap::new(), errors: String::new() };
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {

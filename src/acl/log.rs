@@ -1,7 +1,7 @@
 //! The log of refusals: what was denied to whom, newest first. Source: ACL LOG.
 //!
-//! The same refusal within a minute counts up an entry instead of adding one, so that a client in a loop
-//! does not push everything else out.
+//! The same refusal within a minute counts up an entry instead of adding one, so that a client in a
+//! loop does not push everything else out.
 
 use crate::base::time::MonotonicMillis;
 use std::collections::VecDeque;

@@ -1,13 +1,14 @@
 //! Who may do what: users, their passwords and rules (ACL version 2), and the log of refusals.
 //!
-//! A *user* ([`User`]) has passwords and *selectors* ([`Selector`]); each selector allows some commands
-//! on some keys and channels, and a call passes when one selector allows all of it. The first one is
-//! the user's own, the others were written in parentheses. [`Users`] holds all of them by name,
-//! and changes them: a list of rules is applied whole or not at all.
+//! A *user* ([`User`]) has passwords and *selectors* ([`Selector`]); each selector allows some
+//! commands on some keys and channels, and a call passes when one selector allows all of it. The
+//! first one is the user's own, the others were written in parentheses. [`Users`] holds all of them
+//! by name, and changes them: a list of rules is applied whole or not at all.
 //!
 //! This room knows commands only as numbers into a [`Catalog`], which is made from their names, and
-//! what a call does from the spec handed to [`User::check`]. It knows no client: [`Users`] says who may
-//! log in, the server remembers who did. It reads no file, but the lines of one ([`Users::load`]).
+//! what a call does from the spec handed to [`User::check`]. It knows no client: [`Users`] says who
+//! may log in, the server remembers who did. It reads no file, but the lines of one
+//! ([`Users::load`]).
 //!
 //! Read [`Selector`] first, then `rules` (the words ACL SETUSER takes) and `describe` (the words
 //! ACL LIST gives back).
@@ -106,8 +107,8 @@ impl Users {
         self.by_name.iter().map(|(name, user)| (name.as_slice(), user))
     }
 
-    /// Who logs in as `name` with `password`: the user, if it is one that is enabled and the password is
-    /// one of its own.
+    /// Who logs in as `name` with `password`: the user, if it is one that is enabled and the
+    /// password is one of its own.
     #[must_use]
     pub fn log_in(&self, name: &[u8], password: &[u8]) -> Option<&User> {
         self.get(name).filter(|user| user.is_enabled() && user.accepts(password))
@@ -133,8 +134,8 @@ impl Users {
         Ok(user)
     }
 
-    /// What a `user` line makes of `name`: a new user, or the default one begun anew. Errors with the
-    /// lines Redis logs. Source: the configuration file.
+    /// What a `user` line makes of `name`: a new user, or the default one begun anew. Errors with
+    /// the lines Redis logs. Source: the configuration file.
     pub fn configured(&self, name: &[u8], words: &[&[u8]], book: Rulebook<'_>) -> Result<User, String> {
         if has_spaces(name) {
             return Err("Spaces not allowed in ACL usernames".to_string());
@@ -172,8 +173,9 @@ impl Users {
     }
 }
 
-/// Whether the rules of a `user` line can be read; else what Redis prints. Commands that are not known pass:
-/// what the line means is found out when the server starts. Source: the configuration file.
+/// Whether the rules of a `user` line can be read; else what Redis prints. Commands that are not
+/// known pass: what the line means is found out when the server starts. Source: the configuration
+/// file.
 pub fn check_user_line(words: &[&[u8]], book: Rulebook<'_>) -> Result<(), String> {
     let refuse = |place: usize, error: RuleError| {
         // Redis counts from the wrong end: the word it shows stands two before the wrong one.

@@ -44,8 +44,8 @@ impl Access {
         (self.read || !wanted.read) && (self.write || !wanted.write)
     }
 
-    /// What a call needs that does this to a key. Redis: what is only looked at without telling of its
-    /// value needs no more than any permission.
+    /// What a call needs that does this to a key. Redis: what is only looked at without telling of
+    /// its value needs no more than any permission.
     fn needed(flags: KeyFlags) -> Access {
         Access { read: flags.contains(ACCESS), write: flags.intersects(INSERT.with(DELETE).with(UPDATE)) }
     }
@@ -118,7 +118,8 @@ impl Selector {
         self.future_commands = allowed;
     }
 
-    /// Allows or forbids the commands of a category. Redis: a container takes its subcommands along.
+    /// Allows or forbids the commands of a category. Redis: a container takes its subcommands
+    /// along.
     pub(super) fn set_category(&mut self, catalog: &Catalog, category: Category, allowed: bool) {
         for command in (0..catalog.len()).filter(|&command| catalog.is_in(command, category)) {
             self.set_command(catalog, command, allowed);
@@ -181,8 +182,8 @@ impl Selector {
     }
 }
 
-/// Whether one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for what it
-/// matches cannot be compared.
+/// Whether one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for what
+/// it matches cannot be compared.
 pub(super) fn admits<P: AsRef<[u8]>>(allowed: &[P], channel: &[u8], is_pattern: bool) -> bool {
     allowed.iter().any(|known| {
         let known = known.as_ref();

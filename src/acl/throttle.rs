@@ -1,9 +1,10 @@
 //! Wrong passwords are answered slowly: how long the answer to a failed login waits.
 //!
 //! The first one of an address waits for a moment, each further one twice as long, up to a second;
-//! after a minute without one the address begins anew. Only the answer waits, parked with a deadline: nobody
-//! else is held up, and a right password is answered at once. That is enough to make guessing over
-//! one connection pointless; against thousands of them there is nothing but a long password.
+//! after a minute without one the address begins anew. Only the answer waits, parked with a
+//! deadline: nobody else is held up, and a right password is answered at once. That is enough to
+//! make guessing over one connection pointless; against thousands of them there is nothing but a
+//! long password.
 //!
 //! Redis has no such delay, so it begins small: a program that tries once or twice does not notice.
 
@@ -43,8 +44,8 @@ impl Throttle {
         now.saturating_add_ms(wait_ms)
     }
 
-    /// Forgets who is quiet, or else the half that failed longest ago: rarely, so that a flood of addresses
-    /// does not pay for a walk each time.
+    /// Forgets who is quiet, or else the half that failed longest ago: rarely, so that a flood of
+    /// addresses does not pay for a walk each time.
     fn make_room(&mut self, now: MonotonicMillis) {
         self.by_address.retain(|_, known| !known.is_forgotten(now));
         if self.by_address.len() >= MAX_ADDRESSES {

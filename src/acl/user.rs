@@ -101,8 +101,8 @@ impl User {
             .any(|selector| selector.reads_any_key() && selector.check(command, spec, &mut call).is_ok())
     }
 
-    /// Whether one who was subscribed as `self` may lose a channel by becoming `new`: `new` does not have
-    /// all channels, nor every pattern that `self` has.
+    /// Whether one who was subscribed as `self` may lose a channel by becoming `new`: `new` does
+    /// not have all channels, nor every pattern that `self` has.
     #[must_use]
     pub fn loses_channels(&self, new: &User) -> bool {
         if new.selectors.iter().any(|selector| selector.all_channels) {

@@ -1,7 +1,8 @@
 //! Many commands over one buffer, so that reading one costs no allocation.
 //!
-//! [`Batch::take_from`] reads a command that lies whole in the bytes at hand and looks as every server writes it.
-//! Whatever else stands there is [`Reader::next_entry`](super::Reader::next_entry)'s to judge.
+//! [`Batch::take_from`] reads a command that lies whole in the bytes at hand and looks as every
+//! server writes it. Whatever else stands there is
+//! [`Reader::next_entry`](super::Reader::next_entry)'s to judge.
 
 use crate::resp::Requests;
 use crate::resp::argv::{ArgRange, Argv};
@@ -60,8 +61,8 @@ impl Batch {
         self.ranges.push((start as u32, self.buffer.len() as u32));
     }
 
-    /// Adds the command that `input` begins with and returns how long it is; `None`, and nothing is added, if it is
-    /// not whole or no command as servers write it.
+    /// Adds the command that `input` begins with and returns how long it is; `None`, and nothing is
+    /// added, if it is not whole or no command as servers write it.
     pub fn take_from(&mut self, input: &[u8]) -> Option<usize> {
         let (bytes, ranges) = (self.buffer.len(), self.ranges.len());
         let used = self.take_arguments(input);

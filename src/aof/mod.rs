@@ -7,9 +7,9 @@
 //! ```
 //!
 //! [`Manifest`] reads and writes the list of parts and says what the next ones are called.
-//! [`Reader`] reads commands back and knows how far a file is good. [`rewrite`] turns values into the
-//! commands that make them. Files are `Read` and `Write` here; names, renames and syncs belong to
-//! the engine, and what a command does to the server.
+//! [`Reader`] reads commands back and knows how far a file is good. [`rewrite`] turns values into
+//! the commands that make them. Files are `Read` and `Write` here; names, renames and syncs belong
+//! to the engine, and what a command does to the server.
 
 mod batch;
 pub mod check;

@@ -104,8 +104,8 @@ impl<R: BufRead> Reader<R> {
         Ok(Some(Entry::Command(argv)))
     }
 
-    /// Reads the next entry; a command goes into `batch`, and costs no allocation there where it is at hand whole.
-    /// Lines are not counted.
+    /// Reads the next entry; a command goes into `batch`, and costs no allocation there where it is
+    /// at hand whole. Lines are not counted.
     pub fn next_into(&mut self, batch: &mut Batch) -> Result<Found, ReadError> {
         if let Some(used) = batch.take_from(self.input.fill_buf()?) {
             self.input.consume(used);

@@ -4,13 +4,15 @@
 //! adds to one of a few counters, each on a cache line of its own, and a reader sums them up. The
 //! sizes are those asked for; what the allocator rounds up shows in the resident size.
 //!
-//! Part of it only *passes*: requests between the thread that read them and the one that runs them, answers
-//! until they are sent. Who holds such memory says so with [`pass`], for whoever decides by what stays.
+//! Part of it only *passes*: requests between the thread that read them and the one that runs them,
+//! answers until they are sent. Who holds such memory says so with [`pass`], for whoever decides by
+//! what stays.
 //!
-//! The allocator itself is mimalloc, made for small allocations from many threads that others free. The
-//! crate of that name asks it for every alignment in so many words, even for that of a `u64`; mimalloc then
-//! adds the alignment to all sizes that are no power of two, and so takes the next larger class of blocks
-//! for a page's head or an 8 KiB chunk: [`Mimalloc`] asks so only where its blocks are not aligned anyway.
+//! The allocator itself is mimalloc, made for small allocations from many threads that others free.
+//! The crate of that name asks it for every alignment in so many words, even for that of a `u64`;
+//! mimalloc then adds the alignment to all sizes that are no power of two, and so takes the next
+//! larger class of blocks for a page's head or an 8 KiB chunk: [`Mimalloc`] asks so only where its
+//! blocks are not aligned anyway.
 #![allow(unsafe_code)]
 
 use libmimalloc_sys as mi;
@@ -57,8 +59,8 @@ pub fn claimed_bytes() -> i64 {
     USED[CLAIMED].0.load(Ordering::Relaxed)
 }
 
-/// `bytes` more of what is handed out only pass, or fewer if it is negative. A sum: one thread may announce
-/// what another takes back.
+/// `bytes` more of what is handed out only pass, or fewer if it is negative. A sum: one thread may
+/// announce what another takes back.
 pub fn pass(bytes: isize) {
     if bytes != 0 {
         PASSING[own_shard()].0.fetch_add(bytes as i64, Ordering::Relaxed);
@@ -91,7 +93,8 @@ pub fn passing_bytes() -> usize {
     usize::try_from(sum).unwrap_or(0)
 }
 
-/// Lets pages of the calling thread that are empty go, so that [`give_back`] on any thread reaches them. Quick.
+/// Lets pages of the calling thread that are empty go, so that [`give_back`] on any thread reaches
+/// them. Quick.
 pub fn let_go() {
     // SAFETY: as in `give_back`.
     unsafe { libmimalloc_sys::mi_collect(false) }
@@ -99,7 +102,8 @@ pub fn let_go() {
 
 /// Gives memory that is free in the allocator's hands back to the system. Source: MEMORY PURGE.
 pub fn give_back() {
-    // SAFETY: it may be called at any time, by any thread, and also when mimalloc allocates nothing.
+    // SAFETY: it may be called at any time, by any thread, and also when mimalloc allocates
+    // nothing.
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
@@ -160,8 +164,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
 #[derive(Debug)]
 pub struct Mimalloc;
 
-// SAFETY: mimalloc's functions are an allocator; blocks of an alignment above a word come from those
-// functions that are told the alignment, and all are given back to the same one.
+// SAFETY: mimalloc's functions are an allocator; blocks of an alignment above a word come from
+// those functions that are told the alignment, and all are given back to the same one.
 unsafe impl GlobalAlloc for Mimalloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -211,7 +215,8 @@ mod tests {
             (1..200).chain([1000, 4095, 70_000]).flat_map(|n| [1, 2, 8, 16, 64].map(|a| (n, a)))
         {
             let layout = Layout::from_size_align(size, align).expect("a valid layout");
-            // SAFETY: a fresh block is written within its size, grown once and freed with its last layout.
+            // SAFETY: a fresh block is written within its size, grown once and freed with its last
+            // layout.
             unsafe {
                 let block = Mimalloc.alloc(layout);
                 block.write(7);

@@ -1,4 +1,5 @@
-//! Just enough arbitrary precision to convert between decimal text and binary floating point exactly.
+//! Just enough arbitrary precision to convert between decimal text and binary floating point
+//! exactly.
 //!
 //! Schoolbook methods on 32-bit limbs: the largest number met has a few ten thousand bits and is
 //! met only when a client insists, so nothing cleverer would pay for itself.

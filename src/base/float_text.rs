@@ -4,7 +4,8 @@
 //! It finds how far a number reaches and what it is made of; it converts no decimal digits itself.
 //!
 //! ```text
-//! [space]* [+-]? ( inf | infinity | nan[(chars)] | digits[.digits][e[+-]digits] | 0x hex[.hex][p[+-]digits] )
+//! [space]* [+-]? ( inf | infinity | nan[(chars)]
+//!                | digits[.digits][e[+-]digits] | 0x hex[.hex][p[+-]digits] )
 //! ```
 
 /// A number found at the start of some text.

@@ -1,16 +1,18 @@
 //! Places on a globe as 52-bit numbers, and distances between them.
 //!
-//! Longitude and latitude are halved 26 times each; the bits of both, interleaved, are the number. Places
-//! near each other mostly share their first bits, so a *cell*, all places whose number begins with some
-//! bits, is one range of numbers, and a search looks at the cell of its centre and the eight around it.
+//! Longitude and latitude are halved 26 times each; the bits of both, interleaved, are the number.
+//! Places near each other mostly share their first bits, so a *cell*, all places whose number
+//! begins with some bits, is one range of numbers, and a search looks at the cell of its centre and
+//! the eight around it.
 //!
 //! ```text
 //! number: lon₂₅ lat₂₅ lon₂₄ lat₂₄ … lon₀ lat₀      cell of `step` bits each: its first 2·step bits
 //! ```
 //!
-//! It agrees with Redis to the last bit, as the numbers are stored as scores: latitudes end at the square
-//! of the Mercator projection, the Earth is a sphere, and the size of the cells is chosen as there. A number
-//! of 52 bits is exact in a double. It knows no keys and no members. Read [`Place`], then [`Search`].
+//! It agrees with Redis to the last bit, as the numbers are stored as scores: latitudes end at the
+//! square of the Mercator projection, the Earth is a sphere, and the size of the cells is chosen as
+//! there. A number of 52 bits is exact in a double. It knows no keys and no members. Read
+//! [`Place`], then [`Search`].
 
 use std::ops::Range;
 
@@ -243,8 +245,8 @@ impl Cell {
         self.number() << shift..(self.number() + 1) << shift
     }
 
-    /// The neighbour some cells to the north and east; at the edges the map goes round. Redis: the last
-    /// degree itself is beyond the last cell, and only a move in its direction brings it back.
+    /// The neighbour some cells to the north and east; at the edges the map goes round. Redis: the
+    /// last degree itself is beyond the last cell, and only a move in its direction brings it back.
     fn moved(&self, north: i32, east: i32) -> Self {
         let mask = (1 << self.step) - 1;
         let go = |from: u32, by: i32| if by == 0 { from } else { from.wrapping_add_signed(by) & mask };

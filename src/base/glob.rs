@@ -1,11 +1,14 @@
-//! Glob patterns over bytes: `*`, `?`, `[abc]`, `[a-z]`, `[^a]` and `\` before a byte meant literally.
+//! Glob patterns over bytes: `*`, `?`, `[abc]`, `[a-z]`, `[^a]` and `\` before a byte meant
+//! literally.
 //!
 //! Every part of a pattern except `*` eats exactly one byte, so when a match fails it is enough to
 //! let the *last* star eat one byte more: an earlier star can gain nothing by it. One point to go
-//! back to, no recursion: at most `pattern × text` steps, where the obvious recursion is exponential.
+//! back to, no recursion: at most `pattern × text` steps, where the obvious recursion is
+//! exponential.
 //!
-//! Plain bytes between two stars are searched as a whole, which takes about as many steps as the text has
-//! bytes; only `?`, classes, escapes and letters of either case can make them as many as the product.
+//! Plain bytes between two stars are searched as a whole, which takes about as many steps as the
+//! text has bytes; only `?`, classes, escapes and letters of either case can make them as many as
+//! the product.
 //!
 //! Classes keep the quirks clients can observe:
 //! - an unterminated class ends with the pattern (`[abc` is `[abc]`, `[^` any byte, `[` none);
@@ -50,7 +53,8 @@ pub fn glob_match(pattern: &[u8], text: &[u8], case: Case) -> bool {
             }
             let literal = plain_part(&pattern[at..]);
             match pattern.get(at + literal.len()) {
-                // What stands between two stars, or behind the last one, needs no going back if it is plain.
+                // What stands between two stars, or behind the last one, needs no going back if it
+                // is plain.
                 Some(b'*') if case == Case::Sensitive => {
                     let Some(found) = memmem::find(&text[position..], literal) else { return false };
                     (at, position) = (at + literal.len(), position + found + literal.len());
@@ -130,7 +134,8 @@ fn in_range(low: u8, high: u8, byte: u8, case: Case) -> bool {
     }
 }
 
-/// glibc's `tolower` of a signed `char`: negative ones come back unsigned, except -1, which is `EOF`.
+/// glibc's `tolower` of a signed `char`: negative ones come back unsigned, except -1, which is
+/// `EOF`.
 fn c_tolower(byte: i8) -> i32 {
     match byte {
         -1 => -1,

@@ -1,9 +1,9 @@
 //! A histogram of durations with two significant digits: what HdrHistogram(1, 10^9, 2) counts.
 //!
-//! A value is kept with its eight highest bits, so a bucket is never wider than 1/128 of its values.
-//! Buckets are numbered in the order of their values; 128 of them, which cover one doubling, are one
-//! block, and a block is allocated when its first value comes. Commands take similar times, so a
-//! few blocks of 1 KiB do where the whole table would be 24.
+//! A value is kept with its eight highest bits, so a bucket is never wider than 1/128 of its
+//! values. Buckets are numbered in the order of their values; 128 of them, which cover one
+//! doubling, are one block, and a block is allocated when its first value comes. Commands take
+//! similar times, so a few blocks of 1 KiB do where the whole table would be 24.
 
 /// The largest value told apart; larger ones count as this.
 pub const MAX: u64 = 1_000_000_000;
@@ -44,8 +44,8 @@ impl Histogram {
         self.total += count;
     }
 
-    /// The value that `percentile` percent of the recorded ones do not exceed, as far as it is known:
-    /// the end of its bucket; of percentile 0 the beginning.
+    /// The value that `percentile` percent of the recorded ones do not exceed, as far as it is
+    /// known: the end of its bucket; of percentile 0 the beginning.
     #[must_use]
     pub fn value_at_percentile(&self, percentile: f64) -> u64 {
         let wanted = ((percentile.min(100.0) / 100.0 * self.total as f64) + 0.5) as u64;
@@ -59,8 +59,8 @@ impl Histogram {
         if percentile == 0.0 { lowest(index) } else { highest(index) }
     }
 
-    /// How many values were recorded up to each doubling of `first`: the ends of the buckets in which
-    /// the doublings lie, and the counts up to there, where they grow.
+    /// How many values were recorded up to each doubling of `first`: the ends of the buckets in
+    /// which the doublings lie, and the counts up to there, where they grow.
     #[must_use]
     pub fn cumulative(&self, first: u64) -> Vec<(u64, u64)> {
         let mut steps = Vec::new();
@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_redis() {
-        // 11.1 ms, 604 ms and more than a second, as INFO latencystats of a real server showed them.
+        // 11.1 ms, 604 ms and more than a second, as INFO latencystats of a real server showed
+        // them.
         let histogram = of(&[11_080_000, 601_000_000, 1_100_000_000]);
         let rows = [
             (0.0, 11_075_584),

@@ -58,7 +58,8 @@ impl LongDouble {
 
     /// Reads a number that fills all of `text`, in the notations of `strtold`.
     ///
-    /// `inf` is read; a leading space, NaN, overflow, underflow to zero and more than 5 KiB are not.
+    /// `inf` is read; a leading space, NaN, overflow, underflow to zero and more than 5 KiB are
+    /// not.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.is_empty() || text.len() >= MAX_TEXT_BYTES || is_c_space(text[0]) {

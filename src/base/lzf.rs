@@ -56,7 +56,8 @@ pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
     (out.len() < input.len()).then_some(out)
 }
 
-/// The `expected_length` bytes that `input` stands for; `None` when it is not a stream of exactly that.
+/// The `expected_length` bytes that `input` stands for; `None` when it is not a stream of exactly
+/// that.
 ///
 /// Allocates no more than `input` can possibly expand to.
 #[must_use]

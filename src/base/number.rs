@@ -39,7 +39,8 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     if negative { 0i64.checked_sub_unsigned(size) } else { i64::try_from(size).ok() }
 }
 
-/// Reads an unsigned integer as stream ids do: canonical `i64`s first, then whatever `strtoull` reads.
+/// Reads an unsigned integer as stream ids do: canonical `i64`s first, then whatever `strtoull`
+/// reads.
 ///
 /// So leading spaces, a `+`, leading zeros and values up to `u64::MAX` are accepted, a NUL ends the
 /// text, and a negative number that is *not* canonical wraps around (`-01` is `u64::MAX`).
@@ -115,7 +116,8 @@ pub struct Strtod {
     pub out_of_range: bool,
 }
 
-/// C's `strtod`: reads the longest number at the start of `text`. A NUL is just not part of a number.
+/// C's `strtod`: reads the longest number at the start of `text`. A NUL is just not part of a
+/// number.
 #[must_use]
 pub fn strtod(text: &[u8]) -> Strtod {
     let scanned = scan(text);
@@ -150,8 +152,8 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
     (consumed == text.len() && !lost && !value.is_nan()).then_some(value)
 }
 
-/// Reads a text of up to fifteen digits, perhaps with a sign and a point: what most scores are. Both the
-/// digits and the power of ten are exact doubles then, so one division rounds correctly.
+/// Reads a text of up to fifteen digits, perhaps with a sign and a point: what most scores are.
+/// Both the digits and the power of ten are exact doubles then, so one division rounds correctly.
 fn short_decimal(text: &[u8]) -> Option<f64> {
     const POWERS: [f64; 16] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
@@ -410,7 +412,8 @@ mod tests {
         }
     }
 
-    /// Argument and score reply of `ZADD` and `ZSCORE` on Redis 7.0.15 (the same in RESP2 and RESP3).
+    /// Argument and score reply of `ZADD` and `ZSCORE` on Redis 7.0.15 (the same in RESP2 and
+    /// RESP3).
     const SCORES: &[(&str, &str)] = &[
         ("1e17", "1e+17"),
         ("1e16", "10000000000000000"),

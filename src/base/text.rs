@@ -6,14 +6,14 @@
 use super::float_text::is_c_space;
 use std::borrow::Cow;
 
-/// Code points that stand for bytes which are no UTF-8: this much above the byte. They lie at the end of
-/// the last private plane.
+/// Code points that stand for bytes which are no UTF-8: this much above the byte. They lie at the
+/// end of the last private plane.
 const STAND_IN: u32 = 0x10_FF00;
 
 /// Any bytes as text that loses nothing: [`original`] gives them back.
 ///
-/// Error and log lines quote what clients send, in bytes; lines are put together from `str`. What is
-/// no UTF-8, and what would be taken for a stand-in, goes byte by byte as a stand-in.
+/// Error and log lines quote what clients send, in bytes; lines are put together from `str`. What
+/// is no UTF-8, and what would be taken for a stand-in, goes byte by byte as a stand-in.
 #[must_use]
 pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = str::from_utf8(bytes)
@@ -112,10 +112,11 @@ pub fn eq_ignore_case(bytes: &[u8], word: &str) -> bool {
     bytes.eq_ignore_ascii_case(word.as_bytes())
 }
 
-/// A size in bytes with an optional unit: `100`, `1b`, `1k` (1000), `1kb` (1024), … up to `g`, `gb`.
+/// A size in bytes with an optional unit: `100`, `1b`, `1k` (1000), `1kb` (1024), … up to `g`,
+/// `gb`.
 ///
-/// Follows the C original into its corners: no digits are 0, too many digits are `u64::MAX`, and the
-/// product with the unit wraps around. The text ends at the first NUL.
+/// Follows the C original into its corners: no digits are 0, too many digits are `u64::MAX`, and
+/// the product with the unit wraps around. The text ends at the first NUL.
 #[must_use]
 pub fn parse_memory(text: &[u8]) -> Option<u64> {
     let text = text.split(|&c| c == 0).next().unwrap_or_default();

@@ -1,7 +1,9 @@
-//! Points in time, as types: a count of seconds can never pass for one of milliseconds, and the two clocks never mix.
+//! Points in time, as types: a count of seconds can never pass for one of milliseconds, and the two
+//! clocks never mix.
 //!
-//! [`UnixMillis`] is the time of day, which can be set forward and back: for the deadlines of keys, and for what is
-//! shown to people. [`MonotonicMillis`] only goes forward: for whatever is waited for or measured.
+//! [`UnixMillis`] is the time of day, which can be set forward and back: for the deadlines of keys,
+//! and for what is shown to people. [`MonotonicMillis`] only goes forward: for whatever is waited
+//! for or measured.
 //!
 //! There is deliberately no `now()` here: the floors below the engine get time as an argument.
 
@@ -29,7 +31,8 @@ impl UnixMillis {
     }
 }
 
-/// Milliseconds of a clock that never goes back and that nobody can set. Where it begins means nothing.
+/// Milliseconds of a clock that never goes back and that nobody can set. Where it begins means
+/// nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MonotonicMillis(pub i64);
 

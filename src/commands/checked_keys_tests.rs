@@ -1,6 +1,7 @@
-//! Handlers touch only keys that rights were checked for: random calls of every command, made from its syntax
-//! line and then spoilt, with keys that are named like options and counts that lie. The accessors assert it
-//! ([`crate::keyspace::CheckedKeys`]); a difference between the two readings of a call is a panic here.
+//! Handlers touch only keys that rights were checked for: random calls of every command, made from
+//! its syntax line and then spoilt, with keys that are named like options and counts that lie. The
+//! accessors assert it ([`crate::keyspace::CheckedKeys`]); a difference between the two readings of
+//! a call is a panic here.
 
 use super::testing::TestServer;
 use super::{Command, GROUPS};

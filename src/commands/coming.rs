@@ -1,10 +1,11 @@
-//! The commands of Redis 7.0.15 that are not built yet, as far as ACL rules and `rename-command` must
-//! know them: their names and their ACL categories.
+//! The commands of Redis 7.0.15 that are not built yet, as far as ACL rules and `rename-command`
+//! must know them: their names and their ACL categories.
 //!
-//! A hardened configuration forbids or renames what its author does not want, whether it is there or
-//! not: so such a name is understood, kept as a rule and written back. Nothing else knows it: who
-//! calls it is told of an unknown command. A command that is built has no row here, and the rules that
-//! name it hold for it; a test makes sure that no name is in both tables, and that both are all of Redis.
+//! A hardened configuration forbids or renames what its author does not want, whether it is there
+//! or not: so such a name is understood, kept as a rule and written back. Nothing else knows it:
+//! who calls it is told of an unknown command. A command that is built has no row here, and the
+//! rules that name it hold for it; a test makes sure that no name is in both tables, and that both
+//! are all of Redis.
 
 use crate::spec::Category::{
     Admin, Blocking, Connection, Dangerous, Fast, Read, Scripting, Slow, Stream, Write,

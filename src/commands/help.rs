@@ -1,8 +1,9 @@
-//! HELP of the containers: what each subcommand takes and does, in the words of Redis, since clients and people
-//! compare them.
+//! HELP of the containers: what each subcommand takes and does, in the words of Redis, since
+//! clients and people compare them.
 //!
-//! The texts are those of 7.0.15 and tell of more than is built; an entry is shown where its subcommand exists. An
-//! entry is a line with the subcommand's syntax and the indented lines behind it.
+//! The texts are those of 7.0.15 and tell of more than is built; an entry is shown where its
+//! subcommand exists. An entry is a line with the subcommand's syntax and the indented lines behind
+//! it.
 
 use crate::server::Ctx;
 

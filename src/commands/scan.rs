@@ -60,7 +60,8 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// An answer of cursor and elements: the elements are written first, as only then the cursor is known.
+/// An answer of cursor and elements: the elements are written first, as only then the cursor is
+/// known.
 #[derive(Debug)]
 pub(super) struct Answer {
     mark: usize,

@@ -1,4 +1,5 @@
-//! The real [`Server`] in memory, for tests of commands: no socket, no thread, a clock moved by hand.
+//! The real [`Server`] in memory, for tests of commands: no socket, no thread, a clock moved by
+//! hand.
 //!
 //! Answers are shown as `redis-cli` shows them, so that a test reads like a session.
 

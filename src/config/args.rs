@@ -51,7 +51,8 @@ pub fn parse_args<A: AsRef<[u8]>>(args: &[A]) -> CommandLine {
     line
 }
 
-/// Starts a line with `--name` or `--name value`. Returns whether the option waits for its first value.
+/// Starts a line with `--name` or `--name value`. Returns whether the option waits for its first
+/// value.
 fn open_line(directives: &mut Vec<u8>, word: &[u8], next: Option<&[u8]>) -> bool {
     if !directives.is_empty() {
         directives.push(b'\n');
@@ -61,7 +62,8 @@ fn open_line(directives: &mut Vec<u8>, word: &[u8], next: Option<&[u8]>) -> bool
     if split_args(word).is_none_or(|args| args.len() != 1) {
         return false;
     }
-    // Redis: `--save` with nothing behind it means no save points; scripts build it from an empty list.
+    // Redis: `--save` with nothing behind it means no save points; scripts build it from an empty
+    // list.
     let nothing_follows = next.is_none_or(|next| next.starts_with(b"--"));
     if word.eq_ignore_ascii_case(b"--save") && nothing_follows {
         directives.extend_from_slice(b"\"\"");

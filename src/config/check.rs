@@ -49,7 +49,8 @@ pub(super) fn hostname(value: &[u8], _: &Config) -> Result<(), &'static str> {
     }
 }
 
-/// `proc-title-template`: known variables, and something left of it when the changing ones are empty.
+/// `proc-title-template`: known variables, and something left of it when the changing ones are
+/// empty.
 pub(super) fn title_template(value: &[u8], config: &Config) -> Result<(), &'static str> {
     let sample = |name: &str| -> Option<Vec<u8>> {
         Some(match name {
@@ -68,8 +69,8 @@ pub(super) fn title_template(value: &[u8], config: &Config) -> Result<(), &'stat
     }
 }
 
-/// Puts values in place of `{name}` in a template; `{{` is a brace. `None` when a name is unknown or
-/// a brace stays open. Spaces around the result are cut off.
+/// Puts values in place of `{name}` in a template; `{{` is a brace. `None` when a name is unknown
+/// or a brace stays open. Spaces around the result are cut off.
 pub fn expand_title(template: &[u8], value_of: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let mut title = Vec::new();
     let mut rest = template;

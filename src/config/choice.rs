@@ -4,8 +4,8 @@
 
 /// A parameter value that is one of a few words.
 pub trait Choice: Copy + Eq + 'static {
-    /// The value of each word, in the order error messages list them. A value of several words is there
-    /// several times; CONFIG GET shows the first of them.
+    /// The value of each word, in the order error messages list them. A value of several words is
+    /// there several times; CONFIG GET shows the first of them.
     const ALL: &'static [Self];
     /// The words, in the order of [`Choice::ALL`].
     const WORDS: &'static [&'static str];

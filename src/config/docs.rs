@@ -6,7 +6,8 @@ use std::fmt::Write;
 use super::kind::{Effect, Flags, Kind, Parameter};
 use super::{Config, PARAMETERS};
 
-/// A Markdown table of all parameters: name, values, default, purpose, and what pyredis does with it.
+/// A Markdown table of all parameters: name, values, default, purpose, and what pyredis does with
+/// it.
 pub fn parameter_table() -> String {
     let defaults = Config::default();
     let mut table =
@@ -29,7 +30,8 @@ pub fn parameter_table() -> String {
     table
 }
 
-/// A Markdown table of the parameters that are accepted and reported without a meaning here, by the reason.
+/// A Markdown table of the parameters that are accepted and reported without a meaning here, by the
+/// reason.
 pub fn accepted_table() -> String {
     let mut by_reason: Vec<(Cow<'static, str>, Vec<String>)> = Vec::new();
     for parameter in PARAMETERS {

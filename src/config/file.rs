@@ -36,7 +36,8 @@ pub trait Surroundings {
     fn try_log_file(&mut self, path: &[u8]) -> io::Result<()>;
     /// Whether a command has this name, for `rename-command`.
     fn knows_command(&self, name: &[u8]) -> bool;
-    /// Whether the rules of a `user` line can be read; else the reason. Everything passes by default.
+    /// Whether the rules of a `user` line can be read; else the reason. Everything passes by
+    /// default.
     fn check_user(&self, _name: &[u8], _rules: &[Text]) -> Result<(), String> {
         Ok(())
     }
@@ -54,7 +55,8 @@ pub enum Origin {
 /// The parameters that some line has named, whatever their values.
 pub type Named = HashSet<&'static str>;
 
-/// Why a configuration could not be read. `Display` is what goes to stderr, without the last newline.
+/// Why a configuration could not be read. `Display` is what goes to stderr, without the last
+/// newline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
     /// A line is wrong.
@@ -97,7 +99,8 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Reads everything a command line asks for into `config`: its file, stdin, its directives. Returns what they name.
+/// Reads everything a command line asks for into `config`: its file, stdin, its directives. Returns
+/// what they name.
 pub fn load(
     line: &CommandLine,
     config: &mut Config,
@@ -142,7 +145,8 @@ struct Reader<'a> {
     surroundings: &'a mut dyn Surroundings,
     /// Parameters that some line has named already.
     seen: Named,
-    /// The index of the line of the outermost text at which the directives of the command line begin.
+    /// The index of the line of the outermost text at which the directives of the command line
+    /// begin.
     first_directive: usize,
     depth: usize,
     files: usize,

@@ -1,4 +1,5 @@
-//! What a parameter is: its name, its flags, and how its text becomes a field of [`Config`] and back.
+//! What a parameter is: its name, its flags, and how its text becomes a field of [`Config`] and
+//! back.
 //!
 //! A [`Parameter`] is plain data with function pointers into [`Config`], so that CONFIG GET, CONFIG
 //! SET, CONFIG REWRITE, the configuration file and the command line all read the same row. Error
@@ -34,8 +35,8 @@ pub enum Effect {
     Acts,
     /// It is only accepted and reported, for the reason given.
     Accepted(&'static str),
-    /// Any value but the default would make the server something it cannot be yet, and is refused at start;
-    /// what is missing.
+    /// Any value but the default would make the server something it cannot be yet, and is refused
+    /// at start; what is missing.
     Refused(&'static str),
 }
 
@@ -217,8 +218,8 @@ impl Parameter {
 
     /// Sets the value from its arguments. Errors with Redis's text.
     ///
-    /// One argument of a parameter that takes several is split, as Redis does: by CONFIG SET at each space, else by
-    /// the rules of a line, where one that has no end of a quote holds nothing.
+    /// One argument of a parameter that takes several is split, as Redis does: by CONFIG SET at
+    /// each space, else by the rules of a line, where one that has no end of a quote holds nothing.
     pub fn set(&self, config: &mut Config, args: &[&[u8]], source: Source) -> Result<(), String> {
         if self.is(Flags::MULTI_ARG) {
             let Kind::Special(special) = &self.kind else {
@@ -345,7 +346,8 @@ fn parse_percent(value: &[u8]) -> Option<i128> {
     (number >= 0).then(|| -i128::from(number))
 }
 
-/// Reads octal digits, with a minus sign if need be, up to 63 bits; empty text is 0, as `strtoll` has it.
+/// Reads octal digits, with a minus sign if need be, up to 63 bits; empty text is 0, as `strtoll`
+/// has it.
 fn parse_octal(value: &[u8]) -> Option<i128> {
     let digits = value.strip_prefix(b"-").unwrap_or(value);
     let number = digits.iter().try_fold(0i64, |sum, digit| {

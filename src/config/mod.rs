@@ -2,14 +2,14 @@
 //!
 //! [`PARAMETERS`] is the table of truth; CONFIG GET ([`config_get`]), CONFIG SET ([`config_set`]),
 //! CONFIG REWRITE ([`rewrite()`]), the configuration file ([`load`]), the command line
-//! ([`parse_args`]) and the table for people ([`parameter_table`]) all derive from it. The values live in [`Config`],
-//! one typed public field each, so that the rest of the server reads `config.maxmemory` and nothing
-//! looks up a name while serving.
+//! ([`parse_args`]) and the table for people ([`parameter_table`]) all derive from it. The values
+//! live in [`Config`], one typed public field each, so that the rest of the server reads
+//! `config.maxmemory` and nothing looks up a name while serving.
 //!
 //! This room touches nothing: files, the working folder and the table of commands are reached
-//! through [`Surroundings`], which the daemon implements. Nor does it apply anything: [`config_set`]
-//! returns the parameters that changed, the caller acts on them, and puts its clone of the old
-//! [`Config`] back if it cannot.
+//! through [`Surroundings`], which the daemon implements. Nor does it apply anything:
+//! [`config_set`] returns the parameters that changed, the caller acts on them, and puts its clone
+//! of the old [`Config`] back if it cannot.
 //!
 //! Read first: [`Config`] and the rows in `parameters.rs`, then [`Parameter`].
 
@@ -121,8 +121,8 @@ fn shown_names(parameter: &'static Parameter) -> impl Iterator<Item = &'static s
 }
 
 impl Config {
-    /// What the log says where defragmentation is wanted, which builds with another allocator than the official
-    /// ones refuse: a configuration that asks for it is no reason not to start.
+    /// What the log says where defragmentation is wanted, which builds with another allocator than
+    /// the official ones refuse: a configuration that asks for it is no reason not to start.
     pub fn defrag_notice(&self) -> Option<&'static str> {
         self.activedefrag.then_some(
             "activedefrag is accepted and does nothing: the allocator never moves what it has handed out",
@@ -263,8 +263,9 @@ const MAX_HZ: i64 = 500;
 const MIN_BACKLOG_BYTES: u64 = 16 << 10;
 
 impl Config {
-    /// Why a server of this configuration must not start, if it must not: it would be something else than it is
-    /// told to be, such as a second primary that takes writes, or one that shows to all what should be hidden.
+    /// Why a server of this configuration must not start, if it must not: it would be something
+    /// else than it is told to be, such as a second primary that takes writes, or one that shows to
+    /// all what should be hidden.
     pub fn refusal(&self) -> Option<String> {
         let defaults = Config::default();
         PARAMETERS.iter().find_map(|parameter| {

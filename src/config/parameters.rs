@@ -9,7 +9,8 @@
 //! "name" | "alias" => field: Type = default, kind(limits), [FLAGS], EFFECT;
 //! ```
 //!
-//! Kinds: `boolean`, `number(unit, min, max)`, `choice(Enum)`, `text(empty, check)`, `special(STATIC)`.
+//! Kinds: `boolean`, `number(unit, min, max)`, `choice(Enum)`, `text(empty, check)`,
+//! `special(STATIC)`.
 
 use super::check;
 use super::choice::*;
@@ -97,7 +98,8 @@ macro_rules! parameters {
             pub users: Vec<UserLine>,
             /// `rename-command` lines, in order.
             pub renamed_commands: Vec<RenameCommand>,
-            /// `loadmodule` lines: path and arguments. pyredis has no module API and says so at start.
+            /// `loadmodule` lines: path and arguments. pyredis has no module API and says so at
+            /// start.
             pub modules: Vec<Vec<Text>>,
         }
 

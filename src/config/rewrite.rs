@@ -3,8 +3,8 @@
 //! The file belongs to the user, so it changes as little as possible: comments, order and
 //! directives this room does not own stay. A parameter's new line takes the place of its first old
 //! line; a second line takes the place of the second, and so on. Old lines left over go away. What
-//! has no place yet is added at the end, under a signature, if it differs from the default.
-//! Runs of empty lines become one. Writing the file without losing the old one is the daemon's part.
+//! has no place yet is added at the end, under a signature, if it differs from the default. Runs of
+//! empty lines become one. Writing the file without losing the old one is the daemon's part.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -147,7 +147,8 @@ mod tests {
     use super::super::{Text, UserLine};
     use super::*;
 
-    /// The defaults of the real server whose files the tests quote, but for what every test would repeat.
+    /// The defaults of the real server whose files the tests quote, but for what every test would
+    /// repeat.
     fn defaults() -> Config {
         let mut config = Config::default();
         config.set("pidfile", &[""]).unwrap();

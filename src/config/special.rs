@@ -1,4 +1,5 @@
-//! The parameters whose values are more than one word: save points, addresses, limits per client class.
+//! The parameters whose values are more than one word: save points, addresses, limits per client
+//! class.
 //!
 //! Each is a [`Special`]: how to show it, how to take its arguments, and the lines CONFIG REWRITE
 //! writes. They check everything before they change anything, so a refused value leaves no trace.
@@ -50,7 +51,8 @@ pub struct PrimaryAddress {
     pub port: u16,
 }
 
-/// What a stop signal does, as the arguments of SHUTDOWN. All off is `default`: save where save points are set.
+/// What a stop signal does, as the arguments of SHUTDOWN. All off is `default`: save where save
+/// points are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ShutdownOn {
     /// Save even where no save points are set.

@@ -1,8 +1,9 @@
-//! `pyredis check-aof [--fix | --truncate-to-timestamp N] FILE`: is this append-only file whole, and may it be cut?
+//! `pyredis check-aof [--fix | --truncate-to-timestamp N] FILE`: is this append-only file whole,
+//! and may it be cut?
 //!
-//! FILE is a manifest, whose parts are then checked in order, or a single file. Only the last part may be
-//! cut: what follows a cut would belong to other data. Lines and exit codes (0 well, 1 not) are those of
-//! redis-check-aof; the table of commands is ours.
+//! FILE is a manifest, whose parts are then checked in order, or a single file. Only the last part
+//! may be cut: what follows a cut would belong to other data. Lines and exit codes (0 well, 1 not)
+//! are those of redis-check-aof; the table of commands is ours.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

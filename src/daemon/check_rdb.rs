@@ -1,9 +1,10 @@
-//! `pyredis check-rdb FILE`: reads a snapshot as a server would, and tells what is in it or where it is damaged.
+//! `pyredis check-rdb FILE`: reads a snapshot as a server would, and tells what is in it or where
+//! it is damaged.
 //!
-//! The reading is that of [`crate::rdb`], so what this tool accepts a server loads. A counter between parser and
-//! file knows to the byte how far it came: the size of each key is the distance between two items, and the
-//! place of a damage is where the parser stopped. Lines and exit codes (0 well, 1 not) are those of redis-check-rdb;
-//! the tables behind them are ours.
+//! The reading is that of [`crate::rdb`], so what this tool accepts a server loads. A counter
+//! between parser and file knows to the byte how far it came: the size of each key is the distance
+//! between two items, and the place of a damage is where the parser stopped. Lines and exit codes
+//! (0 well, 1 not) are those of redis-check-rdb; the tables behind them are ours.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -4,8 +4,9 @@
 //! else is read as redis-server reads its command line, which no argument parser does (`--save ""`,
 //! `--port 7000 daemonize no`, `-` for stdin): those words go to [`crate::config`] untouched.
 //!
-//! The environment (`PYREDIS_PORT` and its siblings) is worth less than the command line and more than
-//! the file. So it becomes directives between the two, and the config room needs no third source.
+//! The environment (`PYREDIS_PORT` and its siblings) is worth less than the command line and more
+//! than the file. So it becomes directives between the two, and the config room needs no third
+//! source.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

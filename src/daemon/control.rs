@@ -1,10 +1,10 @@
 //! `pyredis start|stop|restart|status`: what a person types, and what they are told.
 //!
 //! Each word reads the configuration (so that it speaks of the right server), does its work and
-//! returns an exit code. Good news goes to stdout, bad news to stderr, one line each where one line can
-//! say it; where a server listens, keeps its data and logs follows in lines of their own. `start` returns when the
-//! server has answered a PING; `stop` when the lock of the PID file is free; `restart` looks at everything that could
-//! make the start fail before it stops anything.
+//! returns an exit code. Good news goes to stdout, bad news to stderr, one line each where one line
+//! can say it; where a server listens, keeps its data and logs follows in lines of their own.
+//! `start` returns when the server has answered a PING; `stop` when the lock of the PID file is
+//! free; `restart` looks at everything that could make the start fail before it stops anything.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -174,7 +174,8 @@ fn find(args: &[OsString]) -> Result<Launch, Failure> {
     })
 }
 
-/// What is wrong with an option of the command line, which was read as this line of a configuration.
+/// What is wrong with an option of the command line, which was read as this line of a
+/// configuration.
 fn wrong_option(line: &Text, reason: &str) -> String {
     let words = split_args(line.as_bytes()).unwrap_or_default();
     let name = words.first().map(|name| Text::from(name.as_slice())).unwrap_or_default().to_string();
@@ -204,7 +205,8 @@ fn prepare_background(launch: &mut Launch) -> Result<(), Failure> {
     enter(launch)
 }
 
-/// Makes a file in the working folder and removes it: the only question every file system answers truly.
+/// Makes a file in the working folder and removes it: the only question every file system answers
+/// truly.
 fn check_writable(dir: &Text) -> Result<(), Failure> {
     let name = format!("temp-{}.check", std::process::id());
     match OpenOptions::new().write(true).create_new(true).open(&name) {

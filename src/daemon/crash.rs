@@ -1,8 +1,9 @@
-//! The report a process leaves in its log when a signal ends it as a crash, and panics of odd threads.
+//! The report a process leaves in its log when a signal ends it as a crash, and panics of odd
+//! threads.
 //!
-//! Panics of the owner thread and of the workers are the engine's business ([`crate::engine`]); here
-//! are the threads of the roof itself, and the signals. The report is written by an ordinary thread,
-//! never inside a signal handler, where next to nothing may safely be done.
+//! Panics of the owner thread and of the workers are the engine's business ([`crate::engine`]);
+//! here are the threads of the roof itself, and the signals. The report is written by an ordinary
+//! thread, never inside a signal handler, where next to nothing may safely be done.
 
 use std::backtrace::Backtrace;
 use std::sync::OnceLock;
@@ -13,8 +14,8 @@ use super::log::RAW;
 /// The command line as it was: the process title is written over it.
 static COMMAND_LINE: OnceLock<String> = OnceLock::new();
 
-/// Sends the panics of threads nobody else looks after to the log, beside the terminal. To be called
-/// before the process title changes.
+/// Sends the panics of threads nobody else looks after to the log, beside the terminal. To be
+/// called before the process title changes.
 pub fn install() {
     COMMAND_LINE.get_or_init(|| {
         let words: Vec<_> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();

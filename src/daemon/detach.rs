@@ -1,9 +1,9 @@
 //! Leaving the terminal, and telling the one who waits there how it went.
 //!
-//! The server is a fork of the process the user started, made before any thread exists. Both share a
-//! pipe: every log line of the start goes into it, then either "ready" or the reason why not. When the
-//! server dies without a word the pipe just ends, so nobody waits for a dead process and no time limit
-//! is needed: a start that loads for ten minutes is a start that takes ten minutes.
+//! The server is a fork of the process the user started, made before any thread exists. Both share
+//! a pipe: every log line of the start goes into it, then either "ready" or the reason why not.
+//! When the server dies without a word the pipe just ends, so nobody waits for a dead process and
+//! no time limit is needed: a start that loads for ten minutes is a start that takes ten minutes.
 
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Write};
 use std::os::fd::AsFd;

@@ -1,13 +1,15 @@
 //! The data folder belongs to one server: a lock on the folder itself says so.
 //!
-//! A server that keeps data on disk (save points or an append-only file) holds the lock for as long as it lives;
-//! the kernel drops it with the process, however that dies. Two such servers in one folder would replace each
-//! other's files, so the second is refused. Redis lets servers with append-only files of different names live in one
-//! folder; so they share the lock, and that no two of them have the same file is seen to where it is opened. A server that keeps nothing, `save ""` without an append-only file, may
-//! run beside others; it takes the lock if it is free, and only who has the lock cleans up.
+//! A server that keeps data on disk (save points or an append-only file) holds the lock for as long
+//! as it lives; the kernel drops it with the process, however that dies. Two such servers in one
+//! folder would replace each other's files, so the second is refused. Redis lets servers with
+//! append-only files of different names live in one folder; so they share the lock, and that no two
+//! of them have the same file is seen to where it is opened. A server that keeps nothing, `save ""`
+//! without an append-only file, may run beside others; it takes the lock if it is free, and only
+//! who has the lock cleans up.
 //!
-//! The lock is on the folder's own inode and leaves no file behind. CONFIG SET dir does not move it: it is about what
-//! a start finds, and a folder chosen later is the choice of whoever made it.
+//! The lock is on the folder's own inode and leaves no file behind. CONFIG SET dir does not move
+//! it: it is about what a start finds, and a folder chosen later is the choice of whoever made it.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -21,8 +23,8 @@ use crate::engine::saver;
 #[expect(dead_code, reason = "held for its lock")]
 pub struct FolderLock(File);
 
-/// Locks the working folder and removes what unfinished saves have left there. Nothing if somebody else has it
-/// and this server can do without. Errors in words for the user.
+/// Locks the working folder and removes what unfinished saves have left there. Nothing if somebody
+/// else has it and this server can do without. Errors in words for the user.
 pub fn take(config: &Config) -> Result<Option<FolderLock>, String> {
     let keeps = match (config.appendonly, config.save.is_empty()) {
         (true, _) => Keeps::AppendOnlyFile,
@@ -65,7 +67,8 @@ fn take_at(folder: &Path, keeps: Keeps) -> Result<Option<FolderLock>, String> {
              with save \"\" and appendonly no",
             name()
         )),
-        // A folder that cannot be locked at all (some network file systems) is no reason not to serve.
+        // A folder that cannot be locked at all (some network file systems) is no reason not to
+        // serve.
         Err(TryLockError::Error(error)) if keeps_data => {
             log::warn!("Can't lock the data folder {}: {}", name(), reason(&error));
             Ok(None)

@@ -1,8 +1,9 @@
 //! Where `start` and its siblings keep what nobody has named a place for.
 //!
-//! A server that is started in the background must find its data again, from whatever folder it is started. So
-//! it has a home: `pyredis` in the user's state folder (XDG Base Directory Specification). A folder belongs to
-//! one server, and so does a PID file: those of another port than 6379 carry it, `pyredis-7000`.
+//! A server that is started in the background must find its data again, from whatever folder it is
+//! started. So it has a home: `pyredis` in the user's state folder (XDG Base Directory
+//! Specification). A folder belongs to one server, and so does a PID file: those of another port
+//! than 6379 carry it, `pyredis-7000`.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
@@ -19,7 +20,8 @@ const STATE_MODE: u32 = 0o700;
 /// Of the home itself: a group may be let in to read backups.
 const HOME_MODE: u32 = 0o750;
 
-/// The home of the server of this port, or None where the user has no home folder. `user_home` is theirs.
+/// The home of the server of this port, or None where the user has no home folder. `user_home` is
+/// theirs.
 pub fn folder(
     port: u16,
     variable: impl Fn(&str) -> Option<OsString>,

@@ -144,7 +144,8 @@ fn pages_of(path: &str, column: usize) -> u64 {
     text.split_ascii_whitespace().nth(column).and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Puts a whole new file in the place of an old one: readers see one or the other, a crash leaves one.
+/// Puts a whole new file in the place of an old one: readers see one or the other, a crash leaves
+/// one.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!("-{}.tmp", std::process::id()));

@@ -1,10 +1,10 @@
 //! From the command line to a [`Config`]: the world as the config room sees it.
 //!
-//! [`Launch::read`] does what redis-server does while it reads its configuration: it enters `dir`, wherever one
-//! stands, and tries the log file. [`Launch::find`] reads the same for `start` and its siblings and touches
-//! nothing: a data folder that has gone is no reason not to stop. There the same words mean the same server from
-//! every folder: what a file says is relative to the folder of that file, and what nobody says is at [`home`].
-//! [`Launch::enter`] then goes there.
+//! [`Launch::read`] does what redis-server does while it reads its configuration: it enters `dir`,
+//! wherever one stands, and tries the log file. [`Launch::find`] reads the same for `start` and its
+//! siblings and touches nothing: a data folder that has gone is no reason not to stop. There the
+//! same words mean the same server from every folder: what a file says is relative to the folder of
+//! that file, and what nobody says is at [`home`]. [`Launch::enter`] then goes there.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -47,7 +47,8 @@ pub enum LaunchError {
 }
 
 impl Launch {
-    /// Reads file, stdin and directives as redis-server does. The working folder is `dir` afterwards.
+    /// Reads file, stdin and directives as redis-server does. The working folder is `dir`
+    /// afterwards.
     pub fn read(args: &[OsString]) -> Result<Self, LaunchError> {
         let mut world = World { bases: None, refused: None };
         let mut launch = Self::load(args, &mut world).map_err(|error| match world.refused.take() {
@@ -84,7 +85,8 @@ impl Launch {
         Ok(launch)
     }
 
-    /// Makes `dir` the working folder, and the home first if it is that. Errors in words for the user.
+    /// Makes `dir` the working folder, and the home first if it is that. Errors in words for the
+    /// user.
     pub fn enter(&mut self) -> Result<(), String> {
         let dir = path_of(&self.config.dir).to_owned();
         if self.config.dir == Config::default().dir {
@@ -116,7 +118,8 @@ impl Launch {
         Ok(())
     }
 
-    /// Gives a server that nobody sees a log file in its folder, unless something was said about one.
+    /// Gives a server that nobody sees a log file in its folder, unless something was said about
+    /// one.
     pub fn log_to_folder(&mut self) {
         if !self.names("logfile") {
             self.config.logfile = text_of(Path::new(home::LOG_FILE));

@@ -1,10 +1,12 @@
-//! May this process have as many clients as it is configured for? Asked before it accepts the first.
+//! May this process have as many clients as it is configured for? Asked before it accepts the
+//! first.
 //!
-//! Every client costs one descriptor and one thread, and every thread two memory maps (its stack and
-//! the guard page below it). The system bounds all three: `ulimit -n`; `ulimit -u`, `threads-max`,
-//! `pid_max` and the cgroup's `pids.max`; `max_map_count`. What may be raised is raised; where that is
-//! not enough the limit of clients comes down, with a line in the log for each reason. Finding out in
-//! the middle of a busy day, when a thread cannot be started, would be too late.
+//! Every client costs one descriptor and one thread, and every thread two memory maps (its stack
+//! and the guard page below it). The system bounds all three: `ulimit -n`; `ulimit -u`,
+//! `threads-max`, `pid_max` and the cgroup's `pids.max`; `max_map_count`. What may be raised is
+//! raised; where that is not enough the limit of clients comes down, with a line in the log for
+//! each reason. Finding out in the middle of a busy day, when a thread cannot be started, would be
+//! too late.
 //!
 //! [`plan`] decides from [`Facts`] and is pure; [`apply`] gathers the facts and acts.
 

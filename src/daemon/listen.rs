@@ -20,8 +20,9 @@ impl Serving {
         *self.lock() = Some((net, port));
     }
 
-    /// Listens to what `bind` and `port` say now instead. A new port is bound before the old one is given
-    /// up; for new addresses of the same port the old ones go first, since both may share some.
+    /// Listens to what `bind` and `port` say now instead. A new port is bound before the old one is
+    /// given up; for new addresses of the same port the old ones go first, since both may share
+    /// some.
     pub fn listen(&self, config: &Config) -> Result<(), String> {
         let mut serving = self.lock();
         let Some((net, port)) = &mut *serving else { return Err("not listening yet".to_owned()) };
@@ -74,7 +75,8 @@ impl Refusal {
     }
 }
 
-/// Binds all addresses, or none. The error is one line for the user; the log has Redis's lines by then.
+/// Binds all addresses, or none. The error is one line for the user; the log has Redis's lines by
+/// then.
 pub fn bind(config: &Config) -> Result<Vec<Listener>, String> {
     let mut listeners = Vec::new();
     let bound = bind_tcp(config, &mut listeners).map_err(Refusal::with_who_answers);

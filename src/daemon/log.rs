@@ -1,8 +1,8 @@
 //! The log, line by line as Redis writes it, behind the `log` facade.
 //!
 //! `4711:M 23 Nov 2026 17:06:19.100 * Ready to accept connections`: PID, role, local time with
-//! milliseconds, level, text. Rooms below say `log::info!` and know nothing of files. Redis has four
-//! levels where the facade has five:
+//! milliseconds, level, text. Rooms below say `log::info!` and know nothing of files. Redis has
+//! four levels where the facade has five:
 //!
 //! | `loglevel` | mark | facade |
 //! |---|---|---|
@@ -11,11 +11,11 @@
 //! | notice (default) | `*` | `info!` |
 //! | warning | `#` | `warn!`, `error!` |
 //!
-//! Every line is one write to a file opened for appending, so lines of several processes do not tear.
-//! A line that cannot be written is lost: a full disk must not stop the server. Control characters are
-//! escaped, so that nobody can forge a line. Three targets stand apart: [`RAW`] is printed as it is (the
-//! logo), a room named `crash` may write reports of many lines, and [`SIGNAL`] has the short head Redis
-//! gives to lines of its signal handler.
+//! Every line is one write to a file opened for appending, so lines of several processes do not
+//! tear. A line that cannot be written is lost: a full disk must not stop the server. Control
+//! characters are escaped, so that nobody can forge a line. Three targets stand apart: [`RAW`] is
+//! printed as it is (the logo), a room named `crash` may write reports of many lines, and
+//! [`SIGNAL`] has the short head Redis gives to lines of its signal handler.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -72,7 +72,8 @@ pub struct Logger {
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
-/// Makes lines go to stdout, at level notice until [`set_level`] says otherwise. May be called twice.
+/// Makes lines go to stdout, at level notice until [`set_level`] says otherwise. May be called
+/// twice.
 pub fn install() -> &'static Logger {
     // What tests of the library log is nobody's output.
     let logger = LOGGER.get_or_init(|| Logger::new(if cfg!(test) { Sink::Nowhere } else { Sink::Stdout }));
@@ -119,7 +120,8 @@ impl Logger {
         }
     }
 
-    /// Opens the log file anew: after SIGHUP, when it has been moved away. Keeps the old one on error.
+    /// Opens the log file anew: after SIGHUP, when it has been moved away. Keeps the old one on
+    /// error.
     pub fn reopen(&self) -> io::Result<()> {
         let mut sink = lock(&self.sink);
         if let Sink::File(path, file) = &mut *sink {

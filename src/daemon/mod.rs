@@ -1,9 +1,10 @@
 //! Processes, signals, PID file and log: the roof, which alone knows what a process is.
 //!
 //! [`main`] reads the command line ([`cli`]) and does what it says: `start`, `stop`, `restart` and
-//! `status` ([`control`]), or a server in the foreground as redis-server is one. Either way a server
-//! comes up in [`run`], which holds the order of start and stop. What holds the rest together is the
-//! lock of the PID file ([`pid_file`]): it, and nothing else, says whether a server runs.
+//! `status` ([`control`]), or a server in the foreground as redis-server is one. Either way a
+//! server comes up in [`run`], which holds the order of start and stop. What holds the rest
+//! together is the lock of the PID file ([`pid_file`]): it, and nothing else, says whether a server
+//! runs.
 
 pub mod check_aof;
 pub mod check_rdb;
@@ -69,7 +70,8 @@ pub fn main(args: &[OsString]) -> u8 {
     }
 }
 
-/// Whether the program is called as a Sentinel, as redis-server finds it out: by its name or by an option.
+/// Whether the program is called as a Sentinel, as redis-server finds it out: by its name or by an
+/// option.
 fn asks_for_sentinel(program: Option<OsString>, args: &[OsString]) -> bool {
     let program = program.unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default();

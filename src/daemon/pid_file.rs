@@ -11,7 +11,8 @@
 //! still name the locked inode; otherwise the lock is on a ghost and the attempt starts again. On
 //! exit the file is removed while the lock is still held, and only if the path still names it.
 //!
-//! This file alone uses fs2 (std has `File::try_lock` by now; fs2 is the user's choice), by full path.
+//! This file alone uses fs2 (std has `File::try_lock` by now; fs2 is the user's choice), by full
+//! path.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -112,8 +113,8 @@ impl PidFile {
         Ok(Self { path: path.into(), file: Some(file) })
     }
 
-    /// Removes the file, but keeps the lock for as long as this process lives: whoever waits for the
-    /// lock waits for the end of the process.
+    /// Removes the file, but keeps the lock for as long as this process lives: whoever waits for
+    /// the lock waits for the end of the process.
     pub fn remove_before_exit(mut self) {
         self.remove();
         std::mem::forget(self.file.take());

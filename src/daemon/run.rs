@@ -1,9 +1,10 @@
 //! The life of a server, from configuration to exit code.
 //!
-//! Order of the start: log file → data folder → PID file → limits → listeners → owner thread → accepting → loading, during
-//! which clients are answered `-LOADING`. So everything that can fail, but for a damaged data file, fails before
-//! a client is let in, and what costs nothing fails first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets,
-//! PID file → exit code. The lines in between are Redis's, since people and tools wait for them.
+//! Order of the start: log file → data folder → PID file → limits → listeners → owner thread →
+//! accepting → loading, during which clients are answered `-LOADING`. So everything that can fail,
+//! but for a damaged data file, fails before a client is let in, and what costs nothing fails
+//! first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets, PID
+//! file → exit code. The lines in between are Redis's, since people and tools wait for them.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -189,7 +190,8 @@ impl Starting {
             log::warn!("{line}");
             return Err(Fatal(line));
         }
-        // Whoever runs already is told by the PID file; the folder would only say that somebody does.
+        // Whoever runs already is told by the PID file; the folder would only say that somebody
+        // does.
         let pid_file = Arc::new(Mutex::new(take_pid_file(&launch, must_lock)?));
         let folder = folder::take(&launch.config).map_err(|line| {
             log::warn!("Can't start: {line}");
@@ -307,7 +309,8 @@ impl Starting {
             .map_err(|error| Fatal(format!("can't start accepting: {}", reason(&error))))?;
         self.listening.begin(net, self.launch.config.port);
         match outcome.recv() {
-            // Without an outcome the owner has ended because it was told to; its exit code says the rest.
+            // Without an outcome the owner has ended because it was told to; its exit code says the
+            // rest.
             Ok(Ok(())) | Err(_) => {
                 let Starting { logger, folder, pid_file, listening, .. } = self;
                 Ok(Serving { logger, addresses, listening, owner, pid_file, _folder: folder })

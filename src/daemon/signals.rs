@@ -3,9 +3,9 @@
 //! SIGTERM and SIGINT ask the server to stop in order; a SIGINT while it stops ends the process at
 //! once with code 1, and either of them while data is loading ends it at once with code 0: nothing
 //! has changed yet. SIGHUP reopens the log file. SIGABRT, SIGSEGV and SIGBUS have a crash report
-//! written first, as far as the process lives long enough: one that is sent does, a real fault may not. SIGPIPE is
-//! ignored by Rust's runtime before `main`. The texts are Redis's; what is asked of the engine, the
-//! engine's server logs.
+//! written first, as far as the process lives long enough: one that is sent does, a real fault may
+//! not. SIGPIPE is ignored by Rust's runtime before `main`. The texts are Redis's; what is asked of
+//! the engine, the engine's server logs.
 
 use std::io::{self, Read};
 use std::sync::Arc;

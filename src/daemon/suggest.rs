@@ -12,9 +12,11 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     near.min_by_key(|(count, _)| *count).map(|(_, word)| word)
 }
 
-/// The smallest number of mistakes that make one word of the other, two swapped neighbours being one.
+/// The smallest number of mistakes that make one word of the other, two swapped neighbours being
+/// one.
 fn mistakes(from: &[char], to: &[char]) -> usize {
-    // `rows[i][j]` is the number between the first `i` letters of the one and the first `j` of the other.
+    // `rows[i][j]` is the number between the first `i` letters of the one and the first `j` of the
+    // other.
     let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];
     rows[0] = (0..=to.len()).collect();
     for i in 1..=from.len() {

@@ -1,9 +1,10 @@
 //! What systemd or upstart is told, as `supervised` asks for.
 //!
-//! systemd names a datagram socket in `NOTIFY_SOCKET` and takes lines such as `READY=1` from it; a unit with
-//! `Type=notify` counts as started only then. Upstart takes it as readiness that the process stops itself, and
-//! continues it. Both are asked for by the environment, so [`Supervisor::of`] can be tried without either.
-//! Source: sd_notify(3); `redisIsSupervised` of Redis 7.0 for the order and the words.
+//! systemd names a datagram socket in `NOTIFY_SOCKET` and takes lines such as `READY=1` from it; a
+//! unit with `Type=notify` counts as started only then. Upstart takes it as readiness that the
+//! process stops itself, and continues it. Both are asked for by the environment, so
+//! [`Supervisor::of`] can be tried without either. Source: sd_notify(3); `redisIsSupervised` of
+//! Redis 7.0 for the order and the words.
 
 use std::ffi::{OsStr, OsString};
 use std::io;

@@ -13,8 +13,8 @@ use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;
 
-/// Moves the environment to the heap, so that nobody reads the memory it was handed over in. Returns
-/// false, and moves nothing, unless this process has exactly one thread.
+/// Moves the environment to the heap, so that nobody reads the memory it was handed over in.
+/// Returns false, and moves nothing, unless this process has exactly one thread.
 pub(crate) fn move_environment() -> bool {
     if !fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1) {
         return false;
@@ -22,7 +22,8 @@ pub(crate) fn move_environment() -> bool {
     for (name, value) in std::env::vars_os() {
         // An entry that is no variable stays where it is: nobody can ask for it.
         if !name.is_empty() && !name.as_encoded_bytes().contains(&b'=') {
-            // SAFETY: there is no other thread, so nobody reads or changes the environment meanwhile.
+            // SAFETY: there is no other thread, so nobody reads or changes the environment
+            // meanwhile.
             unsafe { std::env::set_var(&name, &value) };
         }
     }
@@ -76,16 +77,17 @@ pub(crate) fn close_standard_streams() -> io::Result<()> {
     Ok(())
 }
 
-/// Closes every descriptor above the standard streams but one. Descriptors without the close-on-exec
-/// flag come from whoever started us (the lock file of a script, say) and must not live on in a daemon.
+/// Closes every descriptor above the standard streams but one. Descriptors without the
+/// close-on-exec flag come from whoever started us (the lock file of a script, say) and must not
+/// live on in a daemon.
 ///
 /// To be called right after [`fork`], when nothing in this process owns a descriptor but `kept`.
 pub(crate) fn close_inherited(kept: BorrowedFd<'_>) {
     let kept = kept.as_raw_fd().cast_unsigned();
     for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
         if first <= last {
-            // SAFETY: takes integers. By the rule above no owner of a closed descriptor is left. Kernels
-            // before 5.9 refuse, and the descriptors stay: untidy, not unsafe.
+            // SAFETY: takes integers. By the rule above no owner of a closed descriptor is left.
+            // Kernels before 5.9 refuse, and the descriptors stay: untidy, not unsafe.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
     }
@@ -106,10 +108,11 @@ pub(crate) fn wait_for_child(pid: u32) -> io::Result<ExitStatus> {
     }
 }
 
-/// Has the number of a fault signal written to `note`, as one byte, after whatever handler was there before.
+/// Has the number of a fault signal written to `note`, as one byte, after whatever handler was
+/// there before.
 ///
-/// Rust's own handler was: it aborts on a stack overflow, and for any other fault restores the default
-/// action, so that a real fault still ends the process where it happens.
+/// Rust's own handler was: it aborts on a stack overflow, and for any other fault restores the
+/// default action, so that a real fault still ends the process where it happens.
 pub(crate) fn note_fault(signal: u8, note: PipeWriter) -> io::Result<()> {
     let action = move || {
         // A full pipe or an interrupted write: somebody has been told already, or never will be.

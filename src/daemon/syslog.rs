@@ -1,9 +1,10 @@
 //! The log's way into syslog, as `syslog-enabled` asks for.
 //!
-//! What syslog(3) does, on a socket whose failures are ours to see: a line is one datagram to `/dev/log`. The
-//! kernel queues only a few of them, so a daemon has a moment to read; one that does not read at all is waited
-//! for once and loses lines then, where syslog(3) would hold the server up for good. Redis's levels become debug, info,
-//! notice and warning. Source: RFC 3164 for the form; glibc's syslog(3) for what local daemons are sent.
+//! What syslog(3) does, on a socket whose failures are ours to see: a line is one datagram to
+//! `/dev/log`. The kernel queues only a few of them, so a daemon has a moment to read; one that
+//! does not read at all is waited for once and loses lines then, where syslog(3) would hold the
+//! server up for good. Redis's levels become debug, info, notice and warning. Source: RFC 3164 for
+//! the form; glibc's syslog(3) for what local daemons are sent.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
@@ -30,7 +31,8 @@ pub struct Syslog {
 }
 
 impl Syslog {
-    /// Lines of a program called `ident`. A daemon that is not there yet is looked for with each line.
+    /// Lines of a program called `ident`. A daemon that is not there yet is looked for with each
+    /// line.
     pub fn open(socket: &Path, ident: &str, facility: SyslogFacility) -> Self {
         let facility = match facility {
             SyslogFacility::User => 1,

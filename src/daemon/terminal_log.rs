@@ -1,8 +1,9 @@
-//! The log of `start debug`, for a person at a terminal: `17:06:19.100 notice  pyredis: Ready to accept connections`.
+//! The log of `start debug`, for a person at a terminal: `17:06:19.100 notice  pyredis: Ready to
+//! accept connections`.
 //!
-//! simplelog writes the lines; this room says what is in them: local time, the level in the words of `loglevel`,
-//! our name. Redis logs the stations of a server's life at its highest level, so that no `loglevel` hides them; here
-//! they are notices, since nothing is wrong.
+//! simplelog writes the lines; this room says what is in them: local time, the level in the words
+//! of `loglevel`, our name. Redis logs the stations of a server's life at its highest level, so
+//! that no `loglevel` hides them; here they are notices, since nothing is wrong.
 
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,7 +15,8 @@ use super::log::{RAW, escape};
 use super::sys;
 use crate::server::STATION;
 
-/// Sends every line to the terminal. Nothing changes when a logger is installed already, which then serves as well.
+/// Sends every line to the terminal. Nothing changes when a logger is installed already, which then
+/// serves as well.
 pub fn install() {
     let _ = log::set_boxed_logger(Box::new(TerminalLog(writer())));
 }

@@ -5,10 +5,11 @@
 //!     │ redis-server\0x.conf\0 │ PATH=/usr/bin\0HOME=/root\0 … \0 │
 //! ```
 //!
-//! Linux shows the memory in which a process was handed its arguments; whoever writes over it changes the
-//! title. Behind it lies the environment, which gives the room for a long title: [`Area::claim`] moves it
-//! to the heap first. The memory is written through `/proc/self/mem`, so that no pointer is needed. Where
-//! the system forbids any of this the title stays the command line, and nothing else is lost.
+//! Linux shows the memory in which a process was handed its arguments; whoever writes over it
+//! changes the title. Behind it lies the environment, which gives the room for a long title:
+//! [`Area::claim`] moves it to the heap first. The memory is written through `/proc/self/mem`, so
+//! that no pointer is needed. Where the system forbids any of this the title stays the command
+//! line, and nothing else is lost.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
@@ -87,7 +88,8 @@ impl Area {
         (start > 0 && bytes > 1).then_some(Area { start, bytes })
     }
 
-    /// Writes the title, as much of it as there is room for, and zeros to the end: the last byte stays one.
+    /// Writes the title, as much of it as there is room for, and zeros to the end: the last byte
+    /// stays one.
     fn write(&self, title: &[u8]) -> std::io::Result<()> {
         let mut text = title[..title.len().min(self.bytes - 1)].to_vec();
         text.resize(self.bytes, 0);

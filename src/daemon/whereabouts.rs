@@ -1,4 +1,5 @@
-//! What the system knows of a running server, whatever a configuration says by now: its folder and its log.
+//! What the system knows of a running server, whatever a configuration says by now: its folder and
+//! its log.
 //!
 //! Another user's process hides both; then nothing is said about them.
 

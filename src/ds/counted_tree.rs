@@ -1,18 +1,19 @@
-//! A tree of shared leaves that finds and changes by position: what [`ChunkList`](super::chunk_list) and
-//! [`ScoreTree`](super::score_tree) have in common.
+//! A tree of shared leaves that finds and changes by position: what
+//! [`ChunkList`](super::chunk_list) and [`ScoreTree`](super::score_tree) have in common.
 //!
-//! It is a B+tree whose branches know, for each child, how many elements lie below it (so positions and
-//! ranks cost one descent) and a [`Leaf::Mark`], a copyable summary of the child's first element (so a
-//! search by order stays inside the branches unless marks tie). Leaves are chunks of packed elements;
-//! what a chunk is, when it is full and how it is split are the leaf type's business: an edit hands its
-//! owner the row of [`Siblings`] the leaf stands in.
+//! It is a B+tree whose branches know, for each child, how many elements lie below it (so positions
+//! and ranks cost one descent) and a [`Leaf::Mark`], a copyable summary of the child's first
+//! element (so a search by order stays inside the branches unless marks tie). Leaves are chunks of
+//! packed elements; what a chunk is, when it is full and how it is split are the leaf type's
+//! business: an edit hands its owner the row of [`Siblings`] the leaf stands in.
 //!
-//! Leaves and branches sit behind counted references and are copied only while shared. **A clone is a
-//! snapshot**: it costs one reference per child of the root, and a later change copies one path.
-//! The root's own row is not behind a reference, so a container of one leaf is two small allocations.
+//! Leaves and branches sit behind counted references and are copied only while shared. **A clone is
+//! a snapshot**: it costs one reference per child of the root, and a later change copies one path.
+//! The root's own row is not behind a reference, so a container of one leaf is two small
+//! allocations.
 //!
-//! Not std's BTreeMap: it neither counts, nor shares, nor packs. Iterators keep no stack; they descend
-//! again for every leaf, which hundreds of elements per leaf pay for.
+//! Not std's BTreeMap: it neither counts, nor shares, nor packs. Iterators keep no stack; they
+//! descend again for every leaf, which hundreds of elements per leaf pay for.
 
 use triomphe::Arc;
 
@@ -36,8 +37,8 @@ pub(super) trait Leaf: Clone {
     fn len(&self) -> usize;
     /// Summary of the first element of a leaf that has one.
     fn mark(&self) -> Self::Mark;
-    /// Whether this leaf and its successor should become one. Both are re-fillable: a merged leaf must
-    /// leave room, or removals and insertions at one place would merge and split for ever.
+    /// Whether this leaf and its successor should become one. Both are re-fillable: a merged leaf
+    /// must leave room, or removals and insertions at one place would merge and split for ever.
     fn should_merge(&self, next: &Self, limits: Self::Limits) -> bool;
     /// Takes over all elements of its successor.
     fn append(&mut self, next: &Self);
@@ -53,7 +54,8 @@ pub(super) trait Leaf: Clone {
 
 /// How a descent chooses among the children of a branch.
 pub(super) trait Locate<L: Leaf> {
-    /// The child to go down into. `children` is not empty; `total` is the number of elements below them.
+    /// The child to go down into. `children` is not empty; `total` is the number of elements below
+    /// them.
     fn pick(&mut self, children: &[Child<L>], total: u64) -> usize;
 }
 
@@ -157,8 +159,8 @@ impl<L: Leaf> CountedTree<L> {
         (bytes as u128 * u128::from(self.len) / u128::from(elements)) as usize
     }
 
-    /// Hands `change` the row of leaves the descent leads to, the place of the leaf in it, and the descent
-    /// as it ended. In an empty tree the row is empty and the place is 0.
+    /// Hands `change` the row of leaves the descent leads to, the place of the leaf in it, and the
+    /// descent as it ended. In an empty tree the row is empty and the place is 0.
     pub(super) fn edit<A: Locate<L>, R>(
         &mut self,
         at: A,
@@ -299,7 +301,8 @@ impl<L: Leaf> Branch<L> {
         child.mark = child.branch().children[0].mark;
     }
 
-    /// Halves the branch at `index`; the last one leaves little to the right, as elements often ascend.
+    /// Halves the branch at `index`; the last one leaves little to the right, as elements often
+    /// ascend.
     fn split_child(&mut self, index: usize) {
         let last = index + 1 == self.children.len();
         let left = self.children[index].branch_mut();
@@ -311,7 +314,8 @@ impl<L: Leaf> Branch<L> {
         insert_tight(&mut self.children, index + 1, right);
     }
 
-    /// Joins the branches at `index` and after it, if the result is at most half full. Returns whether it did.
+    /// Joins the branches at `index` and after it, if the result is at most half full. Returns
+    /// whether it did.
     fn merge_children(&mut self, index: usize) -> bool {
         let (left, right) = (&self.children[index], &self.children[index + 1]);
         if left.branch().children.len() + right.branch().children.len() > MAX_CHILDREN / 2 {

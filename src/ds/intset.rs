@@ -4,10 +4,10 @@
 //! | width u32 LE (2, 4 or 8) | length u32 LE | integers, ascending, each `width` bytes LE |
 //! ```
 //!
-//! Small sets of integers are intsets, here as in Redis: an RDB file takes [`Intset::as_bytes`] as they
-//! are. All integers have the width of the widest ever inserted; it grows when needed and never shrinks.
-//! Looking up is a binary search, changing moves O(bytes); whoever lets one grow bounds it (Redis
-//! converts at `set-max-intset-entries`), and [`MAX_LEN`] is the last bound.
+//! Small sets of integers are intsets, here as in Redis: an RDB file takes [`Intset::as_bytes`] as
+//! they are. All integers have the width of the widest ever inserted; it grows when needed and
+//! never shrinks. Looking up is a binary search, changing moves O(bytes); whoever lets one grow
+//! bounds it (Redis converts at `set-max-intset-entries`), and [`MAX_LEN`] is the last bound.
 
 use crate::ds::size_class::size_class;
 
@@ -50,7 +50,8 @@ impl Intset {
         Self { bytes: vec![2, 0, 0, 0, 0, 0, 0, 0] }
     }
 
-    /// Takes bytes from outside after checking the header and the order. Redis: an empty set is refused.
+    /// Takes bytes from outside after checking the header and the order. Redis: an empty set is
+    /// refused.
     pub fn from_bytes_checked(bytes: Vec<u8>) -> Result<Self, IntsetCorrupt> {
         if bytes.len() < HEADER_BYTES {
             return Err(IntsetCorrupt("shorter than its header"));
@@ -254,7 +255,8 @@ mod tests {
 
     #[test]
     fn a_full_set_refuses_more() {
-        // The header alone decides, so the test need not hold 2^30 integers: this set lies about its length.
+        // The header alone decides, so the test need not hold 2^30 integers: this set lies about
+        // its length.
         let mut set = Intset { bytes: vec![0; HEADER_BYTES + 2 * MAX_LEN] };
         set.set_header(0, 2);
         set.set_header(4, MAX_LEN as u32);

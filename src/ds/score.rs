@@ -7,9 +7,9 @@
 //! 8 bytes   f64, for all others
 //! ```
 //!
-//! A score takes the first of these forms that gives back the very same bits, so `-0` stays itself. The
-//! number of bytes names the form. A sorted set keeps each score twice, beside the member and in the
-//! order; a million prices or times take six million bytes less this way.
+//! A score takes the first of these forms that gives back the very same bits, so `-0` stays itself.
+//! The number of bytes names the form. A sorted set keeps each score twice, beside the member and
+//! in the order; a million prices or times take six million bytes less this way.
 
 /// What is added to thousandths before they are written without a sign.
 const BIAS: i64 = 1 << 36;

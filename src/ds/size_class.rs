@@ -1,7 +1,7 @@
 //! How much to ask for when a buffer grows in small steps.
 //!
-//! Doubling wastes a third of the memory of many small containers; asking for the exact length moves
-//! the buffer on every step. Allocators hand out size classes four to the doubling (mimalloc:
+//! Doubling wastes a third of the memory of many small containers; asking for the exact length
+//! moves the buffer on every step. Allocators hand out size classes four to the doubling (mimalloc:
 //! … 64 80 96 112 128 160 192 224 256 …), so the room up to the next class is free: ask for that.
 
 /// The smallest size class that holds `bytes`.

@@ -1,8 +1,9 @@
-//! On which CPUs threads run, as `server_cpulist`, `bio_cpulist`, `aof_rewrite_cpulist` and `bgsave_cpulist` say.
+//! On which CPUs threads run, as `server_cpulist`, `bio_cpulist`, `aof_rewrite_cpulist` and
+//! `bgsave_cpulist` say.
 //!
-//! A thread inherits the CPUs of the one that started it, so the first thread is pinned for the server as a
-//! whole, and a thread with a list of its own pins itself when it begins. Redis ignores a list that it cannot
-//! read; here the log says so.
+//! A thread inherits the CPUs of the one that started it, so the first thread is pinned for the
+//! server as a whole, and a thread with a list of its own pins itself when it begins. Redis ignores
+//! a list that it cannot read; here the log says so.
 
 use super::os;
 use crate::config::Text;

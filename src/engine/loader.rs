@@ -1,12 +1,15 @@
-//! The loading thread: reads what is on disk and sends it to the owner in pieces small enough for a turn.
+//! The loading thread: reads what is on disk and sends it to the owner in pieces small enough for a
+//! turn.
 //!
-//! The thread parses, hashes and sorts, the owner inserts: two cores load one file. What is sent at once is a delivery
-//! of some pieces; it needs a token, of which there are [`DELIVERIES`], and the owner gives it back when it has taken
-//! the last piece in, one per turn. So what is read ahead is bounded, and clients' events never wait behind more
-//! than a piece. When the owner refuses a piece it drops its end of the tokens, and the thread ends.
+//! The thread parses, hashes and sorts, the owner inserts: two cores load one file. What is sent at
+//! once is a delivery of some pieces; it needs a token, of which there are [`DELIVERIES`], and the
+//! owner gives it back when it has taken the last piece in, one per turn. So what is read ahead is
+//! bounded, and clients' events never wait behind more than a piece. When the owner refuses a piece
+//! it drops its end of the tokens, and the thread ends.
 //!
-//! [`Source`] is what reads, whoever takes the pieces: the thread sends them to the owner, DEBUG LOADAOF takes them in
-//! where it reads them. The append-only file's side of it is in [`super::aof::load`].
+//! [`Source`] is what reads, whoever takes the pieces: the thread sends them to the owner, DEBUG
+//! LOADAOF takes them in where it reads them. The append-only file's side of it is in
+//! [`super::aof::load`].
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -57,7 +60,8 @@ impl Loader {
             if is_urgent || ahead.len() == DELIVERY_PIECES { self.deliver(&mut ahead) } else { Ok(()) }
         })
         .read();
-        // When all tokens are back everything is taken in. An owner that gave them up has ended the load itself.
+        // When all tokens are back everything is taken in. An owner that gave them up has ended the
+        // load itself.
         let is_delivered = self.deliver(&mut ahead).is_ok();
         if is_delivered && (0..DELIVERIES).all(|_| self.tokens.send(()).is_ok()) {
             // When the owner is gone nobody waits for the report.
@@ -154,7 +158,8 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
         Ok(())
     }
 
-    /// Sleeps as `key-load-delay` asks after a key, or a command. Returns for how long, microseconds.
+    /// Sleeps as `key-load-delay` asks after a key, or a command. Returns for how long,
+    /// microseconds.
     pub(super) fn sleep_after_key(&mut self) -> i64 {
         self.keys += 1;
         let delay_us = self.job.delays.load_us.load(Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Loads as clients see them: who waits for the end, for how long, and what is shown of a load that fails.
+//! Loads as clients see them: who waits for the end, for how long, and what is shown of a load that
+//! fails.
 
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
@@ -89,7 +90,8 @@ fn of_a_load_that_fails_nothing_is_shown_until_the_process_has_ended() {
     }
 }
 
-/// The owner asks the file's thread and goes on: the thread may be waiting for room in the owner's queue.
+/// The owner asks the file's thread and goes on: the thread may be waiting for room in the owner's
+/// queue.
 #[test]
 fn loading_the_file_anew_begins_when_its_thread_has_reported() {
     let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);

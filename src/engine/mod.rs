@@ -169,8 +169,9 @@ impl Queue {
     }
 }
 
-/// What a batch takes on its way, bytes, as [`alloc::pass`] is told: by the worker that sends it, until it has
-/// run or waits with its client. What it has from the start lasts, as does the memory that goes round.
+/// What a batch takes on its way, bytes, as [`alloc::pass`] is told: by the worker that sends it,
+/// until it has run or waits with its client. What it has from the start lasts, as does the memory
+/// that goes round.
 #[must_use]
 pub fn transit_bytes(batch: &Requests) -> usize {
     batch.heap_bytes().saturating_sub(NEW_BATCH_HEAP_BYTES)
@@ -190,8 +191,8 @@ pub fn channel() -> (Handle, Queue) {
 }
 
 /// Starts the owner thread. `make` builds the server on it, since a server never changes threads,
-/// around the clock it is given; the thread ends if there is none, so that nobody waits for it. `links` makes its
-/// connections to other servers. The thread ends with the process's exit code.
+/// around the clock it is given; the thread ends if there is none, so that nobody waits for it.
+/// `links` makes its connections to other servers. The thread ends with the process's exit code.
 pub fn spawn(
     links: fn(&Handle) -> Box<dyn Links>,
     make: impl FnOnce(&Handle, SystemClock) -> Option<Server> + Send + 'static,

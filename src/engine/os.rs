@@ -1,20 +1,21 @@
 //! The few system calls that std and socket2 do not offer safely. The only unsafe code outside
 //! containers; each call is a handful of lines over `libc`.
 //!
-//! Scheduling: under `SCHED_BATCH` a woken thread does not preempt the one that woke it, so a
-//! burst of requests gathers into one turn of the owner by itself: 49k → 73–79k requests/s at 50
-//! clients without pipelining (the prototype of PERFORMANCE.md). A short slice, where the kernel
-//! takes one (6.12 and later), keeps the tail of the latencies short. Neither needs a privilege.
-//! It has a price: of two requests that a busy process writes on two connections, the second may
-//! overtake the first even 0.2 ms later (seen: 25-85 % on two cores; 0-50 % with the usual policy, for
-//! requests written at once, and next to none later). Workers of subscribers therefore have the usual
-//! policy: they seldom send, but UNSUBSCRIBE should come before a PUBLISH that was written after it. So
-//! have those of the first few connections: of two BRPOPs that a program writes on two of them the
-//! second was first in 25-50 % of cases, and is in 1-5 % (more often on fresh connections). That costs 10 % of
-//! the throughput of up to eight clients, and nothing with fifty.
-//! Only workers are scheduled in batches. The owner has the usual policy, but the short slice too: a worker on its
-//! CPU then waits for 0.3 ms of it instead of 3. With 50 clients on two cores that took the 99th percentile of
-//! GET from 3.4 to 2.0 ms without pipelining, in eleven interleaved rounds, and cost no throughput.
+//! Scheduling: under `SCHED_BATCH` a woken thread does not preempt the one that woke it, so a burst
+//! of requests gathers into one turn of the owner by itself: 49k → 73–79k requests/s at 50 clients
+//! without pipelining (the prototype of docs/performance.md). A short slice, where the kernel takes
+//! one (6.12 and later), keeps the tail of the latencies short. Neither needs a privilege. It has a
+//! price: of two requests that a busy process writes on two connections, the second may overtake
+//! the first even 0.2 ms later (seen: 25-85 % on two cores; 0-50 % with the usual policy, for
+//! requests written at once, and next to none later). Workers of subscribers therefore have the
+//! usual policy: they seldom send, but UNSUBSCRIBE should come before a PUBLISH that was written
+//! after it. So have those of the first few connections: of two BRPOPs that a program writes on two
+//! of them the second was first in 25-50 % of cases, and is in 1-5 % (more often on fresh
+//! connections). That costs 10 % of the throughput of up to eight clients, and nothing with fifty.
+//! Only workers are scheduled in batches. The owner has the usual policy, but the short slice too:
+//! a worker on its CPU then waits for 0.3 ms of it instead of 3. With 50 clients on two cores that
+//! took the 99th percentile of GET from 3.4 to 2.0 ms without pipelining, in eleven interleaved
+//! rounds, and cost no throughput.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -52,7 +53,8 @@ pub fn schedule_owner() {
     schedule(0, libc::SCHED_OTHER, SLICE);
 }
 
-/// Gives a worker thread of this process the policy it begins with, or the usual one. Does nothing when it is gone.
+/// Gives a worker thread of this process the policy it begins with, or the usual one. Does nothing
+/// when it is gone.
 pub fn schedule_worker(thread: i32, waking: Waking) {
     match waking {
         Waking::Gathered => schedule(thread, libc::SCHED_BATCH, SLICE),
@@ -88,8 +90,8 @@ fn schedule(thread: i32, policy: i32, slice: Duration) {
 /// CPUs are numbered below this.
 pub const MAX_CPUS: usize = libc::CPU_SETSIZE as usize;
 
-/// Lets the calling thread, and those it starts from now on, run on these CPUs only. Numbers from [`MAX_CPUS`] on
-/// are left out; it is an error if the machine has none of the others.
+/// Lets the calling thread, and those it starts from now on, run on these CPUs only. Numbers from
+/// [`MAX_CPUS`] on are left out; it is an error if the machine has none of the others.
 pub fn pin_thread(cpus: &[usize]) -> io::Result<()> {
     // SAFETY: a set is an array of bits, for which zeros are the empty set.
     let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
@@ -123,7 +125,8 @@ pub fn name_thread(name: &CStr) {
 
 /// Reads what has arrived at `socket`, without waiting: `WouldBlock` when nothing has.
 pub fn receive_now(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: the kernel writes at most `space.len()` bytes to `space`, which is borrowed for the call.
+    // SAFETY: the kernel writes at most `space.len()` bytes to `space`, which is borrowed for the
+    // call.
     let count =
         unsafe { libc::recv(socket.as_raw_fd(), space.as_mut_ptr().cast(), space.len(), libc::MSG_DONTWAIT) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
@@ -134,7 +137,8 @@ pub fn receive_now(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<usize
 pub fn unread(sockets: &[i32]) -> Vec<bool> {
     let mut asked: Vec<_> =
         sockets.iter().map(|&fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
-    // SAFETY: the kernel reads and writes the live structs of `asked`, as many as it is told. It does not wait.
+    // SAFETY: the kernel reads and writes the live structs of `asked`, as many as it is told. It
+    // does not wait.
     unsafe { libc::poll(asked.as_mut_ptr(), asked.len() as libc::nfds_t, 0) };
     asked.iter().map(|socket| socket.revents & (libc::POLLIN | libc::POLLHUP) != 0).collect()
 }

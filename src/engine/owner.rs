@@ -3,7 +3,7 @@
 //! A turn takes what waits in the queue, up to [`TURN_EVENTS`], and sends each client's replies
 //! once at its end: under load the cost of waking and sending is shared, and a lone request is
 //! answered at once. Replies are sent here rather than by the workers because that spares a
-//! thread switch per request (figures in PERFORMANCE.md).
+//! thread switch per request (figures in docs/performance.md).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

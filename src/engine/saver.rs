@@ -1,12 +1,14 @@
-//! The saver thread: writes the parcels of a snapshot walk to a temporary file, synced, then renamed over the old.
+//! The saver thread: writes the parcels of a snapshot walk to a temporary file, synced, then
+//! renamed over the old.
 //!
-//! It takes parcels from a queue that the owner fills without waiting; how many are in it the walk bounds
-//! ([`crate::keyspace::snapshot`]). Each parcel's pages are let go as they are encoded. The owner learns of every
-//! parcel and of the end by an event. A save is given up by the flag it shares with the owner, or by the end of the
-//! queue before the last parcel came.
+//! It takes parcels from a queue that the owner fills without waiting; how many are in it the walk
+//! bounds ([`crate::keyspace::snapshot`]). Each parcel's pages are let go as they are encoded. The
+//! owner learns of every parcel and of the end by an event. A save is given up by the flag it
+//! shares with the owner, or by the end of the queue before the last parcel came.
 //!
-//! The folder always holds the old file or the whole new one; what is left of a save that did not end is
-//! a file `temp-PID-JOB.rdb` or `temp-PID.rdb`, removed by the next start ([`clean_folder`]).
+//! The folder always holds the old file or the whole new one; what is left of a save that did not
+//! end is a file `temp-PID-JOB.rdb` or `temp-PID.rdb`, removed by the next start
+//! ([`clean_folder`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -33,8 +35,9 @@ const BUFFER_BYTES: usize = 256 << 10;
 const SYNC_BYTES: usize = 32 << 20;
 /// Time slice of the saver thread, which is never in a hurry.
 const SLICE: Duration = Duration::from_millis(3);
-/// Keys that are encoded before those who wait for a CPU may have it. Threads that are scheduled as batches, as the
-/// owner and the workers are, would else wait for the kernel's next tick, up to 4 ms.
+/// Keys that are encoded before those who wait for a CPU may have it. Threads that are scheduled as
+/// batches, as the owner and the workers are, would else wait for the kernel's next tick, up to 4
+/// ms.
 const KEYS_AT_A_TIME: u64 = 128;
 /// What a save that is given up ends with.
 const GIVEN_UP: &str = "given up";
@@ -52,7 +55,8 @@ impl Saving {
     pub(super) fn run(self) {
         os::schedule_as_batch(SLICE);
         let temporary = match self.job.reason {
-            // Redis: the last save of a process has its temporary file named after the process alone.
+            // Redis: the last save of a process has its temporary file named after the process
+            // alone.
             SaveReason::Shutdown => own_temporary_name(),
             _ => temporary_name(self.job.id),
         };
@@ -166,14 +170,16 @@ pub(super) fn sleep_after_key(delay_us: i64, keys: u64) {
     }
 }
 
-/// Writes a snapshot while the caller waits, so that its path holds either the old file or the whole new one.
+/// Writes a snapshot while the caller waits, so that its path holds either the old file or the
+/// whole new one.
 pub fn write_whole(save: &WholeSave) -> Result<(), RdbError> {
     put_in_place(&own_temporary_name(), &save.path, |file| {
         rdb::save(&save.snapshot, &save.options, BufWriter::with_capacity(BUFFER_BYTES, file)).map(drop)
     })
 }
 
-/// Removes what unfinished saves of earlier processes have left in `folder`. Nobody else may be using it.
+/// Removes what unfinished saves of earlier processes have left in `folder`. Nobody else may be
+/// using it.
 pub fn clean_folder(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -186,7 +192,8 @@ pub fn clean_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what an unfinished save of this process has written. To be called when the process ends at once.
+/// Removes what an unfinished save of this process has written. To be called when the process ends
+/// at once.
 pub fn remove_temporary() {
     let entries = fs::read_dir(".").into_iter().flatten().flatten();
     for name in entries.map(|entry| entry.file_name()) {
@@ -246,7 +253,8 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A file that is forced to disk now and then, so that the last time takes no longer than the others.
+/// A file that is forced to disk now and then, so that the last time takes no longer than the
+/// others.
 struct Synced<'f> {
     file: &'f File,
     unsynced: usize,

@@ -1,9 +1,9 @@
 //! What the server asks the world for: one match over [`Task`].
 //!
-//! The server cannot touch files, threads or processes; it says what it wants, and the owner
-//! thread does it here at the end of the turn. What takes long goes to a thread of its own that
-//! reports back with an [`Event`](super::Event). The owner itself never sends events: it would wait for itself
-//! when the queue is full.
+//! The server cannot touch files, threads or processes; it says what it wants, and the owner thread
+//! does it here at the end of the turn. What takes long goes to a thread of its own that reports
+//! back with an [`Event`](super::Event). The owner itself never sends events: it would wait for
+//! itself when the queue is full.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -246,7 +246,8 @@ impl Tasks {
         }
     }
 
-    /// The append-only file's thread, which is started when there is something to do for it. Errors in words.
+    /// The append-only file's thread, which is started when there is something to do for it. Errors
+    /// in words.
     fn aof_thread(&mut self, server: &Server) -> Result<&AofThread, String> {
         let thread = match self.aof.take() {
             Some(thread) => thread,
@@ -260,7 +261,8 @@ impl Tasks {
         Ok(self.aof.insert(thread))
     }
 
-    /// Does `chore` on the freeing thread. If there is none or it is far behind, garbage is dropped here.
+    /// Does `chore` on the freeing thread. If there is none or it is far behind, garbage is dropped
+    /// here.
     fn free(&mut self, chore: Chore, cpus: &Text) {
         if self.garbage.is_none() {
             let (sender, receiver) = bounded::<Chore>(GARBAGE_QUEUE);

@@ -1,20 +1,22 @@
 //! The keys that the running command's rights were checked for: debug builds hold it to them.
 //!
-//! Whoever may touch only some keys is judged by the keys that [`Spec::find_keys`] finds in a call, before
-//! the command runs; then its handler reads the same words again. Where the two readings differ, a user
-//! reaches keys of others. So in debug builds each accessor of a [`super::Db`] that takes a key asserts that
-//! the key was found, and found as one that is changed if it changes it. A release build does nothing here.
+//! Whoever may touch only some keys is judged by the keys that [`Spec::find_keys`] finds in a call,
+//! before the command runs; then its handler reads the same words again. Where the two readings
+//! differ, a user reaches keys of others. So in debug builds each accessor of a [`super::Db`] that
+//! takes a key asserts that the key was found, and found as one that is changed if it changes it. A
+//! release build does nothing here.
 //!
-//! Not held to anything is what runs outside a command (loading, expiry, eviction, the settling of what a
-//! command left behind), and the few commands of [`TOUCH_KEYS_OF_THEIR_OWN`]. What goes through all keys
-//! without naming one (KEYS, RANDOMKEY, FLUSHALL) has accessors without a key.
+//! Not held to anything is what runs outside a command (loading, expiry, eviction, the settling of
+//! what a command left behind), and the few commands of [`TOUCH_KEYS_OF_THEIR_OWN`]. What goes
+//! through all keys without naming one (KEYS, RANDOMKEY, FLUSHALL) has accessors without a key.
 
 use crate::resp::Argv;
 use crate::spec::{DELETE, INSERT, KeyFlags, OW, RM, RW, Spec, UPDATE};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Commands that look at keys that no key spec names, as in Redis: whoever may run them may see any key.
+/// Commands that look at keys that no key spec names, as in Redis: whoever may run them may see any
+/// key.
 const TOUCH_KEYS_OF_THEIR_OWN: &[&str] = &["debug", "scan"];
 
 /// See the module.

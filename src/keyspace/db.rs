@@ -179,7 +179,8 @@ impl Db {
         self.dict.heap_bytes()
     }
 
-    /// Bytes of what leads to the keys and knows their deadlines: the table without keys and values.
+    /// Bytes of what leads to the keys and knows their deadlines: the table without keys and
+    /// values.
     #[must_use]
     pub fn index_bytes(&self) -> (usize, usize) {
         (self.dict.index_bytes(), self.dict.deadline_index_bytes())
@@ -254,8 +255,8 @@ impl Db {
         self.numbered(self.dict.hash(key))
     }
 
-    /// Which keys were looked up since the last call: whether one of them is what `is_sought` says of its
-    /// [`Db::hash_of`].
+    /// Which keys were looked up since the last call: whether one of them is what `is_sought` says
+    /// of its [`Db::hash_of`].
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
         let mut looked_up = std::mem::take(&mut self.facts.looked_up);
         let any = looked_up.take_any(|hash| is_sought(self.numbered(hash)));
@@ -414,8 +415,8 @@ impl Db {
         self.put_string(key, bytes, coding, ttl);
     }
 
-    /// Replaces the text of an integer by what `change` makes of it, `None` being a missing key; the
-    /// deadline stays. One search, and no more when the text keeps its length. Source: INCR.
+    /// Replaces the text of an integer by what `change` makes of it, `None` being a missing key;
+    /// the deadline stays. One search, and no more when the text keeps its length. Source: INCR.
     pub fn change_integer<E: From<WrongType>>(
         &mut self,
         key: &[u8],
@@ -479,8 +480,8 @@ impl Db {
         Ok(result)
     }
 
-    /// Whether [`Db::edit_string`] would copy a long string because somebody else holds it too. A walk under
-    /// way that has not been handed its page is handed it now.
+    /// Whether [`Db::edit_string`] would copy a long string because somebody else holds it too. A
+    /// walk under way that has not been handed its page is handed it now.
     pub fn edit_would_copy(&mut self, key: &[u8]) -> bool {
         let hash = self.dict.hash(key);
         match self.dict.get_hashed(hash, key).and_then(|entry| entry.object) {
@@ -491,8 +492,8 @@ impl Db {
         }
     }
 
-    /// Stores an edited string whose deadline stays. A long one is moved, not copied: it may be half a
-    /// GB.
+    /// Stores an edited string whose deadline stays. A long one is moved, not copied: it may be
+    /// half a GB.
     fn put_edited(&mut self, hash: u64, key: &[u8], bytes: Vec<u8>) {
         if bytes.len() <= MAX_INLINE_STRING {
             return self.set_edited_string(key, &bytes, Ttl::Keep);
@@ -511,7 +512,8 @@ impl Db {
         self.in_place(key)
     }
 
-    /// As [`Db::write`], for a command that only reads `key` but leaves what it holds in another form.
+    /// As [`Db::write`], for a command that only reads `key` but leaves what it holds in another
+    /// form.
     pub fn reshape<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.assert_may_look(key);
         self.in_place(key)
@@ -599,8 +601,8 @@ impl Db {
         stored.payload[1..HEADER].copy_from_slice(&self.access.fresh().to_le_bytes()[..3]);
     }
 
-    /// Puts what [`Db::take`] or [`Db::copy_of`] gave under `key`, whatever it held. Redis deletes that
-    /// first, so the key counts as new in any case.
+    /// Puts what [`Db::take`] or [`Db::copy_of`] gave under `key`, whatever it held. Redis deletes
+    /// that first, so the key counts as new in any case.
     pub fn put(&mut self, key: &[u8], stored: Stored) {
         self.assert_may_change(key);
         self.replace(key, stored);
@@ -729,7 +731,8 @@ impl Db {
             return None;
         }
         let old = access_of(entry.payload);
-        // Redis: while a save is under way nothing is touched, for that would copy what is being saved.
+        // Redis: while a save is under way nothing is touched, for that would copy what is being
+        // saved.
         let new = if self.is_walked() { old } else { self.access.touched(old, &mut self.random) };
         if new != old {
             self.dict.at_mut(found).payload[1..HEADER].copy_from_slice(&new.to_le_bytes()[..3]);
@@ -812,8 +815,8 @@ impl Db {
         self.discard(replaced.object);
     }
 
-    /// Leaves a big value to be freed elsewhere; a small one goes at once. What a walk has taken over stays
-    /// until that lets go of it, beside whatever takes its place here.
+    /// Leaves a big value to be freed elsewhere; a small one goes at once. What a walk has taken
+    /// over stays until that lets go of it, beside whatever takes its place here.
     fn discard(&mut self, object: Option<Value>) {
         if let Some(object) = object.as_ref().filter(|object| object.is_shared()) {
             count_copy(object.heap_bytes());

@@ -2,14 +2,14 @@
 //!
 //! - A **listpack** of field, value, field, value, …: up to `hash-max-listpack-entries` pairs of at
 //!   most `hash-max-listpack-value` bytes a text.
-//! - A **few** pairs that Redis would keep in a hash table, because one of them is longer than that:
-//!   the same flat bytes, bounded by our own limits. It answers `hashtable`; a paged dict for two or
-//!   three pairs would take a KiB more.
+//! - A **few** pairs that Redis would keep in a hash table, because one of them is longer than
+//!   that: the same flat bytes, bounded by our own limits. It answers `hashtable`; a paged dict for
+//!   two or three pairs would take a KiB more.
 //! - **Many**: a paged [`Dict`] from field to value. Values live beside their fields in the pages;
 //!   long ones are counted references, which the dict keeps by itself.
 //!
-//! Forms only change upwards, as in Redis. A hash is a counted reference in each of them: a clone shares
-//! the bytes or pages with the original until one side changes.
+//! Forms only change upwards, as in Redis. A hash is a counted reference in each of them: a clone
+//! shares the bytes or pages with the original until one side changes.
 
 use super::Limits;
 use crate::base::random::{Random, Selection};

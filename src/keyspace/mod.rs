@@ -48,8 +48,8 @@ pub struct Keyspace {
     walks: u32,
 }
 
-/// Whether another database than the current one was lent out since somebody looked at it: walks over
-/// all databases in every turn cost more than a short command.
+/// Whether another database than the current one was lent out since somebody looked at it: walks
+/// over all databases in every turn cost more than a short command.
 #[derive(Debug, Default)]
 struct News {
     /// It may have left facts.
@@ -146,8 +146,8 @@ impl Keyspace {
         self.select(home);
     }
 
-    /// In debug builds: holds the accessors to the keys that the rights of a call are checked for, until
-    /// [`Keyspace::end_command`] gets what this returns: what they were held to before.
+    /// In debug builds: holds the accessors to the keys that the rights of a call are checked for,
+    /// until [`Keyspace::end_command`] gets what this returns: what they were held to before.
     #[must_use]
     pub fn begin_command(&mut self, spec: &Spec, argv: Argv<'_>) -> CheckedKeys {
         if cfg!(debug_assertions) {
@@ -223,8 +223,8 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.facts.looked_up.is_wanted = wanted);
     }
 
-    /// Whether a key was looked up, in any database and since the last call, of whose [`Db::hash_of`]
-    /// `is_sought` says so.
+    /// Whether a key was looked up, in any database and since the last call, of whose
+    /// [`Db::hash_of`] `is_sought` says so.
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
         let mut any = self.current.has_looked_up(&mut is_sought);
         if self.others_news.facts {

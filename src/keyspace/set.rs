@@ -1,8 +1,8 @@
 //! The set type: members without order, in one of three forms.
 //!
 //! - **Integers** only, up to `set-max-intset-entries`: a sorted array, [`Intset`].
-//! - A **few** members of any kind: one flat allocation, [`Listpack`]. Redis 7.0 has no such form and
-//!   makes a hash table; so this form answers `hashtable` too, and nobody can tell but by the
+//! - A **few** members of any kind: one flat allocation, [`Listpack`]. Redis 7.0 has no such form
+//!   and makes a hash table; so this form answers `hashtable` too, and nobody can tell but by the
 //!   memory: a paged dict of three members would take a KiB.
 //! - **Many**: a paged [`Dict`] whose entries are keys without payload. No allocation per member,
 //!   and one hash of it per operation.

@@ -1,23 +1,27 @@
-//! The snapshot walk: all databases as they were at one moment, handed out page by page to another thread.
+//! The snapshot walk: all databases as they were at one moment, handed out page by page to another
+//! thread.
 //!
-//! [`Keyspace::begin_walk`] fixes the moment. From then on [`Keyspace::walk_on`], called at the end of every turn,
-//! yields [`Parcel`]s: references to pages, a value with its page however large it is, the owner encodes
-//! nothing. Whoever takes a parcel visits its keys on any thread ([`Parcel::visit`]), which lets go of each page
-//! as it is passed, and reports it with [`Keyspace::parcel_released`]. The parcel whose [`Parcel::is_last`] is set
-//! ends the walk. How a page about to change is handed out first is the dict's business ([`crate::ds::dict`]).
+//! [`Keyspace::begin_walk`] fixes the moment. From then on [`Keyspace::walk_on`], called at the end
+//! of every turn, yields [`Parcel`]s: references to pages, a value with its page however large it
+//! is, the owner encodes nothing. Whoever takes a parcel visits its keys on any thread
+//! ([`Parcel::visit`]), which lets go of each page as it is passed, and reports it with
+//! [`Keyspace::parcel_released`]. The parcel whose [`Parcel::is_last`] is set ends the walk. How a
+//! page about to change is handed out first is the dict's business ([`crate::ds::dict`]).
 //!
 //! Two bounds keep memory from doubling when the taker is slow:
 //!
 //! - **The window**: pages go out in order only while fewer than [`WINDOW_PAGES`] are on their way.
-//! - **Copies**: pre-images are not optional, so what writers copied because of pages still on their way is
-//!   counted, whether pages or chunks of large values, and so are values that were replaced or removed and
-//!   live on only there. Above [`Keyspace::copies_limit`] the walk
-//!   [is behind](Keyspace::walk_is_behind), and the server postpones writes until the taker has caught up. The
-//!   count is an upper bound: all copies made since the oldest parcel on its way was put together.
+//! - **Copies**: pre-images are not optional, so what writers copied because of pages still on
+//!   their way is counted, whether pages or chunks of large values, and so are values that were
+//!   replaced or removed and live on only there. Above [`Keyspace::copies_limit`] the walk [is
+//!   behind](Keyspace::walk_is_behind), and the server postpones writes until the taker has caught
+//!   up. The count is an upper bound: all copies made since the oldest parcel on its way was put
+//!   together.
 //!
-//! There is one walk at a time; a saver, a rewrite of the append-only file and a full synchronisation are its
-//! takers. Which of them it is, this file does not know. A flushed database leaves the walk as one item, the
-//! rest of its old pages; a swapped one keeps the number it had when the walk began.
+//! There is one walk at a time; a saver, a rewrite of the append-only file and a full
+//! synchronisation are its takers. Which of them it is, this file does not know. A flushed database
+//! leaves the walk as one item, the rest of its old pages; a swapped one keeps the number it had
+//! when the walk began.
 
 use std::collections::VecDeque;
 
@@ -86,7 +90,8 @@ struct OnItsWay {
 }
 
 impl Parcel {
-    /// Shows every key with the number its database had, and lets go of each page when it is passed.
+    /// Shows every key with the number its database had, and lets go of each page when it is
+    /// passed.
     pub fn visit<E>(self, mut show: impl FnMut(DbIndex, KeyView<'_>) -> Result<(), E>) -> Result<(), E> {
         for (db, item) in self.items {
             let mut show_page =
@@ -149,8 +154,8 @@ impl Walk {
 }
 
 impl Keyspace {
-    /// Begins a walk over all keys as they are now. Returns the databases that are not empty. A walk that was
-    /// still under way ends.
+    /// Begins a walk over all keys as they are now. Returns the databases that are not empty. A
+    /// walk that was still under way ends.
     pub fn begin_walk(&mut self, dataset_bytes: u64) -> Vec<WalkedDb> {
         self.walks = self.walks.checked_add(1).expect("nobody saves four billion times");
         let number = self.walks;
@@ -192,8 +197,8 @@ impl Keyspace {
         self.walk.as_ref().map(|_| self.walks)
     }
 
-    /// What is to be handed over now: every pre-image since the last call, and as many pages in order as the
-    /// window has room for. Nothing without a walk, and after the last parcel.
+    /// What is to be handed over now: every pre-image since the last call, and as many pages in
+    /// order as the window has room for. Nothing without a walk, and after the last parcel.
     pub fn walk_on(&mut self) -> Vec<Parcel> {
         let Some(mut walk) = self.walk.take_if(|walk| !walk.sent_last) else { return Vec::new() };
         walk.peak_copies = walk.peak_copies();
@@ -289,7 +294,8 @@ impl Db {
         goes_on
     }
 
-    /// Empties the dict; what a walk has not taken yet goes to the walk as a whole. Returns what is to be freed.
+    /// Empties the dict; what a walk has not taken yet goes to the walk as a whole. Returns what is
+    /// to be freed.
     pub(super) fn clear_dict(&mut self) -> Option<crate::ds::dict::View<Value>> {
         let db = self.walked_as;
         let handed = self.dict.take_pre_images();

@@ -2,12 +2,12 @@
 //!
 //! A thread takes the jobs for its target in order, keeps its connection (and the database selected
 //! on it) between them, and ends when nothing came for ten seconds. So a slow target delays nobody
-//! but those who wait for it. Replies are read line by line: RESTORE, AUTH and SELECT answer nothing
-//! longer.
+//! but those who wait for it. Replies are read line by line: RESTORE, AUTH and SELECT answer
+//! nothing longer.
 //!
-//! Redis's rules for trouble hold: a connection that turns out dead before the target has answered the
-//! first RESTORE is made anew once, unless it was a timeout; keys the target has taken before it
-//! broke are deleted here.
+//! Redis's rules for trouble hold: a connection that turns out dead before the target has answered
+//! the first RESTORE is made anew once, unless it was a timeout; keys the target has taken before
+//! it broke are deleted here.
 
 use crate::base::text::lossless;
 use std::collections::HashMap;

@@ -45,8 +45,8 @@ pub struct Connection {
     transit: Transit,
 }
 
-/// How much of a connection's memory was announced as passing, bytes: what the next batch is gathered in. An
-/// unfinished command is its client's, and may stay.
+/// How much of a connection's memory was announced as passing, bytes: what the next batch is
+/// gathered in. An unfinished command is its client's, and may stay.
 #[derive(Default)]
 struct Transit(usize);
 
@@ -71,8 +71,8 @@ impl Drop for Transit {
     }
 }
 
-/// Tells the owner that the client is gone, however its worker ended: a panic is an end too. The next
-/// client of this thread begins as all do.
+/// Tells the owner that the client is gone, however its worker ended: a panic is an end too. The
+/// next client of this thread begins as all do.
 struct Presence {
     id: ClientId,
     handle: Handle,
@@ -188,7 +188,8 @@ impl Connection {
             let count = self.socket.receive_now(space).unwrap_or(0);
             self.parser.advance(count);
             gathered += count;
-            // To look for more behind a big argument, its memory would have to grow: the next read does that.
+            // To look for more behind a big argument, its memory would have to grow: the next read
+            // does that.
             if count < room || inside_big_argument {
                 break;
             }
@@ -196,7 +197,8 @@ impl Connection {
         gathered
     }
 
-    /// Hands the completed commands to the owner. `false` after the request that ends the connection.
+    /// Hands the completed commands to the owner. `false` after the request that ends the
+    /// connection.
     fn ship(&mut self) -> Result<bool, Stopped> {
         let mut login = self.login(Login::Unsettled);
         loop {
@@ -246,9 +248,9 @@ impl Connection {
         if gauges.query_buffer.load(Ordering::Relaxed) + gauges.arguments.load(Ordering::Relaxed) != pending {
             gauges.query_buffer.store(pending - arguments, Ordering::Relaxed);
             gauges.arguments.store(arguments, Ordering::Relaxed);
-            // An argument counts as long as it is announced, as in Redis, which makes room for all of it: how
-            // much has arrived by now is chance, and who may be evicted for it must not be. That is one
-            // number, so that it is never read half changed.
+            // An argument counts as long as it is announced, as in Redis, which makes room for all
+            // of it: how much has arrived by now is chance, and who may be evicted for it must not
+            // be. That is one number, so that it is never read half changed.
             let announced = self.parser.announced_bytes();
             gauges.query_heap.store(announced, Ordering::Relaxed);
             gauges.query_buffer_free.store(announced.saturating_sub(pending), Ordering::Relaxed);

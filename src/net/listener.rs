@@ -59,8 +59,8 @@ impl Listener {
         Ok(Listener::Tcp(socket.into()))
     }
 
-    /// Binds `path`, in the place of a socket or any other file there; `mode` are its permissions, by
-    /// default what the umask leaves.
+    /// Binds `path`, in the place of a socket or any other file there; `mode` are its permissions,
+    /// by default what the umask leaves.
     pub fn unix(path: &Path, mode: Option<u32>, backlog: i32) -> io::Result<Self> {
         // Redis: the file is unlinked, whatever it is. Where that cannot be done, binding says why.
         let _ = fs::remove_file(path);
@@ -81,7 +81,8 @@ impl Listener {
         }
     }
 
-    /// Marks the packets of this listener and of its connections for routing and filters. Needs `CAP_NET_ADMIN`.
+    /// Marks the packets of this listener and of its connections for routing and filters. Needs
+    /// `CAP_NET_ADMIN`.
     pub fn set_mark(&self, mark: u32) -> io::Result<()> {
         match self {
             Listener::Tcp(listener) => SockRef::from(listener).set_mark(mark),

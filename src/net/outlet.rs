@@ -220,7 +220,8 @@ impl Backlog {
     }
 }
 
-/// Sends all of `chunk`; `false` when the connection broke. The rest then no longer counts as pending.
+/// Sends all of `chunk`; `false` when the connection broke. The rest then no longer counts as
+/// pending.
 fn send_all(socket: &Socket, gauges: &ClientGauges, chunk: &[u8]) -> bool {
     let mut rest = chunk;
     while !rest.is_empty() {

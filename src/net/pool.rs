@@ -19,7 +19,8 @@ use crate::server::{ClientGauges, Connection, WireLimits};
 
 /// What a connection over the limit is told.
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
-/// Up to so many connections are few: what they send is to be run in the order in which it was written.
+/// Up to so many connections are few: what they send is to be run in the order in which it was
+/// written.
 const FEW_CLIENTS: usize = 6;
 /// How long accepting pauses when the system has no descriptor or thread left.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -92,8 +93,8 @@ impl Net {
         Ok(())
     }
 
-    /// Gives up all TCP listeners; their addresses are free at once, and connections stay. Does not wait
-    /// for their threads, which may be waiting for the caller.
+    /// Gives up all TCP listeners; their addresses are free at once, and connections stay. Does not
+    /// wait for their threads, which may be waiting for the caller.
     pub fn retire_tcp(&mut self) {
         let is_tcp = |accepting: &mut Accepting| matches!(*accepting.listener, Listener::Tcp(_));
         for Accepting { listener, is_retired, thread } in self.accepting.extract_if(.., is_tcp) {

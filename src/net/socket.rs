@@ -25,7 +25,8 @@ impl Socket {
     #[must_use]
     pub fn tcp(stream: TcpStream, keepalive_secs: u64) -> Self {
         let socket = socket2::Socket::from(stream);
-        // Neither is needed for a correct connection, and a peer that has already left refuses both.
+        // Neither is needed for a correct connection, and a peer that has already left refuses
+        // both.
         let _ = socket.set_tcp_nodelay(true);
         if keepalive_secs > 0 {
             let time = Duration::from_secs(keepalive_secs);

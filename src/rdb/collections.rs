@@ -148,8 +148,8 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Redis loads every set of this kind as a tree and packs it when it is complete, if it fits: one that does not
-    /// fit keeps a score of -0, which packed ones have as 0.
+    /// Redis loads every set of this kind as a tree and packs it when it is complete, if it fits:
+    /// one that does not fit keeps a score of -0, which packed ones have as 0.
     pub(super) fn sorted_set(&mut self, scores: Scores, limits: &Limits) -> Result<SortedSet, RdbError> {
         let length = self.length()?;
         let mut set = SortedSet::new();

@@ -42,7 +42,8 @@ pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
 pub enum Checksum {
     /// They must agree.
     Verified,
-    /// Tests make payloads faster than they can sign them, DEBUG SET-SKIP-CHECKSUM-VALIDATION; and `rdbchecksum no`.
+    /// Tests make payloads faster than they can sign them, DEBUG SET-SKIP-CHECKSUM-VALIDATION; and
+    /// `rdbchecksum no`.
     Skipped,
 }
 

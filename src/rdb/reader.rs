@@ -68,8 +68,9 @@ pub struct LoadSummary {
     pub has_checksum: bool,
 }
 
-/// Reads a whole snapshot and hands what it holds to `take`, each item with the number of bytes read up to its
-/// end. Errors of `take` end the reading. Of `input` just the snapshot is consumed, or what was read up to the error.
+/// Reads a whole snapshot and hands what it holds to `take`, each item with the number of bytes
+/// read up to its end. Errors of `take` end the reading. Of `input` just the snapshot is consumed,
+/// or what was read up to the error.
 pub fn load(
     input: impl BufRead,
     limits: &Limits,
@@ -145,10 +146,12 @@ enum Next {
     End,
 }
 
-/// The primitives of the format over any `BufRead`, straight from its buffer where that holds what is wanted.
+/// The primitives of the format over any `BufRead`, straight from its buffer where that holds what
+/// is wanted.
 pub(super) struct Reader<R> {
     input: R,
-    /// Of the bytes in the input's buffer these were read, but are neither summed up nor consumed yet.
+    /// Of the bytes in the input's buffer these were read, but are neither summed up nor consumed
+    /// yet.
     used: usize,
     crc: Crc64,
     /// Bytes consumed.
@@ -228,7 +231,8 @@ impl<R: BufRead> Reader<R> {
             }
             opcode::RESIZE_DB => Note::ResizeDb { keys: self.length()?, deadlines: self.length()? },
             opcode::SLOT_INFO => {
-                // The slot, its keys, its keys with a deadline: hints for a server that keeps keys by slot.
+                // The slot, its keys, its keys with a deadline: hints for a server that keeps keys
+                // by slot.
                 for _ in 0..3 {
                     self.length()?;
                 }
@@ -254,7 +258,8 @@ impl<R: BufRead> Reader<R> {
         if (1..=MAX_VERSION).contains(&version) { Ok(version) } else { Err(RdbError::Version(version)) }
     }
 
-    /// Returns whether there is a checksum: versions before 5 have none; 0 says that none was computed.
+    /// Returns whether there is a checksum: versions before 5 have none; 0 says that none was
+    /// computed.
     fn check_sum(&mut self, version: u32, checksum: Checksum) -> Result<bool, RdbError> {
         if version < 5 {
             return Ok(false);
@@ -407,7 +412,8 @@ impl<R: BufRead> Reader<R> {
         Ok(bytes)
     }
 
-    /// Passes over a module's data: its parts say what they are, so nobody needs the module for that.
+    /// Passes over a module's data: its parts say what they are, so nobody needs the module for
+    /// that.
     fn skip_module_data(&mut self) -> Result<(), RdbError> {
         loop {
             match self.length()? {

@@ -65,7 +65,8 @@ pub fn save(
     writer.finish()
 }
 
-/// Writes a snapshot whose keys come in any order: whenever the next key is of another database, it says so.
+/// Writes a snapshot whose keys come in any order: whenever the next key is of another database, it
+/// says so.
 pub struct SnapshotWriter<'o, W> {
     writer: Writer<'o, W>,
     current: Option<DbIndex>,

@@ -1,8 +1,8 @@
 //! The two flat formats of older files, read only: ziplist and zipmap.
 //!
 //! ```text
-//! ziplist  bytes u32 | offset of last entry u32 | entries u16 | { previous length, head, data } | 0xFF
-//! zipmap   pairs u8  | { length, field, length, unused u8, value, unused bytes }               | 0xFF
+//! ziplist  bytes u32 | offset of last u32 | entries u16 | { previous length, head, data } | 0xFF
+//! zipmap   pairs u8  | { length, field, length, unused u8, value, unused bytes }         | 0xFF
 //! ```
 //!
 //! All numbers are little endian but the lengths in a ziplist's heads. Redis replaced both by the

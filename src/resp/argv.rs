@@ -47,7 +47,8 @@ impl<'a> Argv<'a> {
         &self.buffer[start as usize..end as usize]
     }
 
-    /// Bytes from the first argument's beginning to the last one's end, what stands between included.
+    /// Bytes from the first argument's beginning to the last one's end, what stands between
+    /// included.
     #[must_use]
     pub fn span(&self) -> usize {
         match (self.ranges.first(), self.ranges.last()) {
@@ -194,8 +195,8 @@ impl Requests {
         (self.bytes, self.buffer.capacity() - self.bytes)
     }
 
-    /// Bytes brought, for the weight of the client whose commands run. The memory they are in may be larger:
-    /// that of small batches goes round, and whose it was last is chance.
+    /// Bytes brought, for the weight of the client whose commands run. The memory they are in may
+    /// be larger: that of small batches goes round, and whose it was last is chance.
     #[must_use]
     pub fn content_bytes(&self) -> usize {
         let end = self.ranges.last().map_or(0, |&(_, end)| end as usize);

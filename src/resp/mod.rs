@@ -1,7 +1,8 @@
 //! The wire: the only room that knows what a RESP byte looks like.
 //!
 //! [`argv`] holds commands as they travel (one buffer plus ranges), [`reply`] writes answers in a
-//! client's protocol, [`broadcast`] one message for many clients, [`value`] reads answers back, [`request`] turns bytes into commands.
+//! client's protocol, [`broadcast`] one message for many clients, [`value`] reads answers back,
+//! [`request`] turns bytes into commands.
 
 pub mod argv;
 pub mod broadcast;

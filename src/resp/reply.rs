@@ -321,9 +321,10 @@ pub fn write_command(argv: super::Argv<'_>, out: &mut Vec<u8>) {
     argv.iter().for_each(|arg| reply.bulk(arg));
 }
 
-/// Copies in strides, below the length from which the C library uses the processor's string instruction. A value begins
-/// where its allocation does, and its answer a few bytes behind the beginning of another: for two places so close
-/// within their pages AMD's processors need fifteen times as long (18.7 instead of 1.2 µs for 64 KiB on an EPYC).
+/// Copies in strides, below the length from which the C library uses the processor's string
+/// instruction. A value begins where its allocation does, and its answer a few bytes behind the
+/// beginning of another: for two places so close within their pages AMD's processors need fifteen
+/// times as long (18.7 instead of 1.2 µs for 64 KiB on an EPYC).
 #[inline]
 fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     const STRIDE: usize = 2 << 10;

@@ -153,9 +153,11 @@ impl Parser {
     /// larger steps.
     pub fn space(&mut self, step: usize) -> &mut [u8] {
         let wanted = match self.argument_bytes() {
-            // Nothing is lacking: between arguments, or the last one has arrived but is not parsed yet.
+            // Nothing is lacking: between arguments, or the last one has arrived but is not parsed
+            // yet.
             0 => step,
-            // Up to the argument's end: at first no more than a step, then as much again as arrived.
+            // Up to the argument's end: at first no more than a step, then as much again as
+            // arrived.
             lacking => lacking.min(self.filled.max(BULK_STEP_BYTES)),
         };
         let end = self.filled + wanted;
@@ -354,7 +356,8 @@ impl Parser {
         Ok(())
     }
 
-    /// Where the line at `position` ends. Redis searches with `strchr`, so a NUL hides what follows.
+    /// Where the line at `position` ends. Redis searches with `strchr`, so a NUL hides what
+    /// follows.
     fn line_end(&mut self, mark: u8) -> Option<usize> {
         let from = self.searched.max(self.position);
         let to = self.filled.min(self.position + MAX_LINE_BYTES + 2);

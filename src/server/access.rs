@@ -1,9 +1,9 @@
 //! Who a client is and what it may do: joins the ACL room with the sessions.
 //!
-//! A session keeps its user's name and whether that user is unrestricted. The gate looks at that one
-//! bit; only who is restricted pays for a [`check`]. So whoever changes users does it through the
-//! [`Ctx`] methods here, which keep the bit true for everybody and close the connections of those who
-//! lost the right to have one.
+//! A session keeps its user's name and whether that user is unrestricted. The gate looks at that
+//! one bit; only who is restricted pays for a [`check`]. So whoever changes users does it through
+//! the [`Ctx`] methods here, which keep the bit true for everybody and close the connections of
+//! those who lost the right to have one.
 
 use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
 use super::call::Entry;
@@ -137,7 +137,8 @@ pub(super) fn check_queued(
     check(rooms, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
 }
 
-/// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has been waited for.
+/// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has
+/// been waited for.
 pub(super) fn keep_back(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
     let Some(until) = session.failed_login.take() else { return };
     let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), session.db);
@@ -146,8 +147,8 @@ pub(super) fn keep_back(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
 }
 
 impl Acl {
-    /// The users of the configuration: the default one with `requirepass`, those of its lines, those of
-    /// its file. Errors with the last line that was logged. Source: the start.
+    /// The users of the configuration: the default one with `requirepass`, those of its lines,
+    /// those of its file. Errors with the last line that was logged. Source: the start.
     pub(super) fn new(config: &Config, commands: &CommandTable, host: &dyn Host) -> Result<Acl, String> {
         let catalog = Catalog::new(commands.named_in_rules(), commands.aliases());
         let mut users = Users::new(&catalog);
@@ -280,8 +281,8 @@ impl Rooms {
         }
     }
 
-    /// Closes subscribers of a user who may no longer listen to what they listen to, by the rules of `new`.
-    /// Redis: whoever gets all channels or more patterns than before is not looked at.
+    /// Closes subscribers of a user who may no longer listen to what they listen to, by the rules
+    /// of `new`. Redis: whoever gets all channels or more patterns than before is not looked at.
     fn close_subscribers_of(&mut self, own: &mut Session, name: &[u8], new: &User) {
         if !self.acl.users.get(name).is_some_and(|old| old.loses_channels(new)) {
             return;
@@ -334,11 +335,12 @@ fn disown(session: &mut Session) {
 }
 
 impl Ctx<'_> {
-    /// Makes the session one of `user`'s. A failure is logged and answered a little later; in a transaction the
-    /// answer of EXEC comes later, and after the first failure it looks at no further password. Source: AUTH,
-    /// HELLO.
+    /// Makes the session one of `user`'s. A failure is logged and answered a little later; in a
+    /// transaction the answer of EXEC comes later, and after the first failure it looks at no
+    /// further password. Source: AUTH, HELLO.
     pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
-        // One guess is all that a transaction has: its answer waits no longer for a thousand than for one.
+        // One guess is all that a transaction has: its answer waits no longer for a thousand than
+        // for one.
         let has_guessed = self.session.failed_login.is_some();
         let found = if has_guessed { None } else { self.rooms.acl.users.log_in(user, password) };
         if let Some(found) = found {
@@ -374,8 +376,8 @@ impl Ctx<'_> {
         self.rooms.acl.log_out(self.session);
     }
 
-    /// Whether the running command may read keys that its arguments do not name; if so, it can from here on.
-    /// Source: SORT BY, SORT GET.
+    /// Whether the running command may read keys that its arguments do not name; if so, it can from
+    /// here on. Source: SORT BY, SORT GET.
     #[must_use]
     pub fn may_read_any_key(&mut self, argv: Argv<'_>) -> bool {
         let may = self.session.unrestricted || self.must_obey() || self.user_may_read_any_key(argv);
@@ -397,9 +399,9 @@ impl Ctx<'_> {
         self.rooms.refresh_sessions(self.session);
     }
 
-    /// Creates a user or changes its rules, all or none. Who is switched off loses its connections but the
-    /// one that said so: it may be the only way back, and `reset` switches off before it switches on. Source:
-    /// ACL SETUSER.
+    /// Creates a user or changes its rules, all or none. Who is switched off loses its connections
+    /// but the one that said so: it may be the only way back, and `reset` switches off before it
+    /// switches on. Source: ACL SETUSER.
     pub fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), SetUserError> {
         let rooms = &mut *self.rooms;
         let user = rooms.acl.users.changed(name, rules, rooms.acl.rulebook(&rooms.config))?;
@@ -414,7 +416,8 @@ impl Ctx<'_> {
         Ok(())
     }
 
-    /// Removes a user and closes its connections. Returns whether there was one. Source: ACL DELUSER.
+    /// Removes a user and closes its connections. Returns whether there was one. Source: ACL
+    /// DELUSER.
     pub fn delete_user(&mut self, name: &[u8]) -> bool {
         let removed = self.rooms.acl.users.remove(name);
         if removed {
@@ -423,8 +426,8 @@ impl Ctx<'_> {
         removed
     }
 
-    /// Takes all users from `aclfile`, or none if anything is wrong with it. Everybody but the default user
-    /// loses its connections. Errors in words. Source: ACL LOAD.
+    /// Takes all users from `aclfile`, or none if anything is wrong with it. Everybody but the
+    /// default user loses its connections. Errors in words. Source: ACL LOAD.
     pub fn load_acl_file(&mut self) -> Result<(), String> {
         let rooms = &mut *self.rooms;
         let users = rooms.acl.read_file(&rooms.config, rooms.host.as_ref())?;

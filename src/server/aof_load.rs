@@ -2,8 +2,9 @@
 //!
 //! What stands in the file was accepted once, so nothing is checked again, nothing expires
 //! meanwhile and nothing is propagated. The commands of a transaction are kept until its EXEC
-//! arrives: a file that ends before it ends before the transaction. Who reads the files, and tells how far they are
-//! good, is the engine's: commands come in pieces ([`super::loading`]), between which clients are served.
+//! arrives: a file that ends before it ends before the transaction. Who reads the files, and tells
+//! how far they are good, is the engine's: commands come in pieces ([`super::loading`]), between
+//! which clients are served.
 
 use super::call::{call, find};
 use super::ctx::Origin;

@@ -74,12 +74,14 @@ impl<'a> Args<'a> {
         number::parse_i64(self.next()?).ok_or(CommandError::NotInteger)
     }
 
-    /// The next argument as an integer of at least 0, else `ERR value is out of range, must be positive`.
+    /// The next argument as an integer of at least 0, else `ERR value is out of range, must be
+    /// positive`.
     pub fn positive(&mut self) -> Result<i64, CommandError> {
         self.int_in(0, i64::MAX, CommandError::NotPositive)
     }
 
-    /// The next argument as an integer in `low..=high`, else `error`; no integer at all is `error` too.
+    /// The next argument as an integer in `low..=high`, else `error`; no integer at all is `error`
+    /// too.
     pub fn int_in(&mut self, low: i64, high: i64, error: CommandError) -> Result<i64, CommandError> {
         match number::parse_i64(self.next()?) {
             Some(value) if (low..=high).contains(&value) => Ok(value),
@@ -124,7 +126,8 @@ impl<'a> Args<'a> {
         self.argv.skip(self.position).iter()
     }
 
-    /// Splits off the next `count` arguments as a cursor of their own; fewer are left: a syntax error.
+    /// Splits off the next `count` arguments as a cursor of their own; fewer are left: a syntax
+    /// error.
     pub fn take(&mut self, count: usize) -> Result<Vec<&'a [u8]>, CommandError> {
         if count > self.remaining() {
             return Err(CommandError::Syntax);

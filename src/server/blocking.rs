@@ -26,7 +26,8 @@ pub enum BlockOn {
     Keys(Vec<Vec<u8>>),
     /// A task outside the owner: a save, a reload. The server completes it.
     Task,
-    /// The end of a pause; the command has not begun. The number is its place among those held back.
+    /// The end of a pause; the command has not begun. The number is its place among those held
+    /// back.
     Pause(u64),
     /// A snapshot having passed the string that the command, which has not begun, is to change.
     Walk,
@@ -59,7 +60,8 @@ impl WakeOn {
 pub enum TimeoutReply {
     /// A null array: BLPOP and the like.
     NullArray,
-    /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array too.
+    /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array
+    /// too.
     Null,
     /// An error that was to come late: AUTH.
     Error(&'static str),
@@ -121,7 +123,8 @@ impl Parked {
         matches!(self.on, BlockOn::Keys(_))
     }
 
-    /// Whether the command has not begun, and comes to its turn when a pause is over or a snapshot has passed.
+    /// Whether the command has not begun, and comes to its turn when a pause is over or a snapshot
+    /// has passed.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         matches!(self.on, BlockOn::Pause(_) | BlockOn::Walk)

@@ -155,8 +155,8 @@ impl Server {
         self.append_aside(session, out);
     }
 
-    /// Sends the client what was delivered to it while it was taken out. Returns how much it has been
-    /// sent now, if that changed.
+    /// Sends the client what was delivered to it while it was taken out. Returns how much it has
+    /// been sent now, if that changed.
     fn append_aside(&mut self, session: &Session, out: &mut Vec<u8>) -> Option<usize> {
         if !self.rooms.clients.has_aside() {
             return None;

@@ -2,11 +2,12 @@
 //!
 //! A client costs its session, requests that wait or have not arrived whole, answers that wait, its
 //! transaction and what it watches and listens to ([`Session::heap_bytes`]). While there is a limit
-//! the server keeps the sum: a client is weighed when it brings requests, with what it brought, when
-//! its answers have left, as far as its socket took them, when its worker reports a growing argument, and
-//! all of them ten times a second. Above the limit clients are *evicted*, the largest first, until the rest fits;
-//! not those who asked for CLIENT NO-EVICT. Redis sorts clients into classes of size by powers of
-//! two; the exact order costs no more, for nobody is sorted before somebody must go.
+//! the server keeps the sum: a client is weighed when it brings requests, with what it brought,
+//! when its answers have left, as far as its socket took them, when its worker reports a growing
+//! argument, and all of them ten times a second. Above the limit clients are *evicted*, the largest
+//! first, until the rest fits; not those who asked for CLIENT NO-EVICT. Redis sorts clients into
+//! classes of size by powers of two; the exact order costs no more, for nobody is sorted before
+//! somebody must go.
 
 use super::client_info::info_line;
 use super::session::{ClientId, Close, Session};
@@ -100,7 +101,8 @@ impl Rooms {
         self.stats.counters.evicted_clients > evicted
     }
 
-    /// Closes whoever is too large by now: ten times a second, and when somebody wants to see all clients.
+    /// Closes whoever is too large by now: ten times a second, and when somebody wants to see all
+    /// clients.
     pub(super) fn weigh_all_and_evict(&mut self) {
         if limit_of(&self.config) != 0 {
             self.weigh_all();

@@ -39,7 +39,8 @@ impl Command {
         Command { spec, handler: None, subcommands, edits_string: false }
     }
 
-    /// Marks a command that changes a part of the string at its first argument ([`super::walk_wait`]).
+    /// Marks a command that changes a part of the string at its first argument
+    /// ([`super::walk_wait`]).
     #[must_use]
     pub const fn edits_string(mut self) -> Self {
         self.edits_string = true;
@@ -86,8 +87,8 @@ pub struct CommandTable {
 const MAX_NAME_BYTES: usize = 64;
 
 impl CommandTable {
-    /// The table of `commands`, containers first and their subcommands right behind them, which also
-    /// knows the names of those to come.
+    /// The table of `commands`, containers first and their subcommands right behind them, which
+    /// also knows the names of those to come.
     #[must_use]
     pub fn new(commands: impl IntoIterator<Item = &'static Command>, coming: &'static [Coming]) -> Self {
         let names = coming.iter().map(|coming| coming.name).filter(|name| !name.contains('|'));
@@ -107,8 +108,8 @@ impl CommandTable {
         table
     }
 
-    /// Applies `rename-command from to`; an empty `to` removes the command, and its alias goes in either case.
-    /// Errors with the line that Redis prints for a bad directive.
+    /// Applies `rename-command from to`; an empty `to` removes the command, and its alias goes in
+    /// either case. Errors with the line that Redis prints for a bad directive.
     pub fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), &'static str> {
         let (from, to) = (from.to_ascii_lowercase(), to.to_ascii_lowercase());
         if let Some(name) = self.aliases.remove(&from) {
@@ -140,8 +141,8 @@ impl CommandTable {
             || self.by_alias(&name).is_some()
     }
 
-    /// The names that ACL rules may use, with their categories: those of [`CommandTable::all`] in its
-    /// order, then those to come.
+    /// The names that ACL rules may use, with their categories: those of [`CommandTable::all`] in
+    /// its order, then those to come.
     pub fn named_in_rules(&self) -> impl Iterator<Item = (&'static str, Categories)> {
         let built = self.all.iter().map(|command| (command.spec.name, command.spec.acl_categories()));
         built.chain(self.coming.iter().map(|coming| (coming.name, coming.categories)))

@@ -102,9 +102,10 @@ impl Server {
         self.rooms.lap_ns();
     }
 
-    /// Lets the frozen time go on, if the clock has since it was frozen. Called in front of each command of a client,
-    /// so that what others have run in the same turn is not taken off the deadlines it sets. The reading is the
-    /// one that ended the last command: none is made for the purpose.
+    /// Lets the frozen time go on, if the clock has since it was frozen. Called in front of each
+    /// command of a client, so that what others have run in the same turn is not taken off the
+    /// deadlines it sets. The reading is the one that ended the last command: none is made for the
+    /// purpose.
     #[inline]
     pub(super) fn follow_clock(&mut self) {
         if self.rooms.stats.timing.last() != self.rooms.time.monotonic {

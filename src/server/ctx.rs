@@ -133,15 +133,16 @@ impl Ctx<'_> {
     }
 
     /// Removes a collection that the running command has emptied, with its `del` event, after the
-    /// change was reported. A handler that holds the collection knows when; others use [`Ctx::shrunk`].
+    /// change was reported. A handler that holds the collection knows when; others use
+    /// [`Ctx::shrunk`].
     pub fn remove_emptied(&mut self, key: &[u8]) {
         self.db.remove(key);
         changed::notify(self.rooms, self.db.index(), NotifyClasses::GENERIC, "del", key);
         self.place_own();
     }
 
-    /// Announces what was found out so far about keys of all databases, before a change is reported:
-    /// MOVE tells that the key is new there before it tells of the move.
+    /// Announces what was found out so far about keys of all databases, before a change is
+    /// reported: MOVE tells that the key is new there before it tells of the move.
     pub fn settle(&mut self) {
         changed::settle_all(self.db, self.rooms);
         self.place_own();

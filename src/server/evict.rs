@@ -1,17 +1,18 @@
 //! `maxmemory`: room is made before a command that may use memory runs.
 //!
 //! What counts is what the allocator has handed out, less what is on its way to replicas and the
-//! append-only file, and less what only passes: requests that were read ahead and answers that leave at the
-//! end of the turn, which are much larger at times than a small data set. The arguments of a big command
-//! count when it is about to run, for they are going to stay. While that is above the limit, keys are evicted as the policy says: the longest idle or
-//! least used of samples that are kept from one choice to the next, chance, or the exact next to
-//! expire. One command evicts for a bounded time (`maxmemory-eviction-tenacity`); the turns that
-//! follow go on with it. Only when nothing can be evicted are commands refused.
+//! append-only file, and less what only passes: requests that were read ahead and answers that
+//! leave at the end of the turn, which are much larger at times than a small data set. The
+//! arguments of a big command count when it is about to run, for they are going to stay. While that
+//! is above the limit, keys are evicted as the policy says: the longest idle or least used of
+//! samples that are kept from one choice to the next, chance, or the exact next to expire. One
+//! command evicts for a bounded time (`maxmemory-eviction-tenacity`); the turns that follow go on
+//! with it. Only when nothing can be evicted are commands refused.
 //!
-//! What another thread is freeing counts as free already. While somebody reads an old state of the data
-//! (a saver, a rewrite of the append-only file), writers copy what is on its way to him, and what is removed
-//! stays allocated until he has passed it. Neither counts, or keys would be evicted in vain, and
-//! more of them the more are evicted.
+//! What another thread is freeing counts as free already. While somebody reads an old state of the
+//! data (a saver, a rewrite of the append-only file), writers copy what is on its way to him, and
+//! what is removed stays allocated until he has passed it. Neither counts, or keys would be evicted
+//! in vain, and more of them the more are evicted.
 //!
 //! Every eviction is a unit of its own for whoever follows the changes.
 
@@ -24,7 +25,8 @@ use crate::resp::OwnedArgv;
 
 /// Evictions between two readings of the clock.
 const KEYS_PER_LAP: u32 = 16;
-/// For how long at least what was evicted counts as held by the reader of an old state, milliseconds.
+/// For how long at least what was evicted counts as held by the reader of an old state,
+/// milliseconds.
 const HELD_MS: i64 = 1000;
 /// So much may pass without being counted, bytes: what goes beyond shall be made room for.
 const MAX_PASSING_BYTES: usize = 16 << 20;
@@ -50,8 +52,8 @@ pub enum Room {
 pub struct Eviction {
     /// Where the memory in use is read, bytes. A test gives another one.
     pub used_bytes: fn(&Keyspace) -> u64,
-    /// The same for the owner's thread alone, from whatever start: what others do must not be mistaken for
-    /// what a removal gives back. A test gives another one.
+    /// The same for the owner's thread alone, from whatever start: what others do must not be
+    /// mistaken for what a removal gives back. A test gives another one.
     pub own_bytes: fn(&Keyspace) -> i64,
     pool: EvictionPool,
     /// The database whose turn it is under a policy of chance.
@@ -59,7 +61,8 @@ pub struct Eviction {
     /// Whether there is room for commands that use memory.
     pub room: Room,
     held: Held,
-    /// What telling others of this turn's evictions takes until the turn's answers have left, bytes.
+    /// What telling others of this turn's evictions takes until the turn's answers have left,
+    /// bytes.
     told: u64,
     /// By how much this turn's answers have made their buffers grow, bytes.
     answers: usize,
@@ -86,8 +89,8 @@ impl Default for Eviction {
     }
 }
 
-/// What was evicted and may still be held by the reader of an old state, bytes. He passes it soon, so
-/// it counts for one to two periods of [`HELD_MS`].
+/// What was evicted and may still be held by the reader of an old state, bytes. He passes it soon,
+/// so it counts for one to two periods of [`HELD_MS`].
 #[derive(Debug, Default)]
 struct Held {
     this_period: u64,
@@ -164,8 +167,8 @@ impl Server {
     }
 }
 
-/// Gets below `maxmemory` if that is possible in a short time, for a command with `arguments` bytes of
-/// arguments, and leaves the result in [`Eviction::room`]. Costs one comparison without a limit.
+/// Gets below `maxmemory` if that is possible in a short time, for a command with `arguments` bytes
+/// of arguments, and leaves the result in [`Eviction::room`]. Costs one comparison without a limit.
 #[inline]
 pub(super) fn make_room(keyspace: &mut Keyspace, rooms: &mut Rooms, arguments: usize) {
     if rooms.config.maxmemory != 0 || rooms.memory.eviction.room != Room::Enough {
@@ -259,8 +262,8 @@ fn evict_for_a_while(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) -
     lazyfree::hand_over(keyspace, rooms);
     let begin_ns = rooms.set_apart();
     let limit_ns = time_limit_ns(rooms.config.maxmemory_eviction_tenacity);
-    // Redis: how much is to be freed is decided once, and only what a removal frees counts. What telling
-    // others of it takes (invalidations, notifications) must not lead to more of the same.
+    // Redis: how much is to be freed is decided once, and only what a removal frees counts. What
+    // telling others of it takes (invalidations, notifications) must not lead to more of the same.
     let wanted = bytes_over(keyspace, rooms, staying);
     let (mut evicted, mut freed) = (0u32, 0);
     let room = loop {
@@ -326,7 +329,8 @@ fn choose_by_chance(keyspace: &mut Keyspace, rooms: &mut Rooms, among: Among) ->
     None
 }
 
-/// Removes a key and tells whoever follows the changes. Returns how many bytes that frees, now or soon.
+/// Removes a key and tells whoever follows the changes. Returns how many bytes that frees, now or
+/// soon.
 fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8]) -> u64 {
     keyspace.select(index);
     let usage = keyspace.walk().is_some().then(|| keyspace.usage(key)).flatten();
@@ -355,8 +359,8 @@ fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8])
     // Tracking clients and subscribers hear of it; making room for that would tell them more.
     let told = (rooms.memory.eviction.own_bytes)(keyspace) - silent;
     rooms.memory.eviction.told += u64::try_from(told).unwrap_or(0);
-    // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides what is
-    // propagated.
+    // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides
+    // what is propagated.
     if !keyspace.facts.garbage.is_empty() {
         lazyfree::hand_over(keyspace, rooms);
     }

@@ -51,8 +51,8 @@ fn quoted(word: &[u8], limit: usize) -> String {
     lossless(&word[..end]).into_owned()
 }
 
-/// Whether a request is the first line of an HTTP request, or the header that names the server: a browser
-/// was made to send it, and what follows are words of somebody else.
+/// Whether a request is the first line of an HTTP request, or the header that names the server: a
+/// browser was made to send it, and what follows are words of somebody else.
 pub(super) fn is_cross_protocol(argv: Argv<'_>) -> bool {
     let word = argv.at(0).split(|&byte| byte == 0).next().unwrap_or_default();
     matches!(word.len(), 4 | 5) && (word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:"))
@@ -134,8 +134,8 @@ fn disk_error(rooms: &Rooms) -> Result<(), CommandError> {
     rooms.persistence.aof.refusal().map_or(Ok(()), |line| Err(CommandError::line(line)))
 }
 
-/// The error of writes while fewer replicas are in good state than `min-replicas-to-write` asks for. There are
-/// none yet.
+/// The error of writes while fewer replicas are in good state than `min-replicas-to-write` asks
+/// for. There are none yet.
 fn good_replicas(rooms: &Rooms) -> Result<(), CommandError> {
     if rooms.config.min_replicas_to_write > 0 && rooms.config.min_replicas_max_lag > 0 {
         return Err(CommandError::fixed("NOREPLICAS Not enough good replicas to write."));

@@ -98,8 +98,8 @@ impl LatencyMonitor {
 }
 
 impl Rooms {
-    /// When something begins that [`Rooms::end_watch`] ends, nanoseconds of the monotonic clock; `None` while
-    /// the monitor is off.
+    /// When something begins that [`Rooms::end_watch`] ends, nanoseconds of the monotonic clock;
+    /// `None` while the monitor is off.
     pub(super) fn begin_watch(&self) -> Option<u64> {
         (self.config.latency_monitor_threshold > 0).then(|| self.time.clock.monotonic_ns())
     }

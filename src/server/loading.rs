@@ -1,14 +1,16 @@
 //! Taking in what is on disk: in the background at start, at once for DEBUG RELOAD.
 //!
-//! At start the server listens at once. For a second commands that need the data set wait for it, then they are
-//! answered `-LOADING`; those that do not are answered all the time. [`Server::begin_loading`] asks the engine for
-//! a thread that reads; what it reads comes back as [`Event`](crate::engine::Event)s, each a [`LoadPiece`] small
-//! enough for a turn, at most a few of them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`], for
-//! the append-only file [`Server::aof_load_ended`] (its side of it is in [`super::aof_load`]).
-//! A piece is either keys of a snapshot or commands of an append-only file, so that one load may consist of
-//! several files of both kinds, in order; which files, the [`LoadJob`] says.
+//! At start the server listens at once. For a second commands that need the data set wait for it,
+//! then they are answered `-LOADING`; those that do not are answered all the time.
+//! [`Server::begin_loading`] asks the engine for a thread that reads; what it reads comes back as
+//! [`Event`](crate::engine::Event)s, each a [`LoadPiece`] small enough for a turn, at most a few of
+//! them waiting ([`Server::load_piece`]); the end is [`Server::load_ended`], for the append-only
+//! file [`Server::aof_load_ended`] (its side of it is in [`super::aof_load`]). A piece is either
+//! keys of a snapshot or commands of an append-only file, so that one load may consist of several
+//! files of both kinds, in order; which files, the [`LoadJob`] says.
 //!
-//! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next save.
+//! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next
+//! save.
 
 use super::aof_load::{AofFile, AofFiles, AofLoad};
 use super::pause::{Pause, PauseReason};
@@ -25,11 +27,12 @@ use std::sync::Arc;
 
 /// Redis names only so many of the empty keys it skips.
 const MAX_EMPTY_KEYS_TOLD: u64 = 10;
-/// A key of a file takes at least its type and the lengths of name and value: what the file claims to hold beyond
-/// that is not believed.
+/// A key of a file takes at least its type and the lengths of name and value: what the file claims
+/// to hold beyond that is not believed.
 const MIN_KEY_BYTES: u64 = 3;
-/// How long commands wait for the end of a load before they are refused. Redis accepts nobody before data that is
-/// loaded fast is there: whoever tries until somebody answers expects an answer.
+/// How long commands wait for the end of a load before they are refused. Redis accepts nobody
+/// before data that is loaded fast is there: whoever tries until somebody answers expects an
+/// answer.
 const PATIENCE_MS: i64 = 1000;
 /// The log tells about progress this often.
 const PROGRESS_MS: i64 = 5000;
@@ -39,7 +42,8 @@ const PROGRESS_MS: i64 = 5000;
 pub struct LoadJob {
     /// The snapshot file, relative to `dir`; that there is none is no error.
     pub path: String,
-    /// The append-only file's parts, which the engine finds; if there are any, they are read instead.
+    /// The append-only file's parts, which the engine finds; if there are any, they are read
+    /// instead.
     pub aof: Option<AofFiles>,
     /// Thresholds of compact collections.
     pub limits: Limits,
@@ -174,8 +178,8 @@ impl Loading {
 }
 
 impl Server {
-    /// Begins to load what is on disk. Until [`Server::load_ended`], commands that are not meant for it wait, and
-    /// are answered with `-LOADING` when that takes too long.
+    /// Begins to load what is on disk. Until [`Server::load_ended`], commands that are not meant
+    /// for it wait, and are answered with `-LOADING` when that takes too long.
     pub fn begin_loading(&mut self) {
         let job = self.expect_load();
         let until = self.rooms.time.monotonic.saturating_add_ms(PATIENCE_MS);
@@ -196,8 +200,8 @@ impl Server {
         }
     }
 
-    /// Takes in what the loading thread has read. Errors in words; the thread should stop then, and report
-    /// the error as the end of the load.
+    /// Takes in what the loading thread has read. Errors in words; the thread should stop then, and
+    /// report the error as the end of the load.
     pub fn load_piece(&mut self, piece: LoadPiece) -> Result<(), String> {
         let Some(mut load) = self.rooms.persistence.load.take() else { return Ok(()) };
         let result = match piece {
@@ -240,14 +244,15 @@ impl Server {
         Taker { load, keyspace: &mut self.keyspace, now: self.rooms.time.now }
     }
 
-    /// What is on disk cannot be served, and the log says why: the process ends. Until it has ended it loads: nobody
-    /// is shown half a data set, or takes the server for one that serves.
+    /// What is on disk cannot be served, and the log says why: the process ends. Until it has ended
+    /// it loads: nobody is shown half a data set, or takes the server for one that serves.
     pub fn load_failed(&mut self, why: String) {
         self.rooms.host.loaded(Err(why));
         self.rooms.tasks.push(Task::Stop { exit_code: 1 });
     }
 
-    /// The append-only file is read, or there was nothing in it. What is appended to may still be missing.
+    /// The append-only file is read, or there was nothing in it. What is appended to may still be
+    /// missing.
     pub fn aof_read(&self) {
         if let Some(load) = self.rooms.persistence.load.as_ref().filter(|load| load.aof.is_some()) {
             log::info!("DB loaded from append only file: {:.3} seconds", load.seconds(&self.rooms));

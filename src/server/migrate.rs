@@ -1,18 +1,20 @@
 //! Keys on their way to another server: MIGRATE between its two halves.
 //!
-//! Redis stops the world until the target has answered. Here the owner hands over *references* to the
-//! values ([`MigrateJob`]) and goes on; a thread of `link/` serializes and sends them. When it reports
-//! which keys the target took ([`MigrateReport`]), a key is deleted here only if it still is what was
-//! sent. That is exact without any counter: the references are held until the report is settled, and
-//! whoever changes a value that is shared copies it first, so the same allocation means the same value.
+//! Redis stops the world until the target has answered. Here the owner hands over *references* to
+//! the values ([`MigrateJob`]) and goes on; a thread of `link/` serializes and sends them. When it
+//! reports which keys the target took ([`MigrateReport`]), a key is deleted here only if it still
+//! is what was sent. That is exact without any counter: the references are held until the report is
+//! settled, and whoever changes a value that is shared copies it first, so the same allocation
+//! means the same value.
 //!
-//! A key that changed meanwhile stays, and the client is told: the target has the older value and this
-//! server the newer, and which of them is wanted only the client can say. Nothing is lost either way.
+//! A key that changed meanwhile stays, and the client is told: the target has the older value and
+//! this server the newer, and which of them is wanted only the client can say. Nothing is lost
+//! either way.
 //!
-//! Redis that is told to send keys to itself waits for its own answer until the timeout, and the key stays. We
-//! would answer ourselves, and delete what we have just restored: so a report tells where its connection
-//! begins, and if one of our clients is there, nothing is deleted and the answer is Redis's. A proxy in between
-//! hides it.
+//! Redis that is told to send keys to itself waits for its own answer until the timeout, and the
+//! key stays. We would answer ourselves, and delete what we have just restored: so a report tells
+//! where its connection begins, and if one of our clients is there, nothing is deleted and the
+//! answer is Redis's. A proxy in between hides it.
 
 use super::Server;
 use super::changed;
@@ -168,8 +170,8 @@ impl Server {
         });
     }
 
-    /// Whether one of our clients is at the other end of a connection that begins at `address`: then we have
-    /// sent the keys to ourselves, by whichever name of ours.
+    /// Whether one of our clients is at the other end of a connection that begins at `address`:
+    /// then we have sent the keys to ourselves, by whichever name of ours.
     fn is_connected_from(&self, address: SocketAddr) -> bool {
         let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());
         self.rooms.clients.iter().any(|session| {
@@ -178,7 +180,8 @@ impl Server {
         })
     }
 
-    /// Deletes each key that still is what was sent; they leave as one DEL. Returns whether all were.
+    /// Deletes each key that still is what was sent; they leave as one DEL. Returns whether all
+    /// were.
     fn delete_taken(&mut self, index: DbIndex, taken: Vec<(Vec<u8>, Stored)>) -> bool {
         let Some(db) = self.keyspace.at(index) else { return taken.is_empty() };
         let mut deleted: Vec<Vec<u8>> = Vec::new();

@@ -103,7 +103,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 pub const REDIS_VERSION: &str = "7.0.15";
 /// Our own version.
 pub const PYREDIS_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The log target of a station in the server's life, which Redis logs at its highest level though nothing is wrong.
+/// The log target of a station in the server's life, which Redis logs at its highest level though
+/// nothing is wrong.
 pub const STATION: &str = "station";
 
 /// What the process does for the server: little things that are done at once. The roof

@@ -1,10 +1,10 @@
 //! MULTI: the commands a client has queued, and what is decided about them before and at EXEC.
 //!
 //! Between MULTI and EXEC the door `call` queues instead of running ([`queue`]). A command that is
-//! refused meanwhile spoils the whole transaction ([`refused`]). EXEC is judged by what it would run:
-//! [`flags_of`] gives the gate its flags together with those of the queued commands, so that every
-//! check there holds for a transaction too, without knowing of one. [`exec`] runs the queue, each
-//! command through `call`, as one unit: nobody is served in between, and what it changes is
+//! refused meanwhile spoils the whole transaction ([`refused`]). EXEC is judged by what it would
+//! run: [`flags_of`] gives the gate its flags together with those of the queued commands, so that
+//! every check there holds for a transaction too, without knowing of one. [`exec`] runs the queue,
+//! each command through `call`, as one unit: nobody is served in between, and what it changes is
 //! propagated together.
 //!
 //! The queue counts against `client-query-buffer-limit`: it is nothing but requests that wait.
@@ -183,7 +183,8 @@ impl Ctx<'_> {
         unwatch(self.rooms, self.session);
     }
 
-    /// Forgets the client's transaction, if there is one, and what it watches. Source: DISCARD, RESET.
+    /// Forgets the client's transaction, if there is one, and what it watches. Source: DISCARD,
+    /// RESET.
     pub fn discard(&mut self) {
         discard(self.rooms, self.session);
     }

@@ -92,8 +92,8 @@ impl Clients {
         self.limits = limits;
     }
 
-    /// Closes a client that is taken out if its answers alone are beyond its hard limit: one read can
-    /// bring thousands of commands.
+    /// Closes a client that is taken out if its answers alone are beyond its hard limit: one read
+    /// can bring thousands of commands.
     #[inline]
     pub(super) fn limit_answers(&mut self, session: &mut Session, answers: &mut Vec<u8>) {
         let hard = limit_of(session, &self.limits).hard_bytes;
@@ -104,8 +104,8 @@ impl Clients {
         }
     }
 
-    /// Closes clients for whom more waits than their class allows, at once or for too long. Looks at
-    /// those who have just got something, or with `all` at everybody. Returns who was closed.
+    /// Closes clients for whom more waits than their class allows, at once or for too long. Looks
+    /// at those who have just got something, or with `all` at everybody. Returns who was closed.
     fn close_slow(&mut self, now: MonotonicMillis, all: bool) -> Vec<ClientId> {
         let limits = self.limits;
         let mut closed = std::mem::take(&mut self.overfull);
@@ -143,8 +143,8 @@ fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
     }
 }
 
-/// What fits a client's first buffer, bytes. Redis: no client is closed for that much, however low its
-/// limit is.
+/// What fits a client's first buffer, bytes. Redis: no client is closed for that much, however low
+/// its limit is.
 const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
 /// What counts of the bytes that wait for a client.

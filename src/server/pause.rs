@@ -3,20 +3,21 @@
 //! Two calls are all that a reason to pause needs:
 //!
 //! ```text
-//! rooms.waiting.pauses.pause(PauseReason::…, Pause::Writes, None)    // until further notice; or Some(end)
-//! rooms.waiting.pauses.unpause(PauseReason::…)                       // over, as far as this reason goes
+//! pauses.pause(PauseReason::…, Pause::Writes, None)    // until further notice; or Some(end)
+//! pauses.unpause(PauseReason::…)                       // over, as far as this reason goes
 //! ```
 //!
-//! Each reason has a pause of its own; a second call for the same reason can only make it longer and
-//! stricter, so whoever wants less calls `unpause` first. Clients wait while any reason lasts. Both
-//! calls may be made anywhere, also while a command runs. A pause holds back from the next command
-//! on; what it means for keys that expire, and the end of a pause, are seen to at the end of the turn,
-//! in [`Server::follow_pauses`], so that a pause costs the commands that pass one branch.
+//! Each reason has a pause of its own; a second call for the same reason can only make it longer
+//! and stricter, so whoever wants less calls `unpause` first. Clients wait while any reason lasts.
+//! Both calls may be made anywhere, also while a command runs. A pause holds back from the next
+//! command on; what it means for keys that expire, and the end of a pause, are seen to at the end
+//! of the turn, in [`Server::follow_pauses`], so that a pause costs the commands that pass one
+//! branch.
 //!
 //! While writes are paused the data set stands still for everybody: keys are not removed when their
-//! time has come (they read as missing), and nothing is evicted: ask [`Pauses::is_paused`]. A command
-//! that is held back is a parked client like any other ([`BlockOn::Pause`]), but keeps its place in
-//! the client's requests and passes the gate anew when it is its turn again.
+//! time has come (they read as missing), and nothing is evicted: ask [`Pauses::is_paused`]. A
+//! command that is held back is a parked client like any other ([`BlockOn::Pause`]), but keeps its
+//! place in the client's requests and passes the gate anew when it is its turn again.
 
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
@@ -167,8 +168,8 @@ pub(super) fn hold_back(rooms: &mut Rooms, session: &mut Session, command: &Comm
 }
 
 impl Server {
-    /// Acts on pauses that began or ended; when one has ended, those who wait are tried again, in order. The caller
-    /// runs what was released.
+    /// Acts on pauses that began or ended; when one has ended, those who wait are tried again, in
+    /// order. The caller runs what was released.
     pub(super) fn follow_pauses(&mut self) {
         let pauses = &mut self.rooms.waiting.pauses;
         let keeps_expired = pauses.is_paused();

@@ -1,11 +1,11 @@
 //! The buffer a client keeps for its answers: as large as what it is answered, within bounds.
 //!
-//! An answer that does not fit grows the buffer for the moment, and it shrinks to its size when the bytes
-//! have left: what many clients are told at once (messages, invalidations) must not stay allocated,
-//! or an eviction that told them would go on for the room their buffers take. The size itself changes
-//! step by step, when a client is looked at: doubled when all of it was used, cut down to the most that was
-//! used lately when that is less than half of it. As in Redis a client is looked at once a second at
-//! least, and some are in each turn of the periodic work.
+//! An answer that does not fit grows the buffer for the moment, and it shrinks to its size when the
+//! bytes have left: what many clients are told at once (messages, invalidations) must not stay
+//! allocated, or an eviction that told them would go on for the room their buffers take. The size
+//! itself changes step by step, when a client is looked at: doubled when all of it was used, cut
+//! down to the most that was used lately when that is less than half of it. As in Redis a client is
+//! looked at once a second at least, and some are in each turn of the periodic work.
 
 use super::Rooms;
 use super::session::{ClientId, Session};

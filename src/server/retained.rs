@@ -1,12 +1,12 @@
 //! Memory that is free and still occupied: when it is given back to the system.
 //!
-//! The allocator keeps what was freed and uses it again before it asks for more, which is good as long as
-//! there is more to come. After FLUSHALL or many deletions there is not, and the process would go on
-//! occupying its most; Redis has jemalloc give it back, at once on FLUSHALL and within seconds else.
-//! [`Retained`] follows what is in use: when for a second it was never near what was in use before, the owner
-//! lets its empty pages go, which is quick, and another thread gives them back ([`Task::GiveBack`]), which is
-//! not: about 0.2 ms a megabyte. What bursts of requests take again and again stays.
-//! `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
+//! The allocator keeps what was freed and uses it again before it asks for more, which is good as
+//! long as there is more to come. After FLUSHALL or many deletions there is not, and the process
+//! would go on occupying its most; Redis has jemalloc give it back, at once on FLUSHALL and within
+//! seconds else. [`Retained`] follows what is in use: when for a second it was never near what was
+//! in use before, the owner lets its empty pages go, which is quick, and another thread gives them
+//! back ([`Task::GiveBack`]), which is not: about 0.2 ms a megabyte. What bursts of requests take
+//! again and again stays. `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
 
 use super::Rooms;
 use super::task::Task;

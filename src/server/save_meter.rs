@@ -1,7 +1,7 @@
 //! How far the running save is, for INFO and for the log.
 //!
-//! The saver thread counts keys; the server looks at the count when the thread reports, and tells the log every
-//! few seconds. A save that is done before that is not worth a line of progress.
+//! The saver thread counts keys; the server looks at the count when the thread reports, and tells
+//! the log every few seconds. A save that is done before that is not worth a line of progress.
 
 use super::task::SaveReason;
 use crate::base::time::MonotonicMillis;

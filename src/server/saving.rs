@@ -1,14 +1,15 @@
 //! Saving in the background: from the wish to the report.
 //!
-//! [`begin`] fixes the moment ([`crate::keyspace::snapshot`]) and asks the engine for a saver thread; at the end of
-//! every turn what the walk hands out goes to it ([`Server::hand_over`]); it reports each parcel it has
-//! dealt with ([`Server::parcel_saved`]) and in the end the outcome ([`Server::saved`]). [`cancel`] gives a save up.
-//! When the saver is so slow that what writers copy reaches its limit, write commands are postponed
-//! ([`PauseReason::Snapshot`]) until it has caught up; reads go on.
+//! [`begin`] fixes the moment ([`crate::keyspace::snapshot`]) and asks the engine for a saver
+//! thread; at the end of every turn what the walk hands out goes to it ([`Server::hand_over`]); it
+//! reports each parcel it has dealt with ([`Server::parcel_saved`]) and in the end the outcome
+//! ([`Server::saved`]). [`cancel`] gives a save up. When the saver is so slow that what writers
+//! copy reaches its limit, write commands are postponed ([`PauseReason::Snapshot`]) until it has
+//! caught up; reads go on.
 //!
-//! There is one walk, so one save at a time, whatever it is for: [`SaveReason`] says what follows from its end.
-//! Another taker of the walk (a rewrite of the append-only file) adds a reason and calls [`begin_job`] with its
-//! own path and options.
+//! There is one walk, so one save at a time, whatever it is for: [`SaveReason`] says what follows
+//! from its end. Another taker of the walk (a rewrite of the append-only file) adds a reason and
+//! calls [`begin_job`] with its own path and options.
 
 use super::pause::{PauseReason, Pauses};
 use super::save_meter::SaveMeter;
@@ -137,8 +138,8 @@ pub(super) fn begin_job(
     rooms.tasks.push(Task::Save(job));
 }
 
-/// Whether writes must wait for the saver: copies have reached their limit, and that is memory beyond what was used
-/// before. Who deletes more than he writes need not wait.
+/// Whether writes must wait for the saver: copies have reached their limit, and that is memory
+/// beyond what was used before. Who deletes more than he writes need not wait.
 pub(super) fn is_behind(keyspace: &Keyspace, rooms: &Rooms) -> bool {
     if !keyspace.walk_is_behind() {
         return false;

@@ -29,7 +29,8 @@ pub struct ClientGauges {
     pub query_buffer: AtomicUsize,
     /// Set by the worker: bytes of the arguments of an unfinished command.
     pub arguments: AtomicUsize,
-    /// Set by the worker: room left in that buffer, or still needed for an announced argument, bytes.
+    /// Set by the worker: room left in that buffer, or still needed for an announced argument,
+    /// bytes.
     pub query_buffer_free: AtomicUsize,
     /// Set by the worker: the memory all of these lie in or are going to, bytes.
     pub query_heap: AtomicUsize,
@@ -47,7 +48,8 @@ pub struct ClientGauges {
     pub worker: AtomicI32,
     /// Set by the server: the worker's thread was asked to wake at once ([`Waking`]).
     pub wakes_at_once: AtomicBool,
-    /// The connection was one of few when it was accepted: its worker's thread always wakes at once.
+    /// The connection was one of few when it was accepted: its worker's thread always wakes at
+    /// once.
     pub is_one_of_few: bool,
     /// Bytes read from the client so far.
     pub read_bytes: AtomicU64,
@@ -60,7 +62,8 @@ pub struct ClientGauges {
 pub enum Waking {
     /// When a processor is free, so that requests gather into one turn of the owner.
     Gathered,
-    /// At once: the client is a subscriber, and seldom sends; or there are few, and nothing to gather.
+    /// At once: the client is a subscriber, and seldom sends; or there are few, and nothing to
+    /// gather.
     AtOnce,
 }
 
@@ -161,7 +164,8 @@ pub struct Session {
     pub outbox: Vec<u8>,
     /// Answers to writes that are not on disk yet.
     pub held: HeldOutput,
-    /// Whether what it is to be sent tells of changes that may not be in the append-only file, or on disk.
+    /// Whether what it is to be sent tells of changes that may not be in the append-only file, or
+    /// on disk.
     pub awaits_file: bool,
     /// Whether the connection ends.
     pub close: Close,
@@ -200,8 +204,8 @@ pub struct Session {
     pub(super) lookup_cache: Option<LookupCache>,
 }
 
-/// A client while its commands run. What they travel in, and the buffer they answer to, are taken out of
-/// the session for that time.
+/// A client while its commands run. What they travel in, and the buffer they answer to, are taken
+/// out of the session for that time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Running {
     /// Memory of the batch the commands came in, and of the buffer they answer to, bytes.

@@ -1,12 +1,13 @@
-//! What has arrived and was not read: CLIENT LIST and PUBLISH wait a moment for the workers that still read.
+//! What has arrived and was not read: CLIENT LIST and PUBLISH wait a moment for the workers that
+//! still read.
 //!
-//! A thread reads for each client. Whoever writes on one connection and then asks on another what the first
-//! client holds, or whether it is still there, would else be told so or so, as the kernel happened to wake
-//! the two threads. The command is parked, at most [`MAX_WAIT_MS`], until every client with unread bytes has
-//! been seen with none; clients that send without a pause need only be met once between two requests.
-//! PUBLISH waits in the same way for the subscribers, where clients are few: an UNSUBSCRIBE that was written before
-//! it should count.
-//! While `maxmemory-clients` limits them they are weighed then too, so that who is too large is gone.
+//! A thread reads for each client. Whoever writes on one connection and then asks on another what
+//! the first client holds, or whether it is still there, would else be told so or so, as the kernel
+//! happened to wake the two threads. The command is parked, at most [`MAX_WAIT_MS`], until every
+//! client with unread bytes has been seen with none; clients that send without a pause need only be
+//! met once between two requests. PUBLISH waits in the same way for the subscribers, where clients
+//! are few: an UNSUBSCRIBE that was written before it should count. While `maxmemory-clients`
+//! limits them they are weighed then too, so that who is too large is gone.
 
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::ctx::{Ctx, Origin};
@@ -46,8 +47,8 @@ impl Settling {
 }
 
 impl Ctx<'_> {
-    /// Whether all that has arrived from clients is known. If not, the command is parked and runs again
-    /// soon; the handler returns without an answer.
+    /// Whether all that has arrived from clients is known. If not, the command is parked and runs
+    /// again soon; the handler returns without an answer.
     pub fn has_settled(&mut self, argv: Argv<'_>) -> bool {
         if self.origin == Origin::Client {
             let readers = self.rooms.readers(self.rooms.clients.iter());
@@ -59,8 +60,8 @@ impl Ctx<'_> {
         true
     }
 
-    /// Whether all that subscribers have sent is known, or there are too many clients for anybody to expect it.
-    /// If not, as [`Ctx::has_settled`].
+    /// Whether all that subscribers have sent is known, or there are too many clients for anybody
+    /// to expect it. If not, as [`Ctx::has_settled`].
     pub fn subscribers_have_settled(&mut self, argv: Argv<'_>) -> bool {
         if self.origin != Origin::Client || self.rooms.clients.len() > MAX_ORDERED_CLIENTS {
             return true;
@@ -85,7 +86,8 @@ impl Ctx<'_> {
 }
 
 impl Rooms {
-    /// Those of `clients` whose workers have something to read or to hand over, or whose requests wait here.
+    /// Those of `clients` whose workers have something to read or to hand over, or whose requests
+    /// wait here.
     fn readers<'s>(&self, clients: impl Iterator<Item = &'s Session>) -> Vec<ClientId> {
         let candidates: Vec<_> = clients.filter(|session| session.close == Close::No).collect();
         if candidates.is_empty() {

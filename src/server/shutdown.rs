@@ -74,8 +74,8 @@ impl Server {
         self.continue_shutdown();
     }
 
-    /// Begins to stop. With an append-only file the second signal ends the process, whatever the first has
-    /// led to: what can be on disk is.
+    /// Begins to stop. With an append-only file the second signal ends the process, whatever the
+    /// first has led to: what can be on disk is.
     fn begin_or_insist(&mut self) {
         let is_kept = self.rooms.persistence.aof.state != AofState::Off;
         let is_second = self.rooms.stop.request.is_some() || self.rooms.stop.signal_was_given_up;

@@ -49,7 +49,8 @@ pub struct SaveJob {
     pub format: SaveFormat,
     /// The file to replace, relative to `dir`, which is the working folder: `dbfilename`.
     pub path: String,
-    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`, `aof-rewrite-incremental-fsync`.
+    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`,
+    /// `aof-rewrite-incremental-fsync`.
     pub syncs_bit_by_bit: bool,
     /// Delays that tests ask for.
     pub delays: Arc<Delays>,
@@ -68,8 +69,8 @@ pub struct WholeSave {
     pub path: String,
 }
 
-/// How long the threads that save and load sleep after each key, for tests: microseconds, or if negative the
-/// number of keys after which they sleep for one.
+/// How long the threads that save and load sleep after each key, for tests: microseconds, or if
+/// negative the number of keys after which they sleep for one.
 #[derive(Debug, Default)]
 pub struct Delays {
     /// `rdb-key-save-delay`.
@@ -106,13 +107,15 @@ pub enum Task {
     Save(SaveJob),
     /// Send these keys to the saver thread; it calls [`super::Server::parcel_saved`].
     HandOver(Parcel),
-    /// Read what is on disk on a thread of its own: [`super::Server::load_piece`], [`super::Server::load_ended`].
+    /// Read what is on disk on a thread of its own: [`super::Server::load_piece`],
+    /// [`super::Server::load_ended`].
     Load(LoadJob),
     /// Let the saver thread give up; its report means nothing any more.
     CancelSave,
     /// Send keys to another server, then call [`super::Server::migrated`].
     Migrate(MigrateJob),
-    /// Load the append-only file anew, at once, then call [`super::Server::aof_reloaded`]: DEBUG LOADAOF.
+    /// Load the append-only file anew, at once, then call [`super::Server::aof_reloaded`]: DEBUG
+    /// LOADAOF.
     LoadAof,
     /// Drop these on another thread.
     Free(FreeJob),

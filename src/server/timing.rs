@@ -129,8 +129,8 @@ impl Rooms {
         lap
     }
 
-    /// Begins work that is no command's, between two of them. Returns the time, nanoseconds of the monotonic
-    /// clock; [`Rooms::lap_ns`] ends it.
+    /// Begins work that is no command's, between two of them. Returns the time, nanoseconds of the
+    /// monotonic clock; [`Rooms::lap_ns`] ends it.
     pub(crate) fn set_apart(&mut self) -> u64 {
         if self.end_run().is_none() {
             self.lap_ns();

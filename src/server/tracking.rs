@@ -1,5 +1,5 @@
-//! Client-side caching: what joins [`tracking`](crate::tracking), which knows who has read what, with
-//! the clients.
+//! Client-side caching: what joins [`tracking`](crate::tracking), which knows who has read what,
+//! with the clients.
 //!
 //! A client's own changes are told to it behind the whole answer of its command, transaction or
 //! script, everybody else's at once; those of the broadcasting mode at the end of the turn. A RESP3
@@ -224,7 +224,8 @@ fn end_tracked(rooms: &mut Rooms, session: &mut Session, command: Option<&Comman
         rooms.tell(Tracker(session.id.0), &payload);
     }
     session.tracking.mode = rooms.tracking.tables.mode(Tracker(session.id.0));
-    // CLIENT CACHING holds for the next command or transaction. Redis: no subcommand of CLIENT is one.
+    // CLIENT CACHING holds for the next command or transaction. Redis: no subcommand of CLIENT is
+    // one.
     let is_client = command.is_some_and(|command| command.spec.name.starts_with("client|"));
     if session.multi.is_none() && !is_client {
         session.tracking.caching = false;

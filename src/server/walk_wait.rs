@@ -1,10 +1,11 @@
 //! Edits of long strings while a snapshot is taken: they wait until the saver has passed them.
 //!
-//! Everything else is copied in small chunks when it changes under a walk ([`crate::keyspace::snapshot`]). A string
-//! is one piece: to change a byte of half a GB, the owner would copy all of it while everybody waits, and memory
-//! would hold it twice. So the page with the string is handed over first, and the client's command, one that is
-//! marked [`Command::edits_string`] or an EXEC of such, is held back ([`BlockOn::Walk`]) until the parcels on their
-//! way have been dealt with. Others go on, also with this key.
+//! Everything else is copied in small chunks when it changes under a walk
+//! ([`crate::keyspace::snapshot`]). A string is one piece: to change a byte of half a GB, the owner
+//! would copy all of it while everybody waits, and memory would hold it twice. So the page with the
+//! string is handed over first, and the client's command, one that is marked
+//! [`Command::edits_string`] or an EXEC of such, is held back ([`BlockOn::Walk`]) until the parcels
+//! on their way have been dealt with. Others go on, also with this key.
 
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
@@ -72,7 +73,8 @@ fn hold_back_in(
 }
 
 impl Server {
-    /// Notes behind which parcel the commands held back in this turn may run. Called when it has been packed.
+    /// Notes behind which parcel the commands held back in this turn may run. Called when it has
+    /// been packed.
     pub(super) fn note_walk_waiters(&mut self) {
         let last = self.keyspace.walk().and_then(|walk| walk.last_packed());
         for waiting in &mut self.rooms.waiting.walk.0 {
@@ -80,7 +82,8 @@ impl Server {
         }
     }
 
-    /// Lets commands go on whose strings the walk holds no longer. The caller runs what was released.
+    /// Lets commands go on whose strings the walk holds no longer. The caller runs what was
+    /// released.
     pub(super) fn release_walk_waiters(&mut self) {
         let rooms = &mut self.rooms;
         if rooms.waiting.walk.0.is_empty() {

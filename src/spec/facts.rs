@@ -18,7 +18,8 @@ pub(crate) const CAPTURED_INFO: &str = include_str!("../../tests/data/command-in
 /// `COMMAND GETKEYSANDFLAGS` of Redis 7.0.15.
 pub(crate) const CAPTURED_KEYS: &str = include_str!("../../tests/data/command-getkeys.txt");
 
-/// Every difference between `table` and the captured facts. Commands that the table lacks are no difference.
+/// Every difference between `table` and the captured facts. Commands that the table lacks are no
+/// difference.
 pub(crate) fn compare<'a>(table: impl Iterator<Item = &'a Spec>, captured: &str) -> Vec<String> {
     let blocks: HashMap<&str, &str> = blocks(captured).collect();
     let mut differences = Vec::new();
@@ -50,7 +51,8 @@ fn blocks(captured: &str) -> impl Iterator<Item = (&str, &str)> {
     captured.split("\n\n").filter_map(|block| Some((block.trim().split_once(' ')?.0, block.trim())))
 }
 
-/// Every captured `COMMAND GETKEYSANDFLAGS` call that `table` answers otherwise. Calls of commands it lacks are skipped.
+/// Every captured `COMMAND GETKEYSANDFLAGS` call that `table` answers otherwise. Calls of commands
+/// it lacks are skipped.
 pub(crate) fn compare_keys<'a>(table: impl Iterator<Item = &'a Spec> + Clone, captured: &str) -> Vec<String> {
     let mut differences = Vec::new();
     for line in captured.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {

@@ -52,7 +52,8 @@ pub const NO_MULTI: Flags = Flags(1 << 18);
 pub const PROTECTED: Flags = Flags(1 << 19);
 /// May touch keys beyond its key arguments. Not shown by COMMAND INFO.
 pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 20);
-/// Keys cannot be found by first/last/step. Derived, see [`Spec::all_flags`](super::Spec::all_flags).
+/// Keys cannot be found by first/last/step. Derived, see
+/// [`Spec::all_flags`](super::Spec::all_flags).
 pub const MOVABLEKEYS: Flags = Flags(1 << 21);
 
 /// What `COMMAND INFO` prints, in its order.

@@ -1,13 +1,13 @@
 //! Finding the keys of one call.
 //!
-//! The order is Redis's: the key specs first, because they know what is done to each key; where they
-//! cannot be relied on (an unknown part, a recipe that does not fit the arguments, flags that depend on
-//! options), the command's own search. The own searches are a few lines each and tolerant of
-//! syntax errors: a wrong call yields fewer keys, and the handler reports the error.
+//! The order is Redis's: the key specs first, because they know what is done to each key; where
+//! they cannot be relied on (an unknown part, a recipe that does not fit the arguments, flags that
+//! depend on options), the command's own search. The own searches are a few lines each and tolerant
+//! of syntax errors: a wrong call yields fewer keys, and the handler reports the error.
 //!
-//! That is what `COMMAND GETKEYS` tells ([`keys_of`]). Rights are checked for what [`Spec::find_keys`] finds,
-//! which is more where Redis overlooks a key that the handler goes on to touch; debug builds assert that
-//! nothing is left ([`crate::keyspace::CheckedKeys`]).
+//! That is what `COMMAND GETKEYS` tells ([`keys_of`]). Rights are checked for what
+//! [`Spec::find_keys`] finds, which is more where Redis overlooks a key that the handler goes on to
+//! touch; debug builds assert that nothing is left ([`crate::keyspace::CheckedKeys`]).
 
 use crate::resp::Argv;
 
@@ -45,8 +45,8 @@ impl Spec {
         self.keys_by != KeysBy::Specs || self.keys.iter().any(|spec| !spec.flags.contains(NOT_KEY))
     }
 
-    /// The keys of a call that its handler may touch, `argv` beginning with the command's name. Empty if there
-    /// are none.
+    /// The keys of a call that its handler may touch, `argv` beginning with the command's name.
+    /// Empty if there are none.
     pub fn find_keys(&self, argv: Argv<'_>) -> Vec<KeyRef> {
         match self.keys_by {
             KeysBy::GeoRadius(options) => georadius(argv, options as usize),
@@ -63,7 +63,8 @@ impl Spec {
         found.unwrap_or_else(|| by_search(self.keys_by, argv))
     }
 
-    /// The words of a call that decide its cluster slot: its keys, and the shard channels that are none.
+    /// The words of a call that decide its cluster slot: its keys, and the shard channels that are
+    /// none.
     pub fn find_slot_words(&self, argv: Argv<'_>) -> Vec<KeyRef> {
         by_specs(self.keys.iter(), argv).unwrap_or_else(|| by_search(self.keys_by, argv))
     }
@@ -143,7 +144,8 @@ fn run(find: FindKeys, begin: usize, argv: Argv<'_>) -> Option<(usize, usize, us
             } else if limit == 0 {
                 argc.checked_sub(last.unsigned_abs() as usize)?
             } else {
-                // Redis: a limit goes with `last` -1 only, "one before the first argument that is no key".
+                // Redis: a limit goes with `last` -1 only, "one before the first argument that is
+                // no key".
                 (begin + argc.checked_sub(begin)? / limit as usize).checked_sub(1)?
             };
             Some((begin, last, step as usize))
@@ -235,7 +237,8 @@ fn sort(argv: Argv<'_>) -> Vec<KeyRef> {
             // The last STORE wins, as it does in SORT itself.
             keys.truncate(1);
             keys.push(key(index + 1, &[OW, UPDATE]));
-            // Redis looks for options in the key's name as well, and misses a later STORE behind a key `by`.
+            // Redis looks for options in the key's name as well, and misses a later STORE behind a
+            // key `by`.
             index += 1;
         }
         index += 1;
@@ -314,7 +317,8 @@ mod tests {
     use crate::spec::facts::{CAPTURED_KEYS, compare_keys};
     use crate::spec::*;
 
-    /// One command for every way of finding keys; the table of `commands/` is compared in full there.
+    /// One command for every way of finding keys; the table of `commands/` is compared in full
+    /// there.
     const SAMPLES: &[Spec] = &[
         Spec::new("get", Group::String, 2, "key").keys(&[KeySpec::one(1, &[RO, ACCESS])]),
         Spec::new("mset", Group::String, -3, "").keys(&[KeySpec::range(1, -1, 2, &[OW, UPDATE])]),

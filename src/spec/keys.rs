@@ -1,8 +1,8 @@
 //! Where the keys of a command are.
 //!
-//! A [`KeySpec`] is a recipe in two steps: where a run of keys begins, and how far it reaches. Cluster
-//! clients read these recipes from `COMMAND INFO`; the server itself finds keys with them for ACL
-//! checks, cluster slots and `COMMAND GETKEYS`. A few commands (SORT, MIGRATE, SET, …) hide
+//! A [`KeySpec`] is a recipe in two steps: where a run of keys begins, and how far it reaches.
+//! Cluster clients read these recipes from `COMMAND INFO`; the server itself finds keys with them
+//! for ACL checks, cluster slots and `COMMAND GETKEYS`. A few commands (SORT, MIGRATE, SET, …) hide
 //! their keys behind options; [`KeysBy`] names the search that knows them.
 
 use std::fmt;
@@ -27,7 +27,8 @@ pub struct KeySpec {
 pub enum BeginSearch {
     /// At a position of the argument vector.
     Index(i32),
-    /// Behind a word, searched from a position; a negative position searches backwards from the end.
+    /// Behind a word, searched from a position; a negative position searches backwards from the
+    /// end.
     Keyword(&'static str, i32),
     /// Only [`KeysBy`] knows.
     Unknown,
@@ -38,11 +39,13 @@ pub enum BeginSearch {
 pub enum FindKeys {
     /// To a last position.
     Range {
-        /// Position of the last key, counted from the first; negative: from the end of the arguments.
+        /// Position of the last key, counted from the first; negative: from the end of the
+        /// arguments.
         last: i32,
         /// Distance from key to key.
         step: i32,
-        /// With `last` -1 and a limit of 2 or more: only the first 1/limit of the arguments are keys.
+        /// With `last` -1 and a limit of 2 or more: only the first 1/limit of the arguments are
+        /// keys.
         limit: i32,
     },
     /// An argument tells the number of keys.
@@ -203,9 +206,9 @@ pub enum KeysBy {
     Migrate,
     /// XREADGROUP: half of what follows STREAMS, wherever that stands.
     XReadGroup,
-    /// GEORADIUS and GEORADIUSBYMEMBER: the source key and every destination among the options, which begin at
-    /// this position. COMMAND GETKEYS tells what the key specs find, as Redis does: the first STORE, even where
-    /// that word is a key.
+    /// GEORADIUS and GEORADIUSBYMEMBER: the source key and every destination among the options,
+    /// which begin at this position. COMMAND GETKEYS tells what the key specs find, as Redis does:
+    /// the first STORE, even where that word is a key.
     GeoRadius(u8),
     /// A number of keys at this position, the keys right behind it.
     KeyNum(u8),
@@ -232,7 +235,8 @@ pub enum Channels {
 }
 
 impl Spec {
-    /// The first, last and step that `COMMAND INFO` printed before there were key specs. All zero without keys.
+    /// The first, last and step that `COMMAND INFO` printed before there were key specs. All zero
+    /// without keys.
     pub fn key_range(&self) -> (i32, i32, i32) {
         legacy(self.keys).0
     }

@@ -86,7 +86,8 @@ pub struct Deprecated {
 }
 
 impl Spec {
-    /// A command with what every command has: its name, group, arity (Redis meaning) and syntax line.
+    /// A command with what every command has: its name, group, arity (Redis meaning) and syntax
+    /// line.
     pub const fn new(name: &'static str, group: Group, arity: i8, syntax: &'static str) -> Spec {
         Spec {
             name,
@@ -199,7 +200,8 @@ impl Spec {
         self
     }
 
-    /// Whether a call of `argc` words (the name, and a subcommand's container, included) has the right length.
+    /// Whether a call of `argc` words (the name, and a subcommand's container, included) has the
+    /// right length.
     pub const fn accepts(&self, argc: usize) -> bool {
         self.arity.accepts(argc)
     }
@@ -220,7 +222,8 @@ impl Spec {
     }
 }
 
-/// How many words a call has, the command's name included: exactly `n`, or at least `-n` if negative.
+/// How many words a call has, the command's name included: exactly `n`, or at least `-n` if
+/// negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arity(pub i8);
 

@@ -1,7 +1,7 @@
 //! The syntax line of a command: the notation the Redis docs print, with annotations.
 //!
 //! ```text
-//! key value                    arguments, lower case; the name implies the type (`key`: a key, `count`: an integer)
+//! key value                    arguments, lower case; the name implies the type (`key`: a key)
 //! NX                           a token, upper case or symbols; `""` is the empty token
 //! COUNT count                  a token that introduces an argument
 //! [GET]  [COUNT count]         optional
@@ -421,7 +421,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A tree in short: `name kind`, its token before, `?` optional, `+` repeated, `*` repeated with its token.
+    /// A tree in short: `name kind`, its token before, `?` optional, `+` repeated, `*` repeated
+    /// with its token.
     fn show(argument: &Argument) -> String {
         let token = argument.token.map_or(String::new(), |token| format!("{token}="));
         let key = argument.key_spec.map_or(String::new(), |index| format!("#{index}"));

@@ -1,14 +1,14 @@
 //! Client-side caching: which client has read which key, and who is to be told when one changes.
 //!
 //! A part that only knows keys and numbers of clients; it sends nothing. [`Tracking::invalidate`]
-//! names those to tell at once, [`Tracking::take_broadcasts`] what those in broadcasting mode are told
-//! at the end of a turn, [`Tracking::evict`] keys that must go because the table is full.
+//! names those to tell at once, [`Tracking::take_broadcasts`] what those in broadcasting mode are
+//! told at the end of a turn, [`Tracking::evict`] keys that must go because the table is full.
 //!
-//! Two tables. The *invalidation table* remembers for a key who has read it; a change takes the key out.
-//! It may hold numbers of clients that are gone or track no longer: they are passed over when the key
-//! changes, because looking for all keys of a client would cost more. The *prefix table* belongs to the
-//! broadcasting mode: a key that changes is noted with every prefix it begins with, with who changed it
-//! last, so that a client can be spared what it did itself.
+//! Two tables. The *invalidation table* remembers for a key who has read it; a change takes the key
+//! out. It may hold numbers of clients that are gone or track no longer: they are passed over when
+//! the key changes, because looking for all keys of a client would cost more. The *prefix table*
+//! belongs to the broadcasting mode: a key that changes is noted with every prefix it begins with,
+//! with who changed it last, so that a client can be spared what it did itself.
 //!
 //! The keys of the invalidation table also stand in an array, for a choice by chance that costs the
 //! same however many there are.

@@ -1,9 +1,10 @@
-//! Random ACL rules, good and bad, given to pyredis and to a real redis-server side by side: the same
-//! answers, the same users, written down with the same rules, and the same verdicts about what they may run.
+//! Random ACL rules, good and bad, given to pyredis and to a real redis-server side by side: the
+//! same answers, the same users, written down with the same rules, and the same verdicts about what
+//! they may run.
 //!
-//! Of the rules written down, single commands are sorted before they are compared: the real server puts
-//! them in the order of a hash table with a seed of its own. That our order means the same is found out by
-//! giving our rules to the real server.
+//! Of the rules written down, single commands are sorted before they are compared: the real server
+//! puts them in the order of a hash table with a seed of its own. That our order means the same is
+//! found out by giving our rules to the real server.
 
 use crate::support::{Client, RealServer, Server};
 use pyredis::acl::{Catalog, Rulebook, User, Users};

@@ -1,5 +1,5 @@
-//! The append-only file of whole servers: folders that travel between pyredis and a real Redis, broken files, full
-//! disks.
+//! The append-only file of whole servers: folders that travel between pyredis and a real Redis,
+//! broken files, full disks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,8 +81,8 @@ fn change(client: &mut Client) {
     }
 }
 
-/// Every type and encoding, several databases, deadlines, values of many pages, compressed ones, in the base and
-/// behind it: the same digest, encodings and deadlines on either server.
+/// Every type and encoding, several databases, deadlines, values of many pages, compressed ones, in
+/// the base and behind it: the same digest, encodings and deadlines on either server.
 #[test]
 fn folders_travel_between_pyredis_and_a_real_redis() {
     for preamble in ["yes", "no"] {
@@ -315,7 +315,8 @@ fn a_full_disk_refuses_writes_and_heals_and_nothing_acknowledged_is_lost() {
     }
 }
 
-/// With `always` a change that is lost with the process was shown to nobody, and no other reader has waited.
+/// With `always` a change that is lost with the process was shown to nobody, and no other reader
+/// has waited.
 #[test]
 fn a_disk_that_stands_still_shows_nothing_that_a_kill_takes_away() {
     let always = ["--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "yes"];

@@ -1,4 +1,5 @@
-//! Whole servers that end while they load an append-only file, or write it anew; and what their folder looks like.
+//! Whole servers that end while they load an append-only file, or write it anew; and what their
+//! folder looks like.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
-//! Starts with an append-only file that cannot be had, that needs nothing, or beside which others have left theirs.
+//! Starts with an append-only file that cannot be had, that needs nothing, or beside which others
+//! have left theirs.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

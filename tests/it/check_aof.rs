@@ -1,4 +1,5 @@
-//! `pyredis check-aof` beside redis-check-aof: the same verdict, the same bytes left, for every kind of tail.
+//! `pyredis check-aof` beside redis-check-aof: the same verdict, the same bytes left, for every
+//! kind of tail.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +14,8 @@ fn command(words: &str) -> String {
     format!("*{}\r\n{arguments}", words.len())
 }
 
-/// Runs a tool in a folder and answers its question with yes. Returns the exit code and what it says of files.
+/// Runs a tool in a folder and answers its question with yes. Returns the exit code and what it
+/// says of files.
 fn check(folder: &Path, tool: &[&str], arguments: &[&str]) -> Option<(Option<i32>, Vec<String>)> {
     let mut program = Command::new(tool[0]);
     program.args(&tool[1..]).args(arguments);
@@ -28,8 +30,8 @@ fn check(folder: &Path, tool: &[&str], arguments: &[&str]) -> Option<(Option<i32
         .replace("redis-check-aof", "check-aof")
         .replace("./", "");
     let said = said.split("\ncommand  ").next().unwrap().to_owned();
-    // What is wrong with a command each says in its own words, and where the snapshot is sane too. Redis counts
-    // the lines of all files, without annotations.
+    // What is wrong with a command each says in its own words, and where the snapshot is sane too.
+    // Redis counts the lines of all files, without annotations.
     let is_logged = |line: &str| line.split(':').nth(1).is_some_and(|rest| rest.starts_with("C "));
     let said = said
         .lines()
@@ -66,8 +68,9 @@ fn compare(files: &[(&str, Vec<u8>)], arguments: &[&str], context: &str) {
     assert!(outcomes[0].2 == outcomes[1].2, "{context} {arguments:?}: other bytes are left");
 }
 
-/// What may stand behind whole commands. Left out is what we refuse and Redis's tool does not: commands without a
-/// word, which its server refuses, and an annotation that is not whole, behind which a server would append.
+/// What may stand behind whole commands. Left out is what we refuse and Redis's tool does not:
+/// commands without a word, which its server refuses, and an annotation that is not whole, behind
+/// which a server would append.
 fn tails() -> Vec<String> {
     let (set, multi, exec) = (command("SET a 1"), command("MULTI"), command("EXEC"));
     let mut tails = vec![

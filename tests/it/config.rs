@@ -39,9 +39,9 @@ const VALUES: &[&[u8]] = &[
     b"\"x\"",
 ];
 
-/// Parameters of the place a server has, of which two servers cannot have the same, and `maxclients`:
-/// how many descriptors there are is nothing the two must agree on. Builds of redis-server without their own jemalloc
-/// refuse `activedefrag`, official ones take it.
+/// Parameters of the place a server has, of which two servers cannot have the same, and
+/// `maxclients`: how many descriptors there are is nothing the two must agree on. Builds of
+/// redis-server without their own jemalloc refuse `activedefrag`, official ones take it.
 const OWN: &[&str] = &["port", "bind", "dir", "maxclients", "spawn-limit", "activedefrag"];
 
 /// What CONFIG GET does not list, and what is no parameter.

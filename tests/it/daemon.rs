@@ -455,8 +455,8 @@ fn sigterm_saves_where_save_points_are_set() {
 
 #[test]
 fn second_sigint_ends_it_at_once() {
-    // The first SIGINT may overtake the command that is to keep the owner busy; then the server stops
-    // in order, with code 0, and the attempt has shown nothing.
+    // The first SIGINT may overtake the command that is to keep the owner busy; then the server
+    // stops in order, with code 0, and the attempt has shown nothing.
     let mut attempts = 0;
     while interrupt_a_busy_server() == 0 {
         attempts += 1;

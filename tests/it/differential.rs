@@ -1,6 +1,6 @@
-//! Random commands, sent to pyredis and to a real redis-server 7.0.15 side by side: every answer must
-//! be the same, and now and then the whole data set must be. A client that listens to every keyspace
-//! event must hear the same from both.
+//! Random commands, sent to pyredis and to a real redis-server 7.0.15 side by side: every answer
+//! must be the same, and now and then the whole data set must be. A client that listens to every
+//! keyspace event must hear the same from both.
 //!
 //! A run begins with an empty server and is given by its seed, so it can be repeated:
 //! `PYREDIS_SEED` is the seed of the first run, `PYREDIS_COMMANDS` how many commands all runs send.
@@ -246,8 +246,8 @@ impl Arena {
         found.or_else(|| self.events(at + steps.len() - 1))
     }
 
-    /// Compares what the commands since the last time have announced. It cannot be told which of them
-    /// did what, so it is blamed on the one at `index`, the last.
+    /// Compares what the commands since the last time have announced. It cannot be told which of
+    /// them did what, so it is blamed on the one at `index`, the last.
     fn events(&mut self, index: usize) -> Option<Difference> {
         self.pairs[0].expect(&format!("PUBLISH {END_OF_EVENTS} x"));
         let (ours, theirs) = (heard(&mut self.listeners.ours), heard(&mut self.listeners.theirs));
@@ -346,7 +346,8 @@ fn heard(listener: &mut Client) -> Vec<String> {
                 events.push(format!("{channel}={}", shown(key)));
             }
             [_, channel, _] if channel == END_OF_EVENTS.as_bytes() => {
-                // SORT looks up in the order of its algorithm, set operations from the smallest set on.
+                // SORT looks up in the order of its algorithm, set operations from the smallest set
+                // on.
                 let is_miss = |event: &String| event.contains(":keymiss=");
                 events.chunk_by_mut(|one, other| is_miss(one) && is_miss(other)).for_each(<[_]>::sort);
                 return events;

@@ -1,5 +1,5 @@
-//! Everything for which the owner thread could wait, while its own queue is full all the time: whoever reports to it
-//! waits for room there, so an owner that waited for him would wait for ever.
+//! Everything for which the owner thread could wait, while its own queue is full all the time:
+//! whoever reports to it waits for room there, so an owner that waited for him would wait for ever.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,7 +9,8 @@ use crate::support::{Server, free_port, signal};
 
 const ON: [&str; 8] =
     ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--enable-debug-command", "yes"];
-/// Connections that fill the queue: what they send is read one command at a time, and each is an event.
+/// Connections that fill the queue: what they send is read one command at a time, and each is an
+/// event.
 const FLOODERS: usize = 48;
 /// Bytes of such a command.
 const LARGE_BYTES: usize = 16 << 10;

@@ -1,12 +1,13 @@
-//! kill -9 in a loop, while clients write, files are rewritten and snapshots are saved: what was acknowledged is
-//! there afterwards, and of what was not, whole steps or nothing.
+//! kill -9 in a loop, while clients write, files are rewritten and snapshots are saved: what was
+//! acknowledged is there afterwards, and of what was not, whole steps or nothing.
 //!
 //! ```text
-//! PYREDIS_ROUNDS=100 cargo test --test it kill -- --nocapture      # says how many; without it a few
+//! PYREDIS_ROUNDS=100 cargo test --test it kill -- --nocapture    # how many; without it a few
 //! ```
 //!
-//! Every writer has keys of its own. A *step* is one command or one transaction. What a writer's keys must hold after
-//! each step a second server knows, the *model*, which keeps no files and is sent the same steps.
+//! Every writer has keys of its own. A *step* is one command or one transaction. What a writer's
+//! keys must hold after each step a second server knows, the *model*, which keeps no files and is
+//! sent the same steps.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -87,7 +88,8 @@ fn request(step: &Step) -> String {
     step.iter().map(|line| format!("{line}\r\n")).collect()
 }
 
-/// Writes until the server is gone, one to three steps at a time. Each acknowledged step is told to `told`.
+/// Writes until the server is gone, one to three steps at a time. Each acknowledged step is told to
+/// `told`.
 fn write_until_killed(
     port: u16,
     writer: u64,
@@ -317,8 +319,8 @@ fn kill_9_loses_nothing_acknowledged_and_halves_no_transaction() {
     kill_in_a_loop("always");
 }
 
-/// The page cache outlives the process, so these lose nothing either, unless answers did not wait for a busy disk:
-/// the log says when that was.
+/// The page cache outlives the process, so these lose nothing either, unless answers did not wait
+/// for a busy disk: the log says when that was.
 #[test]
 fn kill_9_loses_nothing_acknowledged_with_everysec_and_no_unless_the_disk_was_busy() {
     kill_in_a_loop("everysec");

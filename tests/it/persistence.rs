@@ -1,4 +1,5 @@
-//! Saving and loading as processes see it: `-LOADING`, ends in the middle of things, one server per folder.
+//! Saving and loading as processes see it: `-LOADING`, ends in the middle of things, one server per
+//! folder.
 
 use std::fs;
 use std::io::Read;
@@ -27,7 +28,8 @@ pub(crate) fn field(client: &mut Client, section: &str, name: &str) -> String {
     line.and_then(|rest| rest.strip_prefix(':')).unwrap_or_default().trim().to_owned()
 }
 
-/// Asks until `done` is content with a field; every question is a round trip, so it is no busy loop.
+/// Asks until `done` is content with a field; every question is a round trip, so it is no busy
+/// loop.
 pub(crate) fn wait_until(client: &mut Client, section: &str, name: &str, done: impl Fn(&str) -> bool) {
     for _ in 0..1_000_000 {
         if done(&field(client, section, name)) {
@@ -233,8 +235,9 @@ fn a_damaged_file_is_told_by_check_rdb_with_its_exit_code() {
     assert_eq!(run(pyredis(folder.path()).arg("check-rdb")).status.code(), Some(1));
 }
 
-/// A disk that stands still until it is read from: a pipe in the place of the first save's temporary file. It cannot
-/// be forced to keep anything, so the save fails in the end, when all has been written.
+/// A disk that stands still until it is read from: a pipe in the place of the first save's
+/// temporary file. It cannot be forced to keep anything, so the save fails in the end, when all has
+/// been written.
 struct StillDisk {
     pipe: PathBuf,
 }

@@ -169,8 +169,8 @@ fn snapshots_travel_both_ways() {
 
 #[test]
 fn payloads_are_those_of_a_real_server() {
-    // Compressed texts may differ, sets and hash tables have no order, and our chunks of a long list
-    // are a few bytes shorter than Redis's limit.
+    // Compressed texts may differ, sets and hash tables have no order, and our chunks of a long
+    // list are a few bytes shorter than Redis's limit.
     let directives = [&["--rdbcompression", "no", "--save", ""][..], &DEBUG].concat();
     let server = Server::start(&directives);
     let Some(real) = RealServer::start(&directives) else {
@@ -253,8 +253,8 @@ fn memory_kb(pid: u32, name: &str) -> u64 {
     line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()
 }
 
-/// Whatever a byte of the file says, and whether the file is cut there: without a checksum that would notice, it is
-/// refused or loaded, with neither a crash nor much memory.
+/// Whatever a byte of the file says, and whether the file is cut there: without a checksum that
+/// would notice, it is refused or loaded, with neither a crash nor much memory.
 #[test]
 fn no_byte_of_a_small_file_can_do_harm() {
     let server = Server::start(&[&DEBUG[..], &["--rdbchecksum", "no", "--save", ""]].concat());

@@ -22,8 +22,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// The program under test.
 pub(crate) const PYREDIS: &str = env!("CARGO_BIN_EXE_pyredis");
 
-/// A port of the loopback address that was free a moment ago, and that neither this process nor a connection of
-/// somebody takes meanwhile: ports of connections are higher ones.
+/// A port of the loopback address that was free a moment ago, and that neither this process nor a
+/// connection of somebody takes meanwhile: ports of connections are higher ones.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 22_000;
     const COUNT: u32 = 10_000;
@@ -200,7 +200,8 @@ pub(crate) struct RealServer {
 }
 
 impl RealServer {
-    /// Starts one and waits until it answers; None where none is installed (`scripts/test.sh` does).
+    /// Starts one and waits until it answers; None where none is installed (`scripts/test.sh`
+    /// does).
     pub(crate) fn start(directives: &[&str]) -> Option<Self> {
         Self::start_in(tempfile::tempdir().unwrap(), directives)
     }
@@ -264,8 +265,8 @@ impl Client {
         self.reader.get_ref().local_addr().unwrap().to_string()
     }
 
-    /// Sends a command, words separated by spaces, and returns its reply in one line: `OK`, `(int) 1`,
-    /// `"text"`, `(nil)`, `[a, b]`, or the error with its minus.
+    /// Sends a command, words separated by spaces, and returns its reply in one line: `OK`, `(int)
+    /// 1`, `"text"`, `(nil)`, `[a, b]`, or the error with its minus.
     pub(crate) fn run(&mut self, line: &str) -> String {
         self.send(line);
         self.reply()
@@ -372,8 +373,8 @@ impl Client {
     }
 }
 
-/// An installation controlled by `pyredis start|stop|…`: a folder, a port, a PID file. Whatever runs
-/// there is stopped at the end of the test.
+/// An installation controlled by `pyredis start|stop|…`: a folder, a port, a PID file. Whatever
+/// runs there is stopped at the end of the test.
 pub(crate) struct Installation {
     /// Holds everything.
     pub(crate) folder: tempfile::TempDir,

@@ -119,7 +119,8 @@ impl Step {
         match overflow {
             _ if (min..=max).contains(&wanted) => Some(wanted),
             Overflow::Wrap => Some(self.field.value(wanted as u64)),
-            // Redis: the distance of the lowest numbers to the maximum wraps around; they seem above it.
+            // Redis: the distance of the lowest numbers to the maximum wraps around; they seem
+            // above it.
             Overflow::Saturate if max - wanted > i128::from(i64::MAX) && !is_increase => Some(max),
             Overflow::Saturate => Some(wanted.clamp(min, max)),
             Overflow::Fail => None,
@@ -157,8 +158,8 @@ fn read_overflow(word: &[u8]) -> Result<Overflow, CommandError> {
     found.map(|&(_, kind)| kind).ok_or(CommandError::fixed("ERR Invalid OVERFLOW type specified"))
 }
 
-/// A type and an offset; `#3` is the fourth field of that width. Redis: a product beyond 64 bits wraps around, and
-/// only the result is compared with the range.
+/// A type and an offset; `#3` is the fourth field of that width. Redis: a product beyond 64 bits
+/// wraps around, and only the result is compared with the range.
 fn read_place(ctx: &Ctx<'_>, args: &mut Args<'_>) -> Result<(FieldType, u64), CommandError> {
     let field = FieldType::read(args.key())?;
     let text = args.key();
@@ -202,7 +203,8 @@ fn write(ctx: &mut Ctx<'_>, key: &[u8], steps: &[Step], last_bit: u64) -> Comman
         changes
     })?;
     if changes == 0 && grew {
-        // Redis: a string that grew although every step failed is no event; but it must be propagated.
+        // Redis: a string that grew although every step failed is no event; but it must be
+        // propagated.
         ctx.changed(NotifyClasses::NONE, "", key);
     }
     ctx.changed_by(changes, NotifyClasses::STRING, "setbit", key);

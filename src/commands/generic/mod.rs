@@ -1,7 +1,7 @@
 //! The group *generic*: what can be done with a key whatever it holds.
 //!
-//! The table is here; the handlers are in [`keys`] (removing, naming, copying), [`expire`] (times to
-//! live), [`scan`], [`sort`], [`object`], [`dump`], [`migrate`] and [`wait`].
+//! The table is here; the handlers are in [`keys`] (removing, naming, copying), [`expire`] (times
+//! to live), [`scan`], [`sort`], [`object`], [`dump`], [`migrate`] and [`wait`].
 
 mod dump;
 mod expire;

@@ -303,8 +303,8 @@ fn place_of(set: &SortedSet, member: &[u8]) -> Option<Place> {
     set.score(member).map(|score| Place::of_number(number_of(score)))
 }
 
-/// The number in a score. Any score is taken, as x86 converts it: one below 0 by its 64 bits, one too
-/// large as 0.
+/// The number in a score. Any score is taken, as x86 converts it: one below 0 by its 64 bits, one
+/// too large as 0.
 fn number_of(score: f64) -> u64 {
     const HIGHEST: f64 = (1u64 << 63) as f64;
     if score < HIGHEST {

@@ -1,8 +1,9 @@
-//! Places around a centre: GEOSEARCH, GEOSEARCHSTORE, and GEORADIUS and GEORADIUSBYMEMBER with their
-//! read-only forms.
+//! Places around a centre: GEOSEARCH, GEOSEARCHSTORE, and GEORADIUS and GEORADIUSBYMEMBER with
+//! their read-only forms.
 //!
-//! All six read the same options; a [`Form`] says which of them and where the centre comes from. Cells of
-//! the map are ranges of scores, so a search reads a few ranges of ranks and measures every place in them.
+//! All six read the same options; a [`Form`] says which of them and where the centre comes from.
+//! Cells of the map are ranges of scores, so a search reads a few ranges of ranks and measures
+//! every place in them.
 
 use super::super::{reply_text, store_sorted_set};
 use super::{number_of, place, place_of, reply_distance, reply_place, unit};

@@ -1,5 +1,5 @@
-//! What clients see of the geo commands. Their answers in RESP2 are in `tests/sessions/geo.session`;
-//! here are RESP3, what is propagated, and scores that are no places.
+//! What clients see of the geo commands. Their answers in RESP2 are in
+//! `tests/sessions/geo.session`; here are RESP3, what is propagated, and scores that are no places.
 
 use crate::commands::testing::TestServer;
 

@@ -337,8 +337,8 @@ fn pop_many(reply: &mut Reply<'_>, list: &mut List, side: Side, count: u64) -> (
     (count, count == len)
 }
 
-/// The part of a list of `len` elements that `start` and `stop` name, both counted from the end when
-/// negative: the first index and how many. Source: LRANGE, LTRIM.
+/// The part of a list of `len` elements that `start` and `stop` name, both counted from the end
+/// when negative: the first index and how many. Source: LRANGE, LTRIM.
 fn range(start: i64, stop: i64, len: u64) -> (u64, u64) {
     let end = i64::try_from(len).unwrap_or(i64::MAX);
     let from_end = |index: i64| if index < 0 { index.saturating_add(end) } else { index };

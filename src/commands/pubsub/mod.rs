@@ -1,7 +1,8 @@
 //! Publish and subscribe.
 //!
 //! Who listens to what is kept by [`crate::pubsub`]; `server/publish` delivers. Confirmations of
-//! subscriptions are messages like the published ones, so they are sent even after CLIENT REPLY OFF.
+//! subscriptions are messages like the published ones, so they are sent even after CLIENT REPLY
+//! OFF.
 
 use super::help;
 use crate::base::glob::{Case, glob_match};

@@ -1,4 +1,5 @@
-//! The append-only file as clients see it, without a disk: who waits for what, and in which order a rewrite goes.
+//! The append-only file as clients see it, without a disk: who waits for what, and in which order a
+//! rewrite goes.
 
 use std::sync::atomic::Ordering;
 

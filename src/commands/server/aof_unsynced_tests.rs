@@ -1,4 +1,5 @@
-//! With `appendfsync always` nobody is shown what is not on disk, and nobody waits for what he does not see.
+//! With `appendfsync always` nobody is shown what is not on disk, and nobody waits for what he does
+//! not see.
 
 use super::aof_tests::{always, handed, report};
 use crate::commands::testing::TestServer;
@@ -23,7 +24,8 @@ fn on_its_way(before: &[&str], change: &[&str]) -> TestServer {
     server
 }
 
-/// Sends `lines` as a new client. Says whether the answer waits for the disk; then it has to come with it.
+/// Sends `lines` as a new client. Says whether the answer waits for the disk; then it has to come
+/// with it.
 fn waits(server: &mut TestServer, id: u64, lines: &[&str]) -> bool {
     server.connect(id);
     let answer = server.pipeline_as(id, lines);

@@ -1,5 +1,5 @@
-//! The two clocks: what waits or is measured goes by the one that nobody can set, deadlines of keys by the other; and
-//! the time goes on within a turn.
+//! The two clocks: what waits or is measured goes by the one that nobody can set, deadlines of keys
+//! by the other; and the time goes on within a turn.
 
 use std::sync::atomic::Ordering;
 

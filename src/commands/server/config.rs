@@ -94,8 +94,8 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Turns the append-only file on or off, or deletes its history. Returns whether the answer comes when
-/// that is done.
+/// Turns the append-only file on or off, or deletes its history. Returns whether the answer comes
+/// when that is done.
 fn apply_aof(ctx: &mut Ctx<'_>, old: &Config) -> bool {
     let (id, may_wait) = (ctx.session.id, ctx.origin == Origin::Client);
     let server = &mut *ctx.rooms;

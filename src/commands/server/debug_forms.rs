@@ -1,7 +1,7 @@
 //! DEBUG's looks at how values are stored: tables, listpacks, the nodes of lists.
 //!
-//! The figures are those of our own structures, under the names of Redis where they mean the same. A
-//! table here is pages instead of chains, so HTSTATS speaks of pages; a quicklist's nodes are the
+//! The figures are those of our own structures, under the names of Redis where they mean the same.
+//! A table here is pages instead of chains, so HTSTATS speaks of pages; a quicklist's nodes are the
 //! chunks of a list, none of which is ever compressed. Where Redis prints to its standard output we
 //! write to the log, which is the standard output unless a file is configured.
 
@@ -133,8 +133,8 @@ pub(super) fn quicklist(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult 
     Ok(())
 }
 
-/// Redis goes by the threshold of the moment; here a list keeps the one it was made with, as it keeps
-/// `list-max-listpack-size`.
+/// Redis goes by the threshold of the moment; here a list keeps the one it was made with, as it
+/// keeps `list-max-listpack-size`.
 pub(super) fn quicklist_packed_threshold(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let bytes =
         parse_memory(args.key()).filter(|&bytes| bytes <= MAX_THRESHOLD_BYTES).ok_or(BAD_THRESHOLD)?;

@@ -1,7 +1,8 @@
 //! LOLWUT: a drawing, and the version. Computers are not only for work.
 //!
-//! Redis draws one picture for each of its versions and none for 7.0: there the answer is the version
-//! alone. The picture here is ours: waves, each a sum of three sines, in the dots of Braille letters.
+//! Redis draws one picture for each of its versions and none for 7.0: there the answer is the
+//! version alone. The picture here is ours: waves, each a sum of three sines, in the dots of
+//! Braille letters.
 
 use crate::base::random::Random;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, REDIS_VERSION};

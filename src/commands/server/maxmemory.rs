@@ -1,5 +1,5 @@
-//! What `maxmemory` means to those who send commands: tests of `server::evict` and `server::lazyfree`
-//! through them.
+//! What `maxmemory` means to those who send commands: tests of `server::evict` and
+//! `server::lazyfree` through them.
 
 use crate::commands::testing::TestServer;
 use crate::keyspace::{Db, Keyspace};

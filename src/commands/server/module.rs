@@ -1,6 +1,6 @@
 //! MODULE. There is no module API, so no module is ever loaded, and a wish for one is refused as a
-//! module that cannot be loaded: with Redis's error line, and the reason in the log. LOAD, LOADEX and
-//! UNLOAD are guarded by `enable-module-command`, which the gate looks at.
+//! module that cannot be loaded: with Redis's error line, and the reason in the log. LOAD, LOADEX
+//! and UNLOAD are guarded by `enable-module-command`, which the gate looks at.
 
 use crate::base::text::lossless;
 use crate::commands::help;

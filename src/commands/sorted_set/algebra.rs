@@ -191,7 +191,8 @@ impl Request {
         }
     }
 
-    /// Shows what is in all sources, of which the first is the smallest, until `show` returns false.
+    /// Shows what is in all sources, of which the first is the smallest, until `show` returns
+    /// false.
     fn each_common(&self, mut show: impl FnMut(Member<'_>, f64) -> bool) {
         let Some((smallest, others)) = self.sources.split_first() else { return };
         for (member, score) in smallest.iter() {

@@ -13,8 +13,8 @@ const LONG_ROW: usize = 4;
 /// The largest size limit, that of -5.
 const MAX_LEVEL: i16 = 5;
 
-/// How large chunks become, in the words of `list-max-listpack-size`: -1 to -5 for 4, 8, 16, 32, 64 KiB,
-/// positive for a number of elements (in at most 8 KiB).
+/// How large chunks become, in the words of `list-max-listpack-size`: -1 to -5 for 4, 8, 16, 32, 64
+/// KiB, positive for a number of elements (in at most 8 KiB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
     level: i16,
@@ -39,8 +39,8 @@ impl Fill {
         Self { level, plain_from: u16::MAX }
     }
 
-    /// The same, with elements of `bytes` and more in chunks of their own: a list's tests would need
-    /// gigabytes otherwise.
+    /// The same, with elements of `bytes` and more in chunks of their own: a list's tests would
+    /// need gigabytes otherwise.
     #[must_use]
     pub fn plain_from(self, bytes: u64) -> Self {
         Self { plain_from: u16::try_from(bytes).unwrap_or(u16::MAX).max(1), ..self }
@@ -98,8 +98,8 @@ impl Chunk {
         Self::packed_with(Listpack::new(), element)
     }
 
-    /// A chunk of one element, to be filled after the full one at `index`, which is closed. Long lists ask
-    /// for the whole room at once instead of growing into it.
+    /// A chunk of one element, to be filled after the full one at `index`, which is closed. Long
+    /// lists ask for the whole room at once instead of growing into it.
     pub(super) fn beside(
         siblings: &mut Siblings<'_, Self>,
         index: usize,

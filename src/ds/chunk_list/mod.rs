@@ -1,13 +1,13 @@
 //! The sequence behind lists: a counted tree of packed chunks.
 //!
-//! Redis's quicklist links listpacks; reaching the middle walks the links. Here the same chunks hang in a
-//! [`CountedTree`], so an index costs one descent and a walk inside one chunk, and no operation moves more
-//! than the elements of two chunks. A chunk is a [`Listpack`] (an RDB file takes its bytes as they are), or
-//! one plain element that is too large for a listpack of the configured size. A clone is a snapshot that
-//! shares all chunks; see the tree's doc.
+//! Redis's quicklist links listpacks; reaching the middle walks the links. Here the same chunks
+//! hang in a [`CountedTree`], so an index costs one descent and a walk inside one chunk, and no
+//! operation moves more than the elements of two chunks. A chunk is a [`Listpack`] (an RDB file
+//! takes its bytes as they are), or one plain element that is too large for a listpack of the
+//! configured size. A clone is a snapshot that shares all chunks; see the tree's doc.
 //!
-//! Pushing at either end fills one chunk after the other to the limit. At the default limit of 8 KiB, a
-//! million 18-byte elements take 20.1 resident bytes each (Redis 7.0.15: 20.8).
+//! Pushing at either end fills one chunk after the other to the limit. At the default limit of 8
+//! KiB, a million 18-byte elements take 20.1 resident bytes each (Redis 7.0.15: 20.8).
 //!
 //! It does not know why elements are pushed, who waits for them or which replies they become.
 
@@ -23,7 +23,8 @@ use self::chunk::Chunk;
 use super::counted_tree::{ByPosition, CountedTree, Leaf, Siblings};
 use super::listpack::{Listpack, ListpackValue, Needle};
 
-/// Listpacks from outside that are larger than this are packed anew; see [`ChunkList::append_listpack`].
+/// Listpacks from outside that are larger than this are packed anew; see
+/// [`ChunkList::append_listpack`].
 const MAX_ADOPTED_BYTES: usize = 64 << 10;
 
 /// A sequence of byte strings; see the module's doc.
@@ -188,7 +189,8 @@ impl ChunkList {
         true
     }
 
-    /// Adds an element so that it stands at `index`. Returns whether `index` was within the list or its end.
+    /// Adds an element so that it stands at `index`. Returns whether `index` was within the list or
+    /// its end.
     pub fn insert_before(&mut self, index: u64, element: &[u8]) -> bool {
         if index >= self.len() {
             let at_end = index == self.len();
@@ -227,7 +229,8 @@ impl ChunkList {
         self.tree.remove_range(start, count);
     }
 
-    /// Removes up to `limit` elements equal to `element`, in the order of `direction`. Returns how many.
+    /// Removes up to `limit` elements equal to `element`, in the order of `direction`. Returns how
+    /// many.
     pub fn remove_equal(&mut self, element: &[u8], limit: u64, direction: Direction) -> u64 {
         let needle = Needle::new(element);
         match direction {
@@ -248,8 +251,9 @@ impl ChunkList {
                     position += distance as u64;
                     removed +=
                         self.remove_equal_in_chunk(position, needle, limit - removed, Direction::Forward);
-                    // What is left of the chunk holds no match before `limit`; a merge may have joined it to
-                    // others, so it is simply read again from the place of the first match.
+                    // What is left of the chunk holds no match before `limit`; a merge may have
+                    // joined it to others, so it is simply read again from the place of the first
+                    // match.
                 }
                 None => position += rest,
             }
@@ -296,7 +300,8 @@ impl ChunkList {
 
     // From RDB files.
 
-    /// Adds the elements of a listpack at the end, taking the listpack as a chunk if its size allows.
+    /// Adds the elements of a listpack at the end, taking the listpack as a chunk if its size
+    /// allows.
     pub fn append_listpack(&mut self, listpack: Listpack) {
         if listpack.is_empty() {
             return;
@@ -346,7 +351,8 @@ impl<B: AsRef<[u8]>> Extend<B> for ChunkList {
     }
 }
 
-/// Puts `element` between the chunk at `at` and `right`, what was split off it; either may be empty.
+/// Puts `element` between the chunk at `at` and `right`, what was split off it; either may be
+/// empty.
 fn put(siblings: &mut Siblings<'_, Chunk>, at: usize, element: &[u8], right: Option<Chunk>, fill: Fill) {
     let mut next = at + 1;
     if siblings.leaf(at).has_room(element, fill) {

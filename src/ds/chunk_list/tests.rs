@@ -218,7 +218,8 @@ fn behaves_like_a_deque_when_the_tree_is_high() {
 
 #[test]
 fn pushing_at_either_end_fills_chunks_as_redis_does() {
-    // redis-server 7.0.15, DEBUG OBJECT: ql_nodes:13 ql_avg_node:384.62 ql_uncompressed_size:100091.
+    // redis-server 7.0.15, DEBUG OBJECT: ql_nodes:13 ql_avg_node:384.62
+    // ql_uncompressed_size:100091.
     for push in [ChunkList::push_back, ChunkList::push_front] {
         let mut list = ChunkList::new(Fill::default());
         for _ in 0..5000 {
@@ -288,8 +289,8 @@ fn fill_is_read_as_redis_reads_it() {
         assert_eq!(list.fill(), Fill::new(given));
         list.extend(std::iter::repeat_n("1", 70_000));
         let first = packed_len(list.chunks().next().unwrap());
-        // Two bytes an element after a header of seven, within an allocation of its own sixteen; ten must be
-        // free for the next.
+        // Two bytes an element after a header of seven, within an allocation of its own sixteen;
+        // ten must be free for the next.
         assert_eq!(first, count.min((bytes - 16 - 7 - 9) / 2 + 1), "{given}");
     }
 }

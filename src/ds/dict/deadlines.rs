@@ -1,10 +1,11 @@
 //! Which page has the next deadline: an exact order at the price of one index entry per *page*.
 //!
-//! Every page has a bound, a time before which none of its entries is due. Only pages with a deadline in them
-//! stand in the index, ordered by bound. A new earlier deadline lowers the bound at once; removing or
-//! postponing a deadline leaves it, so it may be too early but never too late. Whoever finds nothing due in
-//! the first page raises its bound to the truth. An order of keys would be exact at once, but costs some
-//! forty bytes a key; sampling, as Redis does it, costs nothing but lets dead keys linger.
+//! Every page has a bound, a time before which none of its entries is due. Only pages with a
+//! deadline in them stand in the index, ordered by bound. A new earlier deadline lowers the bound
+//! at once; removing or postponing a deadline leaves it, so it may be too early but never too late.
+//! Whoever finds nothing due in the first page raises its bound to the truth. An order of keys
+//! would be exact at once, but costs some forty bytes a key; sampling, as Redis does it, costs
+//! nothing but lets dead keys linger.
 //!
 //! Pages are named by their first hash, which is unique at any time.
 
@@ -45,7 +46,8 @@ impl Deadlines {
         self.index.first().map(|&(bound, _)| bound)
     }
 
-    /// Any page of the index: the one behind a random time, which favours deadlines far from others.
+    /// Any page of the index: the one behind a random time, which favours deadlines far from
+    /// others.
     pub(super) fn random_page(&self, below: &mut impl FnMut(u64) -> u64) -> Option<u64> {
         let (first, last) = (self.index.first()?.0, self.index.last()?.0);
         let time = first.saturating_add_unsigned(below(last.abs_diff(first).saturating_add(1)));

@@ -1,14 +1,15 @@
 //! From a hash to its page: extendible hashing in two levels.
 //!
 //! ```text
-//! top: 2^bits × u32 ──► segments: Arc<Segment>, each 2^bits × u16 ──► pages with their deadline bounds
+//! top: 2^bits × u32 ──► segments: Arc<Segment>, each 2^bits × u16 ──► pages, with deadline bounds
 //! ```
 //!
-//! The leading bits of the hash pick a segment, the next ones a page. Both levels hold *numbers*, never
-//! counted references, and several neighbouring numbers name the same page while it is shallower than the
-//! level. A segment is small ([`SEGMENT_BITS`]), so doubling or splitting one is a bounded step however large
-//! the dict is; what doubles with the dict is only the top level, a few KiB for ten million keys. Segments
-//! are counted references themselves: cloning a directory costs one reference per segment.
+//! The leading bits of the hash pick a segment, the next ones a page. Both levels hold *numbers*,
+//! never counted references, and several neighbouring numbers name the same page while it is
+//! shallower than the level. A segment is small ([`SEGMENT_BITS`]), so doubling or splitting one is
+//! a bounded step however large the dict is; what doubles with the dict is only the top level, a
+//! few KiB for ten million keys. Segments are counted references themselves: cloning a directory
+//! costs one reference per segment.
 //!
 //! Knows nothing of keys and entries: it is told which page to replace by which.
 
@@ -69,7 +70,8 @@ pub(super) struct Directory<O> {
     page_count: usize,
     /// Places of all segments, for the memory account.
     number_count: usize,
-    /// Numbers and places written by growing and shrinking, for tests that bound the work of a step.
+    /// Numbers and places written by growing and shrinking, for tests that bound the work of a
+    /// step.
     moved: u64,
 }
 
@@ -181,7 +183,8 @@ impl<O> Directory<O> {
         &self.place(hash).page
     }
 
-    /// The place, to change. Makes the segment this directory's own; the page copies itself on a write.
+    /// The place, to change. Makes the segment this directory's own; the page copies itself on a
+    /// write.
     #[inline]
     pub(super) fn place_mut(&mut self, hash: u64) -> &mut Place<O> {
         let segment = self.segment_mut(hash);
@@ -215,7 +218,8 @@ impl<O> Directory<O> {
         self.moved += written as u64;
     }
 
-    /// Replaces the page of `hash` and its buddy by what `merge` makes of them, then shrinks what can be.
+    /// Replaces the page of `hash` and its buddy by what `merge` makes of them, then shrinks what
+    /// can be.
     pub(super) fn merge_with_buddy(
         &mut self,
         hash: u64,
@@ -246,8 +250,8 @@ impl<O> Directory<O> {
         self.merge_segment(hash);
     }
 
-    /// All places in the order of the hashes. Lets go of each segment when it is passed, so that whoever holds
-    /// the directory alone frees it on the way.
+    /// All places in the order of the hashes. Lets go of each segment when it is passed, so that
+    /// whoever holds the directory alone frees it on the way.
     pub(super) fn into_places(self) -> impl Iterator<Item = Place<O>> {
         let Directory { top, segments, .. } = self;
         let mut segments: Vec<_> = segments.into_iter().map(Some).collect();

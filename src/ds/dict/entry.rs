@@ -4,11 +4,11 @@
 //! flags 1 | deadline 8? | key length 1-2 | payload length 1-2? | object index 1? | key | payload
 //! ```
 //!
-//! The low four bits of `flags` say which optional fields are there and whether key or payload live out of
-//! line (then the field holds a one-byte index into the page's long values). The high four bits are the length
-//! of the payload field when it is below 15, so a set member costs two bytes of header and a hash field
-//! with a short value no more. The deadline stands right behind the flags: looking
-//! for due entries reads nine bytes of each.
+//! The low four bits of `flags` say which optional fields are there and whether key or payload live
+//! out of line (then the field holds a one-byte index into the page's long values). The high four
+//! bits are the length of the payload field when it is below 15, so a set member costs two bytes of
+//! header and a hash field with a short value no more. The deadline stands right behind the flags:
+//! looking for due entries reads nine bytes of each.
 
 use std::ops::Range;
 
@@ -19,14 +19,15 @@ pub(super) const LONG_PAYLOAD: u8 = 8;
 
 /// Keys up to this many bytes live in the page, longer ones in an allocation of their own.
 pub(super) const MAX_INLINE_KEY: usize = 128;
-/// A payload that would make its entry larger than this has an allocation of its own as well. Two entries
-/// always fit into a block, even if they are given deadlines later.
+/// A payload that would make its entry larger than this has an allocation of its own as well. Two
+/// entries always fit into a block, even if they are given deadlines later.
 pub(super) const MAX_ENTRY: usize = 244;
 /// The nibble value which says that the payload's length has bytes of its own.
 const LENGTH_FOLLOWS: usize = 15;
 /// Bytes of a deadline.
 pub(super) const DEADLINE_BYTES: usize = 8;
-/// Bytes of an index into a head's objects or long values: a hundred entries have no more than two each.
+/// Bytes of an index into a head's objects or long values: a hundred entries have no more than two
+/// each.
 const INDEX_BYTES: usize = 1;
 
 /// Where the fields of an encoded entry lie, as positions in the page's bytes.
@@ -186,7 +187,8 @@ impl Draft {
         plain && self.flags == shape.flags && self.size == shape.size()
     }
 
-    /// Writes everything but key and payload; the object index is filled in through the returned shape.
+    /// Writes everything but key and payload; the object index is filled in through the returned
+    /// shape.
     pub(super) fn write(&self, bytes: &mut [u8], at: usize, deadline: Option<i64>) -> Shape {
         bytes[at] = self.flags;
         let mut next = at + 1;
@@ -202,7 +204,8 @@ impl Draft {
     }
 }
 
-/// Bytes an entry of these parts takes: in its block, and in allocations of its own for what is too long.
+/// Bytes an entry of these parts takes: in its block, and in allocations of its own for what is too
+/// long.
 pub(super) fn bytes_of(key_len: usize, payload_len: usize, has_deadline: bool, has_object: bool) -> usize {
     let draft = Draft::new(key_len, payload_len, has_deadline, has_object);
     let apart = |flag: u8, len: usize| {

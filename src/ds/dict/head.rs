@@ -1,11 +1,12 @@
 //! The head of a page: its slots, and the blocks with the bytes of the entries.
 //!
-//! Slot `i` is fingerprint `i` (the hash's low byte, which no directory uses) and address `i` (block and
-//! offset). A lookup runs `memchr` over the fingerprints and compares the key only where one fits. Entries
-//! leave no holes: what follows a removed entry in its block moves up, a `memmove` of at most 512 bytes.
+//! Slot `i` is fingerprint `i` (the hash's low byte, which no directory uses) and address `i`
+//! (block and offset). A lookup runs `memchr` over the fingerprints and compares the key only where
+//! one fits. Entries leave no holes: what follows a removed entry in its block moves up, a
+//! `memmove` of at most 512 bytes.
 //!
-//! What an entry holds out of line (object, long key, long payload) stands in lists of the head, and the entry
-//! names it by position.
+//! What an entry holds out of line (object, long key, long payload) stands in lists of the head,
+//! and the entry names it by position.
 //!
 //! Knows nothing of hashes beyond the fingerprint, nor of the heads linked to it.
 
@@ -29,8 +30,8 @@ pub(super) const BLOCK_BYTES: usize = 512 - size_of::<usize>();
 const BLOCK_STRIDE: usize = 512;
 /// What a full page holds, in bytes of entries.
 pub(super) const PAGE_BYTES: usize = BLOCKS * BLOCK_BYTES;
-/// A page whose blocks have more free bytes than this is packed anew if that frees a block. Entries of one
-/// size, which leave at most a third of each block free, never come near it by themselves.
+/// A page whose blocks have more free bytes than this is packed anew if that frees a block. Entries
+/// of one size, which leave at most a third of each block free, never come near it by themselves.
 const MAX_FREE: usize = 3 * BLOCK_BYTES;
 
 type Block = Arc<[u8; BLOCK_BYTES]>;
@@ -49,7 +50,8 @@ pub(super) struct Head<O> {
     blocks: [Option<Block>; BLOCKS],
     /// How many bytes of each block are in use.
     fills: [u16; BLOCKS],
-    /// Out-of-line values; entries name them by position, so removing one leaves a hole to be filled.
+    /// Out-of-line values; entries name them by position, so removing one leaves a hole to be
+    /// filled.
     objects: Vec<Option<O>>,
     long: Option<Box<Long>>,
     pub(super) next: Option<Page<O>>,
@@ -110,8 +112,8 @@ impl<O> Head<O> {
         None
     }
 
-    /// Asks for the cache lines that a lookup will need one after the other, all at once. Within a single
-    /// lookup this gains nothing (measured); between the lookups of a batch it does.
+    /// Asks for the cache lines that a lookup will need one after the other, all at once. Within a
+    /// single lookup this gains nothing (measured); between the lookups of a batch it does.
     #[inline]
     pub(super) fn touch(&self) {
         std::hint::black_box(self.fingerprints[0]);
@@ -209,7 +211,8 @@ impl<O> Head<O> {
 
     fn room_for(&self, size: usize) -> Option<usize> {
         let fits = |fill: &u16| usize::from(*fill) + size <= BLOCK_BYTES;
-        // Blocks that do not exist yet have a fill of 0, so this is the first of them if no other fits.
+        // Blocks that do not exist yet have a fill of 0, so this is the first of them if no other
+        // fits.
         self.fills.iter().position(fits)
     }
 
@@ -252,7 +255,8 @@ impl<O> Head<O> {
         self.data_bytes += size as u32;
     }
 
-    /// Cuts the entry of `slot` out of its block. The slot then waits for another place or its removal.
+    /// Cuts the entry of `slot` out of its block. The slot then waits for another place or its
+    /// removal.
     pub(super) fn cut(&mut self, slot: usize) {
         let size = self.shape(slot).size();
         let address = self.addresses[slot];
@@ -289,7 +293,8 @@ impl<O> Head<O> {
         }
     }
 
-    /// Packs the entries anew when many were removed, the blocks are mostly free and some can be given back.
+    /// Packs the entries anew when many were removed, the blocks are mostly free and some can be
+    /// given back.
     pub(super) fn repack_if_sparse(&mut self) {
         self.repack(MAX_FREE);
     }
@@ -318,7 +323,8 @@ impl<O> Head<O> {
         }
     }
 
-    /// How many blocks the entries take if each goes to the first that has room, as [`Head::place`] does it.
+    /// How many blocks the entries take if each goes to the first that has room, as [`Head::place`]
+    /// does it.
     fn blocks_when_packed(&self) -> usize {
         // In another order they may need more blocks than now, even more than a head has.
         let mut fills = [0; 2 * BLOCKS];

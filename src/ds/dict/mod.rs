@@ -1,15 +1,17 @@
-//! The paged dict: byte keys to small inline payloads and optional objects, with optional deadlines.
-//! Keyspace, big hashes, big sets and the members of sorted sets are all made of it.
+//! The paged dict: byte keys to small inline payloads and optional objects, with optional
+//! deadlines. Keyspace, big hashes, big sets and the members of sorted sets are all made of it.
 //!
-//! Extendible hashing over flat [pages](Page) of about 4 KiB. There is no allocation per key; a page is at
-//! once the unit of growth, of sharing (snapshot, copy-on-write), of SCAN and of expiry. A full page is split
-//! in two by the next bit of the hash, two sparse halves become one again, and the directory
-//! follows in small steps: no operation moves more than the entries of a few pages. An open-addressing table
-//! is faster to search, but must rehash all at once (or keep two tables), pays for empty slots, and has no
-//! parts that could be shared. Deadlines are exact and cost the entries eight bytes each.
+//! Extendible hashing over flat [pages](Page) of about 4 KiB. There is no allocation per key; a
+//! page is at once the unit of growth, of sharing (snapshot, copy-on-write), of SCAN and of expiry.
+//! A full page is split in two by the next bit of the hash, two sparse halves become one again, and
+//! the directory follows in small steps: no operation moves more than the entries of a few pages.
+//! An open-addressing table is faster to search, but must rehash all at once (or keep two tables),
+//! pays for empty slots, and has no parts that could be shared. Deadlines are exact and cost the
+//! entries eight bytes each.
 //!
-//! Measured with mimalloc, release build, 16-byte keys and 20 bytes of payload, on a busy machine, so in CPU
-//! time and beside std's `HashMap<Box<[u8]>, Box<[u8]>>` (itself with its keyed hash) in the same minutes:
+//! Measured with mimalloc, release build, 16-byte keys and 20 bytes of payload, on a busy machine,
+//! so in CPU time and beside std's `HashMap<Box<[u8]>, Box<[u8]>>` (itself with its keyed hash) in
+//! the same minutes:
 //!
 //! | | 1 M keys | std | 10 M keys | std |
 //! |---|---|---|---|---|
@@ -21,13 +23,14 @@
 //! | get in batches of 64 with prefetch, ns | 230–330 | | 430 | |
 //! | a view of everything, µs | 2 | | 6 | |
 //!
-//! While 10 M keys were inserted, a step that reached the directory came every 20 000 inserts and took 61 µs
-//! on average; none moves more than about 4000 entries and places. The smallest dict takes half a KiB
-//! when empty and one from the first entry on: smaller collections have flat encodings instead.
+//! While 10 M keys were inserted, a step that reached the directory came every 20 000 inserts and
+//! took 61 µs on average; none moves more than about 4000 entries and places. The smallest dict
+//! takes half a KiB when empty and one from the first entry on: smaller collections have flat
+//! encodings instead.
 //!
-//! It knows only bytes: what payload, object and deadline mean is its user's business. `O` is cloned when a
-//! shared page is copied, so it should be a counted reference. Read [`Dict`], then [`View`] (everything
-//! that only reads), then [`Page`].
+//! It knows only bytes: what payload, object and deadline mean is its user's business. `O` is
+//! cloned when a shared page is copied, so it should be a counted reference. Read [`Dict`], then
+//! [`View`] (everything that only reads), then [`Page`].
 
 mod deadlines;
 mod directory;
@@ -64,9 +67,11 @@ const MERGES_PER_REMOVAL: usize = 4;
 const SPARE_DEPTH: u32 = 12;
 /// Positions have no more bits than this.
 const MAX_DEPTH: u32 = 48;
-/// No more than so many bits are anticipated, four billion entries, as the directory's top level grows at once then.
+/// No more than so many bits are anticipated, four billion entries, as the directory's top level
+/// grows at once then.
 const MAX_ANTICIPATED_DEPTH: u32 = 26;
-/// Pages of a dict that grows by itself have at least about so many entries: twice as many do not fit one.
+/// Pages of a dict that grows by itself have at least about so many entries: twice as many do not
+/// fit one.
 const ENTRIES_OF_PAGE: usize = 56;
 /// How many pages without due entries [`Dict::due`] may look at.
 const IDLE_PAGES: usize = 64;
@@ -87,7 +92,8 @@ pub struct Dict<O> {
 }
 
 impl<O> Clone for Dict<O> {
-    /// Shares every page; but the order of deadlines is copied, so prefer [`Dict::view`] for reading.
+    /// Shares every page; but the order of deadlines is copied, so prefer [`Dict::view`] for
+    /// reading.
     fn clone(&self) -> Dict<O> {
         // A walk is over one dict, not over its copies.
         Dict { view: self.view.clone(), deadlines: self.deadlines.clone(), walk: None, ..*self }
@@ -129,8 +135,9 @@ impl<O: Clone> Dict<O> {
         self.view.clone()
     }
 
-    /// Removes everything; returns what was there, to be dropped elsewhere. A walk goes on: it finds nothing
-    /// more, so [`Dict::clear_walked`] is for dicts that have not handed out everything.
+    /// Removes everything; returns what was there, to be dropped elsewhere. A walk goes on: it
+    /// finds nothing more, so [`Dict::clear_walked`] is for dicts that have not handed out
+    /// everything.
     fn clear(&mut self) -> View<O> {
         let empty = Dict {
             merging: self.merging,
@@ -193,15 +200,15 @@ impl<O: Clone> Dict<O> {
     }
 
     /// Says that the dict will have about `len` entries, 0 that nobody knows. Entries that come by
-    /// [`Dict::insert_new`] then find the pages that so many need, rather than growing through all smaller shapes.
-    /// A page is made when its first entry comes, so a wrong number costs little.
+    /// [`Dict::insert_new`] then find the pages that so many need, rather than growing through all
+    /// smaller shapes. A page is made when its first entry comes, so a wrong number costs little.
     pub fn anticipate(&mut self, len: usize) {
         let pages = len / ENTRIES_OF_PAGE;
         self.least_depth = pages.checked_ilog2().unwrap_or(0).min(MAX_ANTICIPATED_DEPTH);
     }
 
-    /// Stores an entry under a key that is not there; the caller knows its hash. Returns false, and changes
-    /// nothing, if it is.
+    /// Stores an entry under a key that is not there; the caller knows its hash. Returns false, and
+    /// changes nothing, if it is.
     pub fn insert_new(&mut self, hash: u64, key: &[u8], new: NewEntry<'_, O>) -> bool {
         let page = self.view.directory.page(hash);
         if page.find(hash, key).is_some() {
@@ -325,17 +332,19 @@ impl<O: Clone> Dict<O> {
         self.deadlines.len
     }
 
-    /// A time before which nothing is due; `None` if nothing ever is. It may be earlier than the earliest
-    /// deadline after some were removed or postponed, and becomes exact by calling [`Dict::due`] then.
+    /// A time before which nothing is due; `None` if nothing ever is. It may be earlier than the
+    /// earliest deadline after some were removed or postponed, and becomes exact by calling
+    /// [`Dict::due`] then.
     pub fn next_deadline(&self) -> Option<i64> {
         self.deadlines.first_bound().filter(|_| self.deadlines.len > 0)
     }
 
-    /// Keys whose deadline is at or before `now`, at most `max`, about in the order of their deadlines.
-    /// They stay in the dict until the caller removes them.
+    /// Keys whose deadline is at or before `now`, at most `max`, about in the order of their
+    /// deadlines. They stay in the dict until the caller removes them.
     ///
-    /// The work is bounded by `max`: if fewer keys come back, there still may be more, and they are found by
-    /// the next call. Nothing is due exactly when [`Dict::next_deadline`] is later than `now`.
+    /// The work is bounded by `max`: if fewer keys come back, there still may be more, and they are
+    /// found by the next call. Nothing is due exactly when [`Dict::next_deadline`] is later than
+    /// `now`.
     pub fn due(&mut self, now: i64, max: usize) -> Vec<Box<[u8]>> {
         let mut keys: Vec<Box<[u8]>> = Vec::new();
         let mut from = (i64::MIN, 0);
@@ -360,8 +369,8 @@ impl<O: Clone> Dict<O> {
         keys
     }
 
-    /// Splits the page of `hash` until an entry of `size` bytes for `key`, which is in `slot`, fits. Returns
-    /// the key's slot then.
+    /// Splits the page of `hash` until an entry of `size` bytes for `key`, which is in `slot`,
+    /// fits. Returns the key's slot then.
     fn make_room(&mut self, hash: u64, key: &[u8], size: usize, mut slot: Option<usize>) -> Option<usize> {
         loop {
             let page = self.view.directory.page(hash);
@@ -435,7 +444,8 @@ impl<O: Clone> Dict<O> {
         }
     }
 
-    /// Keeps the number of deadlines, and the bound of the page of `hash` at or below all of its deadlines.
+    /// Keeps the number of deadlines, and the bound of the page of `hash` at or below all of its
+    /// deadlines.
     fn count_deadline(&mut self, hash: u64, old: Option<i64>, new: Option<i64>) {
         self.deadlines.len = self.deadlines.len + usize::from(new.is_some()) - usize::from(old.is_some());
         let Some(deadline) = new else {

@@ -5,16 +5,16 @@
 //! block (512 bytes): reference count | entries, packed | free
 //! ```
 //!
-//! Why blocks, and not one allocation that grows: all pages of a dict fill up at about the same pace, so
-//! growing allocations wander from size class to size class of the allocator together and leave each
-//! behind in tatters. Measured with mimalloc, 47 bytes a key then occupied 66 to 100. All heads are of one
-//! size and all blocks of another, so what one page frees fits the next.
+//! Why blocks, and not one allocation that grows: all pages of a dict fill up at about the same
+//! pace, so growing allocations wander from size class to size class of the allocator together and
+//! leave each behind in tatters. Measured with mimalloc, 47 bytes a key then occupied 66 to 100.
+//! All heads are of one size and all blocks of another, so what one page frees fits the next.
 //!
-//! Head and blocks are counted references. Whoever clones a page shares it; a writer copies the head if it
-//! is shared, and of the blocks only those it changes.
+//! Head and blocks are counted references. Whoever clones a page shares it; a writer copies the
+//! head if it is shared, and of the blocks only those it changes.
 //!
-//! A page knows its range and nothing of other pages. Keys of equal hash can make a page unsplittable;
-//! then a further head is linked to the first.
+//! A page knows its range and nothing of other pages. Keys of equal hash can make a page
+//! unsplittable; then a further head is linked to the first.
 
 use std::ops::Range;
 
@@ -192,7 +192,8 @@ impl<O> Page<O> {
             .sum()
     }
 
-    /// Whether `slot` (or a new one) can take an entry of `size` bytes without linking a further head.
+    /// Whether `slot` (or a new one) can take an entry of `size` bytes without linking a further
+    /// head.
     pub(super) fn has_room(&self, slot: Option<usize>, size: usize) -> bool {
         match slot {
             None => self.heads().any(|head| head.room_for_new(size).is_some()),
@@ -203,8 +204,8 @@ impl<O> Page<O> {
         }
     }
 
-    /// Whether the entry in `slot` and the drafted one, of the same key, differ in the payload's bytes at most:
-    /// it has neither deadline nor anything out of line.
+    /// Whether the entry in `slot` and the drafted one, of the same key, differ in the payload's
+    /// bytes at most: it has neither deadline nor anything out of line.
     pub(super) fn is_alike(&self, slot: usize, draft: &Draft) -> bool {
         let (head, slot) = self.head_of(slot);
         draft.is_like(&head.shape(slot))
@@ -266,8 +267,8 @@ impl<O: Clone> Page<O> {
         Page(Arc::new(Head::new(first_hash | u64::from(depth))))
     }
 
-    /// Copies the head if somebody else holds it too: the one way to change a page. Blocks follow suit
-    /// when they are written to.
+    /// Copies the head if somebody else holds it too: the one way to change a page. Blocks follow
+    /// suit when they are written to.
     fn head_mut(&mut self) -> &mut Head<O> {
         make_mut(&mut self.0, |_| size_of::<Head<O>>())
     }
@@ -400,7 +401,8 @@ impl<O: Clone> Page<O> {
         self.head_mut();
     }
 
-    /// The two halves of this page, by the next bit of the hash. Leaves it without objects, to be dropped.
+    /// The two halves of this page, by the next bit of the hash. Leaves it without objects, to be
+    /// dropped.
     pub(super) fn split(&mut self, hash_of: impl Fn(&[u8]) -> u64) -> (Page<O>, Page<O>) {
         self.count_if_shared();
         let bit = 1 << (63 - self.depth());

@@ -1,7 +1,8 @@
 //! Entries picked to be removed: by chance, or because their deadline is next.
 //!
-//! A sample is made of neighbours in one page, so that it costs one cache miss and not one per entry. Pages
-//! are met in proportion to the part of the hash space they cover, which is nearly in proportion to their entries.
+//! A sample is made of neighbours in one page, so that it costs one cache miss and not one per
+//! entry. Pages are met in proportion to the part of the hash space they cover, which is nearly in
+//! proportion to their entries.
 
 use super::page::{EntryRef, Page};
 use super::{Dict, NEVER, POSITIONS};
@@ -10,8 +11,8 @@ use super::{Dict, NEVER, POSITIONS};
 const SAMPLE_PAGES: usize = 16;
 
 impl<O: Clone> Dict<O> {
-    /// Shows up to `count` entries of a random place. `below(n)` draws from 0..n. Shows none only if there is
-    /// none, or if a dict of many empty pages gives none in sixteen of them.
+    /// Shows up to `count` entries of a random place. `below(n)` draws from 0..n. Shows none only
+    /// if there is none, or if a dict of many empty pages gives none in sixteen of them.
     pub fn sample(
         &self,
         count: usize,
@@ -33,7 +34,8 @@ impl<O: Clone> Dict<O> {
         }
     }
 
-    /// As [`Dict::sample`], among the entries that have a deadline; shows at least one if there is one.
+    /// As [`Dict::sample`], among the entries that have a deadline; shows at least one if there is
+    /// one.
     pub fn sample_with_deadline(
         &mut self,
         count: usize,
@@ -73,7 +75,8 @@ impl<O: Clone> Dict<O> {
             if earliest == bound {
                 break first_hash;
             }
-            // The bound was too early; every page is mended once per deadline that was taken from it.
+            // The bound was too early; every page is mended once per deadline that was taken from
+            // it.
             let bound = &mut self.view.directory.place_mut(first_hash).bound;
             self.deadlines.set_bound(first_hash, bound, earliest);
         };
@@ -81,8 +84,8 @@ impl<O: Clone> Dict<O> {
         page.iter().min_by_key(|entry| entry.deadline.unwrap_or(NEVER))
     }
 
-    /// Whether removals give memory back at once: a page is packed anew as soon as that frees a part of it.
-    /// Worth the work when memory is short.
+    /// Whether removals give memory back at once: a page is packed anew as soon as that frees a
+    /// part of it. Worth the work when memory is short.
     pub fn pack_tightly(&mut self, tight: bool) {
         self.tight = tight;
     }

@@ -1,12 +1,12 @@
 //! Everything a dict can be asked without changing it: look-ups, walks, chance.
 //!
-//! A [`View`] is what a dict consists of, less the book-keeping of its writer. Cloning one costs a reference
-//! per thousand pages and yields a snapshot: the dict goes on and copies what it changes. It may leave the
-//! owner's thread.
+//! A [`View`] is what a dict consists of, less the book-keeping of its writer. Cloning one costs a
+//! reference per thousand pages and yields a snapshot: the dict goes on and copies what it changes.
+//! It may leave the owner's thread.
 //!
-//! All walks follow the *position*, the upper 48 bits of an entry's hash. It never changes, whatever becomes
-//! of pages and directory, so a SCAN cursor is a position and needs no reverse-binary trick: what has been
-//! passed lies below it, what is to come does not.
+//! All walks follow the *position*, the upper 48 bits of an entry's hash. It never changes,
+//! whatever becomes of pages and directory, so a SCAN cursor is a position and needs no
+//! reverse-binary trick: what has been passed lies below it, what is to come does not.
 
 use siphasher::sip::SipHasher13;
 
@@ -44,7 +44,8 @@ pub struct Shape {
     pub largest_page: usize,
 }
 
-/// Where an entry lies, good until the dict changes: found once, read and changed without another search.
+/// Where an entry lies, good until the dict changes: found once, read and changed without another
+/// search.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
     pub(super) hash: u64,
@@ -113,21 +114,24 @@ impl<O> View<O> {
         self.directory.page(hash).touch();
     }
 
-    /// The second step for a batch, after [`View::prefetch`] of all its hashes: fetches the likely entry.
+    /// The second step for a batch, after [`View::prefetch`] of all its hashes: fetches the likely
+    /// entry.
     pub fn prefetch_entry(&self, hash: u64) {
         self.directory.page(hash).touch_entry(hash);
     }
 
-    /// The second step for a batch of new keys: fetches where an entry of about `size` bytes will be written.
+    /// The second step for a batch of new keys: fetches where an entry of about `size` bytes will
+    /// be written.
     pub fn prefetch_room(&self, hash: u64, size: usize) {
         self.directory.page(hash).touch_room(size);
     }
 
-    /// Shows every entry at or behind position `cursor` until `count` were shown, in the order of positions.
-    /// Returns the cursor to go on with, 0 at the end. Entries of one position are never parted.
+    /// Shows every entry at or behind position `cursor` until `count` were shown, in the order of
+    /// positions. Returns the cursor to go on with, 0 at the end. Entries of one position are never
+    /// parted.
     ///
-    /// What is in the dict from the first call to the last is shown, whatever happens in between, and nothing
-    /// is shown twice. Source: SCAN.
+    /// What is in the dict from the first call to the last is shown, whatever happens in between,
+    /// and nothing is shown twice. Source: SCAN.
     pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(EntryRef<'_, O>)) -> u64 {
         let mut left = count.max(1);
         let mut position = cursor % POSITIONS;
@@ -192,7 +196,8 @@ impl<O> View<O> {
         self.directory.page_count()
     }
 
-    /// A reference to the page responsible for `position`, and the position behind it, 0 at the end.
+    /// A reference to the page responsible for `position`, and the position behind it, 0 at the
+    /// end.
     pub fn page_at(&self, position: u64) -> (Page<O>, u64) {
         let page = self.page(position);
         (page.clone(), page.range().end % POSITIONS)
@@ -203,7 +208,8 @@ impl<O> View<O> {
         self.directory.page(hash)
     }
 
-    /// Any entry; all are equally likely while pages are about evenly filled. `below(n)` draws from 0..n.
+    /// Any entry; all are equally likely while pages are about evenly filled. `below(n)` draws from
+    /// 0..n.
     ///
     /// A random position finds a page with a likelihood that halves with its depth; accepting it in
     /// proportion to its entries and 2^depth makes up for that.

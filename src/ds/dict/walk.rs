@@ -1,16 +1,18 @@
 //! A walk over all pages of a dict *as they were when it began*, while the dict goes on changing.
 //!
-//! A cursor goes through the pages in the order of positions and hands out a reference to each. A page that is
-//! about to change and was not handed out yet is handed out first, out of order: its pre-image. Each place of
-//! the directory carries the number of the last walk its page was handed to, halves inherit it, and pages
-//! that differ in it do not merge; so every entry of the beginning is handed out exactly once, whatever is
-//! split, merged, removed or flushed meanwhile, and what was handed out already changes freely.
+//! A cursor goes through the pages in the order of positions and hands out a reference to each. A
+//! page that is about to change and was not handed out yet is handed out first, out of order: its
+//! pre-image. Each place of the directory carries the number of the last walk its page was handed
+//! to, halves inherit it, and pages that differ in it do not merge; so every entry of the beginning
+//! is handed out exactly once, whatever is split, merged, removed or flushed meanwhile, and what
+//! was handed out already changes freely.
 //!
-//! Why marks and not a view of everything: with a view, whoever writes copies every page once, and all copies
-//! live until the end. Here a page is shared only from its hand-over until its taker drops it.
+//! Why marks and not a view of everything: with a view, whoever writes copies every page once, and
+//! all copies live until the end. Here a page is shared only from its hand-over until its taker
+//! drops it.
 //!
-//! Knows nothing of who takes the pages, or when: the number of pages handed out in order is the caller's
-//! choice ([`Dict::walk_on`]), the pre-images are waiting in [`Dict::take_pre_images`].
+//! Knows nothing of who takes the pages, or when: the number of pages handed out in order is the
+//! caller's choice ([`Dict::walk_on`]), the pre-images are waiting in [`Dict::take_pre_images`].
 
 use super::page::Page;
 use super::view::{POSITIONS, View};
@@ -27,7 +29,8 @@ pub(super) struct Walk<O> {
     pre_images: Vec<Page<O>>,
 }
 
-/// What a walk had not handed out when its dict was cleared: everything behind the cursor, by reference.
+/// What a walk had not handed out when its dict was cleared: everything behind the cursor, by
+/// reference.
 #[derive(Debug)]
 pub struct Rest<O> {
     view: View<O>,
@@ -36,8 +39,8 @@ pub struct Rest<O> {
 }
 
 impl<O: Clone> Dict<O> {
-    /// Begins a walk over the entries as they are now. `number` is larger than that of every earlier walk
-    /// of this dict, and not 0.
+    /// Begins a walk over the entries as they are now. `number` is larger than that of every
+    /// earlier walk of this dict, and not 0.
     pub fn begin_walk(&mut self, number: u32) {
         self.walk = Some(Box::new(Walk { number, cursor: 0, pre_images: Vec::new() }));
     }
@@ -53,8 +56,8 @@ impl<O: Clone> Dict<O> {
         self.walk = None;
     }
 
-    /// Hands out the next pages in order. Looks at `max` pages at most; empty ones and those handed out before
-    /// are left out. Returns whether there may be more. Without a walk there is nothing.
+    /// Hands out the next pages in order. Looks at `max` pages at most; empty ones and those handed
+    /// out before are left out. Returns whether there may be more. Without a walk there is nothing.
     pub fn walk_on(&mut self, max: usize, out: &mut Vec<Page<O>>) -> bool {
         let Some(walk) = &mut self.walk else { return false };
         for _ in 0..max {
@@ -76,8 +79,8 @@ impl<O: Clone> Dict<O> {
         self.walk.as_mut().map(|walk| std::mem::take(&mut walk.pre_images)).unwrap_or_default()
     }
 
-    /// Removes everything. If a walk is under way it ends here, and what it has not handed out is the second
-    /// value; else what was there is the first, to be dropped elsewhere.
+    /// Removes everything. If a walk is under way it ends here, and what it has not handed out is
+    /// the second value; else what was there is the first, to be dropped elsewhere.
     pub fn clear_walked(&mut self) -> (Option<View<O>>, Option<Rest<O>>) {
         let walk = self.walk.take();
         let view = self.clear();
@@ -95,7 +98,8 @@ impl<O: Clone> Dict<O> {
         }
     }
 
-    /// Hands the page of `hash` to the walk under way, if it has not been. Returns whether somebody else holds it.
+    /// Hands the page of `hash` to the walk under way, if it has not been. Returns whether somebody
+    /// else holds it.
     pub fn hand_page_over(&mut self, hash: u64) -> bool {
         self.before_change(hash);
         !self.view.directory.place(hash).page.is_unique()
@@ -114,7 +118,8 @@ impl<O: Clone> Dict<O> {
         }
     }
 
-    /// Whether a walk forbids that two pages with these marks become one: only one of them was handed out.
+    /// Whether a walk forbids that two pages with these marks become one: only one of them was
+    /// handed out.
     pub(super) fn walk_parts(&self, marks: [u32; 2]) -> bool {
         self.walk.as_ref().is_some_and(|walk| {
             let [left, right] = marks.map(|mark| mark == walk.number);

@@ -4,10 +4,10 @@
 //! | reference count 8 | capacity 8 | the listpack's bytes … | free |
 //! ```
 //!
-//! Small collections are many, so what a listpack costs beside its bytes counts. Its own header says how
-//! long it is; so no length is kept here, and whoever holds a listpack holds one pointer instead of the
-//! three words of a `Vec` in one more allocation. The count makes a clone a snapshot: a change copies the
-//! bytes first when somebody else holds them too.
+//! Small collections are many, so what a listpack costs beside its bytes counts. Its own header
+//! says how long it is; so no length is kept here, and whoever holds a listpack holds one pointer
+//! instead of the three words of a `Vec` in one more allocation. The count makes a clone a
+//! snapshot: a change copies the bytes first when somebody else holds them too.
 
 use std::ops::Deref;
 

@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! | total bytes u32 LE | elements u16 LE | entry … | 0xFF |
-//! entry = | encoding + data | backlen |      backlen = bytes of "encoding + data", readable backwards
+//! entry = | encoding + data | backlen |  backlen = bytes of "encoding + data", read backwards
 //! ```
 //!
-//! Small hashes, sorted sets and the chunks of lists are listpacks, here as in Redis, so an RDB file
-//! or a DUMP payload takes [`Listpack::as_bytes`] as they are and [`Listpack::from_bytes_checked`]
-//! takes them back. The format is therefore fixed; what is ours is the way in: a search gives a
-//! [`Cursor`], and the cursor replaces, inserts or removes without a second search.
+//! Small hashes, sorted sets and the chunks of lists are listpacks, here as in Redis, so an RDB
+//! file or a DUMP payload takes [`Listpack::as_bytes`] as they are and
+//! [`Listpack::from_bytes_checked`] takes them back. The format is therefore fixed; what is ours is
+//! the way in: a search gives a [`Cursor`], and the cursor replaces, inserts or removes without a
+//! second search.
 //!
 //! Integers are stored as integers when their text round-trips ([`ListpackValue`] tells which); the
 //! element count saturates at 65535, which means "count them" (Redis's rule: only then is
 //! [`Listpack::len`] a walk).
 //!
-//! It does not know what its elements mean: pairs of a hash are only a `skip` of [`Listpack::find`].
-//! Nothing here is cheaper than O(bytes); whoever lets one grow bounds it. [`MAX_BYTES`] is the last bound.
+//! It does not know what its elements mean: pairs of a hash are only a `skip` of
+//! [`Listpack::find`]. Nothing here is cheaper than O(bytes); whoever lets one grow bounds it.
+//! [`MAX_BYTES`] is the last bound.
 
 mod buffer;
 mod encoding;
@@ -29,8 +31,8 @@ use crate::base::number::parse_i64;
 
 /// Bytes before the first entry.
 pub const HEADER_BYTES: usize = 6;
-/// No operation makes a listpack larger than this (Redis's own safety limit; the header could say 4 GiB).
-/// Tests reach it sooner.
+/// No operation makes a listpack larger than this (Redis's own safety limit; the header could say 4
+/// GiB). Tests reach it sooner.
 pub const MAX_BYTES: usize = if cfg!(test) { 1 << 22 } else { 1 << 30 };
 
 const END: u8 = 0xFF;
@@ -122,7 +124,8 @@ impl<'a> Needle<'a> {
     }
 }
 
-/// A flat sequence of values; see the module's doc. A clone shares the bytes until one side changes.
+/// A flat sequence of values; see the module's doc. A clone shares the bytes until one side
+/// changes.
 #[derive(Clone)]
 pub struct Listpack {
     bytes: Buffer,
@@ -154,7 +157,8 @@ impl Listpack {
         Self::with_capacity(0)
     }
 
-    /// An empty listpack with room for `capacity` bytes in all, and what the allocator adds to them for free.
+    /// An empty listpack with room for `capacity` bytes in all, and what the allocator adds to them
+    /// for free.
     pub fn with_capacity(capacity: usize) -> Self {
         Self { bytes: Buffer::of(&EMPTY, roomy(capacity.min(MAX_BYTES))) }
     }
@@ -501,7 +505,8 @@ impl Listpack {
     }
 
     /// Grows by size classes instead of doubling: small listpacks are many, and slack is memory.
-    /// Also for a caller who knows all that is about to come; [`Listpack::bytes_needed`] tells how much.
+    /// Also for a caller who knows all that is about to come; [`Listpack::bytes_needed`] tells how
+    /// much.
     pub fn reserve(&mut self, additional: usize) {
         let needed = self.bytes.len() + additional;
         if needed > self.bytes.capacity() {

@@ -36,7 +36,8 @@ fn bytes_are_those_of_redis() {
     assert_eq!(Listpack::from_bytes_checked(expected), Ok(listpack));
 }
 
-/// HSET h f xxx…, DUMP h of redis-server 7.0.15: the head and the backlen of a string of each length.
+/// HSET h f xxx…, DUMP h of redis-server 7.0.15: the head and the backlen of a string of each
+/// length.
 #[test]
 fn string_heads_and_backlens_change_width_where_redis_does() {
     for (len, head, backlen) in [

@@ -6,8 +6,8 @@
 //! score = 4, 5, 6 or 8 bytes (form 0, 1, 2, 3), see [`score`]
 //! ```
 //!
-//! There is no table of offsets: a search steps over lengths, about a hundred steps through memory the
-//! processor fetches ahead, and two bytes per member stay free.
+//! There is no table of offsets: a search steps over lengths, about a hundred steps through memory
+//! the processor fetches ahead, and two bytes per member stay free.
 
 use super::Edge;
 use crate::ds::counted_tree::Leaf;
@@ -121,8 +121,8 @@ fn long_head(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((head.iter().rev().fold(0, |head, &byte| head << 7 | usize::from(byte & 127)), rest))
 }
 
-/// Cuts `bytes` into `parts` leaves of about the same size; more if pairs are so large that one would
-/// be larger than a leaf may be.
+/// Cuts `bytes` into `parts` leaves of about the same size; more if pairs are so large that one
+/// would be larger than a leaf may be.
 pub(super) fn spread(bytes: &[u8], parts: usize) -> Vec<Chunk> {
     let mut leaves = Vec::with_capacity(parts);
     let (mut start, mut count, mut last) = (0, 0, 0);
@@ -203,7 +203,8 @@ impl Chunk {
 
     /// The place of the first pair that does not lie before `edge`.
     pub(super) fn search(&self, edge: Edge<'_>) -> Place {
-        // The loop is the hot one of the tree: one per kind of edge, not one that asks at every pair.
+        // The loop is the hot one of the tree: one per kind of edge, not one that asks at every
+        // pair.
         match edge {
             Edge::BeforeScore(edge) => self.search_by(|entry| entry.score < edge),
             Edge::AfterScore(edge) => self.search_by(|entry| entry.score <= edge),

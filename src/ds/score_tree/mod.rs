@@ -1,14 +1,15 @@
 //! Members in the order of their scores: the ordered half of large sorted sets.
 //!
-//! Redis keeps a skiplist of one allocation per member. Here (score, member) pairs stand packed in the
-//! leaves of a [`CountedTree`]: a rank costs one descent, a range is a walk over flat memory, a clone is a
-//! snapshot. Order is by score (`-0` equals `0`), then by the member's bytes. The score of a member is the
-//! caller's to know (it keeps a dict of them), as in Redis: changing a score is a removal and an insertion.
+//! Redis keeps a skiplist of one allocation per member. Here (score, member) pairs stand packed in
+//! the leaves of a [`CountedTree`]: a rank costs one descent, a range is a walk over flat memory, a
+//! clone is a snapshot. Order is by score (`-0` equals `0`), then by the member's bytes. The score
+//! of a member is the caller's to know (it keeps a dict of them), as in Redis: changing a score is
+//! a removal and an insertion.
 //!
-//! A full leaf first shares with its emptier neighbour and splits two into three only when both are full;
-//! ascending insertions leave full leaves behind. Resident bytes per 17-byte member, a million members
-//! inserted in random order: 29.4 with scores of any fraction, 26.2 with three decimals, 25.2 with integers of
-//! 32 bits.
+//! A full leaf first shares with its emptier neighbour and splits two into three only when both are
+//! full; ascending insertions leave full leaves behind. Resident bytes per 17-byte member, a
+//! million members inserted in random order: 29.4 with scores of any fraction, 26.2 with three
+//! decimals, 25.2 with integers of 32 bits.
 //!
 //! NaN has no place in an order; the caller refuses it.
 
@@ -282,7 +283,8 @@ fn make_room(siblings: &mut Siblings<'_, Chunk>, index: usize, place: Place, ent
     share(siblings, index, place, entry);
 }
 
-/// Spreads the leaf at `index`, with `entry` at `place`, and its emptier neighbour over two or three leaves.
+/// Spreads the leaf at `index`, with `entry` at `place`, and its emptier neighbour over two or
+/// three leaves.
 fn share(siblings: &mut Siblings<'_, Chunk>, index: usize, place: Place, entry: &[u8]) {
     let emptiness = |index: usize| {
         let leaf = siblings.get(index).filter(|leaf| !leaf.is_oversized())?;

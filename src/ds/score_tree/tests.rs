@@ -191,8 +191,8 @@ proptest! {
     }
 }
 
-/// Tens of thousands of large pairs in thousands of leaves: several levels of branches, grown and shrunk
-/// with tied, ascending and random scores.
+/// Tens of thousands of large pairs in thousands of leaves: several levels of branches, grown and
+/// shrunk with tied, ascending and random scores.
 #[test]
 fn behaves_like_a_sorted_vec_when_the_tree_is_high() {
     for seed in 1..4 {

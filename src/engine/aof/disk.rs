@@ -29,7 +29,8 @@ pub trait Folder {
     fn create(&mut self, name: &[u8]) -> io::Result<Self::File>;
     /// Opens a file to go on behind its end, which is returned too; makes it if it is missing.
     fn open(&mut self, name: &[u8]) -> io::Result<(Self::File, u64)>;
-    /// Gives a file of this folder the content `text` so that a crash leaves the old or the new one.
+    /// Gives a file of this folder the content `text` so that a crash leaves the old or the new
+    /// one.
     fn replace(&mut self, name: &[u8], temporary: &[u8], text: &[u8]) -> io::Result<()>;
     /// Gives a file of the working folder a name in this one. Returns its length.
     fn adopt(&mut self, path: &str, name: &[u8]) -> io::Result<u64>;
@@ -85,7 +86,8 @@ impl RealFolder {
     }
 }
 
-/// The file that is appended to belongs to one process. The lock goes with the file, and with the process.
+/// The file that is appended to belongs to one process. The lock goes with the file, and with the
+/// process.
 fn lock(file: &File) -> io::Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {

@@ -1,13 +1,13 @@
 //! What processes that were killed have left in the folder: removed at start.
 //!
-//! A rewrite that is killed leaves its temporary file, a file for changes that it had made and not listed yet (it is
-//! empty then), a base that it had put in its place and not listed yet (all of it stands in the listed files too), or
-//! files that it had replaced and not deleted yet.
+//! A rewrite that is killed leaves its temporary file, a file for changes that it had made and not
+//! listed yet (it is empty then), a base that it had put in its place and not listed yet (all of it
+//! stands in the listed files too), or files that it had replaced and not deleted yet.
 //!
-//! One thing it never leaves: a file for changes behind the last listed one with something in it. Where there is one,
-//! the manifest may be an older one that somebody has put there, and what it does not list may be the newer data. Then
-//! nothing is removed, as it is when there is no manifest at all ([`super::start`] refuses to serve beside such
-//! files).
+//! One thing it never leaves: a file for changes behind the last listed one with something in it.
+//! Where there is one, the manifest may be an older one that somebody has put there, and what it
+//! does not list may be the newer data. Then nothing is removed, as it is when there is no manifest
+//! at all ([`super::start`] refuses to serve beside such files).
 
 use std::fs::{self, File, TryLockError};
 use std::os::unix::ffi::OsStrExt;

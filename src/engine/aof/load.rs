@@ -1,9 +1,9 @@
 //! Reading an append-only file: its parts in order, each a snapshot, commands, or both.
 //!
-//! Reading finds out how far a file is good: up to the last command that is whole, and not in the middle of a
-//! transaction. Only the last file may end before its end (behind which there may be empty ones: the next was made
-//! already, and never written to). Whoever takes the pieces runs the commands; what is wrong
-//! with one of those he finds first, as pieces come in order.
+//! Reading finds out how far a file is good: up to the last command that is whole, and not in the
+//! middle of a transaction. Only the last file may end before its end (behind which there may be
+//! empty ones: the next was made already, and never written to). Whoever takes the pieces runs the
+//! commands; what is wrong with one of those he finds first, as pieces come in order.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -19,8 +19,8 @@ fn unwanted(Unwanted: Unwanted) -> String {
 }
 
 impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
-    /// Reads all files. Returns where the last one is to be cut, if it ends too early. Errors with the line that says
-    /// what is wrong.
+    /// Reads all files. Returns where the last one is to be cut, if it ends too early. Errors with
+    /// the line that says what is wrong.
     pub(in crate::engine) fn read_aof(&mut self, files: &AofFiles) -> Result<Option<u64>, String> {
         (self.send)(LoadPiece::Size(files.total_bytes)).map_err(unwanted)?;
         let mut before = 0;
@@ -130,7 +130,8 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
     }
 }
 
-/// Whether a transaction is open behind a command. One that is misplaced is found by whoever runs it.
+/// Whether a transaction is open behind a command. One that is misplaced is found by whoever runs
+/// it.
 fn goes_on(in_transaction: bool, word: &[u8]) -> bool {
     match word.len() {
         5 if word.eq_ignore_ascii_case(b"multi") => true,
@@ -190,8 +191,9 @@ mod tests {
         (server, result)
     }
 
-    /// A file, and how much of it is good up to where: the end of each step, and what three keys hold there. After
-    /// each step the list is one longer, and so are the counter of another database and the two of the transaction.
+    /// A file, and how much of it is good up to where: the end of each step, and what three keys
+    /// hold there. After each step the list is one longer, and so are the counter of another
+    /// database and the two of the transaction.
     fn steps(mut file: Vec<u8>) -> (Vec<u8>, Vec<(usize, [u64; 3])>) {
         let mut ends = vec![(file.len(), [0; 3])];
         for step in 1..=5_u64 {

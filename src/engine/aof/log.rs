@@ -1,14 +1,14 @@
 //! The file that is appended to: what is written, what is on disk, what is left after an error.
 //!
 //! ```text
-//!   file:   [ on disk ........ synced ][ written ....... written ]   waiting: bytes not yet written
+//!   file:   [ on disk ....... synced ][ written ...... written ]   waiting: bytes not yet written
 //!   offsets                       synced_to                written_to              handed_to
 //! ```
 //!
-//! An error loses nothing: a write that fails halfway is cut off again, and its bytes wait. A sync that
-//! fails is worse: the kernel may have dropped what it could not write and will not say so again. So
-//! where writers wait for the disk, what is not synced is kept and written anew; otherwise
-//! [`Log::is_doubtful`] says that only a rewrite makes the file whole.
+//! An error loses nothing: a write that fails halfway is cut off again, and its bytes wait. A sync
+//! that fails is worse: the kernel may have dropped what it could not write and will not say so
+//! again. So where writers wait for the disk, what is not synced is kept and written anew;
+//! otherwise [`Log::is_doubtful`] says that only a rewrite makes the file whole.
 
 use std::collections::VecDeque;
 use std::io;
@@ -282,7 +282,8 @@ mod tests {
         }
     }
 
-    /// Pushes ten pieces; after each one writes and syncs until it works. Returns how often it did not.
+    /// Pushes ten pieces; after each one writes and syncs until it works. Returns how often it did
+    /// not.
     fn run(file: &mut FaultyFile, keeps: bool) -> (u32, bool) {
         let mut log = Log::default();
         log.begin(file, 0);

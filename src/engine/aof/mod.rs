@@ -1,12 +1,14 @@
 //! The append-only file's thread: it alone writes and forces to disk.
 //!
-//! [`AofThread`] is the owner's end: orders go in, in a row, and never make the owner wait; how much
-//! is on its way the owner knows and bounds. What is reported comes back as [`Event`]s. The thread
-//! takes everything that waits, writes it in one go, and forces it to disk once: with `appendfsync
-//! always` that is the group commit, and while a slow disk works the next group gathers.
+//! [`AofThread`] is the owner's end: orders go in, in a row, and never make the owner wait; how
+//! much is on its way the owner knows and bounds. What is reported comes back as [`Event`]s. The
+//! thread takes everything that waits, writes it in one go, and forces it to disk once: with
+//! `appendfsync always` that is the group commit, and while a slow disk works the next group
+//! gathers.
 //!
-//! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before there
-//! is a thread, [`load`] how they are read, [`leftovers`] what is removed then. The base of a rewrite is written by a saver thread, as a snapshot is.
+//! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before
+//! there is a thread, [`load`] how they are read, [`leftovers`] what is removed then. The base of a
+//! rewrite is written by a saver thread, as a snapshot is.
 
 pub mod disk;
 mod leftovers;
@@ -35,8 +37,8 @@ use log::{Log, LogError};
 /// How often a failed write is tried again, and how often `everysec` forces to disk.
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// How long the end of the process waits for a disk that does not answer. A stop in order has had everything
-/// written before.
+/// How long the end of the process waits for a disk that does not answer. A stop in order has had
+/// everything written before.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The owner's end. Dropping it waits until everything is written, unless the disk stands still.
@@ -47,8 +49,8 @@ pub struct AofThread {
 }
 
 impl AofThread {
-    /// Starts the thread for files of these names in `folder`. It runs on these CPUs, wherever it likes if there are
-    /// none.
+    /// Starts the thread for files of these names in `folder`. It runs on these CPUs, wherever it
+    /// likes if there are none.
     pub fn spawn(
         folder: &[u8],
         names: Names,
@@ -255,7 +257,8 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         self.log.keep_unsynced(self.is_strict() || self.owes_sync());
     }
 
-    /// Writes what waits and forces it to disk as the policy says. Nothing is tried again within a second.
+    /// Writes what waits and forces it to disk as the policy says. Nothing is tried again within a
+    /// second.
     fn commit(&mut self) {
         let now_ns = self.clock.monotonic_ns();
         if self.failed_ns.is_some_and(|failed| now_ns.saturating_sub(failed) < SECOND_NS) {
@@ -385,7 +388,8 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     }
 
     /// Goes on in the prepared file, if the open one can be finished: what belongs before the base
-    /// must not stand behind it, and a file that is not the last must not end in the middle of a command.
+    /// must not stand behind it, and a file that is not the last must not end in the middle of a
+    /// command.
     fn switch(&mut self, number: u64) {
         let result = self.flush();
         let finished = result.as_ref().map_err(|error| {

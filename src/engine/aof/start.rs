@@ -1,10 +1,12 @@
-//! What happens to the append-only file before there is a thread for it: at start, and for DEBUG LOADAOF.
+//! What happens to the append-only file before there is a thread for it: at start, and for DEBUG
+//! LOADAOF.
 //!
-//! The manifest is read, an old single file is moved into the folder ([`open`]); then every part is loaded in order
-//! ([`super::load`]) and the file for changes is made ([`Opening::finish`]). Whatever is not as it should be ends the
-//! start with Redis's words as the last line of the log. What is as it should be is left alone, so that a folder whose
-//! files can be written to is enough where no new one is needed. When all is ready, what earlier processes have left
-//! unfinished is removed ([`super::leftovers`]).
+//! The manifest is read, an old single file is moved into the folder ([`open`]); then every part is
+//! loaded in order ([`super::load`]) and the file for changes is made ([`Opening::finish`]).
+//! Whatever is not as it should be ends the start with Redis's words as the last line of the log.
+//! What is as it should be is left alone, so that a folder whose files can be written to is enough
+//! where no new one is needed. When all is ready, what earlier processes have left unfinished is
+//! removed ([`super::leftovers`]).
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -60,7 +62,8 @@ pub struct Opening {
     lock: Option<File>,
 }
 
-/// Finds the append-only file, if the configuration wants one; otherwise the snapshot file is to be loaded.
+/// Finds the append-only file, if the configuration wants one; otherwise the snapshot file is to be
+/// loaded.
 pub fn open(server: &mut Server) -> Result<Option<Opening>, Refused> {
     let mut place = Place::of(server);
     let mut manifest = read_manifest(&place)?;
@@ -102,7 +105,8 @@ impl Opening {
         Ok(())
     }
 
-    /// Makes what is missing for changes to be appended: a base, a file for changes, the list of both.
+    /// Makes what is missing for changes to be appended: a base, a file for changes, the list of
+    /// both.
     fn make_ready(&mut self, server: &Server) -> Result<AofOpened, Refused> {
         let Opening { place, manifest, sizes, lock } = self;
         make_folder(place)?;
@@ -196,8 +200,9 @@ fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
     })
 }
 
-/// Parts that no manifest lists are somebody's data: starting empty beside them would overwrite them. There is none
-/// in what a first start leaves that is killed before it has written the manifest.
+/// Parts that no manifest lists are somebody's data: starting empty beside them would overwrite
+/// them. There is none in what a first start leaves that is killed before it has written the
+/// manifest.
 fn refuse_orphans(place: &Place, manifest: &Manifest, limits: &Limits) -> Result<(), Refused> {
     if !manifest.is_empty() {
         return Ok(());
@@ -267,7 +272,8 @@ fn make_folder(place: &mut Place) -> Result<(), Refused> {
     })
 }
 
-/// Takes hold of the file that is appended to before anything is read or cut: another server may be at work.
+/// Takes hold of the file that is appended to before anything is read or cut: another server may be
+/// at work.
 fn lock_last(place: &mut Place, manifest: &Manifest) -> Result<Option<File>, Refused> {
     let Some(last) = manifest.incr.last().filter(|last| place.path_of(&last.name).exists()) else {
         return Ok(None);

@@ -1,5 +1,5 @@
-//! A whole server and its append-only file on a disk that fails: every operation once, or from one on until the
-//! disk is mended. No thread and no real disk; time is moved by hand.
+//! A whole server and its append-only file on a disk that fails: every operation once, or from one
+//! on until the disk is mended. No thread and no real disk; time is moved by hand.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -383,13 +383,14 @@ impl World {
         assert_eq!(list, sorted, "{context}: twice, or out of order");
     }
 
-    /// Whether more was acknowledged than the files hold, as Redis does when they cannot be written, or the kernel
-    /// has dropped something.
+    /// Whether more was acknowledged than the files hold, as Redis does when they cannot be
+    /// written, or the kernel has dropped something.
     fn is_in_doubt(&self) -> bool {
         self.server.server.rooms.persistence.aof.error.is_some() || self.disk.borrow().has_dropped
     }
 
-    /// The disk is mended: everything that waits is done, and the files are whole. Returns whether it had failed.
+    /// The disk is mended: everything that waits is done, and the files are whole. Returns whether
+    /// it had failed.
     fn mend(&mut self, context: &str) -> bool {
         let has_failed = {
             let mut disk = self.disk.borrow_mut();
@@ -440,8 +441,8 @@ fn loaded(image: &Image, context: &str) -> (Vec<String>, String, String) {
 
 const POLICIES: [Appendfsync; 3] = [Appendfsync::Always, Appendfsync::Everysec, Appendfsync::No];
 
-/// Runs `scenario` with a disk that fails at each operation in turn, until a run needs fewer operations: it says
-/// whether it came to the one that fails.
+/// Runs `scenario` with a disk that fails at each operation in turn, until a run needs fewer
+/// operations: it says whether it came to the one that fails.
 fn at_every_operation(scenario: impl Fn(Disk, Appendfsync, &str) -> bool) {
     for fsync in POLICIES {
         for (stays_broken, torn) in [(false, 0), (false, 5), (true, 0), (true, 5)] {

@@ -1,13 +1,13 @@
 //! Keys on their way into a database, many at once: what a load consists of.
 //!
-//! A [`Batch`] is put together on any thread: it hashes the keys, looks whether strings are integers, and keeps all
-//! bytes in one allocation. [`Batch::take_pieces`] brings the keys into the order of their hashes, which is the order
-//! in which a dict keeps its pages: who takes a piece in ([`Db::take_in`]) goes through memory from front to
-//! back instead of jumping about, which otherwise is most of the time that a load takes. Pieces are small enough
-//! for a turn.
+//! A [`Batch`] is put together on any thread: it hashes the keys, looks whether strings are
+//! integers, and keeps all bytes in one allocation. [`Batch::take_pieces`] brings the keys into the
+//! order of their hashes, which is the order in which a dict keeps its pages: who takes a piece in
+//! ([`Db::take_in`]) goes through memory from front to back instead of jumping about, which
+//! otherwise is most of the time that a load takes. Pieces are small enough for a turn.
 //!
-//! Keys of a batch are new to the database; it says so if one is not. Nobody is told of them: no key event,
-//! no key miss.
+//! Keys of a batch are new to the database; it says so if one is not. Nobody is told of them: no
+//! key event, no key miss.
 
 use super::Db;
 use super::entry::{HEADER, MAX_INLINE_STRING, StringCoding, coding_for, header_byte};
@@ -263,14 +263,14 @@ fn order_by_hash(arrivals: &[Arrival]) -> Vec<u32> {
 }
 
 impl Db {
-    /// Says that so many keys will arrive by [`Db::take_in`], 0 that no more do. The table then takes the shape it will
-    /// need as they come, instead of growing through all smaller ones.
+    /// Says that so many keys will arrive by [`Db::take_in`], 0 that no more do. The table then
+    /// takes the shape it will need as they come, instead of growing through all smaller ones.
     pub fn anticipate(&mut self, keys: usize) {
         self.dict.anticipate(if keys == 0 { 0 } else { self.dict.len() + keys });
     }
 
-    /// Takes in what a file holds. The first key that is there already, where that is refused, ends it: the key is
-    /// the error.
+    /// Takes in what a file holds. The first key that is there already, where that is refused, ends
+    /// it: the key is the error.
     pub fn take_in(
         &mut self,
         batch: Batch,

@@ -1,7 +1,8 @@
 //! What an entry of a database is made of, and how it is seen.
 //!
-//! The accessors write entries, the savers and SCAN look at them ([`KeyView`]), RENAME, COPY and MOVE carry them
-//! whole ([`Stored`]); all of them agree on one layout, which nobody else needs to know.
+//! The accessors write entries, the savers and SCAN look at them ([`KeyView`]), RENAME, COPY and
+//! MOVE carry them whole ([`Stored`]); all of them agree on one layout, which nobody else needs to
+//! know.
 //!
 //! An entry of the dict is the key, its deadline if it has one, and this payload:
 //!
@@ -60,8 +61,8 @@ impl Stored {
     }
 
     /// Whether both are the same value with the same deadline: equal short strings, or one
-    /// allocation. Whoever changes a shared value makes another allocation first, so a value that is
-    /// held and still the same has not been changed. When it was used does not matter.
+    /// allocation. Whoever changes a shared value makes another allocation first, so a value that
+    /// is held and still the same has not been changed. When it was used does not matter.
     #[must_use]
     pub fn is_same(&self, other: &Stored) -> bool {
         let objects = match (&self.object, &other.object) {
@@ -124,8 +125,8 @@ impl<'a> KeyView<'a> {
         coding_of(self.header[0])
     }
 
-    /// Whether a string is an integer that was copied. Redis shares small integers among the keys they
-    /// are written to, but gives every copy its own. Source: OBJECT REFCOUNT.
+    /// Whether a string is an integer that was copied. Redis shares small integers among the keys
+    /// they are written to, but gives every copy its own. Source: OBJECT REFCOUNT.
     #[must_use]
     pub fn is_copied_integer(&self) -> bool {
         self.header[0] == COPIED_INTEGER

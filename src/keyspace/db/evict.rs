@@ -62,7 +62,8 @@ impl EvictionPool {
 }
 
 impl Db {
-    /// Offers `samples` keys to `pool`, ranked by how long they were idle or how rarely they were used.
+    /// Offers `samples` keys to `pool`, ranked by how long they were idle or how rarely they were
+    /// used.
     pub fn sample_for_eviction(&mut self, pool: &mut EvictionPool, samples: usize, among: Among) {
         let (index, access, random) = (self.index, self.access, &mut self.random);
         let mut below = |bound| random.below(bound);

@@ -1,7 +1,7 @@
 //! What the accessors of a database find out on the way, for others to act on.
 //!
-//! A database tells nobody that a key had expired and frees nothing big itself: it leaves both here, so that
-//! it need not know who propagates and which thread frees.
+//! A database tells nobody that a key had expired and frees nothing big itself: it leaves both
+//! here, so that it need not know who propagates and which thread frees.
 
 use crate::ds::dict::View;
 use crate::keyspace::value::Value;
@@ -60,7 +60,8 @@ impl LookedUp {
         }
     }
 
-    /// Forgets all; returns whether one of them is what `is_sought` says, or there were too many to know.
+    /// Forgets all; returns whether one of them is what `is_sought` says, or there were too many to
+    /// know.
     pub fn take_any(&mut self, is_sought: impl FnMut(u64) -> bool) -> bool {
         let any = self.is_full || self.hashes.iter().copied().any(is_sought);
         self.hashes.clear();

@@ -1,7 +1,7 @@
 //! A sorted set in the making: [`Gathered`].
 //!
-//! Members come in any order, some of them several times; so they are gathered in the dict that a large
-//! sorted set needs anyway, and put in order once, at the end.
+//! Members come in any order, some of them several times; so they are gathered in the dict that a
+//! large sorted set needs anyway, and put in order once, at the end.
 
 use super::super::Limits;
 use super::{Form, SortedSet, Tree, by_score, push_pair, score_of};

@@ -1,14 +1,15 @@
 //! The sorted set type: members in the order of their scores, in one of two forms.
 //!
-//! - A **listpack** of member, score, member, score, … in order: up to `zset-max-listpack-entries` pairs
-//!   with members of at most `zset-max-listpack-value` bytes. Scores are texts there, as in Redis, whole
-//!   ones as integers; so `-0` becomes `0`.
-//! - A **tree**: the order is a [`ScoreTree`], and a paged [`Dict`] finds the score of a member. OBJECT
-//!   ENCODING calls it `skiplist`, what Redis has in its place.
+//! - A **listpack** of member, score, member, score, … in order: up to `zset-max-listpack-entries`
+//!   pairs with members of at most `zset-max-listpack-value` bytes. Scores are texts there, as in
+//!   Redis, whole ones as integers; so `-0` becomes `0`.
+//! - A **tree**: the order is a [`ScoreTree`], and a paged [`Dict`] finds the score of a member.
+//!   OBJECT ENCODING calls it `skiplist`, what Redis has in its place.
 //!
-//! The form only changes upwards, as in Redis; results that are made anew ([`Gathered`]) take the form that
-//! suits them. Every range, by score, by name or by rank, becomes a range of ranks first: ranks are cheap in
-//! both forms, and so LIMIT offsets of any size cost nothing. A clone shares its pages with the original.
+//! The form only changes upwards, as in Redis; results that are made anew ([`Gathered`]) take the
+//! form that suits them. Every range, by score, by name or by rank, becomes a range of ranks first:
+//! ranks are cheap in both forms, and so LIMIT offsets of any size cost nothing. A clone shares its
+//! pages with the original.
 
 mod gathered;
 mod range;
@@ -306,8 +307,9 @@ impl SortedSet {
         }
     }
 
-    /// Shows about `count` members and the texts of their scores from `cursor` on. Returns the cursor
-    /// to go on with, 0 at the end. A listpack is shown at once, its texts as they stand. Source: ZSCAN.
+    /// Shows about `count` members and the texts of their scores from `cursor` on. Returns the
+    /// cursor to go on with, 0 at the end. A listpack is shown at once, its texts as they stand.
+    /// Source: ZSCAN.
     pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(Member<'_>, Member<'_>)) -> u64 {
         match &self.form {
             Form::Flat(pairs) => {

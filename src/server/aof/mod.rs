@@ -6,16 +6,18 @@
 //! [`AofReport`]s. Because the row is kept, "from here on into a new file" is one order between two
 //! others.
 //!
-//! The answers of clients that wrote leave when the thread has reported the offset of their writes: as on disk
-//! with `appendfsync always`, otherwise as in the file ([`wait`], [`HeldReplies`]). With `always` so do answers and
-//! messages that show such a change ([`unsynced`]). Nobody else waits for anything.
+//! The answers of clients that wrote leave when the thread has reported the offset of their writes:
+//! as on disk with `appendfsync always`, otherwise as in the file ([`wait`], [`HeldReplies`]). With
+//! `always` so do answers and messages that show such a change ([`unsynced`]). Nobody else waits
+//! for anything.
 //!
-//! A rewrite ([`rewrite`]) goes through these states, so that nothing has to be taken back when a file cannot be made:
+//! A rewrite ([`rewrite`]) goes through these states, so that nothing has to be taken back when a
+//! file cannot be made:
 //!
 //! ```text
-//! Idle ─ begin ─▶ Preparing ─ the new file for changes is there ─▶ Writing ─ the base is written ─▶ Installing ─▶ Idle
-//!                     │             (the data set is fixed here)      │                               │
-//!                     └────────────────── failed ─────────────────────┴───────────────────────────────┘
+//! Idle ─ begin ─▶ Preparing ─ the file is there ─▶ Writing ─ base written ─▶ Installing ─▶ Idle
+//!                     │   (the data set is fixed here) │                               │
+//!                     └──────────── failed ────────────┴───────────────────────────────┘
 //! ```
 
 mod held;
@@ -303,8 +305,9 @@ impl Server {
         }
     }
 
-    /// Nobody can carry out `order`: there is no thread for the file. Whoever waits for it hears so. A file that is
-    /// appended to has a thread from the start, so nothing that was propagated is among such orders.
+    /// Nobody can carry out `order`: there is no thread for the file. Whoever waits for it hears
+    /// so. A file that is appended to has a thread from the start, so nothing that was propagated
+    /// is among such orders.
     pub fn aof_order_failed(&mut self, order: AofOrder, reason: String) {
         match order {
             AofOrder::Prepare { number, .. } => self.aof_report(AofReport::Prepared(number, Err(reason))),

@@ -23,8 +23,8 @@ pub enum AofOrder {
     },
     /// Go on writing at the end of this file.
     Attach(Vec<u8>),
-    /// Make the folder, and this file for changes. It is listed, and written to, from `Switch` on. Reported as
-    /// `Prepared`.
+    /// Make the folder, and this file for changes. It is listed, and written to, from `Switch` on.
+    /// Reported as `Prepared`.
     Prepare {
         /// Which rewrite it is for.
         number: u64,
@@ -33,8 +33,8 @@ pub enum AofOrder {
         /// The manifest that lists it, if it is to be listed.
         manifest: Option<Vec<u8>>,
     },
-    /// Finish the file that is open, list the prepared one and go on with it. Reported, as `Prepared`, only if
-    /// that fails; the old file is written to on, then.
+    /// Finish the file that is open, list the prepared one and go on with it. Reported, as
+    /// `Prepared`, only if that fails; the old file is written to on, then.
     Switch(u64),
     /// Close this file and delete it, with whatever is in it: it never was listed.
     Discard(Vec<u8>),
@@ -124,8 +124,10 @@ pub struct AofGauges {
     pub syncing: AtomicBool,
     /// Whether the thread does something about a file.
     pub is_at_disk: AtomicBool,
-    /// The server's word to the thread: work that takes so long is to be told of, nanoseconds; 0 for none.
+    /// The server's word to the thread: work that takes so long is to be told of, nanoseconds; 0
+    /// for none.
     pub slow_ns: AtomicU64,
-    /// The server's word to the thread: up to this offset somebody waits for the bytes to be in the file.
+    /// The server's word to the thread: up to this offset somebody waits for the bytes to be in the
+    /// file.
     pub awaited: AtomicU64,
 }

@@ -201,7 +201,8 @@ impl Server {
 }
 
 impl Aof {
-    /// Counts a rewrite that has failed, and schedules another if the files are of no use without it.
+    /// Counts a rewrite that has failed, and schedules another if the files are of no use without
+    /// it.
     fn try_again_if_needed(&mut self) {
         self.failures += 1;
         self.scheduled |= self.state == AofState::WaitRewrite || self.is_doubtful;
@@ -230,8 +231,9 @@ impl Aof {
 }
 
 impl Rooms {
-    /// Has a rewrite begin: at once, or when what runs has ended. Returns the answer; none if `client` has to wait
-    /// until it is known whether the files for it can be made. Source: BGREWRITEAOF.
+    /// Has a rewrite begin: at once, or when what runs has ended. Returns the answer; none if
+    /// `client` has to wait until it is known whether the files for it can be made. Source:
+    /// BGREWRITEAOF.
     pub fn request_rewrite(
         &mut self,
         client: ClientId,
@@ -266,7 +268,8 @@ impl Rooms {
         });
     }
 
-    /// Deletes replaced files after all. Returns whether there are any. Source: CONFIG SET aof-disable-auto-gc no.
+    /// Deletes replaced files after all. Returns whether there are any. Source: CONFIG SET
+    /// aof-disable-auto-gc no.
     pub fn delete_aof_history(&mut self) -> bool {
         let files = forget_history(&mut self.persistence.aof.manifest, &self.config);
         if files.is_empty() {

@@ -1,10 +1,12 @@
-//! Changes that are in memory and not on disk, with `appendfsync always`: an answer that shows one of them waits.
+//! Changes that are in memory and not on disk, with `appendfsync always`: an answer that shows one
+//! of them waits.
 //!
-//! Whatever changes a key notes it here ([`Rooms::note_changed`]), at the latest when the change is announced.
-//! The accessors of a database say which keys a command looked up ([`Keyspace::has_looked_up`]), so that no command
-//! can forget to wait; what shows many keys and names none waits for all. Keys are known by their hash: a collision
-//! makes somebody wait in vain, no more. A note lives until its change is on disk, so there are fewer than bytes on
-//! their way to the file.
+//! Whatever changes a key notes it here ([`Rooms::note_changed`]), at the latest when the change is
+//! announced. The accessors of a database say which keys a command looked up
+//! ([`Keyspace::has_looked_up`]), so that no command can forget to wait; what shows many keys and
+//! names none waits for all. Keys are known by their hash: a collision makes somebody wait in vain,
+//! no more. A note lives until its change is on disk, so there are fewer than bytes on their way to
+//! the file.
 
 use super::Aof;
 use crate::keyspace::{Db, Keyspace};
@@ -96,7 +98,8 @@ impl Aof {
 }
 
 impl Rooms {
-    /// Notes that `key` of `db` changed: what shows it waits until that is on disk, with `appendfsync always`.
+    /// Notes that `key` of `db` changed: what shows it waits until that is on disk, with
+    /// `appendfsync always`.
     #[inline]
     pub(in crate::server) fn note_changed(&mut self, db: &Db, key: &[u8]) {
         if self.persistence.aof.is_strict(&self.config) {
@@ -138,7 +141,8 @@ fn shows_many(command: &Command) -> bool {
 }
 
 impl Clients {
-    /// Before a command of a client: whether what it makes others hear tells of something that is not on disk.
+    /// Before a command of a client: whether what it makes others hear tells of something that is
+    /// not on disk.
     pub(in crate::server) fn doubt_of(&self, session: &Session, aof: &Aof) -> bool {
         aof.has_unsynced() && (session.awaits_file || !session.held.is_empty())
     }

@@ -1,10 +1,12 @@
 //! Who waits for the file, and for how long.
 //!
-//! With `appendfsync always` the answer to a write waits until the write is on disk, however long that takes
-//! (but not while `no-appendfsync-on-rewrite` keeps the file from being forced to disk). Otherwise it waits until the write is in the file, so that what was answered outlives the process: that is a
-//! matter of microseconds, unless the disk is busy. Then, after a few milliseconds ([`PATIENCE_MS`]), answers are
-//! let go, and nobody waits until the thread has caught up. Redis is no stricter: while an fsync runs it writes
-//! nothing and answers. How much may be under way like that is bounded by [`Server::watch_delay`].
+//! With `appendfsync always` the answer to a write waits until the write is on disk, however long
+//! that takes (but not while `no-appendfsync-on-rewrite` keeps the file from being forced to disk).
+//! Otherwise it waits until the write is in the file, so that what was answered outlives the
+//! process: that is a matter of microseconds, unless the disk is busy. Then, after a few
+//! milliseconds ([`PATIENCE_MS`]), answers are let go, and nobody waits until the thread has caught
+//! up. Redis is no stricter: while an fsync runs it writes nothing and answers. How much may be
+//! under way like that is bounded by [`Server::watch_delay`].
 
 use super::{Aof, HeldReplies};
 use crate::base::time::MonotonicMillis;
@@ -16,8 +18,8 @@ use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.
 pub const MAX_UNWRITTEN_BYTES: u64 = 256 << 20;
-/// How long bytes may be on their way before write commands are postponed. Redis: the same, by writing
-/// without waiting any longer.
+/// How long bytes may be on their way before write commands are postponed. Redis: the same, by
+/// writing without waiting any longer.
 const MAX_UNWRITTEN_MS: i64 = 2000;
 
 /// How long answers wait for a disk that does not take what they tell of, with `everysec` and `no`.
@@ -90,9 +92,10 @@ impl Aof {
         }
     }
 
-    /// Asked before the owner sleeps, who looks at what is written at the end of each turn and wants to be woken only
-    /// now: has the thread report. Returns whether there is something already. (The thread notes what it has
-    /// written before it looks who waits, and here it is the other way round, so nobody is forgotten.)
+    /// Asked before the owner sleeps, who looks at what is written at the end of each turn and
+    /// wants to be woken only now: has the thread report. Returns whether there is something
+    /// already. (The thread notes what it has written before it looks who waits, and here it is the
+    /// other way round, so nobody is forgotten.)
     #[must_use]
     pub fn is_news_due(&self) -> bool {
         let Some(end) = self.held.first().filter(|_| !self.is_promised()) else { return false };
@@ -132,8 +135,8 @@ impl Server {
         }
     }
 
-    /// What was handed over up to `offset` and is not in the file never will be: whoever waits for it is told
-    /// nothing, and nobody waits for it any more.
+    /// What was handed over up to `offset` and is not in the file never will be: whoever waits for
+    /// it is told nothing, and nobody waits for it any more.
     pub(super) fn aof_lost(&mut self, offset: u64) {
         while let Some(client) = self.rooms.persistence.aof.held.pop(offset) {
             log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);

@@ -1,8 +1,8 @@
 //! The commands of each group, as templates.
 //!
-//! What stands before a command says how its answers are compared: nothing, to the byte; `~`, elements
-//! in any order; `%`, pairs in any order; `≈`, numbers up to some seconds; `@`, a cursor walked to its
-//! end. `!` keeps a command as it is: spoiled, it could be random or wait for ever.
+//! What stands before a command says how its answers are compared: nothing, to the byte; `~`,
+//! elements in any order; `%`, pairs in any order; `≈`, numbers up to some seconds; `@`, a cursor
+//! walked to its end. `!` keeps a command as it is: spoiled, it could be random or wait for ever.
 
 /// Every group with how often it is used.
 pub(super) const GROUPS: &[(u64, &[&str])] = &[
@@ -232,7 +232,8 @@ const SORT: &[&str] = &[
     "SORT own:z BY nosort [DESC] [LIMIT {signed} {signed}] [GET #|GET str:*]",
     "SORT_RO {list} ALPHA [GET #]",
     "RPUSH list:n {small}+",
-    // BY nosort shows the order a value has; that of a set is its own affair, so no set is ever here.
+    // BY nosort shows the order a value has; that of a set is its own affair, so no set is ever
+    // here.
     "(RPUSH|LPUSH) own:l {value}+",
     "ZADD own:z ({score} {member})+",
     "DEL (own:l|own:z|list:n)",

@@ -2,7 +2,8 @@
 //!
 //! `SET {key} {value} [NX|XX] (EX {ttl}|KEEPTTL)`: a word stands for itself, `{pool}` for a word of
 //! the pool, `[…]` for its content or nothing, `(…)` for its content; `|` separates alternatives.
-//! `w:{pool}` puts something before a word of the pool. Behind `}`, `]` or `)`, `+` repeats up to four times and `*` up to twenty.
+//! `w:{pool}` puts something before a word of the pool. Behind `}`, `]` or `)`, `+` repeats up to
+//! four times and `*` up to twenty.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -208,7 +209,8 @@ fn value(random: &mut Random) -> Vec<u8> {
         "+1",
         "1 ",
     ];
-    // Redis: what `strcoll` finds equal, SORT leaves in any order; so nothing here differs behind a NUL only.
+    // Redis: what `strcoll` finds equal, SORT leaves in any order; so nothing here differs behind a
+    // NUL only.
     const TEXTS: &[&[u8]] = &[
         b"",
         b"a",
