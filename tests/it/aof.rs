@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::rdb::{fill, state};
-use crate::support::{Client, RealServer, Server, signal, text};
+use crate::support::{Client, RealServer, Server, of_redis, signal, text};
 
 const ALWAYS: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
@@ -43,7 +43,8 @@ fn part(folder: &Path, ending: &str) -> PathBuf {
 }
 
 fn assert_checked(folder: &Path) {
-    let Ok(output) = Command::new("redis-check-aof").arg(part(folder, ".manifest")).output() else { return };
+    let output = Command::new("redis-check-aof").arg(part(folder, ".manifest")).output();
+    let Some(output) = of_redis("redis-check-aof", output) else { return };
     let said = text(&output.stdout);
     assert!(said.contains("All AOF files and manifest are valid"), "{said}");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use pyredis::resp::value::Value;
 
-use crate::support::{Client, RealServer, Server, text};
+use crate::support::{Client, RealServer, Server, of_redis, text};
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
@@ -153,12 +153,11 @@ fn snapshots_travel_both_ways() {
         let ours = state(&mut client);
         assert_eq!(client.run("SAVE"), "OK");
         let file = server.folder.path().join("dump.rdb");
-        if let Ok(output) = Command::new("redis-check-rdb").arg(&file).output() {
+        let output = Command::new("redis-check-rdb").arg(&file).output();
+        if let Some(output) = of_redis("redis-check-rdb", output) {
             assert!(output.status.success(), "{}", text(&output.stdout));
         }
-        let Some(real) = RealServer::start_in(copy_of(server.folder.path()), &directives) else {
-            return eprintln!("no redis-server here: nothing compared");
-        };
+        let Some(real) = RealServer::start_in(copy_of(server.folder.path()), &directives) else { return };
         let mut client = Client::connect(real.port);
         assert_eq!(state(&mut client), ours, "a real server read our file: {directives:?}");
         assert_eq!(client.run("SAVE"), "OK");
@@ -173,9 +172,7 @@ fn payloads_are_those_of_a_real_server() {
     // list are a few bytes shorter than Redis's limit.
     let directives = [&["--rdbcompression", "no", "--save", ""][..], &DEBUG].concat();
     let server = Server::start(&directives);
-    let Some(real) = RealServer::start(&directives) else {
-        return eprintln!("no redis-server here: nothing compared");
-    };
+    let Some(real) = RealServer::start(&directives) else { return };
     let (mut ours, mut theirs) = (server.client(), Client::connect(real.port));
     fill(&mut ours);
     fill(&mut theirs);
@@ -297,9 +294,7 @@ fn a_real_server_has_the_digest_of_the_files() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     for (compression, name) in [("yes", "types-7.0.15.rdb"), ("no", "types-7.0.15-plain.rdb")] {
         let directives = ["--rdbcompression", compression, "--save", ""];
-        let Some(real) = RealServer::start(&directives) else {
-            return eprintln!("no redis-server here: nothing compared");
-        };
+        let Some(real) = RealServer::start(&directives) else { return };
         let mut client = Client::connect(real.port);
         fill(&mut client);
         if std::env::var_os("PYREDIS_WRITE_TEST_DATA").is_some() {
