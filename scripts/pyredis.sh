@@ -8,7 +8,7 @@
 #   scripts/pyredis.sh --help                    this text, and that of the binary if it is built
 #
 # The first start builds the profile `quick`, which takes about a minute on two idle cores. A full build
-# (`cargo build --release`, three to five minutes) is preferred as long as it is newer than the sources.
+# (`cargo build --release`, two minutes or more) is preferred as long as it is newer than the sources.
 # CARGO_TARGET_DIR names another folder for the build, where this one belongs to somebody else.
 #
 # PYREDIS_CONF, PYREDIS_PORT, PYREDIS_DIR, PYREDIS_PIDFILE and PYREDIS_LOGFILE count less than the
