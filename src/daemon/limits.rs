@@ -1,24 +1,25 @@
 //! May this process have as many clients as it is configured for? Asked before it accepts the
 //! first.
 //!
-//! Every client costs one descriptor and one thread, and every thread two memory maps (its stack
-//! and the guard page below it). The system bounds all three: `ulimit -n`; `ulimit -u`,
-//! `threads-max`, `pid_max` and the cgroup's `pids.max`; `max_map_count`. What may be raised is
-//! raised; where that is not enough the limit of clients comes down, with a line in the log for
-//! each reason. Finding out in the middle of a busy day, when a thread cannot be started, would be
-//! too late.
+//! Every client costs one descriptor and one thread, and every thread four memory maps (its stack,
+//! the stack of its signal handlers, and the guard page below each). The system bounds all three:
+//! `ulimit -n`; `ulimit -u`, `threads-max`, `pid_max` and the cgroup's `pids.max`; `max_map_count`.
+//! What may be raised is raised; where that is not enough the limit of clients comes down, with a
+//! line in the log for each reason. Finding out in the middle of a busy day, when a thread cannot
+//! be started, would be too late.
 //!
 //! [`plan`] decides from [`Facts`] and is pure; [`apply`] gathers the facts and acts.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::sys::{self, Limit, Resource};
 
 /// Descriptors and threads the server needs for itself: listeners, files, log, owner, savers.
 pub const RESERVED: u64 = 32;
-/// The stack of a worker and its guard page.
-const MAPS_PER_THREAD: u64 = 2;
+/// The stack of a worker, the one of its signal handlers, and their guard pages.
+const MAPS_PER_THREAD: u64 = 4;
 /// Memory maps the allocator, the libraries and the data need beside the stacks.
 const RESERVED_MAPS: u64 = 4096;
 
@@ -28,6 +29,8 @@ pub struct Facts {
     open_files: Limit,
     /// `ulimit -u`; root is exempt.
     user_threads: Option<Limit>,
+    /// The threads of this user's other processes, which count too.
+    other_threads: u64,
     /// The least of `threads-max`, `pid_max` and what the cgroup has left.
     system_threads: Option<u64>,
     /// `max_map_count`.
@@ -107,10 +110,10 @@ pub fn plan(max_clients: u32, facts: &Facts) -> Result<Plan, TooFewFiles> {
     }
 
     if let Some(limit) = facts.user_threads {
-        let threads = reachable(limit, need, ResourceName::UserThreads, &mut plan);
+        let threads = reachable(limit, need + facts.other_threads, ResourceName::UserThreads, &mut plan);
         lower(
             &mut plan,
-            threads.saturating_sub(RESERVED),
+            threads.saturating_sub(RESERVED + facts.other_threads),
             threads,
             "threads of this user",
             "increase 'ulimit -u'",
@@ -157,9 +160,11 @@ impl Facts {
     fn gather() -> Self {
         // Without an answer the limit is taken as generous: the system will refuse in its own time.
         let generous = Limit { soft: u64::MAX, hard: u64::MAX };
+        let user_threads = sys::limit(Resource::Threads).ok().filter(|_| !sys::is_root());
         Self {
             open_files: sys::limit(Resource::OpenFiles).unwrap_or(generous),
-            user_threads: sys::limit(Resource::Threads).ok().filter(|_| !sys::is_root()),
+            user_threads,
+            other_threads: user_threads.map_or(0, |_| other_threads()),
             system_threads: [
                 number_in(Path::new("/proc/sys/kernel/threads-max")),
                 number_in(Path::new("/proc/sys/kernel/pid_max")),
@@ -175,10 +180,10 @@ impl Facts {
     /// Root may go beyond the hard limits; for everybody else this changes nothing.
     fn raise_hard_limits(&mut self, need: u64) {
         let limits = [
-            (Resource::OpenFiles, Some(&mut self.open_files)),
-            (Resource::Threads, self.user_threads.as_mut()),
+            (Resource::OpenFiles, need, Some(&mut self.open_files)),
+            (Resource::Threads, need + self.other_threads, self.user_threads.as_mut()),
         ];
-        for (resource, limit) in limits {
+        for (resource, need, limit) in limits {
             let wanted = Limit { soft: need, hard: need };
             if let Some(limit) = limit.filter(|limit| limit.hard < need)
                 && sys::set_limit(resource, wanted).is_ok()
@@ -194,12 +199,30 @@ fn number_in(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// How many more tasks this process's control group, and every group around it, has room for.
+/// How many threads run for the user of this process outside of it.
+fn other_threads() -> u64 {
+    let Ok(own) = fs::metadata("/proc/self") else { return 0 };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten().filter(|process| {
+        let number = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        number.is_some_and(|number| number != std::process::id())
+            && process.metadata().is_ok_and(|process| process.uid() == own.uid())
+    });
+    processes.map(|process| tasks_in(&process.path())).sum()
+}
+
+/// The threads of the process in this folder of `/proc`; none when it has ended.
+fn tasks_in(process: &Path) -> u64 {
+    fs::read_dir(process.join("task")).map_or(0, |tasks| tasks.count() as u64)
+}
+
+/// How many tasks this process may have by its control group and every group around it: those it
+/// has and those there is room for.
 fn cgroup_room() -> Option<u64> {
     let groups = cgroup_folders(&fs::read_to_string("/proc/self/cgroup").ok()?);
+    let own = tasks_in(Path::new("/proc/self"));
     let rooms = groups.iter().filter_map(|folder| {
         let max = number_in(&folder.join("pids.max"))?;
-        Some(max.saturating_sub(number_in(&folder.join("pids.current")).unwrap_or(0)))
+        Some((max + own).saturating_sub(number_in(&folder.join("pids.current")).unwrap_or(own)))
     });
     rooms.min()
 }
@@ -235,6 +258,7 @@ mod tests {
         Facts {
             open_files: files,
             user_threads: None,
+            other_threads: 0,
             system_threads: Some(PLENTY),
             memory_maps: Some(PLENTY),
         }
@@ -286,10 +310,12 @@ mod tests {
         for (facts, expected, word) in [
             (Facts { user_threads: Some(few), ..facts() }, 1000, "ulimit -u"),
             (Facts { system_threads: Some(2032), ..facts() }, 2000, "pids.max"),
-            (Facts { memory_maps: Some(RESERVED_MAPS + 2 * 3032), ..facts() }, 3000, "vm.max_map_count"),
+            (Facts { user_threads: Some(few), other_threads: 400, ..facts() }, 600, "ulimit -u"),
+            (Facts { memory_maps: Some(RESERVED_MAPS + 4 * 3032), ..facts() }, 3000, "vm.max_map_count"),
+            (Facts { memory_maps: Some(65_530), ..facts() }, 15_326, "vm.max_map_count"),
             (Facts { system_threads: Some(3), ..facts() }, 1, "pids.max"),
         ] {
-            let plan = plan(10_000, &facts).unwrap();
+            let plan = plan(16_000, &facts).unwrap();
             assert_eq!(plan.max_clients, expected);
             assert_eq!(plan.warnings.len(), 1);
             assert!(plan.warnings[0].contains(&format!("reduced to {expected} ")), "{:?}", plan.warnings);
@@ -317,6 +343,21 @@ mod tests {
             ]
             .map(PathBuf::from)
         );
+    }
+
+    #[test]
+    fn threads_of_processes_are_counted() {
+        let own: Vec<_> = (0..50).map(|_| std::thread::spawn(std::thread::park)).collect();
+        assert!(tasks_in(Path::new("/proc/self")) >= 50);
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(tasks_in(Path::new(&format!("/proc/{}", child.id()))) == 1);
+        assert!(other_threads() >= 1);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        own.into_iter().for_each(|thread| {
+            thread.thread().unpark();
+            thread.join().unwrap();
+        });
     }
 
     #[test]
