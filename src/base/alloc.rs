@@ -63,7 +63,7 @@ pub fn claimed_bytes() -> i64 {
 /// announce what another takes back.
 pub fn pass(bytes: isize) {
     if bytes != 0 {
-        PASSING[own_shard()].0.fetch_add(bytes as i64, Ordering::Relaxed);
+        PASSING[shard()].0.fetch_add(bytes as i64, Ordering::Relaxed);
     }
 }
 
@@ -113,6 +113,32 @@ pub fn statistics() -> String {
     mimalloc::MiMalloc::stats_json().map_or_else(str::to_owned, |text| text.to_string_lossy().into_owned())
 }
 
+/// Whether the calling thread has allocated, and so has a heap of its own in mimalloc: some 8 KiB,
+/// and a page for every size it asked for, which stays when the memory is free.
+#[must_use]
+pub fn has_heap() -> bool {
+    OWN_SHARD.get() != usize::MAX
+}
+
+/// Gives up the heap of the calling thread, if it has one; the next allocation makes another. A
+/// thread that has called this calls [`prepare_end`] before it ends.
+pub fn leave() {
+    if has_heap() {
+        give_back();
+        // SAFETY: mimalloc makes a thread's heap with its first allocation, whether it had one
+        // before or not. What is still in use of the old one is freed as other threads' memory is.
+        unsafe { mi::mi_thread_done() };
+        OWN_SHARD.set(usize::MAX);
+    }
+}
+
+/// Makes sure that the calling thread has a heap: mimalloc looks at the last one that it had when
+/// it ends.
+pub fn prepare_end() {
+    // SAFETY: a fresh block is freed.
+    unsafe { mi::mi_free(mi::mi_malloc(1)) }
+}
+
 #[inline]
 fn own_shard() -> usize {
     OWN_SHARD.with(|own| {
@@ -123,6 +149,14 @@ fn own_shard() -> usize {
     })
 }
 
+/// A counter for a thread that need not have allocated.
+#[inline]
+fn shard() -> usize {
+    let own = OWN_SHARD.get();
+    if own == usize::MAX { 0 } else { own }
+}
+
+/// `bytes` were allocated.
 #[inline]
 fn count(bytes: i64) {
     USED[own_shard()].0.fetch_add(bytes, Ordering::Relaxed);
@@ -148,7 +182,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-(layout.size() as i64));
+        USED[shard()].0.fetch_sub(layout.size() as i64, Ordering::Relaxed);
         // SAFETY: the caller's promises are passed on.
         unsafe { self.0.dealloc(block, layout) }
     }

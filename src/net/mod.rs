@@ -3,7 +3,7 @@
 //! ```text
 //! Listener ─ accept thread ─► Pool: a slot, or -ERR max number of clients reached
 //!                              └► worker: read → Parser → ONE Event::Requests per read ─► owner
-//! owner ─► Outlet: non-blocking send ─(what the socket does not take)─► a writer thread
+//! owner ─► Outlet: non-blocking send ─(what the socket does not take)─► Drainer, one thread for all
 //! ```
 //!
 //! [`Listener`]s are bound first, so that the daemon can say at once what is wrong; [`Net::serve`]
@@ -11,6 +11,7 @@
 //! [`crate::engine`] who came, what they sent and when they left.
 
 pub mod connection;
+pub mod drainer;
 pub mod listener;
 pub mod outlet;
 pub mod pool;

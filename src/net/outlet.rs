@@ -1,24 +1,28 @@
 //! A client's replies on their way out.
 //!
 //! [`Outlet`] is the owner's end: it sends what the socket takes at once. The rest is queued, in
-//! order, for a writer thread that is started then, drains the queue with blocking sends, and
-//! ends when it is empty. A client that does not read costs its thread and its queue, which the
-//! server bounds (`ClientGauges::pending_output`), and delays nobody.
+//! order, and the room's one [`Drainer`] sends it as the socket takes it. A client that does not
+//! read costs its queue, which the server bounds (`ClientGauges::pending_output`), and delays
+//! nobody.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use super::drainer::{Drainer, Watched};
 use super::socket::Socket;
-use super::threads::{Threads, lock};
+use super::threads::lock;
 use crate::engine::Stream;
 use crate::server::{ClientGauges, Close};
 
-/// Bytes the owner offers the socket at once: a huge reply is copied by the writer instead.
+/// Bytes the owner offers the socket at once: a huge reply is copied by the drainer instead.
 const DIRECT_BYTES: usize = 256 * 1024;
-/// Bytes of one blocking send, so that the count of pending bytes goes down step by step.
+/// Bytes of one of the drainer's sends, so that the count of pending bytes goes down step by step.
 const SEND_BYTES: usize = 64 * 1024;
+/// Sends of the drainer to one socket before it looks after the others.
+const SENDS: usize = 4;
 /// Queued replies smaller than this are joined.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The largest buffer a client keeps for its next replies, bytes.
@@ -26,24 +30,24 @@ const KEEP_BYTES: usize = 16 * 1024;
 
 /// The owner's end of a connection.
 pub struct Outlet {
-    socket: Arc<Socket>,
-    gauges: Arc<ClientGauges>,
-    threads: Arc<Threads>,
     backlog: Arc<Backlog>,
+    drainer: Arc<Drainer>,
 }
 
 /// What the socket did not take.
-#[derive(Default)]
-struct Backlog {
+#[derive(Debug)]
+pub(super) struct Backlog {
+    socket: Arc<Socket>,
+    gauges: Arc<ClientGauges>,
     state: Mutex<State>,
-    /// Notified when a writer has ended.
+    /// Notified when everything is sent or given up.
     ended: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     chunks: VecDeque<Chunk>,
-    /// A writer thread is at work.
+    /// The drainer looks after it.
     draining: bool,
     /// Shut down when the queue is empty.
     closing: bool,
@@ -52,16 +56,18 @@ struct State {
 }
 
 /// Queued bytes, from `start` on.
+#[derive(Debug)]
 struct Chunk {
     bytes: Vec<u8>,
     start: usize,
 }
 
 impl Outlet {
-    /// The end of `socket` for replies; writers run on `threads`.
+    /// The end of `socket` for replies; what it does not take is left to `drainer`.
     #[must_use]
-    pub fn new(socket: Arc<Socket>, gauges: Arc<ClientGauges>, threads: Arc<Threads>) -> Self {
-        Outlet { socket, gauges, threads, backlog: Arc::default() }
+    pub fn new(socket: Arc<Socket>, gauges: Arc<ClientGauges>, drainer: Arc<Drainer>) -> Self {
+        let backlog = Backlog { socket, gauges, state: Mutex::default(), ended: Condvar::new() };
+        Outlet { backlog: Arc::new(backlog), drainer }
     }
 
     /// Sends from the front of `bytes` without waiting; returns how many went. A broken connection
@@ -69,52 +75,47 @@ impl Outlet {
     fn send_now(&self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         while sent < bytes.len().min(DIRECT_BYTES) {
-            match self.socket.send_now(&bytes[sent..bytes.len().min(DIRECT_BYTES)]) {
+            match self.backlog.socket.send_now(&bytes[sent..bytes.len().min(DIRECT_BYTES)]) {
                 Ok(count) => sent += count,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(_) => return bytes.len(),
             }
         }
-        self.gauges.written_bytes.fetch_add(sent as u64, Ordering::Relaxed);
+        self.backlog.gauges.written_bytes.fetch_add(sent as u64, Ordering::Relaxed);
         sent
     }
 
-    /// Queues `bytes` from `sent` on and sees to it that a writer is at work.
+    /// Queues `bytes` from `sent` on and sees to it that the drainer sends them.
     fn queue(&self, bytes: &mut Vec<u8>, sent: usize) {
         let mut state = lock(&self.backlog.state);
         if state.closed || state.closing {
             bytes.clear();
             return;
         }
-        self.gauges.pending_output.fetch_add(bytes.len() - sent, Ordering::Relaxed);
-        state.push(bytes, sent, &self.gauges);
+        self.backlog.gauges.pending_output.fetch_add(bytes.len() - sent, Ordering::Relaxed);
+        state.push(bytes, sent, &self.backlog.gauges);
         if state.draining {
             return;
         }
-        state.draining = true;
-        drop(state);
-        if !self.start_writer() {
-            log::warn!("No thread to send a slow client its replies: closing it");
-            self.shut_down();
+        match self.drainer.watched().watch(&self.backlog) {
+            Ok(()) => state.draining = true,
+            Err(error) => {
+                drop(state);
+                log::warn!("Can't send a slow client its replies, closing it: {error}");
+                self.shut_down();
+            }
         }
     }
 
-    fn start_writer(&self) -> bool {
-        let (socket, gauges) = (Arc::clone(&self.socket), Arc::clone(&self.gauges));
-        let backlog = Arc::clone(&self.backlog);
-        self.threads.run(Box::new(move || backlog.drain(&socket, &gauges))).is_ok()
-    }
-
     fn shut_down(&self) {
-        lock(&self.backlog.state).discard(&self.gauges);
-        self.socket.shut_down();
+        self.backlog.shut_down(self.drainer.watched());
     }
 }
 
 impl Stream for Outlet {
     fn send(&mut self, bytes: &mut Vec<u8>) {
-        // Zero pending bytes mean that the writer, if there still is one, has sent its last.
-        let sent = match self.gauges.pending_output.load(Ordering::Acquire) {
+        // Zero pending bytes mean that the drainer, if it still is at it, has sent the last.
+        let sent = match self.backlog.gauges.pending_output.load(Ordering::Acquire) {
             0 => self.send_now(bytes),
             _ => 0,
         };
@@ -135,7 +136,7 @@ impl Stream for Outlet {
                 if !state.draining {
                     state.closed = true;
                     drop(state);
-                    self.socket.shut_down();
+                    self.backlog.socket.shut_down();
                 }
             }
         }
@@ -174,84 +175,116 @@ impl State {
         self.chunks.push_back(chunk);
     }
 
-    /// The connection has ended: what is queued goes nowhere.
+    /// Nothing is sent any more.
     fn discard(&mut self, gauges: &ClientGauges) {
         self.closed = true;
-        for chunk in std::mem::take(&mut self.chunks) {
-            gauges.pending_output.fetch_sub(chunk.bytes.len() - chunk.start, Ordering::Release);
-            chunk.end(gauges);
-        }
+        std::mem::take(&mut self.chunks).into_iter().for_each(|chunk| chunk.end(gauges));
     }
 }
 
 impl Chunk {
-    /// Gives its memory back.
+    /// Gives its memory back; what it still holds goes nowhere.
     fn end(self, gauges: &ClientGauges) {
+        gauges.pending_output.fetch_sub(self.bytes.len() - self.start, Ordering::Release);
         gauges.pending_heap.fetch_sub(self.bytes.capacity(), Ordering::Relaxed);
         gauges.pending_chunks.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Backlog {
-    /// The writer thread: sends chunk after chunk until none is left or the connection ends.
-    fn drain(&self, socket: &Socket, gauges: &ClientGauges) {
-        while let Some(chunk) = self.next(socket) {
-            let is_sent = send_all(socket, gauges, &chunk.bytes[chunk.start..]);
-            chunk.end(gauges);
-            if !is_sent {
-                lock(&self.state).discard(gauges);
+    /// What the drainer knows it by.
+    pub(super) fn key(&self) -> u64 {
+        u64::from(self.socket.fd().cast_unsigned())
+    }
+
+    /// Where it goes.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The drainer's turn for this socket: sends what it takes, a few times.
+    pub(super) fn drain(&self, watched: &Watched) {
+        for _ in 0..SENDS {
+            let Some(mut chunk) = self.next(watched) else { return };
+            let end = chunk.bytes.len().min(chunk.start + SEND_BYTES);
+            let result = self.socket.send_now(&chunk.bytes[chunk.start..end]);
+            if let Ok(count) = result {
+                chunk.start += count;
+                self.gauges.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
+                self.gauges.pending_output.fetch_sub(count, Ordering::Release);
+            }
+            self.put_back(chunk);
+            match result {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                // Its worker notices and reports it.
+                Err(_) => return self.shut_down(watched),
             }
         }
     }
 
-    /// The next chunk, or `None` when the writer has nothing more to do.
-    fn next(&self, socket: &Socket) -> Option<Chunk> {
+    /// The next chunk, out of the queue, so that the owner does not wait for a send; `None` when
+    /// there is nothing more to do.
+    fn next(&self, watched: &Watched) -> Option<Chunk> {
         let mut state = lock(&self.state);
         if let Some(chunk) = state.chunks.pop_front() {
             return Some(chunk);
         }
-        state.draining = false;
+        // It is false when the connection was given up in the meantime.
+        if std::mem::take(&mut state.draining) {
+            watched.forget(self);
+            self.ended.notify_all();
+        }
         if state.closing {
             state.closed = true;
-            socket.shut_down();
+            self.socket.shut_down();
         }
-        self.ended.notify_all();
         None
     }
-}
 
-/// Sends all of `chunk`; `false` when the connection broke. The rest then no longer counts as
-/// pending.
-fn send_all(socket: &Socket, gauges: &ClientGauges, chunk: &[u8]) -> bool {
-    let mut rest = chunk;
-    while !rest.is_empty() {
-        let Ok(count) = socket.send(&rest[..rest.len().min(SEND_BYTES)]) else {
-            gauges.pending_output.fetch_sub(rest.len(), Ordering::Release);
-            return false;
-        };
-        gauges.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
-        gauges.pending_output.fetch_sub(count, Ordering::Release);
-        rest = &rest[count..];
+    /// Queues what is left of a chunk again, in front.
+    fn put_back(&self, chunk: Chunk) {
+        if chunk.start == chunk.bytes.len() {
+            return chunk.end(&self.gauges);
+        }
+        let mut state = lock(&self.state);
+        if state.closed {
+            return chunk.end(&self.gauges);
+        }
+        state.chunks.push_front(chunk);
     }
-    true
+
+    /// Ends the connection; what is queued goes nowhere.
+    fn shut_down(&self, watched: &Watched) {
+        let mut state = lock(&self.state);
+        state.discard(&self.gauges);
+        if std::mem::take(&mut state.draining) {
+            watched.forget(self);
+            self.ended.notify_all();
+        }
+        drop(state);
+        self.socket.shut_down();
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::threads::IDLE;
     use super::*;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::thread;
 
     fn outlet() -> (Outlet, UnixStream) {
+        outlet_of(&Drainer::start().unwrap())
+    }
+
+    fn outlet_of(drainer: &Arc<Drainer>) -> (Outlet, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let outlet = Outlet::new(Arc::new(Socket::unix(ours)), Arc::default(), Threads::new(IDLE));
-        (outlet, theirs)
+        (Outlet::new(Arc::new(Socket::unix(ours)), Arc::default(), Arc::clone(drainer)), theirs)
     }
 
     fn pending(outlet: &Outlet) -> usize {
-        outlet.gauges.pending_output.load(Ordering::Acquire)
+        outlet.backlog.gauges.pending_output.load(Ordering::Acquire)
     }
 
     /// Numbered bytes, so that a lost or swapped piece shows.
@@ -300,7 +333,7 @@ mod tests {
         assert_eq!(got.len(), total);
         assert!(got == pattern(0, total));
         assert_eq!(pending(&outlet), 0);
-        assert_eq!(outlet.gauges.written_bytes.load(Ordering::Relaxed), total as u64);
+        assert_eq!(outlet.backlog.gauges.written_bytes.load(Ordering::Relaxed), total as u64);
     }
 
     #[test]
@@ -328,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_hangs_up_ends_the_writer() {
+    fn a_peer_that_hangs_up_ends_the_draining() {
         let (mut outlet, theirs) = outlet();
         outlet.send(&mut vec![b'x'; 5_000_000]);
         drop(theirs);
@@ -349,5 +382,44 @@ mod tests {
         stuck.finish(Duration::from_millis(1));
         assert!(pending(&stuck) > 0);
         silent.write_all(b"still here").unwrap();
+    }
+
+    #[test]
+    fn sockets_that_take_nothing_hold_up_no_other() {
+        let drainer = Drainer::start().unwrap();
+        let silent: Vec<_> = (0..50)
+            .map(|_| {
+                let (mut outlet, theirs) = outlet_of(&drainer);
+                outlet.send(&mut vec![b'x'; 2_000_000]);
+                (outlet, theirs)
+            })
+            .collect();
+        for round in 0..3 {
+            let (mut outlet, mut theirs) = outlet_of(&drainer);
+            outlet.send(&mut pattern(round, 3_000_000));
+            let mut got = vec![0; 3_000_000];
+            theirs.read_exact(&mut got).unwrap();
+            assert!(got == pattern(round, 3_000_000));
+        }
+        assert!(silent.iter().all(|(outlet, _)| pending(outlet) > 0));
+        assert_eq!(drainer.watched().count(), 50);
+        for (outlet, mut theirs) in silent.into_iter().take(1) {
+            theirs.read_exact(&mut vec![0; 2_000_000]).unwrap();
+            drop(outlet);
+        }
+        assert_eq!(drainer.watched().count(), 0, "whoever is gone is let go of");
+    }
+
+    #[test]
+    fn a_descriptor_that_is_used_again_is_watched_again() {
+        let drainer = Drainer::start().unwrap();
+        for round in 0..20 {
+            let (mut outlet, mut theirs) = outlet_of(&drainer);
+            outlet.send(&mut pattern(round, 1_000_000));
+            if round % 2 == 0 {
+                theirs.read_exact(&mut vec![0; 1_000_000]).unwrap();
+            }
+        }
+        assert_eq!(drainer.watched().count(), 0);
     }
 }

@@ -1,6 +1,10 @@
 //! The bounded worker pool: who is accepted gets a slot and a thread, or is told that the server
 //! is full.
 //!
+//! The listeners' threads only accept and take slots. One more thread admits the connections one by
+//! one: it tells the owner of them and finds, or makes, their threads. So thousands that come at
+//! once are accepted at once, and do not overflow the kernel's queue while threads are made.
+//!
 //! The bound is the spawn limit, the same number as `maxclients`; it is looked at for each
 //! connection, so it can be changed at run time. A lowered bound closes nobody.
 
@@ -10,9 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Builder, JoinHandle};
 use std::time::Duration;
 
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+
 use super::connection;
+use super::drainer::Drainer;
 use super::listener::{Accepted, Listener};
 use super::outlet::Outlet;
+use super::socket::Socket;
 use super::threads::{IDLE, Threads};
 use crate::engine::{Event, Handle, Stopped};
 use crate::server::{ClientGauges, Connection, WireLimits};
@@ -31,6 +39,9 @@ pub struct Net {
     accepting: Vec<Accepting>,
     /// Threads whose listener was given up; they end by themselves.
     retired: Vec<JoinHandle<()>>,
+    /// To the thread that admits who was accepted, which ends when nobody can be accepted any more.
+    accepted: Sender<(Accepted, Slot)>,
+    admitting: JoinHandle<()>,
 }
 
 /// A listener and the thread that accepts from it.
@@ -43,13 +54,15 @@ struct Accepting {
 struct Shared {
     handle: Handle,
     limits: Arc<WireLimits>,
-    threads: Arc<Threads>,
+    threads: Arc<Threads<Slot>>,
+    drainer: Arc<Drainer>,
     /// Connections that have a slot.
     open: Arc<AtomicUsize>,
     stopping: AtomicBool,
 }
 
 /// A place in the pool; given back when dropped.
+#[derive(Debug)]
 struct Slot(Arc<AtomicUsize>);
 
 impl Slot {
@@ -73,10 +86,18 @@ impl Net {
             handle,
             limits,
             threads: Threads::new(IDLE),
+            drainer: Drainer::start()?,
             open: Arc::default(),
             stopping: AtomicBool::new(false),
         });
-        let mut net = Net { shared, accepting: Vec::new(), retired: Vec::new() };
+        // Never more than there are slots.
+        let (accepted, to_admit) = unbounded();
+        let admit = {
+            let shared = Arc::clone(&shared);
+            move || shared.admit_from(&to_admit)
+        };
+        let admitting = Builder::new().name("admit".to_owned()).spawn(admit)?;
+        let mut net = Net { shared, accepting: Vec::new(), retired: Vec::new(), accepted, admitting };
         listeners.into_iter().try_for_each(|listener| net.add(listener))?;
         Ok(net)
     }
@@ -87,7 +108,8 @@ impl Net {
         let is_retired = Arc::new(AtomicBool::new(false));
         let (shared, accepting, retired) =
             (Arc::clone(&self.shared), Arc::clone(&listener), Arc::clone(&is_retired));
-        let accept = move || shared.accept_from(&accepting, &retired);
+        let accepted = self.accepted.clone();
+        let accept = move || shared.accept_from(&accepting, &retired, &accepted);
         let thread = Builder::new().name("accept".to_owned()).spawn(accept)?;
         self.accepting.push(Accepting { listener, is_retired, thread });
         Ok(())
@@ -121,16 +143,18 @@ impl Net {
             // An accept thread that panicked has stopped too.
             let _ = thread.join();
         }
+        drop(self.accepted);
+        let _ = self.admitting.join();
     }
 }
 
 impl Shared {
-    fn accept_from(&self, listener: &Listener, is_retired: &AtomicBool) {
-        let is_over = || self.stopping.load(Ordering::Acquire) || is_retired.load(Ordering::Acquire);
+    fn accept_from(&self, listener: &Listener, is_retired: &AtomicBool, queue: &Sender<(Accepted, Slot)>) {
+        let is_over = || self.is_stopping() || is_retired.load(Ordering::Acquire);
         while !is_over() {
             match listener.accept(|| self.limits.keepalive_secs.load(Ordering::Relaxed)) {
                 Ok(accepted) => {
-                    if self.admit(accepted) == Err(Stopped) {
+                    if self.give_slot(accepted, queue) == Err(Stopped) {
                         return;
                     }
                 }
@@ -145,34 +169,60 @@ impl Shared {
         }
     }
 
-    /// Gives the connection a slot and a worker, or refuses it.
-    fn admit(&self, accepted: Accepted) -> Result<(), Stopped> {
-        let limit = self.limits.max_clients.load(Ordering::Relaxed);
-        let Some(slot) = Slot::take(&self.open, limit) else {
-            // A peer that does not even take this line gets none.
-            let _ = accepted.socket.send_now(FULL);
-            return self.handle.send(Event::Rejected);
-        };
+    /// Gives the connection a slot and queues it, or refuses it.
+    fn give_slot(&self, accepted: Accepted, queue: &Sender<(Accepted, Slot)>) -> Result<(), Stopped> {
+        match Slot::take(&self.open, self.limits.max_clients.load(Ordering::Relaxed)) {
+            Some(slot) => queue.send((accepted, slot)).map_err(|_| Stopped),
+            None => self.refuse(&accepted.socket),
+        }
+    }
+
+    fn refuse(&self, socket: &Socket) -> Result<(), Stopped> {
+        // A peer that does not even take this line gets none.
+        let _ = socket.send_now(FULL);
+        self.handle.send(Event::Rejected)
+    }
+
+    /// Admits who was accepted; when nobody waits, threads are made ready for those who come next.
+    fn admit_from(&self, queue: &Receiver<(Accepted, Slot)>) {
+        loop {
+            let next = match queue.try_recv() {
+                Err(TryRecvError::Empty) if self.make_ready() => continue,
+                Err(TryRecvError::Empty) => queue.recv().ok(),
+                next => next.ok(),
+            };
+            let Some((accepted, slot)) = next else { return };
+            if !self.is_stopping() && self.admit(accepted, slot) == Err(Stopped) {
+                return;
+            }
+        }
+    }
+
+    fn make_ready(&self) -> bool {
+        !self.is_stopping() && self.threads.make_ready(self.limits.max_clients.load(Ordering::Relaxed))
+    }
+
+    /// Announces the connection and gives it a worker, or refuses it.
+    fn admit(&self, accepted: Accepted, slot: Slot) -> Result<(), Stopped> {
         let Accepted { socket, addr, laddr, unix } = accepted;
         let (id, fd, socket) = (self.handle.next_client(), socket.fd(), Arc::new(socket));
         let is_one_of_few = self.open.load(Ordering::Relaxed) <= FEW_CLIENTS;
         let gauges = Arc::new(ClientGauges { is_one_of_few, ..ClientGauges::default() });
-        let outlet = Outlet::new(Arc::clone(&socket), Arc::clone(&gauges), Arc::clone(&self.threads));
+        let outlet = Outlet::new(Arc::clone(&socket), Arc::clone(&gauges), Arc::clone(&self.drainer));
         let connection = Connection { addr, laddr, fd, unix, gauges: Arc::clone(&gauges) };
         self.handle.send(Event::Connect { id, connection, stream: Box::new(outlet) })?;
-        let worker =
-            connection::Connection::new(id, socket, self.handle.clone(), gauges, Arc::clone(&self.limits));
-        let job = move || {
-            let _slot = slot;
-            worker.run();
-        };
-        match self.threads.run(Box::new(job)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                log::warn!("No thread for a new client: {error}");
-                self.handle.send(Event::Disconnect(id))
-            }
+        let (handle, limits) = (self.handle.clone(), Arc::clone(&self.limits));
+        let worker = connection::Connection::new(id, Arc::clone(&socket), handle, gauges, limits);
+        if let Err(error) = self.threads.run(Box::new(move || worker.run()), slot) {
+            log::warn!("No thread for a new client: {error}");
+            self.refuse(&socket)?;
+            self.handle.send(Event::Disconnect(id))?;
         }
+        Ok(())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 }
 

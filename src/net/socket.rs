@@ -1,13 +1,14 @@
 //! One connected socket, shared by its worker (reads), the owner (sends what fits at once) and
-//! its writer thread (sends the rest). TCP and unix sockets look the same from here on; TLS would
+//! the drainer (sends the rest). TCP and unix sockets look the same from here on; TLS would
 //! be a second kind.
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::TcpKeepalive;
 
 use crate::engine::os;
@@ -62,6 +63,13 @@ impl Socket {
         retry(|| (&self.0).read(space))
     }
 
+    /// Waits for bytes or an end, for `patience` at most; whether there are none.
+    pub fn is_quiet(&self, patience: Duration) -> bool {
+        let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
+        let patience = Timespec::try_from(patience).ok();
+        matches!(poll(&mut asked, patience.as_ref()), Ok(0))
+    }
+
     /// Takes bytes that have arrived; `WouldBlock` when none have.
     pub fn receive_now(&self, space: &mut [u8]) -> io::Result<usize> {
         retry(|| os::receive_now(self.0.as_fd(), space))
@@ -72,15 +80,16 @@ impl Socket {
         retry(|| self.0.send_with_flags(bytes, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL))
     }
 
-    /// Sends a part of `bytes`; waits until the socket takes some.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| self.0.send_with_flags(bytes, libc::MSG_NOSIGNAL))
-    }
-
     /// Ends the connection; what was sent still arrives, and a blocked read or send returns.
     pub fn shut_down(&self) {
         // It fails when the peer has already left: nothing remains to be ended.
         let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

@@ -1,8 +1,9 @@
-//! A cache of threads with small stacks: workers and writers run on it.
+//! A cache of threads with small stacks: workers run on it.
 //!
 //! A connection costs a thread; a thread that has become free waits for the next job for a while
-//! before it ends, the one freed last is reused first (its memory is warm, the others time out).
-//! How many run at once is not decided here: that is the pool's limit.
+//! before it ends, the one freed last is reused first (its memory is warm, the others time out). A
+//! few stay ready for those who come next. How many run at once is not decided here: that is the
+//! pool's limit, of which each job brings a place along, given back when its thread is free again.
 //!
 //! Nothing here allocates on the new thread, and neither does a worker as a rule: with the first
 //! allocation a thread gets a heap of its own from mimalloc, some 20 KiB, and a thread that never
@@ -20,7 +21,9 @@ use crate::engine::{crash, os};
 
 /// Stack of a thread, bytes: address space only, a worker touches 12 KiB of it.
 const STACK_BYTES: usize = 128 * 1024;
-/// How long a free thread waits for another job.
+/// Free threads that are kept for the next jobs.
+const READY: usize = 16;
+/// How long the others wait for another job.
 pub const IDLE: Duration = Duration::from_secs(10);
 
 /// After how much of that it gives the memory back that it holds free.
@@ -29,63 +32,72 @@ const QUIET: Duration = Duration::from_millis(100);
 /// What a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// Free threads and how many there are in all.
+/// Free threads and how many there are in all. `P` is a place among those who may have a thread.
 #[derive(Debug)]
-pub struct Threads {
-    state: Mutex<State>,
+pub struct Threads<P> {
+    state: Mutex<State<P>>,
     idle: Duration,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Debug)]
+struct State<P> {
     /// Free threads, the one freed last at the end; with room for all of them.
-    free: Vec<Arc<Seat>>,
+    free: Vec<Arc<Seat<P>>>,
     running: usize,
 }
 
 /// Where a free thread waits.
-#[derive(Default)]
-struct Seat {
-    job: Mutex<Option<Job>>,
+struct Seat<P> {
+    job: Mutex<Option<(Job, P)>>,
     given: Condvar,
 }
 
-impl Seat {
+impl<P> Seat<P> {
+    fn new(job: Option<(Job, P)>) -> Arc<Self> {
+        Arc::new(Seat { job: Mutex::new(job), given: Condvar::new() })
+    }
+
     /// Waits for a job, so long.
-    fn wait(&self, patience: Duration) -> Option<Job> {
+    fn wait(&self, patience: Duration) -> Option<(Job, P)> {
         let job = self.given.wait_timeout_while(lock(&self.job), patience, |job| job.is_none());
         job.unwrap_or_else(PoisonError::into_inner).0.take()
     }
+
+    /// Waits for a job that comes, or that may come some day.
+    fn wait_long(&self) -> Option<(Job, P)> {
+        let job = self.given.wait_while(lock(&self.job), |job| job.is_none());
+        job.unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
-impl fmt::Debug for Seat {
+impl<P> fmt::Debug for Seat<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seat")
     }
 }
 
-impl Threads {
-    /// A cache whose free threads end after `idle`.
+impl<P: Send + 'static> Threads<P> {
+    /// A cache whose free threads, but for a few, end after `idle`.
     #[must_use]
     pub fn new(idle: Duration) -> Arc<Self> {
-        Arc::new(Threads { state: Mutex::default(), idle })
+        Arc::new(Threads { state: Mutex::new(State { free: Vec::new(), running: 0 }), idle })
     }
 
-    /// Runs `job` on a free thread, or on a new one. Errors when the system gives no more threads;
-    /// the job is then dropped.
-    pub fn run(self: &Arc<Self>, job: Job) -> io::Result<()> {
-        let mut state = lock(&self.state);
-        let Some(seat) = state.free.pop() else {
-            state.running += 1;
-            let missing = state.running - state.free.len();
-            state.free.reserve(missing);
-            drop(state);
-            return self.spawn(job).inspect_err(|_| lock(&self.state).running -= 1);
-        };
-        drop(state);
-        *lock(&seat.job) = Some(job);
+    /// Runs `job` on a free thread, or on a new one; `place` is given back behind it. Errors when
+    /// the system gives no more threads; both are then dropped.
+    pub fn run(self: &Arc<Self>, job: Job, place: P) -> io::Result<()> {
+        let seat = lock(&self.state).free.pop();
+        let Some(seat) = seat else { return self.start(Some((job, place))) };
+        *lock(&seat.job) = Some((job, place));
         seat.given.notify_one();
         Ok(())
+    }
+
+    /// Starts one thread if there are few that are free, and fewer than `limit` in all. `false`
+    /// when there was no need, or no thread to be had.
+    pub fn make_ready(self: &Arc<Self>, limit: usize) -> bool {
+        let (free, running) = self.count();
+        free < READY && running < limit && self.start(None).is_ok()
     }
 
     /// How many threads are free at this moment, and how many there are.
@@ -95,49 +107,66 @@ impl Threads {
         (state.free.len(), state.running)
     }
 
-    fn spawn(self: &Arc<Self>, job: Job) -> io::Result<()> {
-        let (threads, seat) = (Arc::clone(self), Arc::new(Seat::default()));
+    /// Starts a thread with a job, or with a seat among the free ones.
+    fn start(self: &Arc<Self>, job: Option<(Job, P)>) -> io::Result<()> {
+        let is_free = job.is_none();
+        let seat = Seat::new(job);
+        let mut state = lock(&self.state);
+        state.running += 1;
+        let missing = state.running - state.free.len();
+        state.free.reserve(missing);
+        drop(state);
+        let (threads, own) = (Arc::clone(self), Arc::clone(&seat));
         let body = move || {
             os::schedule_as_batch(os::SLICE);
             os::name_thread(c"worker");
             crash::report_briefly();
-            threads.work(job, &seat);
+            threads.work(&own);
         };
         // Not named through std, which would copy the name on the new thread: see the module.
-        Builder::new().stack_size(STACK_BYTES).spawn(body).map(drop)
+        let started = Builder::new().stack_size(STACK_BYTES).spawn(body);
+        let mut state = lock(&self.state);
+        match started {
+            Ok(_) if is_free => state.free.push(seat),
+            Ok(_) => {}
+            Err(_) => state.running -= 1,
+        }
+        started.map(drop)
     }
 
-    fn work(&self, first: Job, seat: &Arc<Seat>) {
-        let mut next = Some(first);
-        while let Some(job) = next {
+    fn work(&self, seat: &Arc<Seat<P>>) {
+        while let Some((job, place)) = self.next(seat) {
             // A panic has cost its connection by now; the thread is as good as before.
             let _ = panic::catch_unwind(AssertUnwindSafe(job));
             lock(&self.state).free.push(Arc::clone(seat));
-            next = self.wait(seat);
+            drop(place);
         }
+        alloc::prepare_end();
     }
 
     /// Waits for the next job; `None` when the thread is to end.
-    fn wait(&self, seat: &Arc<Seat>) -> Option<Job> {
+    fn next(&self, seat: &Arc<Seat<P>>) -> Option<(Job, P)> {
         let quiet = QUIET.min(self.idle);
         if let Some(job) = seat.wait(quiet) {
             return Some(job);
         }
         // What big requests took is free by now, but would stay with this thread.
-        alloc::give_back();
+        alloc::leave();
         if let Some(job) = seat.wait(self.idle - quiet) {
             return Some(job);
         }
         let mut state = lock(&self.state);
-        if let Some(index) = state.free.iter().position(|other| Arc::ptr_eq(other, seat)) {
+        if let Some(index) = state.free.iter().position(|other| Arc::ptr_eq(other, seat))
+            && state.free.len() > READY
+        {
             state.free.remove(index);
             state.running -= 1;
             return None;
         }
         drop(state);
-        // Someone took the seat in the meantime and is about to give it a job.
-        let job = seat.given.wait_while(lock(&seat.job), |job| job.is_none());
-        job.unwrap_or_else(PoisonError::into_inner).take()
+        // It is one of those that stay ready, or someone took the seat and is about to give it a
+        // job.
+        seat.wait_long()
     }
 }
 
@@ -152,10 +181,10 @@ mod tests {
     use crossbeam_channel::bounded;
     use std::thread::{self, ThreadId};
 
-    /// Runs a job that reports its thread, and waits until that thread is free again or gone.
-    fn thread_of_a_job(threads: &Arc<Threads>) -> ThreadId {
+    /// Runs a job that reports its thread, and waits until it has.
+    fn thread_of_a_job(threads: &Arc<Threads<()>>) -> ThreadId {
         let (report, reported) = bounded(1);
-        threads.run(Box::new(move || report.send(thread::current().id()).unwrap())).unwrap();
+        threads.run(Box::new(move || report.send(thread::current().id()).unwrap()), ()).unwrap();
         reported.recv().unwrap()
     }
 
@@ -170,7 +199,7 @@ mod tests {
         let threads = Threads::new(IDLE);
         let first = thread_of_a_job(&threads);
         wait_until(|| threads.count() == (1, 1));
-        threads.run(Box::new(|| panic::resume_unwind(Box::new("on purpose")))).unwrap();
+        threads.run(Box::new(|| panic::resume_unwind(Box::new("on purpose"))), ()).unwrap();
         wait_until(|| threads.count() == (1, 1));
         assert_eq!(thread_of_a_job(&threads), first);
     }
@@ -179,17 +208,46 @@ mod tests {
     fn busy_threads_are_not_shared() {
         let threads = Threads::new(IDLE);
         let (release, released) = bounded::<()>(0);
-        threads.run(Box::new(move || released.recv().unwrap_or(()))).unwrap();
+        threads.run(Box::new(move || released.recv().unwrap_or(())), ()).unwrap();
         thread_of_a_job(&threads);
         drop(release);
         wait_until(|| threads.count() == (2, 2));
     }
 
     #[test]
-    fn an_idle_thread_is_given_back() {
-        let threads = Threads::new(Duration::ZERO);
-        let first = thread_of_a_job(&threads);
-        wait_until(|| threads.count() == (0, 0));
-        assert_ne!(thread_of_a_job(&threads), first);
+    fn idle_threads_are_given_back_but_for_a_few() {
+        let threads = Threads::new(Duration::from_millis(1));
+        let (release, released) = bounded::<()>(0);
+        for _ in 0..READY + 20 {
+            let released = released.clone();
+            threads.run(Box::new(move || released.recv().unwrap_or(())), ()).unwrap();
+        }
+        assert_eq!(threads.count(), (0, READY + 20));
+        drop(release);
+        wait_until(|| threads.count() == (READY, READY));
+        thread_of_a_job(&threads);
+        wait_until(|| threads.count() == (READY, READY));
+    }
+
+    #[test]
+    fn threads_are_made_ready_up_to_the_limit_and_taken_first() {
+        let threads = Threads::new(IDLE);
+        while threads.make_ready(3) {}
+        assert_eq!(threads.count(), (3, 3));
+        while threads.make_ready(1000) {}
+        assert_eq!(threads.count(), (READY, READY));
+        thread_of_a_job(&threads);
+        assert_eq!(threads.count().1, READY);
+    }
+
+    #[test]
+    fn whoever_gets_a_place_that_was_given_back_finds_its_thread_free() {
+        let threads = Threads::<crossbeam_channel::Sender<()>>::new(IDLE);
+        for _ in 0..200 {
+            let (place, given_back) = bounded::<()>(0);
+            threads.run(Box::new(|| {}), place).unwrap();
+            assert!(given_back.recv().is_err(), "a place is dropped");
+        }
+        assert_eq!(threads.count(), (1, 1));
     }
 }

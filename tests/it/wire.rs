@@ -1,6 +1,7 @@
 //! The wire between a client and the owner: framing, limits, slow clients, full pools, seen from
 //! outside. What every request parses to is tested beside the parser.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -123,6 +124,27 @@ fn a_client_that_does_not_read_delays_nobody_and_loses_nothing() {
     let mut all = Vec::new();
     slow.read_to_end(&mut all).unwrap();
     assert!(all == [bulk(&value).repeat(40), b"+OK\r\n".to_vec()].concat());
+}
+
+#[test]
+fn clients_that_do_not_read_have_one_thread_for_all_of_them() {
+    const CLIENTS: usize = 60;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let server = Server::start_in(folder, &["--save", "", "--unixsocket", path.to_str().unwrap()]);
+    let mut quick = server.client();
+    quick.run(&format!("SET big {}", "x".repeat(500_000)));
+    let mut slow: Vec<_> = (0..CLIENTS).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    for stream in &mut slow {
+        stream.write_all(&b"GET big\r\n".repeat(3)).unwrap();
+    }
+    // Seven digits of pending bytes each: the sockets have taken their part.
+    let pending = |list: &str| list.split("omem=").filter(|rest| rest.find(' ') == Some(7)).count();
+    while pending(&quick.run("CLIENT LIST")) < CLIENTS {}
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().count();
+    assert!(threads < CLIENTS + 40, "{threads} threads for {CLIENTS} clients");
+    assert_eq!(quick.run("PING"), "PONG");
+    server.stop();
 }
 
 #[test]
