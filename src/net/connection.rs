@@ -1,17 +1,18 @@
 //! A worker: reads one connection until it ends.
 //!
 //! A worker waits in a blocking read into a small buffer on its stack, so an idle connection costs
-//! a few pages of stack and nothing of the heap. What a read brings is parsed at once and leaves
-//! as ONE event, the buffer with it, so a pipeline pays for the channel once. A read that fills
-//! the small buffer is continued without waiting. The memory a batch travels in comes back from
-//! the owner ([`Handle::spent`]): a worker that never allocates never gets a heap of its own from
-//! the allocator, which is tens of KiB a thread.
+//! a few pages of stack and nothing of the heap. What a read brings is parsed at once and leaves as
+//! ONE event, the buffer with it, so a pipeline pays for the channel once. A read that fills the
+//! small buffer is continued without waiting. The memory a batch travels in comes back from the
+//! owner ([`Handle::spent`]): a worker that never allocates never gets a heap of its own from the
+//! allocator, which is tens of KiB a thread. One that had to gives it up when its client is quiet.
 //!
 //! While the owner is behind, the bounded channel blocks the worker, and TCP its client. When the
 //! owner has ended the channel is closed and so is the connection.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::socket::Socket;
 use crate::base::alloc;
@@ -27,6 +28,8 @@ const MORE_BYTES: usize = 16 * 1024;
 const GATHER_BYTES: usize = 64 * 1024;
 /// After so many bytes a client's worker waits until the owner has run them.
 const AHEAD_BYTES: usize = 1 << 20;
+/// After so long without a byte a worker that had to allocate gives its heap up.
+const QUIET: Duration = Duration::from_millis(300);
 /// An unfinished command is reported each time it has grown by this much, bytes.
 const REPORT_BYTES: usize = 64 * 1024;
 
@@ -146,6 +149,9 @@ impl Connection {
         let space = if inside_argument { self.parser.space(IDLE_BYTES) } else { &mut *idle };
         let room = space.len();
         self.gauges.is_reading.store(false, Ordering::Release);
+        if alloc::has_heap() && self.socket.is_quiet(QUIET) {
+            alloc::leave();
+        }
         let count = match self.socket.receive(space) {
             Ok(count) if count > 0 => count,
             _ => return false,
@@ -398,7 +404,7 @@ mod tests {
         let failure = bench.requests().failure;
         assert_eq!(failure.as_deref(), Some("ERR Protocol error: unauthenticated multibulk length"));
         bench.client.write_all(b"PING\r\n").unwrap();
-        bench.socket.send(b"-ERR\r\n").unwrap();
+        bench.socket.send_now(b"-ERR\r\n").unwrap();
         bench.socket.shut_down();
         let mut line = Vec::new();
         bench.client.read_to_end(&mut line).unwrap();
