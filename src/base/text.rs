@@ -5,6 +5,7 @@
 
 use super::float_text::is_c_space;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Code points that stand for bytes which are no UTF-8: this much above the byte. They lie at the
 /// end of the last private plane.
@@ -78,6 +79,21 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
         rest = read_word(rest, &mut arg)?;
         args.push(arg);
     }
+}
+
+/// Where the words of [`split_args`] lie in a line that has neither quotes nor a NUL; `None` for
+/// others. Allocates nothing.
+pub fn plain_words(line: &[u8]) -> Option<impl Iterator<Item = Range<usize>>> {
+    if line.iter().any(|byte| matches!(byte, b'"' | b'\'' | 0)) {
+        return None;
+    }
+    let mut at = 0;
+    Some(std::iter::from_fn(move || {
+        at += line[at..].iter().take_while(|&&c| is_c_space(c)).count();
+        let start = at;
+        at += line[at..].iter().take_while(|c| !matches!(c, b' ' | b'\n' | b'\r' | b'\t')).count();
+        (at > start).then_some(start..at)
+    }))
 }
 
 /// `bytes` in double quotes, with everything outside printable ASCII escaped.
@@ -339,6 +355,16 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 0..12), 0..5)) {
             let line = args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(&b' ');
             prop_assert_eq!(split_args(&line), Some(args));
+        }
+
+        #[test]
+        fn plain_words_are_those_that_splitting_gives(line in proptest::collection::vec(
+            prop_oneof![4 => Just(b' '), 4 => any::<u8>(), 2 => 9u8..14, 4 => b'a'..=b'z', 1 => Just(b'\\')], 0..30)) {
+            let words = plain_words(&line).map(|words| words.map(|range| line[range].to_vec()).collect::<Vec<_>>());
+            match words {
+                Some(words) => prop_assert_eq!(Some(words), split_args(&line)),
+                None => prop_assert!(line.iter().any(|byte| b"\"'\0".contains(byte))),
+            }
         }
     }
 }

@@ -21,7 +21,7 @@
 
 use super::argv::{ArgRange, Requests};
 use crate::base::number::parse_i64;
-use crate::base::text::split_args;
+use crate::base::text::{plain_words, split_args};
 
 /// Longest line without its end: an inline request, or a header. Source: PROTO_INLINE_MAX_SIZE.
 pub const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -31,6 +31,9 @@ pub const MAX_ARGUMENTS: i64 = i32::MAX as i64;
 pub const MAX_UNAUTHENTICATED_ARGUMENTS: i64 = 10;
 /// Longest argument before AUTH, bytes.
 pub const MAX_UNAUTHENTICATED_BULK_BYTES: i64 = 16384;
+/// The largest command before AUTH, with its headers, bytes.
+const MAX_UNAUTHENTICATED_BYTES: usize =
+    MAX_UNAUTHENTICATED_ARGUMENTS as usize * (MAX_UNAUTHENTICATED_BULK_BYTES as usize + 10) + 5;
 /// Most bytes of one command: ranges are 32 bits wide, and a read may go past the command's end.
 pub const MAX_COMMAND_BYTES: usize = u32::MAX as usize - (1 << 20);
 /// How far the buffer is opened for a big argument of which nothing has arrived yet.
@@ -38,6 +41,9 @@ const BULK_STEP_BYTES: usize = 64 * 1024;
 
 /// Buffers that grow do so to a multiple of this, so that one that comes back fits again.
 const GROW_BYTES: usize = 256;
+/// Beyond this the buffer of a client that is not logged in gets all that it may ever need: nobody
+/// is served faster for what smaller ones leave behind in the allocator.
+const STRANGER_BYTES: usize = 8 * 1024;
 
 /// What the parser is told about the client's login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +104,8 @@ pub struct Parser {
     missing_arguments: usize,
     /// The announced length of the argument at `position`.
     bulk_bytes: Option<usize>,
+    /// The client was not logged in when last looked at.
+    is_stranger: bool,
     /// The sizes of the last batch, to allocate the next one at once.
     last_ranges: usize,
     last_ends: usize,
@@ -132,7 +140,7 @@ impl Parser {
     #[must_use]
     pub fn growth_of(&self, bytes: usize) -> usize {
         let end = self.filled + bytes;
-        if end <= self.buffer.capacity() { 0 } else { (self.buffer.capacity() * 2).max(end) + GROW_BYTES }
+        if end <= self.buffer.capacity() { 0 } else { self.capacity_for(end) + GROW_BYTES }
     }
 
     /// The same, with all the room that an argument of known length is going to take.
@@ -167,12 +175,20 @@ impl Parser {
         &mut self.buffer[self.filled..end]
     }
 
+    /// The size that a buffer which has become too small gets for `end` bytes, whatever is known of
+    /// them.
+    fn capacity_for(&self, end: usize) -> usize {
+        let least = if self.is_stranger && end > STRANGER_BYTES { MAX_UNAUTHENTICATED_BYTES } else { 0 };
+        (self.buffer.capacity() * 2).max(end).max(least)
+    }
+
     /// Makes the buffer `end` bytes long; the allocation at least doubles unless that is more than
     /// the unfinished argument needs.
     fn grow(&mut self, end: usize) {
         if end > self.buffer.capacity() {
-            let needed = self.bulk_bytes.map_or(end, |length| self.position + length + 2).max(end);
-            let capacity = needed.min((self.buffer.capacity() * 2).max(end)).next_multiple_of(GROW_BYTES);
+            let argument_end = self.bulk_bytes.map_or(end, |length| self.position + length + 2).max(end);
+            let needed = if self.is_stranger { usize::MAX } else { argument_end };
+            let capacity = needed.min(self.capacity_for(end)).next_multiple_of(GROW_BYTES);
             self.buffer.reserve_exact(capacity - self.buffer.len());
         }
         self.buffer.resize(end, 0);
@@ -234,6 +250,7 @@ impl Parser {
     }
 
     fn run(&mut self, limits: &Limits) -> Stop {
+        self.is_stranger = limits.login != Login::Done;
         loop {
             let step = if self.missing_arguments > 0 {
                 self.arguments(limits)
@@ -336,6 +353,22 @@ impl Parser {
         }
         self.prepare_batch();
         let before = self.ranges.len();
+        if let Some(words) = plain_words(&self.buffer[start..end]) {
+            self.ranges.extend(words.map(|word| (narrow(start + word.start), narrow(start + word.end))));
+        } else {
+            self.quoted_words(start, end)?;
+        }
+        self.consume(newline + 1);
+        if self.ranges.len() > before {
+            self.complete();
+        } else {
+            self.command_start = self.position;
+        }
+        Ok(())
+    }
+
+    /// The words of a line in which some are quoted.
+    fn quoted_words(&mut self, start: usize, end: usize) -> Result<(), Stop> {
         let words =
             split_args(&self.buffer[start..end]).ok_or_else(|| broken("unbalanced quotes in request"))?;
         // Unquoted, a word is no longer than its source: it is written over the line, so that an
@@ -346,12 +379,6 @@ impl Parser {
             write += word.len();
             self.buffer[from..write].copy_from_slice(&word);
             self.ranges.push((narrow(from), narrow(write)));
-        }
-        self.consume(newline + 1);
-        if self.ranges.len() > before {
-            self.complete();
-        } else {
-            self.command_start = self.position;
         }
         Ok(())
     }
@@ -608,6 +635,28 @@ mod tests {
         for (bytes, reason) in cases {
             let failure = parse_whole(bytes, &ANONYMOUS).1;
             assert_eq!(failure, Some(format!("ERR Protocol error: {reason}")));
+        }
+    }
+
+    #[test]
+    fn before_auth_the_buffer_of_the_largest_command_is_made_once_and_no_larger() {
+        let argument = [&b"$16384\r\n"[..], &[b'x'; 16384], b"\r\n"].concat();
+        let command = [b"*10\r\n".to_vec(), argument.repeat(10)].concat();
+        assert!(command.len() <= MAX_UNAUTHENTICATED_BYTES);
+        for step in [1000, 4096, 16384] {
+            let mut parser = Parser::new();
+            let mut sizes = Vec::new();
+            for bytes in command[..command.len() - 1].chunks(step) {
+                let expected = parser.growth_of(bytes.len()).max(parser.buffer.capacity());
+                parser.feed(bytes);
+                assert!(parser.buffer.capacity() <= expected);
+                assert!(parser.parse(&ANONYMOUS).requests.is_empty());
+                sizes.push(parser.buffer.capacity());
+            }
+            assert_eq!(sizes.last(), Some(&MAX_UNAUTHENTICATED_BYTES.next_multiple_of(GROW_BYTES)));
+            sizes.dedup();
+            let outgrown: usize = sizes[..sizes.len() - 1].iter().sum();
+            assert!(outgrown <= 32 * 1024, "{sizes:?}");
         }
     }
 
