@@ -18,7 +18,7 @@
 use libmimalloc_sys as mi;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 /// All of mimalloc's blocks begin at a multiple of this, as their sizes are whole words.
 const BLOCK_ALIGNMENT: usize = size_of::<usize>();
@@ -34,10 +34,12 @@ struct Shard(AtomicI64);
 static USED: [Shard; SHARDS + 1] = [const { Shard(AtomicI64::new(0)) }; SHARDS + 1];
 static PASSING: [Shard; SHARDS + 1] = [const { Shard(AtomicI64::new(0)) }; SHARDS + 1];
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
+static LEFT_HEAPS: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// This thread's counter; `usize::MAX` until it has one.
     static OWN_SHARD: Cell<usize> = const { Cell::new(usize::MAX) };
+    static LEFT: Left = const { Left };
 }
 
 /// Bytes handed out and not yet given back. 0 unless [`Counting`] is the global allocator.
@@ -120,23 +122,37 @@ pub fn has_heap() -> bool {
     OWN_SHARD.get() != usize::MAX
 }
 
-/// Gives up the heap of the calling thread, if it has one; the next allocation makes another. A
-/// thread that has called this calls [`prepare_end`] before it ends.
+/// Gives up the heap of the calling thread, if it has one; the next allocation makes another.
+/// Memory that was free in it goes back to the system with the next [`give_back`] of any thread:
+/// thousands may leave at once. Not for the thread that called [`claim`].
 pub fn leave() {
     if has_heap() {
-        give_back();
+        LEFT.with(|_| ());
         // SAFETY: mimalloc makes a thread's heap with its first allocation, whether it had one
         // before or not. What is still in use of the old one is freed as other threads' memory is.
+        // When the thread ends mimalloc looks at the last heap that it had, and `Left` makes sure
+        // that there is one.
         unsafe { mi::mi_thread_done() };
         OWN_SHARD.set(usize::MAX);
+        LEFT_HEAPS.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// Makes sure that the calling thread has a heap: mimalloc looks at the last one that it had when
-/// it ends.
-pub fn prepare_end() {
-    // SAFETY: a fresh block is freed.
-    unsafe { mi::mi_free(mi::mi_malloc(1)) }
+/// How many heaps have been given up so far.
+#[must_use]
+pub fn left_heaps() -> u64 {
+    LEFT_HEAPS.load(Ordering::Relaxed)
+}
+
+/// On a thread that gave its heap up: has it end with one. Destructors of this kind run before
+/// mimalloc's.
+struct Left;
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        // SAFETY: a fresh block is freed.
+        unsafe { mi::mi_free(mi::mi_malloc(1)) }
+    }
 }
 
 #[inline]
@@ -307,6 +323,49 @@ mod tests {
         .join()
         .expect("it ends");
         assert_eq!((own, others), (3000, 0));
+    }
+
+    #[test]
+    fn a_thread_may_give_its_heap_up_again_and_again_and_end_with_or_without_one() {
+        static ALLOCATOR: Counting<Mimalloc> = Counting(Mimalloc);
+        let layout = |size| Layout::from_size_align(size, 8).expect("a valid layout");
+        let work = move |rounds: usize, ends_with_heap: bool| {
+            let mut kept = Vec::new();
+            for round in 0..rounds {
+                assert!(!has_heap());
+                for size in [16, 300, 5000, 70_000] {
+                    // SAFETY: fresh blocks are written within their size; each is freed once, with
+                    // its layout.
+                    unsafe {
+                        let block = ALLOCATOR.alloc(layout(size));
+                        block.write_bytes(round as u8, size);
+                        kept.push((block as usize, size, round as u8));
+                        ALLOCATOR.dealloc(ALLOCATOR.alloc(layout(size)), layout(size));
+                    }
+                }
+                assert!(has_heap());
+                leave();
+                leave();
+            }
+            if ends_with_heap {
+                // SAFETY: as above.
+                unsafe { ALLOCATOR.dealloc(ALLOCATOR.alloc(layout(40)), layout(40)) };
+            }
+            kept
+        };
+        for _ in 0..20 {
+            let threads: Vec<_> =
+                (0..20).map(|number| std::thread::spawn(move || work(number % 4, number % 3 == 0))).collect();
+            for (block, size, byte) in threads.into_iter().flat_map(|thread| thread.join().expect("it ends"))
+            {
+                // SAFETY: the block was kept, by a thread that has ended.
+                unsafe {
+                    let block = block as *mut u8;
+                    assert!((0..size).all(|at| *block.add(at) == byte));
+                    ALLOCATOR.dealloc(block, layout(size));
+                }
+            }
+        }
     }
 
     #[test]

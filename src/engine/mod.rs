@@ -13,6 +13,7 @@ pub mod affinity;
 pub mod aof;
 pub mod clock;
 pub mod crash;
+mod gate;
 mod loader;
 #[cfg(test)]
 mod loader_tests;
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, unbounded};
 
 use crate::base::alloc;
 use crate::resp::Requests;
@@ -38,11 +39,14 @@ use crate::server::{
 };
 
 pub use clock::SystemClock;
+use gate::Gate;
+pub use gate::{Milestone, Promise};
 use owner::Owner;
 
 /// Events that may wait for the owner before their senders block.
 pub const EVENT_QUEUE: usize = 1024;
-/// Batches that have run whose memory is kept for the workers, and the largest such batch, bytes.
+/// Batches that have run whose memory is kept for the workers: so many, or one for each client, as
+/// all may send something at once; and the largest such batch, bytes.
 const SPENT_BATCHES: usize = 128;
 const SPENT_BYTES: usize = 6 * 1024;
 /// What a batch that has not been used yet has room for.
@@ -73,7 +77,7 @@ pub enum Event {
     /// A connection was refused because the limit was reached.
     Rejected,
     /// Answered once everything before it ran and its replies are released.
-    Sync(Sender<()>),
+    Sync(Promise),
     /// A signal to the process.
     Signal(Signal),
     /// A saver thread has dealt with a parcel.
@@ -123,27 +127,49 @@ impl std::error::Error for Stopped {}
 #[derive(Clone)]
 pub struct Handle {
     events: Sender<Event>,
+    gate: Arc<Gate>,
     spent: Receiver<Requests>,
     last_client: Arc<AtomicU64>,
 }
 
 /// The owner thread's side of the door.
 pub struct Queue {
-    pub(crate) events: Receiver<Event>,
+    events: Receiver<Event>,
     spent: Sender<Requests>,
+    /// Behind the receiver, so that whoever waits for room finds the channel closed.
+    gate: Door,
+}
+
+/// The owner's side of the gate: nobody waits when it is gone.
+struct Door(Arc<Gate>);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.open_for_good();
+    }
 }
 
 impl Handle {
     /// Queues `event`; blocks while the queue is full.
     pub fn send(&self, event: Event) -> Result<(), Stopped> {
-        self.events.send(event).map_err(|_| Stopped)
+        let mut event = match self.events.try_send(event) {
+            Err(TrySendError::Full(event)) => Some(event),
+            sent => return sent.map_err(|_| Stopped),
+        };
+        self.gate.pass(|| match self.events.try_send(event.take()?) {
+            Err(TrySendError::Full(back)) => {
+                event = Some(back);
+                None
+            }
+            sent => Some(sent.map_err(|_| Stopped)),
+        })
     }
 
     /// Returns once everything sent before ran and its replies are released.
-    pub fn sync(&self) -> Result<(), Stopped> {
-        let (answer, answered) = bounded(1);
-        self.send(Event::Sync(answer))?;
-        answered.recv().map_err(|_| Stopped)
+    /// `milestone` is the caller's own.
+    pub fn sync(&self, milestone: &Milestone) -> Result<(), Stopped> {
+        self.send(Event::Sync(milestone.promise()))?;
+        milestone.wait()
     }
 
     /// The memory of a batch that has run, to carry another one.
@@ -160,13 +186,45 @@ impl Handle {
 }
 
 impl Queue {
-    /// Gives the memory of a batch that has run back to the workers; a big one to the allocator.
-    fn give_back(&self, spent: Requests) {
-        if spent.heap_bytes() <= SPENT_BYTES {
-            // More than enough are waiting when this fails.
-            let _ = self.spent.try_send(spent);
+    /// An event if one waits.
+    pub fn try_receive(&self) -> Result<Event, TryRecvError> {
+        self.events.try_recv().inspect(|_| self.gate.0.open())
+    }
+
+    /// Waits for an event, so long.
+    pub fn receive_within(&self, patience: Duration) -> Result<Event, RecvTimeoutError> {
+        self.events.recv_timeout(patience).inspect(|_| self.gate.0.open())
+    }
+
+    /// Waits for an event.
+    #[cfg(test)]
+    pub fn receive(&self) -> Event {
+        let event = self.events.recv().expect("somebody holds a handle");
+        self.gate.0.open();
+        event
+    }
+
+    /// Gives the memory of a batch that has run back to the workers of so many clients. A big one
+    /// goes to the allocator, as does one that they have enough of; in the place of one that is
+    /// kept (`None`) or big they get another.
+    fn give_back(&self, spent: Option<Requests>, clients: usize) {
+        if self.spent.len() < SPENT_BATCHES.max(clients) {
+            let small = spent.filter(|spent| spent.heap_bytes() <= SPENT_BYTES);
+            self.spend(small.unwrap_or_else(new_batch));
         }
     }
+
+    fn spend(&self, batch: Requests) {
+        // Without workers it is dropped.
+        let _ = self.spent.send(batch);
+    }
+}
+
+/// No commands, but memory for some: what a new client brings along, as it and all others may send
+/// something before the owner gives anything back.
+#[must_use]
+pub fn new_batch() -> Requests {
+    Requests::with_capacity(NEW_BATCH_BYTES, NEW_BATCH_ARGUMENTS)
 }
 
 /// What a batch takes on its way, bytes, as [`alloc::pass`] is told: by the worker that sends it,
@@ -181,13 +239,13 @@ pub fn transit_bytes(batch: &Requests) -> usize {
 #[must_use]
 pub fn channel() -> (Handle, Queue) {
     let (events, received) = bounded(EVENT_QUEUE);
-    let (given_back, spent) = bounded(SPENT_BATCHES);
-    for _ in 0..SPENT_BATCHES {
-        // There is room for all of them, and the other end is here.
-        let _ = given_back.try_send(Requests::with_capacity(NEW_BATCH_BYTES, NEW_BATCH_ARGUMENTS));
-    }
-    let handle = Handle { events, spent, last_client: Arc::new(AtomicU64::new(0)) };
-    (handle, Queue { events: received, spent: given_back })
+    // Bounded by whoever gives back.
+    let (given_back, spent) = unbounded();
+    let gate = Arc::new(Gate::default());
+    let handle = Handle { events, gate: Arc::clone(&gate), spent, last_client: Arc::new(AtomicU64::new(0)) };
+    let queue = Queue { events: received, spent: given_back, gate: Door(gate) };
+    (0..SPENT_BATCHES).for_each(|_| queue.spend(new_batch()));
+    (handle, queue)
 }
 
 /// Starts the owner thread. `make` builds the server on it, since a server never changes threads,

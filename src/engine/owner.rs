@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, TryRecvError};
+use crossbeam_channel::TryRecvError;
 
 use super::tasks::{Outcome, Tasks};
-use super::{Event, Handle, Links, Queue, Stream, SystemClock, crash, transit_bytes};
+use super::{Event, Handle, Links, Promise, Queue, Stream, SystemClock, crash, transit_bytes};
 use crate::base::alloc;
 use crate::server::{ClientId, Clock, Close, Server};
 
@@ -32,7 +32,7 @@ pub struct Owner {
     /// Clients that are gone but for replies that wait for the disk.
     leaving: Vec<ClientId>,
     /// Who waits for the end of this turn.
-    syncs: Vec<Sender<()>>,
+    syncs: Vec<Promise>,
     /// The event the next turn begins with.
     put_off: Option<Event>,
     tasks: Tasks,
@@ -81,7 +81,7 @@ impl Owner {
         if let Some(event) = self.put_off.take() {
             return Some(event);
         }
-        match self.queue.events.try_recv() {
+        match self.queue.try_receive() {
             Ok(event) => return Some(event),
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
@@ -90,7 +90,7 @@ impl Owner {
             return None;
         }
         let wait = Duration::from_millis(self.server.next_wake_ms());
-        self.queue.events.recv_timeout(wait).ok()
+        self.queue.receive_within(wait).ok()
     }
 
     /// One turn, beginning with `first`. Returns the exit code when it was the last.
@@ -111,7 +111,7 @@ impl Owner {
             }
             room -= 1;
             if room > 0 {
-                next = self.queue.events.try_recv().ok();
+                next = self.queue.try_receive().ok();
             }
         }
         self.tasks.take_piece(&mut self.server);
@@ -150,9 +150,8 @@ impl Owner {
                 crash::note(id, &requests);
                 self.spoke.push(id);
                 let transit = transit_bytes(&requests);
-                if let Some(spent) = self.server.requests(id, requests) {
-                    self.queue.give_back(spent);
-                }
+                let spent = self.server.requests(id, requests);
+                self.queue.give_back(spent, self.streams.len());
                 alloc::pass(-(transit as isize));
             }
             Event::Connect { id, connection, stream } => {
@@ -202,10 +201,7 @@ impl Owner {
                 self.forget(id);
             }
         }
-        for answer in self.syncs.drain(..) {
-            // Whoever asked may have given up.
-            let _ = answer.send(());
-        }
+        self.syncs.drain(..).for_each(Promise::keep);
     }
 
     /// Closes every connection, after its last replies where it takes them in time.

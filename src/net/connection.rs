@@ -10,13 +10,14 @@
 //! While the owner is behind, the bounded channel blocks the worker, and TCP its client. When the
 //! owner has ended the channel is closed and so is the connection.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::socket::Socket;
 use crate::base::alloc;
-use crate::engine::{Event, Handle, Stopped, os, transit_bytes};
+use crate::engine::{Event, Handle, Milestone, Stopped, new_batch, os, transit_bytes};
 use crate::resp::{Limits, Login, Parser};
 use crate::server::{ClientGauges, ClientId, Waking, WireLimits};
 
@@ -41,11 +42,15 @@ pub struct Connection {
     gauges: Arc<ClientGauges>,
     limits: Arc<WireLimits>,
     parser: Parser,
+    /// That the owner has run what was handed over.
+    milestone: Milestone,
     /// Bytes handed to the owner since it was last waited for.
     ahead: usize,
     /// The size of the unfinished command that was reported last.
     reported: usize,
     transit: Transit,
+    /// The socket gives up after [`QUIET`].
+    is_hurried: bool,
 }
 
 /// How much of a connection's memory was announced as passing, bytes: what the next batch is
@@ -102,16 +107,20 @@ impl Connection {
         gauges: Arc<ClientGauges>,
         limits: Arc<WireLimits>,
     ) -> Self {
+        let mut parser = Parser::new();
+        parser.reuse(new_batch());
         Connection {
             id,
             socket,
             handle,
             gauges,
             limits,
-            parser: Parser::new(),
+            parser,
+            milestone: Milestone::default(),
             ahead: 0,
             reported: 0,
             transit: Transit::default(),
+            is_hurried: false,
         }
     }
 
@@ -149,10 +158,7 @@ impl Connection {
         let space = if inside_argument { self.parser.space(IDLE_BYTES) } else { &mut *idle };
         let room = space.len();
         self.gauges.is_reading.store(false, Ordering::Release);
-        if alloc::has_heap() && self.socket.is_quiet(QUIET) {
-            alloc::leave();
-        }
-        let count = match self.socket.receive(space) {
+        let count = match receive(&self.socket, space, &mut self.is_hurried) {
             Ok(count) if count > 0 => count,
             _ => return false,
         };
@@ -222,7 +228,7 @@ impl Connection {
                 return Ok(!failed);
             }
             // An AUTH may be among the commands under way: look again when they have run.
-            self.handle.sync()?;
+            self.handle.sync(&self.milestone)?;
             login = self.login(Login::Missing);
         }
     }
@@ -241,7 +247,7 @@ impl Connection {
     fn keep_pace(&mut self) -> Result<(), Stopped> {
         if self.ahead >= AHEAD_BYTES {
             self.ahead = 0;
-            self.handle.sync()?;
+            self.handle.sync(&self.milestone)?;
         }
         Ok(())
     }
@@ -278,11 +284,29 @@ impl Connection {
     /// unread bytes would make the peer lose the error line.
     fn ignore_rest(mut self) {
         self.parser = Parser::new();
+        self.socket.set_patience(None);
         while let Ok(count) = self.socket.receive(self.parser.space(MORE_BYTES)) {
             if count == 0 {
                 return;
             }
         }
+    }
+}
+
+/// Waits for bytes. A thread that has a heap gives it up when it has waited for a while.
+fn receive(socket: &Socket, space: &mut [u8], is_hurried: &mut bool) -> io::Result<usize> {
+    if alloc::has_heap() && !*is_hurried {
+        socket.set_patience(Some(QUIET));
+        *is_hurried = true;
+    }
+    match socket.receive(space) {
+        Err(error) if *is_hurried && error.kind() == io::ErrorKind::WouldBlock => {
+            alloc::leave();
+            socket.set_patience(None);
+            *is_hurried = false;
+            socket.receive(space)
+        }
+        received => received,
     }
 }
 
@@ -320,7 +344,7 @@ mod tests {
 
     impl Bench {
         fn event(&self) -> Event {
-            self.queue.events.recv().unwrap()
+            self.queue.receive()
         }
 
         /// The next requests; a worker that waits for its owner before them is let on.
@@ -328,7 +352,7 @@ mod tests {
             loop {
                 match self.event() {
                     Event::Requests(ClientId(1), requests) => return requests,
-                    Event::Sync(answer) => answer.send(()).unwrap(),
+                    Event::Sync(answer) => answer.keep(),
                     _ => panic!("requests are due"),
                 }
             }
@@ -387,7 +411,7 @@ mod tests {
         assert_eq!(bench.requests().len(), 1);
         let Event::Sync(answer) = bench.event() else { panic!("the worker asks for the outcome") };
         bench.log_in();
-        answer.send(()).unwrap();
+        answer.keep();
         bench.client.write_all(&b"$1\r\nx\r\n".repeat(11)).unwrap();
         assert_eq!(bench.requests().get(0).len(), 11);
         bench.client.shutdown(Shutdown::Both).unwrap();
@@ -400,7 +424,7 @@ mod tests {
         bench.client.write_all(b"PING\r\n*11\r\n").unwrap();
         assert_eq!(bench.requests().len(), 1);
         let Event::Sync(answer) = bench.event() else { panic!("the worker asks for the outcome") };
-        answer.send(()).unwrap();
+        answer.keep();
         let failure = bench.requests().failure;
         assert_eq!(failure.as_deref(), Some("ERR Protocol error: unauthenticated multibulk length"));
         bench.client.write_all(b"PING\r\n").unwrap();
@@ -491,7 +515,7 @@ mod tests {
         let flood = thread::spawn(move || while writer.write_all(&b"PING\r\n".repeat(10_000)).is_ok() {});
         let mut held = 0;
         loop {
-            match queue.events.recv().unwrap() {
+            match queue.receive() {
                 Event::Requests(_, requests) => held += requests.heap_bytes(),
                 Event::Sync(_) => break,
                 _ => panic!("requests are due"),

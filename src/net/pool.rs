@@ -273,7 +273,7 @@ mod tests {
         let mut streams = Vec::new();
         let mut ran = 0;
         while connected.len() < 2 || ran == 0 {
-            match queue.events.recv().unwrap() {
+            match queue.receive() {
                 Event::Connect { id, connection, stream } => {
                     connected.push((id.0, connection.addr));
                     streams.push(stream);
@@ -296,14 +296,14 @@ mod tests {
     #[test]
     fn one_too_many_is_told_so_and_counted_and_a_higher_limit_counts_at_once() {
         let (net, _first, address, queue, limits) = served(1);
-        let announced = queue.events.recv().unwrap();
+        let announced = queue.receive();
         assert!(matches!(announced, Event::Connect { .. }));
         assert_eq!(text(TcpStream::connect(address).unwrap()), "-ERR max number of clients reached\r\n");
-        assert!(matches!(queue.events.recv().unwrap(), Event::Rejected));
+        assert!(matches!(queue.receive(), Event::Rejected));
         assert_eq!(net.open(), 1);
         limits.max_clients.store(2, Ordering::Relaxed);
         let _second = TcpStream::connect(address).unwrap();
-        assert!(matches!(queue.events.recv().unwrap(), Event::Connect { .. }));
+        assert!(matches!(queue.receive(), Event::Connect { .. }));
         net.stop();
     }
 
@@ -311,12 +311,12 @@ mod tests {
     fn a_slot_is_free_again_when_its_client_has_left() {
         let (net, first, address, queue, _) = served(1);
         drop(first);
-        while !matches!(queue.events.recv().unwrap(), Event::Disconnect(_)) {}
+        while !matches!(queue.receive(), Event::Disconnect(_)) {}
         while net.open() > 0 {
             thread::yield_now();
         }
         let _second = TcpStream::connect(address).unwrap();
-        assert!(matches!(queue.events.recv().unwrap(), Event::Connect { .. }));
+        assert!(matches!(queue.receive(), Event::Connect { .. }));
         net.stop();
     }
 
@@ -324,15 +324,15 @@ mod tests {
     fn retired_listeners_free_their_address_and_leave_connections_alone() {
         let (mut net, mut first, address, queue, _) = served(10);
         // Events hold the streams: dropped, they would end the connections.
-        let one = queue.events.recv().unwrap();
+        let one = queue.receive();
         net.retire_tcp();
         assert!(TcpStream::connect(address).is_err());
         net.add(Listener::tcp(address, 16).unwrap()).unwrap();
         let _second = TcpStream::connect(address).unwrap();
-        let two = queue.events.recv().unwrap();
+        let two = queue.receive();
         assert!([&one, &two].iter().all(|event| matches!(event, Event::Connect { .. })));
         first.write_all(b"PING\r\n").unwrap();
-        assert!(matches!(queue.events.recv().unwrap(), Event::Requests(..)));
+        assert!(matches!(queue.receive(), Event::Requests(..)));
         net.stop();
     }
 

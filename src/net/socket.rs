@@ -8,7 +8,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::TcpKeepalive;
 
 use crate::engine::os;
@@ -63,11 +62,10 @@ impl Socket {
         retry(|| (&self.0).read(space))
     }
 
-    /// Waits for bytes or an end, for `patience` at most; whether there are none.
-    pub fn is_quiet(&self, patience: Duration) -> bool {
-        let mut asked = [PollFd::new(&self.0, PollFlags::IN)];
-        let patience = Timespec::try_from(patience).ok();
-        matches!(poll(&mut asked, patience.as_ref()), Ok(0))
+    /// Has [`Socket::receive`] give up with `WouldBlock` after so long without a byte, or never.
+    pub fn set_patience(&self, patience: Option<Duration>) {
+        // It cannot fail on a socket that is open, and then `receive` waits as before.
+        let _ = self.0.set_read_timeout(patience);
     }
 
     /// Takes bytes that have arrived; `WouldBlock` when none have.

@@ -141,7 +141,6 @@ impl<P: Send + 'static> Threads<P> {
             lock(&self.state).free.push(Arc::clone(seat));
             drop(place);
         }
-        alloc::prepare_end();
     }
 
     /// Waits for the next job; `None` when the thread is to end.

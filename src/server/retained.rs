@@ -6,7 +6,9 @@
 //! seconds else. [`Retained`] follows what is in use: when for a second it was never near what was
 //! in use before, the owner lets its empty pages go, which is quick, and another thread gives them
 //! back ([`Task::GiveBack`]), which is not: about 0.2 ms a megabyte. What bursts of requests take
-//! again and again stays. `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
+//! again and again stays. Workers whose clients are quiet give their heaps up, whole waves of them:
+//! what that frees follows when the wave has ended. `jemalloc-bg-thread no` leaves all of that to
+//! MEMORY PURGE.
 
 use super::Rooms;
 use super::task::Task;
@@ -19,6 +21,9 @@ const MIN_SHARE: u64 = 4;
 /// So many looks in a row make up their mind; the periodic work looks ten times a second.
 const LOOKS: u32 = 10;
 
+/// So many heaps that threads gave up are worth a round; each held tens of KiB.
+const MIN_HEAPS: u64 = 32;
+
 /// What was in use lately.
 #[derive(Debug, Default)]
 pub struct Retained {
@@ -27,6 +32,9 @@ pub struct Retained {
     /// The most in the last few looks, bytes.
     lately: u64,
     looks: u32,
+    /// Heaps given up: in all at the last look, and when their memory was given back last.
+    heaps: u64,
+    heaps_given: u64,
 }
 
 impl Retained {
@@ -46,10 +54,24 @@ impl Retained {
     }
 }
 
+impl Retained {
+    /// `heaps` were given up so far. Returns whether a wave of them has ended.
+    fn look_at_heaps(&mut self, heaps: u64) -> bool {
+        let has_ended = std::mem::replace(&mut self.heaps, heaps) == heaps;
+        let is_due = has_ended && heaps - self.heaps_given >= MIN_HEAPS;
+        if is_due {
+            self.heaps_given = heaps;
+        }
+        is_due
+    }
+}
+
 impl Rooms {
     /// Has memory given back when much has become free.
     pub(super) fn give_back_memory(&mut self) {
-        if self.memory.retained.look(alloc::used_bytes() as u64) && self.config.jemalloc_bg_thread {
+        let is_free = self.memory.retained.look(alloc::used_bytes() as u64);
+        let is_left = self.memory.retained.look_at_heaps(alloc::left_heaps());
+        if (is_free || is_left) && self.config.jemalloc_bg_thread {
             alloc::let_go();
             self.tasks.push(Task::GiveBack);
         }
@@ -78,6 +100,14 @@ mod tests {
     fn little_is_kept_in_bytes_or_as_a_share() {
         assert_eq!(due(&[10, 3, 1]), [false, false, true]);
         assert_eq!(due(&[1000, 751, 750, 600, 562]), [false, false, true, false, true]);
+    }
+
+    #[test]
+    fn what_a_wave_of_threads_left_is_given_back_when_it_has_ended() {
+        let mut retained = Retained::default();
+        let due: Vec<_> =
+            [0, 40, 80, 80, 80, 100, 100, 112, 112, 112].map(|heaps| retained.look_at_heaps(heaps)).into();
+        assert_eq!(due, [false, false, false, true, false, false, false, false, true, false]);
     }
 
     #[test]
