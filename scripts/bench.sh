@@ -3,7 +3,7 @@
 #
 # Usage: scripts/bench.sh [options]            throughput, the table of workloads (about 10 minutes)
 #        scripts/bench.sh --memory [options]   resident bytes per element, type by type
-#        scripts/bench.sh --idle [options]     memory of 10 000 idle connections, PING latency beside them
+#        scripts/bench.sh --idle [options]     memory of 10 000 connections, idle and after use, PING latency beside them
 #        scripts/bench.sh --probe [options]    worst latency a client sees while something big happens
 #        scripts/bench.sh --persistence [options]   what BGSAVE and fsync cost, and how long a restart takes
 #        scripts/bench.sh --slow-clients [options]  what slow clients cost: memory, and the latency of others

@@ -33,6 +33,27 @@ def idle_row(name, binary, count):
     return grown, dirtied, threads, max(delays), percentile(delays, 0.99)
 
 
+def used_row(name, binary, count):
+    """KiB per connection, a second after all had sent something at once: a PING each, then a pipeline each."""
+    pipeline = encode("PING") * 50
+    with Server(name, binary, "--maxclients", str(count + 100)) as server:
+        rss, clients, grown = server.settled_rss(), [], []
+        try:
+            clients.extend(server.client() for _ in range(count))
+            for request, lines in ((encode("PING"), 1), (pipeline, 50)):
+                for client in clients:
+                    client.socket.sendall(request)
+                for client in clients:
+                    for _ in range(lines):
+                        client.read()
+                time.sleep(1)
+                grown.append((server.status("VmRSS") - rss) / count)
+        finally:
+            for client in clients:
+                client.__exit__()
+    return grown
+
+
 def timed_ping(client, gap):
     time.sleep(gap)
     started = time.perf_counter()
@@ -52,6 +73,12 @@ def run_idle(binary, options):
         print(f"{name:<10} {grown:>17.2f} {dirtied:>17.2f} {threads:>8} {worst:>8.2f} {p99:>8.2f}", flush=True)
     print(f"targets: <= {IDLE_TARGET_KB} KiB each {verdict(grown <= IDLE_TARGET_KB)}; "
           f"PING under {PROBE_TARGET_MS:g} ms {verdict(worst < PROBE_TARGET_MS)}")
+    print(f"used: {count} connections, a second after all of them sent something at once")
+    print(f"{'server':<10} {'KiB each, a PING':>17} {'a pipeline of 50':>17}")
+    for name, program in (("redis", REFERENCE), ("pyredis", binary)):
+        pinged, piped = used_row(name, program, count)
+        print(f"{name:<10} {pinged:>17.2f} {piped:>17.2f}", flush=True)
+    print(f"target: <= {IDLE_TARGET_KB} KiB each after a PING {verdict(pinged <= IDLE_TARGET_KB)}")
 
 
 # ── the probe ────────────────────────────────────────────────────────────────────────────────────
