@@ -79,7 +79,8 @@ fn find_to_start(args: &[OsString]) -> Result<Launch, Failure> {
 fn try_start(args: &[OsString], place: Place) -> Done {
     let mut launch = find_to_start(args)?;
     let pid_file = launch.pid_file();
-    if let Some(running) = Running::find(&pid_file)? {
+    // One that is starting may fail yet: whoever takes the PID file waits for that.
+    if let Some(running) = Running::find(&pid_file)?.filter(|running| running.has_started) {
         return Err(Failure(format!(
             "pyredis: already running with PID {} (PID file {})",
             running.pid,

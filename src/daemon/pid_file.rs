@@ -7,6 +7,10 @@
 //! on this very file that carries a write lock. The number in the file is only the first guess, and
 //! a wrong one is never believed, let alone signalled.
 //!
+//! A server locks the file before anything of it exists, and writes its number when it listens. So
+//! a locked file that is empty means that somebody is starting, who may fail yet: whoever wants the
+//! file waits a while for the outcome, since a start that fails must not send others away.
+//!
 //! The file may be deleted or replaced between opening and locking it. After locking, the path must
 //! still name the locked inode; otherwise the lock is on a ghost and the attempt starts again. On
 //! exit the file is removed while the lock is still held, and only if the path still names it.
@@ -29,7 +33,10 @@ use super::sys::ProcessHandle;
 /// How often an attempt is made when the lock is taken by someone who cannot be seen: a `status`
 /// probing for a moment, or a server whose process is just vanishing.
 const ATTEMPTS: u32 = 50;
-/// The pause between two such attempts.
+/// How often an attempt is made while the holder is starting: ten seconds and more, since its name
+/// server may be slow.
+const STARTING_ATTEMPTS: u32 = 500;
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Readable by everybody, whatever the umask says.
 const MODE: u32 = 0o644;
@@ -42,6 +49,14 @@ pub enum PidFileError {
     /// Another server holds the lock.
     #[error("already running with PID {pid} (PID file {})", path.display())]
     Held {
+        /// The PID file.
+        path: PathBuf,
+        /// The process that holds its lock.
+        pid: u32,
+    },
+    /// Another process holds the lock and does not serve yet, even after a while.
+    #[error("PID {pid} holds the PID file {} but does not say that it serves; is it still starting?", path.display())]
+    Starting {
         /// The PID file.
         path: PathBuf,
         /// The process that holds its lock.
@@ -82,35 +97,59 @@ pub struct PidFile {
 }
 
 impl PidFile {
-    /// Creates or takes over the file, locks it and writes this process's PID into it.
+    /// Creates or takes over the file, locks and empties it: this process is starting.
     ///
-    /// Errors with [`PidFileError::Held`] while another process holds the lock.
+    /// Waits for another process that is starting to serve or to give up. Errors with
+    /// [`PidFileError::Held`] while one that serves holds the lock.
     pub fn acquire(path: &Path) -> Result<Self, PidFileError> {
-        for _ in 0..ATTEMPTS {
+        Self::acquire_within(path, STARTING_ATTEMPTS)
+    }
+
+    fn acquire_within(path: &Path, most_attempts: u32) -> Result<Self, PidFileError> {
+        let mut starting = None;
+        for attempt in 1..=most_attempts {
             let file = open(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))?;
             if try_lock(path, &file)? {
                 if is_still_at(path, &file) {
                     check(path, &file)?;
-                    return Self::write(path, file);
+                    return Self::empty(path, file);
                 }
-            } else {
-                match find_holder(&file) {
-                    Some(pid) => return Err(PidFileError::Held { path: path.into(), pid }),
-                    None => thread::sleep(PAUSE),
-                }
+                continue;
             }
+            match find_holder(&file) {
+                // Somebody who starts leaves the words of somebody else in it for a moment at most.
+                Some(Holder { pid, is_named }) if is_named || attempt >= ATTEMPTS && !is_empty(&file) => {
+                    return Err(PidFileError::Held { path: path.into(), pid });
+                }
+                Some(Holder { pid, .. }) if starting != Some(pid) => {
+                    log::info!("Waiting for PID {pid}, which is starting (PID file {})", path.display());
+                    starting = Some(pid);
+                }
+                Some(_) => {}
+                None if attempt >= ATTEMPTS => break,
+                None => {}
+            }
+            thread::sleep(PAUSE);
         }
-        Err(PidFileError::HeldUnseen { path: path.into() })
+        let path = path.into();
+        Err(match starting {
+            Some(pid) => PidFileError::Starting { path, pid },
+            None => PidFileError::HeldUnseen { path },
+        })
     }
 
-    fn write(path: &Path, file: File) -> Result<Self, PidFileError> {
-        let text = format!("{}\n", std::process::id());
-        // The number first and the cut afterwards, so that a reader never finds the file empty.
+    fn empty(path: &Path, file: File) -> Result<Self, PidFileError> {
         file.set_permissions(Permissions::from_mode(MODE))
-            .and_then(|()| file.write_all_at(text.as_bytes(), 0))
-            .and_then(|()| file.set_len(text.len() as u64))
+            .and_then(|()| file.set_len(0))
             .map_err(|error| failed("write", path, error))?;
         Ok(Self { path: path.into(), file: Some(file) })
+    }
+
+    /// Writes this process's PID: it serves.
+    pub fn write(&self) -> Result<(), PidFileError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let text = format!("{}\n", std::process::id());
+        file.write_all_at(text.as_bytes(), 0).map_err(|error| failed("write", &self.path, error))
     }
 
     /// Removes the file, but keeps the lock for as long as this process lives: whoever waits for
@@ -138,6 +177,8 @@ impl Drop for PidFile {
 pub struct Running {
     /// Its process.
     pub pid: u32,
+    /// Whether it has said that it serves.
+    pub has_started: bool,
     path: PathBuf,
     file: File,
     process: ProcessHandle,
@@ -158,11 +199,11 @@ impl Running {
             }
             // The handle is taken first and the lock looked for afterwards: should the number pass
             // to another process in between, that process does not hold our lock.
-            if let Some(pid) = find_holder(&file)
+            if let Some(Holder { pid, is_named }) = find_holder(&file)
                 && let Ok(process) = ProcessHandle::open(pid)
                 && holds(pid, &file)
             {
-                return Ok(Some(Self { pid, path: path.into(), file, process }));
+                return Ok(Some(Self { pid, has_started: is_named, path: path.into(), file, process }));
             }
             thread::sleep(PAUSE);
         }
@@ -259,14 +300,25 @@ fn identity(metadata: &fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// The process that holds the write lock: the one the file names if that is true, else any.
-fn find_holder(file: &File) -> Option<u32> {
-    let named = named_pid(file).filter(|&pid| holds(pid, file));
-    named.or_else(|| {
-        let processes = fs::read_dir("/proc").ok()?;
-        let mut pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.find(|&pid| holds(pid, file))
-    })
+fn is_empty(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.len() == 0)
+}
+
+/// The process that holds the write lock.
+struct Holder {
+    pid: u32,
+    /// Whether the file says so too.
+    is_named: bool,
+}
+
+/// Finds the process that holds the write lock: the one the file names if that is true, else any.
+fn find_holder(file: &File) -> Option<Holder> {
+    if let Some(pid) = named_pid(file).filter(|&pid| holds(pid, file)) {
+        return Some(Holder { pid, is_named: true });
+    }
+    let processes = fs::read_dir("/proc").ok()?;
+    let mut pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|&pid| holds(pid, file)).map(|pid| Holder { pid, is_named: false })
 }
 
 /// The number in the file, if it is one at all. It proves nothing.
@@ -309,6 +361,8 @@ mod tests {
     fn holds_the_pid_and_is_removed_when_dropped() {
         let (_folder, path) = folder();
         let held = PidFile::acquire(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        held.write().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, MODE);
         drop(held);
@@ -325,23 +379,53 @@ mod tests {
             fs::write(&path, content).unwrap();
             assert!(Running::find(&path).unwrap().is_none(), "{content:?} taken for a server");
             let held = PidFile::acquire(&path).unwrap();
+            held.write().unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
-            drop(held);
         }
     }
 
     #[test]
-    fn second_one_learns_who_holds_it_whatever_the_file_says() {
+    fn second_one_learns_who_serves() {
+        let (_folder, path) = folder();
+        let held = PidFile::acquire(&path).unwrap();
+        held.write().unwrap();
+        let error = PidFile::acquire(&path).unwrap_err();
+        assert!(matches!(error, PidFileError::Held { pid, .. } if pid == std::process::id()), "{error}");
+        let running = Running::find(&path).unwrap().unwrap();
+        assert_eq!((running.pid, running.has_started), (std::process::id(), true));
+    }
+
+    #[test]
+    fn holder_of_an_empty_file_is_starting() {
         let (_folder, path) = folder();
         let _held = PidFile::acquire(&path).unwrap();
-        for content in [None, Some("garbage\n"), Some("1\n"), Some("-1\n"), Some("")] {
-            if let Some(content) = content {
-                fs::write(&path, content).unwrap();
-            }
+        let error = PidFile::acquire_within(&path, ATTEMPTS + 1).unwrap_err();
+        assert!(matches!(error, PidFileError::Starting { pid, .. } if pid == std::process::id()), "{error}");
+        let running = Running::find(&path).unwrap().unwrap();
+        assert_eq!((running.pid, running.has_started), (std::process::id(), false));
+    }
+
+    #[test]
+    fn holder_is_found_whatever_the_file_says() {
+        let (_folder, path) = folder();
+        let _held = PidFile::acquire(&path).unwrap();
+        for content in ["garbage\n", "1\n", "-1\n"] {
+            fs::write(&path, content).unwrap();
             let error = PidFile::acquire(&path).unwrap_err();
             assert!(matches!(error, PidFileError::Held { pid, .. } if pid == std::process::id()), "{error}");
             assert_eq!(Running::find(&path).unwrap().unwrap().pid, std::process::id());
         }
+    }
+
+    #[test]
+    fn start_that_gives_up_is_followed_by_the_one_that_waits() {
+        let (_folder, path) = folder();
+        let first = PidFile::acquire(&path).unwrap();
+        thread::scope(|scope| {
+            let second = scope.spawn(|| PidFile::acquire(&path));
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
     }
 
     #[test]
@@ -415,7 +499,8 @@ mod tests {
                     .map(|_| {
                         scope.spawn(|| {
                             barrier.wait();
-                            PidFile::acquire(&path)
+                            let held = PidFile::acquire(&path)?;
+                            held.write().map(|()| held)
                         })
                     })
                     .collect();

@@ -1,10 +1,11 @@
 //! The life of a server, from configuration to exit code.
 //!
-//! Order of the start: log file → data folder → PID file → limits → listeners → owner thread →
-//! accepting → loading, during which clients are answered `-LOADING`. So everything that can fail,
-//! but for a damaged data file, fails before a client is let in, and what costs nothing fails
-//! first. Order of the stop: accepting ends → the owner ends (it has saved by then) → sockets, PID
-//! file → exit code. The lines in between are Redis's, since people and tools wait for them.
+//! Order of the start: log file → PID file locked → data folder → limits → listeners → PID file
+//! written → owner thread → accepting → loading, during which clients are answered `-LOADING`. So
+//! everything that can fail, but for a damaged data file, fails before a client is let in, and what
+//! costs nothing fails first. Order of the stop: accepting ends → the owner ends (it has saved by
+//! then) → sockets, PID file → exit code. The lines in between are Redis's, since people and tools
+//! wait for them.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -142,6 +143,7 @@ struct Starting {
     supervisor: Supervisor,
     folder: Option<FolderLock>,
     pid_file: SharedPidFile,
+    must_lock: bool,
     phase: SharedPhase,
     listening: Arc<listen::Serving>,
 }
@@ -154,8 +156,7 @@ struct Serving {
     listening: Arc<listen::Serving>,
     owner: JoinHandle<i32>,
     pid_file: SharedPidFile,
-    /// Ours until the end.
-    _folder: Option<FolderLock>,
+    folder: Option<FolderLock>,
 }
 
 impl Starting {
@@ -206,6 +207,7 @@ impl Starting {
             supervisor,
             folder,
             pid_file,
+            must_lock,
             phase: SharedPhase::default(),
             listening: Arc::default(),
         })
@@ -223,7 +225,7 @@ impl Starting {
     fn bind_and_load(mut self) -> Result<Serving, Fatal> {
         self.fit_limits()?;
         let listeners = listen::bind(&self.launch.config).map_err(Fatal)?;
-        match self.start_owner() {
+        match self.write_pid_file().and_then(|()| self.start_owner()) {
             Ok(started) => self.accept(listeners, started),
             Err(fatal) => {
                 listeners.iter().for_each(Listener::shut_down);
@@ -241,6 +243,19 @@ impl Starting {
         plan.warnings.iter().for_each(|warning| log::warn!("{warning}"));
         config.maxclients = plan.max_clients;
         Ok(())
+    }
+
+    /// Says that nobody else need start: what fails later is not for others to mend.
+    fn write_pid_file(&self) -> Result<(), Fatal> {
+        let held = self.pid_file.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.as_ref().map_or(Ok(()), PidFile::write) {
+            Err(error) if self.must_lock => Err(Fatal(error.to_string())),
+            Err(error) => {
+                log::warn!("Failed to write PID file: {error}");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Starts signals and owner, which begins to load the data.
@@ -313,7 +328,7 @@ impl Starting {
             // rest.
             Ok(Ok(())) | Err(_) => {
                 let Starting { logger, folder, pid_file, listening, .. } = self;
-                Ok(Serving { logger, addresses, listening, owner, pid_file, _folder: folder })
+                Ok(Serving { logger, addresses, listening, owner, pid_file, folder })
             }
             Ok(Err(line)) => {
                 self.listening.stop();
@@ -336,6 +351,8 @@ impl Serving {
     fn wait(self) -> u8 {
         let exit_code = self.owner.join().unwrap_or(1);
         self.listening.stop();
+        // Before the PID file, whose absence tells others that they may start here.
+        drop(self.folder);
         remove(&self.pid_file);
         u8::try_from(exit_code).unwrap_or(1)
     }
@@ -433,7 +450,11 @@ fn take_pid_file(launch: &Launch, must_lock: bool) -> Result<Option<PidFile>, Fa
     match PidFile::acquire(&launch.pid_file()) {
         Ok(pid_file) => Ok(Some(pid_file)),
         Err(error) if must_lock => Err(Fatal(error.to_string())),
-        Err(error @ (PidFileError::Held { .. } | PidFileError::HeldUnseen { .. })) => {
+        Err(
+            error @ (PidFileError::Held { .. }
+            | PidFileError::Starting { .. }
+            | PidFileError::HeldUnseen { .. }),
+        ) => {
             log::warn!("Going on without a PID file: {error}");
             Ok(None)
         }

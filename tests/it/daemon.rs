@@ -1,14 +1,19 @@
 //! Start, stop, restart, signals and the PID file, seen from outside.
 
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use crate::support::{
     Client, Installation, LIMIT, Server, clean, free_port, pyredis, run, signal, text, within_limit,
 };
+
+/// What a pipe holds.
+const PIPE_BYTES: usize = 64 << 10;
 
 /// A process that has nothing to do with us, and must live on.
 struct Bystander(Child);
@@ -113,6 +118,11 @@ fn of_six_starts_at_once_one_wins() {
     let starts: Vec<_> = (0..6)
         .map(|_| here.command("start", &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
         .collect();
+    expect_one_winner(&here, starts);
+}
+
+/// One of them serves, the others say who does.
+fn expect_one_winner(here: &Installation, starts: Vec<Child>) {
     let mut winners = 0;
     for start in starts {
         let output = within_limit(move || start.wait_with_output().unwrap());
@@ -128,6 +138,48 @@ fn of_six_starts_at_once_one_wins() {
     }
     assert_eq!(winners, 1);
     assert_eq!(here.client().run("PING"), "PONG");
+}
+
+#[test]
+fn start_that_fails_leaves_the_place_to_one_of_the_six_that_wait() {
+    let here = Installation::new();
+    // Cannot listen there, and says so in a line that the pipe has no room for: it stands still
+    // before it gives up.
+    let nowhere = "x".repeat(1000);
+    let (mut said, mut output) = io::pipe().unwrap();
+    output.write_all(&[b'\n'; PIPE_BYTES - 800]).unwrap();
+    let failing = here
+        .command("start", &["--foreground", "--bind", &nowhere])
+        .stdout(output)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid_file = here.pid_file();
+    within_limit(move || {
+        while !fs::File::open(&pid_file).is_ok_and(|file| file.try_lock_shared().is_err()) {
+            thread::yield_now();
+        }
+    });
+    assert_eq!(fs::read_to_string(here.pid_file()).unwrap(), "", "it does not serve");
+
+    let log = here.path("six.log");
+    let starts: Vec<_> = (0..6)
+        .map(|_| {
+            let mut start = here.command("start", &["--logfile", "six.log"]);
+            start.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let waiting = format!("Waiting for PID {}, which is starting", failing.id());
+    within_limit(move || {
+        while fs::read_to_string(&log).unwrap_or_default().matches(&waiting).count() < 6 {
+            thread::yield_now();
+        }
+    });
+    thread::spawn(move || io::copy(&mut said, &mut io::sink()));
+    let failed = within_limit(move || failing.wait_with_output().unwrap());
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(text(&failed.stderr).starts_with("pyredis: can't listen on xxx"));
+    expect_one_winner(&here, starts);
 }
 
 #[test]
@@ -167,7 +219,8 @@ fn forged_pid_file_of_a_running_server_misleads_nobody() {
     let pid = here.pid();
     fs::write(here.pid_file(), format!("{}\n", bystander.pid())).unwrap();
     assert!(here.expect("status", &[]).contains(&format!(" PID {pid} ")));
-    assert_eq!(here.run("start", &[]).0, 1);
+    let (code, _, stderr) = here.run("start", &[]);
+    assert_eq!((code, stderr.contains(&format!(" already running with PID {pid} "))), (1, true), "{stderr}");
     assert!(here.expect("stop", &[]).starts_with(&format!("pyredis has stopped (PID {pid})\n")));
     bystander.expect_alive();
 }
@@ -419,7 +472,7 @@ fn upstart_sees_a_stopped_process_and_continues_it() {
     let state = format!("/proc/{}/stat", server.pid());
     within_limit(move || {
         while !fs::read_to_string(&state).unwrap().contains(") T ") {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     });
     signal(server.pid(), "CONT");
