@@ -198,6 +198,12 @@ impl Db {
         Some(entry.heap_bytes() + entry.object.map_or(0, Value::heap_bytes))
     }
 
+    /// The size of the table, in pages.
+    #[must_use]
+    pub fn page_count(&self) -> usize {
+        self.dict.page_count()
+    }
+
     /// How the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
     #[must_use]
     pub fn table_shape(&self) -> Shape {

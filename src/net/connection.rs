@@ -159,8 +159,15 @@ impl Connection {
         let room = space.len();
         self.gauges.is_reading.store(false, Ordering::Release);
         let count = match receive(&self.socket, space, &mut self.is_hurried) {
-            Ok(count) if count > 0 => count,
-            _ => return false,
+            Ok(0) => {
+                self.gauges.hung_up.store(true, Ordering::Relaxed);
+                return false;
+            }
+            Ok(count) => count,
+            Err(error) => {
+                log::debug!("Reading from client: {error}");
+                return false;
+            }
         };
         self.gauges.is_reading.store(true, Ordering::Relaxed);
         if inside_argument {

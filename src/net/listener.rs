@@ -95,12 +95,14 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
+                log::debug!("Accepted {peer}");
                 let laddr = stream.local_addr().map(|address| address.to_string()).unwrap_or_default();
                 let socket = Socket::tcp(stream, keepalive_secs());
                 Ok(Accepted { socket, addr: peer.to_string(), laddr, unix: false })
             }
             Listener::Unix(listener, path) => {
                 let (stream, _) = listener.accept()?;
+                log::debug!("Accepted connection to {}", path.display());
                 let addr = format!("{}:0", path.display());
                 Ok(Accepted { socket: Socket::unix(stream), laddr: addr.clone(), addr, unix: true })
             }

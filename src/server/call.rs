@@ -7,6 +7,7 @@
 use super::aof::unsynced;
 use super::args::Args;
 use super::changed;
+use super::client_info::info_line;
 use super::command::{Command, CommandIndex, Lookup};
 use super::ctx::{Ctx, Origin};
 use super::error::CommandError;
@@ -83,7 +84,8 @@ impl Server {
             }
         }
         if let Some(line) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
-            log::debug!("Protocol error from client {}: {line}", session.connection.addr);
+            let reason = line.trim_start_matches("ERR Protocol error: ");
+            log::debug!("Protocol error ({reason}) from client: {}", info_line(&self.rooms, session));
             Reply::new(&mut out, session.protocol).error(line);
             session.close = Close::AfterFlush;
         }

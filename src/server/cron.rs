@@ -9,6 +9,8 @@ use crate::base::time::UnixMillis;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
+/// Between two lines of the log about keys and clients.
+const REPORT_MS: i64 = 5000;
 /// Due keys removed in one turn; the next turn goes on at once, after the clients' events.
 const MAX_EXPIRED_PER_TURN: usize = 400;
 
@@ -159,6 +161,28 @@ impl Server {
         self.rooms.weigh_all_and_evict();
         self.rooms.resize_reply_buffers();
         self.rooms.give_back_memory();
+        if !self.rooms.persistence.loading && self.rooms.time.next_report <= now {
+            self.rooms.time.next_report = now.saturating_add_ms(REPORT_MS);
+            self.report();
+        }
+    }
+
+    /// Says in the log how many keys and clients there are, for `loglevel verbose` and `debug`.
+    fn report(&self) {
+        for db in self.keyspace.iter().filter(|db| !db.is_empty()) {
+            log::debug!(
+                "DB {}: {} keys ({} volatile) in {} slots HT.",
+                db.index().0,
+                db.len(),
+                db.deadlines_len(),
+                db.page_count()
+            );
+        }
+        log::trace!(
+            "{} clients connected (0 replicas), {} bytes in use",
+            self.rooms.clients.len(),
+            alloc::used_bytes()
+        );
     }
 
     fn sample(&mut self) {

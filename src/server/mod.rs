@@ -251,6 +251,7 @@ impl Server {
                     monotonic,
                     clock: setup.clock,
                     next_cron: monotonic,
+                    next_report: monotonic,
                     cron_paused: false,
                     active_expire: true,
                 },

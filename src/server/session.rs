@@ -42,6 +42,8 @@ pub struct ClientGauges {
     pub pending_chunks: AtomicUsize,
     /// Set by the worker: it has read something that it has not yet handed over or shown here.
     pub is_reading: AtomicBool,
+    /// Set by the worker: the client has ended the connection in order.
+    pub hung_up: AtomicBool,
     /// Set by the worker: batches of requests handed over so far.
     pub handed_over: AtomicU64,
     /// Set by the worker: the number of its thread; 0 before it runs.

@@ -21,6 +21,8 @@ pub struct Time {
     pub clock: Box<dyn Clock>,
     /// When the periodic work is done next.
     pub(super) next_cron: MonotonicMillis,
+    /// When the log is told next how many keys and clients there are.
+    pub(super) next_report: MonotonicMillis,
     /// Whether the periodic work is stopped: DEBUG PAUSE-CRON.
     pub cron_paused: bool,
     /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.

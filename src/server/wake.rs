@@ -4,8 +4,11 @@
 //! client sent behind it runs later, when the batch that is being run is done: an element must not
 //! travel through a chain of pipelines in the middle of somebody else's.
 
+use std::sync::atomic::Ordering;
+
 use super::blocking::{Ticket, TimeoutReply, WakeOn};
 use super::call::{apply_reply_mode, call, find};
+use super::client_info::info_line;
 use super::command::Lookup;
 use super::ctx::Origin;
 use super::session::{ClientId, Close};
@@ -112,6 +115,10 @@ impl Server {
     /// Forgets a client that is gone; what it waited for is left for others.
     pub fn disconnect(&mut self, id: ClientId) {
         let Some(session) = self.rooms.clients.remove(id) else { return };
+        // Redis: a connection that the server ends has no line here; whatever ends it says why.
+        if session.close == Close::No && session.connection.gauges.hung_up.load(Ordering::Relaxed) {
+            log::debug!("Client closed connection {}", info_line(&self.rooms, &session));
+        }
         if let Some(parked) = &session.parked {
             self.rooms.waiting.keys.unpark(id, parked);
             self.rooms.waiting.pauses.forget(parked);

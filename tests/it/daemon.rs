@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -478,6 +478,37 @@ fn upstart_sees_a_stopped_process_and_continues_it() {
     signal(server.pid(), "CONT");
     server.wait_for("Ready to accept connections");
     assert_eq!(server.client().run("PING"), "PONG");
+}
+
+#[test]
+fn log_at_level_debug_tells_of_clients_and_keys_as_redis_does() {
+    let mut server = Server::start(&["--loglevel", "debug", "--unixsocket", "s"]);
+    server.wait_for(". 0 clients connected (0 replicas), ");
+    let mut client = server.client();
+    let addr = client.local_addr();
+    server.wait_for(&format!("- Accepted {addr}"));
+    assert_eq!((client.run("SET k v EX 100"), client.run("SET l v")), ("OK".to_owned(), "OK".to_owned()));
+    drop(client);
+    let closed = server.wait_for("- Client closed connection id=");
+    assert!(
+        closed.contains(&format!(" addr={addr} ")) && closed.contains(" cmd=set user=default "),
+        "{closed}"
+    );
+
+    let mut client = server.client();
+    let addr = client.local_addr();
+    client.send_raw(b"*1\r\nfoo\r\n");
+    let wrong = server.wait_for("- Protocol error (expected '$', got 'f') from client: id=");
+    assert!(wrong.contains(&format!(" addr={addr} ")), "{wrong}");
+
+    drop(UnixStream::connect(server.folder.path().join("s")).unwrap());
+    server.wait_for("- Accepted connection to ");
+    let closed = server.wait_for("- Client closed connection id=");
+    assert!(closed.contains(" addr=s:0 ") && closed.contains(" flags=U "), "{closed}");
+    // Those that the server ended itself have no such line.
+    assert_eq!(server.log.iter().filter(|line| line.contains("Client closed connection")).count(), 2);
+    server.wait_for("- DB 0: 2 keys (1 volatile) in 1 slots HT.");
+    server.wait_for(". 0 clients connected (0 replicas), ");
 }
 
 #[test]

@@ -172,14 +172,14 @@ pub fn reload(server: &mut Server) -> Result<(), Refused> {
 
 fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
     if !place.folder.path().is_dir() {
-        log::debug!("The AOF directory {} doesn't exist", place.folder.path().display());
+        log::trace!("The AOF directory {} doesn't exist", place.folder.path().display());
         return Ok(Manifest::default());
     }
     let name = place.names.manifest();
     let text = match fs::read(place.path_of(&name)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            log::debug!("The AOF manifest file {} doesn't exist", shown(&name));
+            log::trace!("The AOF manifest file {} doesn't exist", shown(&name));
             return Ok(Manifest::default());
         }
         Err(error) => {
