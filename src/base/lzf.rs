@@ -10,9 +10,12 @@
 //!
 //! The length of the result is not in the stream; whoever stores it stores that too. [`compress`]
 //! remembers for each hash of three bytes where they last stood and takes the first match, as the
-//! format's makers meant it: speed before size.
+//! format's makers meant it: speed before size. Many streams stand for the same bytes. Ours are,
+//! byte for byte, those of liblzf 3.6 as Redis builds and calls it, so that a payload or a file
+//! made here can be compared with one made there; where a choice below looks arbitrary, that is its
+//! reason.
 
-use std::ops::Range;
+use std::cell::RefCell;
 
 const MAX_LITERALS: usize = 32;
 const MAX_OFFSET: usize = 1 << 13;
@@ -22,38 +25,97 @@ const MAX_MATCH: usize = 264;
 /// No three input bytes can become more than one longest match.
 const MAX_EXPANSION: usize = MAX_MATCH / 3;
 
-/// Largest table of places: 2^14 of 4 bytes.
-const MAX_TABLE_BITS: u32 = 14;
+/// What must be saved, or it is not worth it.
+const MIN_SAVED: usize = 4;
 
-/// Compressed `input`, or `None` when that would not be smaller (or `input` exceeds 4 GiB).
+/// Behind the last place where a match may begin.
+const TAIL: usize = 2;
+
+/// Entries of the table of places: one for each hash.
+const TABLE_ENTRIES: usize = 1 << 16;
+
+thread_local! {
+    /// One for all strings a thread packs: to make one takes longer than to pack a short string.
+    static PLACES: RefCell<Places> = RefCell::new(Places::new());
+}
+
+/// Compressed `input`, or `None` when that would not save four bytes (or `input` exceeds 4 GiB).
 #[must_use]
 pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
-    if input.len() <= MIN_MATCH || u32::try_from(input.len()).is_err() {
-        return None;
-    }
-    let table_bits = (input.len().ilog2() + 1).clamp(6, MAX_TABLE_BITS);
-    // Place + 1 of the last sight of a hash; 0 is never.
-    let mut table = vec![0u32; 1 << table_bits];
-    let mut out = Vec::with_capacity(input.len());
+    let limit = input.len().checked_sub(MIN_SAVED).filter(|&limit| limit > 0)?;
+    PLACES.with_borrow_mut(|places| pack(input, limit, places))
+}
+
+fn pack(input: &[u8], limit: usize, places: &mut Places) -> Option<Vec<u8>> {
+    places.begin(input)?;
+    let mut out = Vec::with_capacity(limit);
+    let end = input.len() - TAIL;
     let (mut literals_from, mut position) = (0, 0);
-    while position + MIN_MATCH <= input.len() {
-        let slot = &mut table[hash(&input[position..], table_bits)];
-        let candidate = std::mem::replace(slot, position as u32 + 1) as usize;
-        let Some(length) = match_length(input, candidate, position) else {
+    while position < end {
+        let candidate = places.replace(input, position).filter(|&from| can_match(input, from, position));
+        let Some(candidate) = candidate else {
             position += 1;
             continue;
         };
-        write_literals(&input[literals_from..position], &mut out);
-        write_match(length, position - candidate, &mut out);
-        remember(input, position + 1..position + length, &mut table, table_bits);
-        position += length;
-        literals_from = position;
-        if out.len() >= input.len() {
+        let literals = &input[literals_from..position];
+        if out.len() + literals.len() + literals.len().div_ceil(MAX_LITERALS) + 4 >= limit {
             return None;
         }
+        write_literals(literals, &mut out);
+        let length = match_length(input, candidate, position);
+        write_match(length, position - candidate - 1, &mut out);
+        position += length;
+        literals_from = position;
+        if position < end {
+            // Of the places inside a match only the last two are remembered.
+            places.replace(input, position - 2);
+            places.replace(input, position - 1);
+        }
+    }
+    let literals = position - literals_from;
+    // A byte for the next run, and what can still come.
+    if out.len() + literals + literals / MAX_LITERALS + 1 + 3 > limit {
+        return None;
     }
     write_literals(&input[literals_from..], &mut out);
-    (out.len() < input.len()).then_some(out)
+    Some(out)
+}
+
+/// Where the last three bytes of each hash stood. It is never emptied between two inputs: places
+/// count from the beginning of the first one.
+struct Places {
+    table: Box<[u32; TABLE_ENTRIES]>,
+    /// Places of inputs before.
+    before: u32,
+    /// The same and those of this input.
+    until: u32,
+}
+
+impl Places {
+    fn new() -> Self {
+        let table = vec![0; TABLE_ENTRIES].into_boxed_slice();
+        Places { table: table.try_into().expect("of that length"), before: 0, until: 0 }
+    }
+
+    /// Forgets what was before `input`.
+    fn begin(&mut self, input: &[u8]) -> Option<()> {
+        let length = u32::try_from(input.len()).ok()?;
+        self.before = self.until;
+        self.until = self.before.checked_add(length).unwrap_or_else(|| {
+            self.table.fill(0);
+            self.before = 0;
+            length
+        });
+        Some(())
+    }
+
+    /// Enters a place; returns the last one of the same hash. The first place of an input is never
+    /// returned.
+    fn replace(&mut self, input: &[u8], position: usize) -> Option<usize> {
+        let slot = &mut self.table[hash(&input[position..position + MIN_MATCH])];
+        let last = std::mem::replace(slot, self.before + position as u32);
+        (last > self.before).then(|| (last - self.before) as usize)
+    }
 }
 
 /// The `expected_length` bytes that `input` stands for; `None` when it is not a stream of exactly
@@ -82,28 +144,28 @@ pub fn decompress(input: &[u8], expected_length: usize) -> Option<Vec<u8>> {
     (out.len() == expected_length).then_some(out)
 }
 
-fn hash(bytes: &[u8], table_bits: u32) -> usize {
-    let three = u32::from(bytes[0]) << 16 | u32::from(bytes[1]) << 8 | u32::from(bytes[2]);
-    (three.wrapping_mul(0x9e37_79b1) >> (32 - table_bits)) as usize
+fn hash(three: &[u8]) -> usize {
+    let three = u32::from(three[0]) << 16 | u32::from(three[1]) << 8 | u32::from(three[2]);
+    usize::from((three >> 8).wrapping_sub(three.wrapping_mul(5)) as u16)
 }
 
-/// Length of the match between `position` and the place before `candidate`, if it can be written.
-fn match_length(input: &[u8], candidate: usize, position: usize) -> Option<usize> {
-    let from = candidate.checked_sub(1)?;
-    if position - candidate >= MAX_OFFSET {
-        return None;
-    }
-    let longest = MAX_MATCH.min(input.len() - position);
-    let pairs = input[from..].iter().zip(&input[position..position + longest]);
-    let length = pairs.take_while(|(a, b)| a == b).count();
-    (length >= MIN_MATCH).then_some(length)
+/// Whether what stands at `position` can be written as a copy of what stands at `candidate` before
+/// it.
+fn can_match(input: &[u8], candidate: usize, position: usize) -> bool {
+    position - candidate <= MAX_OFFSET
+        && input[candidate..candidate + MIN_MATCH] == input[position..position + MIN_MATCH]
 }
 
-/// Enters the places inside a match, so that later data finds the nearest one.
-fn remember(input: &[u8], places: Range<usize>, table: &mut [u32], table_bits: u32) {
-    for place in places.start..places.end.min(input.len() - MIN_MATCH + 1) {
-        table[hash(&input[place..], table_bits)] = place as u32 + 1;
-    }
+/// How much of it.
+fn match_length(input: &[u8], candidate: usize, position: usize) -> usize {
+    // The last two bytes are left to literals, except where liblzf compares sixteen bytes at once.
+    let longest = match input.len() - position - TAIL {
+        ..MIN_MATCH => MIN_MATCH,
+        17..=18 => 19,
+        room => room.min(MAX_MATCH),
+    };
+    let pairs = input[candidate..].iter().zip(&input[position..position + longest]).skip(MIN_MATCH);
+    MIN_MATCH + pairs.take_while(|(a, b)| a == b).count()
 }
 
 fn write_literals(literals: &[u8], out: &mut Vec<u8>) {
@@ -165,6 +227,38 @@ mod tests {
         ];
         for (stream, expected) in rows {
             assert_eq!(decompress(stream, expected.len()).as_ref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn streams_are_those_a_real_server_makes() {
+        // The string bodies of `DUMP` by Redis 7.0.15; None where it leaves the string as it is.
+        let rows: &[(Vec<u8>, Option<&[u8]>)] = &[
+            (vec![b'a'; 21], Some(b"\x01aa\xe0\x0a\x00")),
+            (vec![b'a'; 22], Some(b"\x01aa\xe0\x0a\x00\x00a")),
+            (vec![b'a'; 300], Some(b"\x01aa\xe0\xff\x00\xe0\x17\x00\x01aa")),
+            (b"aaaaaaaaaaaaaaaaaaaab".to_vec(), Some(b"\x01aa\xe0\x09\x00\x00b")),
+            (b"aaaaaaaaaaaaaaaaaaaxy".to_vec(), Some(b"\x01aa\xe0\x08\x00\x01xy")),
+            (b"ab".repeat(14), Some(b"\x02aba\xe0\x0e\x01\x01ab")),
+            (b"abc".repeat(7), Some(b"\x03abca\xe0\x06\x02\x01bc")),
+            (b"xabc".repeat(8), Some(b"\x04xabcx\xe0\x10\x03\x01bc")),
+            (b"abcdefghijklmnopqrstuvw".to_vec(), None),
+        ];
+        for (input, stream) in rows {
+            assert_eq!(compress(input).as_deref(), *stream, "{}", String::from_utf8_lossy(input));
+        }
+    }
+
+    #[test]
+    fn places_start_anew_when_they_can_be_counted_no_further() {
+        let input = b"one phrase and one phrase and one phrase".repeat(3);
+        let expected = compress(&input);
+        for until in [u32::MAX - 400, u32::MAX - 200, u32::MAX - 120, u32::MAX - 117, u32::MAX] {
+            let mut places = Places::new();
+            places.until = until;
+            for _ in 0..5 {
+                assert_eq!(pack(&input, input.len() - MIN_SAVED, &mut places), expected, "{until}");
+            }
         }
     }
 

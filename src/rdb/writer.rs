@@ -204,7 +204,7 @@ impl<'o, W: Write> Writer<'o, W> {
         }
         if self.options.compress
             && bytes.len() >= MIN_COMPRESSED_BYTES
-            && let Some(packed) = lzf::compress(bytes).filter(|packed| packed.len() + 4 <= bytes.len())
+            && let Some(packed) = lzf::compress(bytes)
         {
             self.byte(0xc3)?;
             self.length(packed.len() as u64)?;
