@@ -176,11 +176,15 @@ impl AofClient {
     fn take(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<(), Wrong> {
         let word = argv.at(0);
         if word.eq_ignore_ascii_case(b"multi") {
-            if self.transaction.replace(Vec::new()).is_some() {
-                return Err(Wrong::Shape("MULTI calls can not be nested"));
+            if self.transaction.is_some() {
+                warn_of_error("MULTI calls can not be nested", "exec");
             }
+            self.transaction.get_or_insert_default();
         } else if word.eq_ignore_ascii_case(b"exec") {
-            let commands = self.transaction.take().ok_or(Wrong::Shape("EXEC without MULTI"))?;
+            let Some(commands) = self.transaction.take() else {
+                warn_of_error("EXEC without MULTI", "exec");
+                return Ok(());
+            };
             commands.iter().try_for_each(|argv| self.run(server, argv.as_argv()))?;
         } else if let Some(commands) = &mut self.transaction {
             commands.push(argv.to_owned());
@@ -202,12 +206,7 @@ impl AofClient {
         call(keyspace, rooms, &mut self.session, reply, entry, argv, Origin::AofLoad);
         changed::settle_all(keyspace, rooms);
         if let Some(error) = self.out.strip_prefix(b"-") {
-            log::warn!(
-                "== CRITICAL == This server is sending an error to its AOF-loading-client: '{}' after processing the \
-                 command '{}'",
-                String::from_utf8_lossy(error).trim_end(),
-                entry.0.spec.name
-            );
+            warn_of_error(String::from_utf8_lossy(error).trim_end(), entry.0.spec.name);
         }
         self.commands += 1;
         if self.commands.is_multiple_of(COMMANDS_PER_CLEANING) {
@@ -215,6 +214,14 @@ impl AofClient {
         }
         Ok(())
     }
+}
+
+/// The file goes on behind what a client would be told an error for.
+fn warn_of_error(error: &str, command: &str) {
+    log::warn!(
+        "== CRITICAL == This server is sending an error to its AOF-loading-client: '{error}' after processing the \
+         command '{command}'"
+    );
 }
 
 /// What was replaced while loading is freed at once: nobody is served meanwhile.

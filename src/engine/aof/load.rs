@@ -130,8 +130,7 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
     }
 }
 
-/// Whether a transaction is open behind a command. One that is misplaced is found by whoever runs
-/// it.
+/// Whether a transaction is open behind a command. A misplaced MULTI or EXEC changes nothing.
 fn goes_on(in_transaction: bool, word: &[u8]) -> bool {
     match word.len() {
         5 if word.eq_ignore_ascii_case(b"multi") => true,
@@ -276,8 +275,6 @@ mod tests {
         for (file, line) in [
             (command("bla x"), "Unknown command 'bla' reading the append only file incr"),
             (command("GET"), bad_format),
-            (command("EXEC"), bad_format),
-            ([command("MULTI"), command("MULTI")].concat(), bad_format),
             (b"!!!".to_vec(), bad_format),
             (
                 b"REDIS0010".to_vec(),
@@ -286,6 +283,21 @@ mod tests {
         ] {
             assert_eq!(load(&file, true).1, Err(line.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_misplaced_multi_or_exec_is_passed_over_and_what_it_surrounds_is_loaded() {
+        let lines = |lines: &[&str]| lines.iter().flat_map(|line| command(line)).collect::<Vec<_>>();
+        let good = ["SET a 1", "EXEC", "MULTI", "SET b 2", "MULTI x", "SET c 3", "EXEC", "SET d 4"];
+        let (mut server, result) = load(&lines(&good), true);
+        assert_eq!(result, Ok(None));
+        server.check(&[("GET a", "\"1\""), ("GET b", "\"2\""), ("GET c", "\"3\""), ("GET d", "\"4\"")]);
+        // The outer MULTI goes too: behind one that stays open, the next start would drop all that
+        // was appended.
+        let open = lines(&["SET a 1", "MULTI", "SET b 2", "MULTI", "SET c 3"]);
+        let (mut server, result) = load(&open, true);
+        assert_eq!(result, Ok(Some(command("SET a 1").len() as u64)));
+        server.check(&[("DBSIZE", "(integer) 1")]);
     }
 
     #[test]
