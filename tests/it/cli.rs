@@ -47,7 +47,7 @@ fn prepare(port: u16) -> Client {
 
 /// Both servers with the same data; `None` where redis is not installed.
 fn both() -> Option<(RealServer, Server)> {
-    let Some(real) = RealServer::start(&["--save", ""]) else { return None };
+    let real = RealServer::start(&["--save", ""])?;
     let ours = Server::start(&["--save", ""]);
     prepare(real.port);
     prepare(ours.port());

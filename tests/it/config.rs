@@ -125,9 +125,7 @@ fn all(client: &mut Client) -> BTreeSet<(String, String)> {
 /// Both servers, and a client of each.
 fn both() -> Option<(RealServer, Server, Client, Client)> {
     let options = ["--save", "", "--enable-protected-configs", "yes", "--pidfile", ""];
-    let Some(real) = RealServer::start(&[&options[..], &["--enable-debug-command", "no"]].concat()) else {
-        return None;
-    };
+    let real = RealServer::start(&[&options[..], &["--enable-debug-command", "no"]].concat())?;
     let ours = Server::start(&options);
     let clients = (Client::connect(real.port), ours.client());
     Some((real, ours, clients.0, clients.1))
