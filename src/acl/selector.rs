@@ -4,7 +4,7 @@
 //! everything of a kind says so in a flag, which a check looks at first.
 
 use super::Catalog;
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, glob_match};
 use crate::resp::Argv;
 use crate::spec::{ACCESS, Category, Channels, DELETE, INSERT, KeyFlags, KeyRef, NO_AUTH, Spec, UPDATE};
 use std::collections::BTreeMap;
@@ -141,7 +141,7 @@ impl Selector {
             self.check_keys(spec, call)?;
         }
         if !self.all_channels && spec.channels != Channels::None {
-            self.check_channels(spec.channels, call.argv)?;
+            self.check_channels(spec.channels, call)?;
         }
         Ok(())
     }
@@ -153,25 +153,27 @@ impl Selector {
 
     fn check_keys(&self, spec: &Spec, call: &mut Call<'_>) -> Result<(), Denial> {
         let argv = call.argv;
-        let denied = call.keys(spec).iter().find(|key| !self.admits_key(argv.at(key.index), key.flags));
+        let (keys, budget) = call.keys(spec);
+        let denied = keys.iter().find(|key| !self.admits_key(argv.at(key.index), key.flags, budget));
         denied.map_or(Ok(()), |key| Err(Denial::Key(key.index)))
     }
 
-    fn admits_key(&self, key: &[u8], flags: KeyFlags) -> bool {
+    fn admits_key(&self, key: &[u8], flags: KeyFlags, budget: &mut Budget) -> bool {
         let needed = Access::needed(flags);
-        self.keys
-            .iter()
-            .any(|known| known.may.includes(needed) && glob_match(&known.pattern, key, Case::Sensitive))
+        let mut able = self.keys.iter().filter(|known| known.may.includes(needed));
+        able.any(|known| admits_text(&known.pattern, key, budget))
     }
 
-    fn check_channels(&self, channels: Channels, argv: Argv<'_>) -> Result<(), Denial> {
+    fn check_channels(&self, channels: Channels, call: &mut Call<'_>) -> Result<(), Denial> {
+        let argv = call.argv;
         let (last, are_patterns) = match channels {
             Channels::None | Channels::Unsubscribe | Channels::UnsubscribePatterns => return Ok(()),
             Channels::Publish => (2, false),
             Channels::Subscribe => (argv.len(), false),
             Channels::SubscribePatterns => (argv.len(), true),
         };
-        let denied = (1..last.min(argv.len())).find(|&at| !admits(&self.channels, argv.at(at), are_patterns));
+        let mut places = 1..last.min(argv.len());
+        let denied = places.find(|&at| !admits(&self.channels, argv.at(at), are_patterns, &mut call.budget));
         denied.map_or(Ok(()), |at| Err(Denial::Channel(at)))
     }
 
@@ -184,25 +186,37 @@ impl Selector {
 
 /// Whether one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for what
 /// it matches cannot be compared.
-pub(super) fn admits<P: AsRef<[u8]>>(allowed: &[P], channel: &[u8], is_pattern: bool) -> bool {
+pub(super) fn admits<P: AsRef<[u8]>>(
+    allowed: &[P],
+    channel: &[u8],
+    is_pattern: bool,
+    budget: &mut Budget,
+) -> bool {
     allowed.iter().any(|known| {
         let known = known.as_ref();
-        if is_pattern { known == channel } else { glob_match(known, channel, Case::Sensitive) }
+        if is_pattern { known == channel } else { admits_text(known, channel, budget) }
     })
 }
 
-/// A call under examination; its keys are searched once for all selectors.
+/// Whether a pattern admits a key or a channel. What takes too long to find out is not admitted.
+fn admits_text(pattern: &[u8], text: &[u8], budget: &mut Budget) -> bool {
+    glob_match(pattern, text, Case::Sensitive, budget).unwrap_or(false)
+}
+
+/// A call under examination; its keys are searched once for all selectors, and all matches share a
+/// budget.
 pub(super) struct Call<'a> {
     argv: Argv<'a>,
     keys: Option<Vec<KeyRef>>,
+    budget: Budget,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(argv: Argv<'a>) -> Self {
-        Call { argv, keys: None }
+        Call { argv, keys: None, budget: Budget::COMMAND }
     }
 
-    fn keys(&mut self, spec: &Spec) -> &[KeyRef] {
-        self.keys.get_or_insert_with(|| spec.find_keys(self.argv))
+    fn keys(&mut self, spec: &Spec) -> (&[KeyRef], &mut Budget) {
+        (self.keys.get_or_insert_with(|| spec.find_keys(self.argv)), &mut self.budget)
     }
 }

@@ -5,6 +5,7 @@ use super::password::Hash;
 use super::rules;
 use super::selector::{Call, admits};
 use super::{Denial, RuleError, Rulebook, Selector, is_one_of};
+use crate::base::glob::Budget;
 use crate::resp::Argv;
 use crate::spec::Spec;
 
@@ -118,8 +119,9 @@ impl User {
     /// Whether some selector admits a channel, or with `is_pattern` a pattern.
     #[must_use]
     pub fn admits_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
+        let mut budget = Budget::COMMAND;
         self.selectors.iter().any(|selector| selector.all_channels)
-            || admits(&self.channel_patterns(), channel, is_pattern)
+            || admits(&self.channel_patterns(), channel, is_pattern, &mut budget)
     }
 
     fn channel_patterns(&self) -> Vec<&[u8]> {

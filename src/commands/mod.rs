@@ -8,6 +8,8 @@
 pub mod bitmap;
 #[cfg(test)]
 mod checked_keys_tests;
+#[cfg(test)]
+mod long_patterns_tests;
 mod coming;
 pub mod connection;
 pub mod generic;

@@ -1,9 +1,9 @@
 //! What SCAN, SSCAN, HSCAN and ZSCAN share: the cursor and the options.
 
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use crate::ds::listpack::ListpackValue;
 use crate::resp::Reply;
-use crate::server::{Args, CommandError};
+use crate::server::{Args, CommandError, CommandResult};
 
 /// How many elements a call shows unless told.
 const DEFAULT_COUNT: usize = 10;
@@ -15,11 +15,13 @@ pub(super) struct ScanOptions<'a> {
     pub count: usize,
     /// Only elements like this; `None` for all.
     pub pattern: Option<&'a [u8]>,
+    /// Steps left for matches of the pattern; none when one had no outcome.
+    budget: Result<Budget, TooMuch>,
 }
 
 impl Default for ScanOptions<'_> {
     fn default() -> Self {
-        ScanOptions { count: DEFAULT_COUNT, pattern: None }
+        ScanOptions { count: DEFAULT_COUNT, pattern: None, budget: Ok(Budget::COMMAND) }
     }
 }
 
@@ -49,13 +51,19 @@ impl<'a> ScanOptions<'a> {
         Ok(true)
     }
 
-    /// Whether an element is to be shown.
-    pub(super) fn matches(&self, text: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob_match(pattern, text, Case::Sensitive))
+    /// Whether an element is to be shown. After one of which that takes too long to tell none is,
+    /// and [`Answer::end`] is an error: no answer leaves elements out in silence.
+    pub(super) fn matches(&mut self, text: &[u8]) -> bool {
+        let Some(pattern) = self.pattern else { return true };
+        let Ok(budget) = &mut self.budget else { return false };
+        glob_match(pattern, text, Case::Sensitive, budget).unwrap_or_else(|too_much| {
+            self.budget = Err(too_much);
+            false
+        })
     }
 
     /// [`ScanOptions::matches`] for an element of a compact collection.
-    pub(super) fn matches_text(&self, text: ListpackValue<'_>) -> bool {
+    pub(super) fn matches_text(&mut self, text: ListpackValue<'_>) -> bool {
         self.pattern.is_none() || text.with_bytes(|bytes| self.matches(bytes))
     }
 }
@@ -74,18 +82,27 @@ impl Answer {
     }
 
     /// Puts the cursor to go on with, and the head of `count` elements, before what was written.
-    pub(super) fn end(self, reply: &mut Reply<'_>, cursor: u64, count: usize) {
+    /// Errors when matching them by the options took too long.
+    pub(super) fn end(
+        self,
+        reply: &mut Reply<'_>,
+        cursor: u64,
+        count: usize,
+        options: ScanOptions<'_>,
+    ) -> CommandResult {
+        options.budget?;
         reply.insert(self.mark, |reply| {
             reply.array(2);
             reply.bulk(cursor.to_string().as_bytes());
             reply.array(count);
         });
+        Ok(())
     }
 }
 
 /// The answer of a scan through a missing key.
-pub(super) fn reply_nothing(reply: &mut Reply<'_>) {
-    Answer::begin(reply).end(reply, 0, 0);
+pub(super) fn reply_nothing(reply: &mut Reply<'_>) -> CommandResult {
+    Answer::begin(reply).end(reply, 0, 0, ScanOptions::default())
 }
 
 /// Reads a cursor as C's `strtoul` does, which Redis uses for it: an empty one is 0, a sign is
@@ -148,7 +165,7 @@ mod tests {
         assert_eq!(parse("SSCAN k 0 COUNT x"), Err(CommandError::NotInteger));
         assert_eq!(parse("SSCAN k 0 COUNT"), Err(CommandError::Syntax));
         assert_eq!(parse("SSCAN k 0 TYPE set"), Err(CommandError::Syntax));
-        let options = ScanOptions { count: 1, pattern: Some(b"a?") };
+        let mut options = ScanOptions { pattern: Some(b"a?"), ..ScanOptions::default() };
         assert!(options.matches(b"ab") && !options.matches(b"Ab") && !options.matches(b"abc"));
     }
 }

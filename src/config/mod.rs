@@ -27,7 +27,7 @@ mod text;
 
 use std::fmt;
 
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use crate::base::text::lossless;
 
 pub use args::{CommandLine, parse_args};
@@ -83,12 +83,17 @@ fn names(parameter: &'static Parameter) -> impl Iterator<Item = &'static str> {
     std::iter::once(parameter.name).chain(parameter.alias)
 }
 
+/// A parameter's name and its value.
+pub type Shown = (Vec<u8>, Vec<u8>);
+
 /// CONFIG GET: names and values for every pattern, each name once.
 ///
 /// A pattern without `*`, `?` or `[` is a name: it is looked up in any case, answered as it was
-/// spelled, and finds hidden parameters too. Source: CONFIG GET.
-pub fn config_get(config: &Config, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+/// spelled, and finds hidden parameters too. Errors when the patterns take too long to match.
+/// Source: CONFIG GET.
+pub fn config_get(config: &Config, patterns: &[&[u8]]) -> Result<Vec<Shown>, TooMuch> {
+    let mut budget = Budget::COMMAND;
+    let mut found: Vec<Shown> = Vec::new();
     let mut add = |name: &[u8], parameter: &Parameter| {
         if !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
             found.push((name.to_vec(), parameter.get(config)));
@@ -103,13 +108,13 @@ pub fn config_get(config: &Config, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)
         }
         for parameter in PARAMETERS {
             for name in shown_names(parameter) {
-                if glob_match(pattern, name.as_bytes(), Case::Insensitive) {
+                if glob_match(pattern, name.as_bytes(), Case::Insensitive, &mut budget)? {
                     add(name.as_bytes(), parameter);
                 }
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// The names under which a pattern may find a parameter.
@@ -484,7 +489,8 @@ mod tests {
         ];
         for (patterns, expected) in rows {
             let patterns: Vec<&[u8]> = patterns.iter().map(|p| p.as_bytes()).collect();
-            let names: Vec<Vec<u8>> = config_get(&config, &patterns).into_iter().map(|row| row.0).collect();
+            let found = config_get(&config, &patterns).expect("short patterns");
+            let names: Vec<Vec<u8>> = found.into_iter().map(|row| row.0).collect();
             let expected: Vec<Vec<u8>> = expected.iter().map(|name| name.as_bytes().to_vec()).collect();
             assert_eq!(names, expected);
         }
@@ -493,7 +499,7 @@ mod tests {
     #[test]
     fn everything_shown_can_be_set_again() {
         let config = Config { enable_protected_configs: Protected::Yes, ..Config::default() };
-        for (name, value) in config_get(&config, &[b"*"]) {
+        for (name, value) in config_get(&config, &[b"*"]).expect("a short pattern") {
             let (parameter, _) = lookup(&name).expect("its own name");
             if !parameter.is(Flags::IMMUTABLE) {
                 let mut again = config.clone();

@@ -15,7 +15,7 @@ use std::{env, fs};
 use super::supervisor::Supervisor;
 use super::{home, reason};
 use crate::acl::{self, Catalog, Rulebook};
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use crate::commands;
 use crate::config::{self, Config, LoadError, Named, Origin, Surroundings, Text};
 
@@ -212,17 +212,22 @@ struct Bases {
 }
 
 impl World {
-    /// What lies in `folder` under a name that matches.
-    fn matching(&self, folder: &Path, pattern: &[u8]) -> Vec<PathBuf> {
-        let place = self.resolve(if folder == Path::new("") { Path::new(".") } else { folder });
-        let Ok(entries) = fs::read_dir(place) else { return Vec::new() };
+    /// What lies in `folders` under a name that matches.
+    fn matching(&self, folders: &[PathBuf], pattern: &[u8]) -> Result<Vec<PathBuf>, TooMuch> {
+        let mut budget = Budget::COMMAND;
         let hidden_wanted = pattern.starts_with(b".");
-        let names = entries.flatten().map(|entry| entry.file_name());
-        names
-            .filter(|name| hidden_wanted || !name.as_bytes().starts_with(b"."))
-            .filter(|name| glob_match(pattern, name.as_bytes(), Case::Sensitive))
-            .map(|name| folder.join(name))
-            .collect()
+        let mut found = Vec::new();
+        for folder in folders {
+            let place = self.resolve(if folder == Path::new("") { Path::new(".") } else { folder });
+            let Ok(entries) = fs::read_dir(place) else { continue };
+            for name in entries.flatten().map(|entry| entry.file_name()) {
+                let is_wanted = hidden_wanted || !name.as_bytes().starts_with(b".");
+                if is_wanted && glob_match(pattern, name.as_bytes(), Case::Sensitive, &mut budget)? {
+                    found.push(folder.join(name));
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn resolve(&self, path: &Path) -> PathBuf {
@@ -252,7 +257,10 @@ impl Surroundings for World {
         for part in Path::new(OsStr::from_bytes(&pattern)).components() {
             let name = part.as_os_str();
             if name.as_bytes().iter().any(|byte| b"*?[".contains(byte)) {
-                found = found.iter().flat_map(|folder| self.matching(folder, name.as_bytes())).collect();
+                // What takes too long to match is no file's name, and told of as a file that is not
+                // there.
+                let Ok(matching) = self.matching(&found, name.as_bytes()) else { return vec![pattern] };
+                found = matching;
             } else {
                 found.iter_mut().for_each(|path| path.push(name));
             }

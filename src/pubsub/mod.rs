@@ -8,7 +8,7 @@
 //! Both directions are kept, so that a client that hangs up costs what it subscribed to and not a
 //! walk over all channels, and a channel of ten thousand listeners loses one by a search.
 
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -156,15 +156,22 @@ impl Subscriptions {
         self.of(topic).0.get(name).into_iter().flat_map(|tickets| tickets.values().copied())
     }
 
-    /// The patterns that match `channel`, each with those who listen to it, oldest first.
+    /// The patterns that match `channel`, each with those who listen to it, oldest first; an error
+    /// in the place of a pattern that is too long to find out, as is the channel. Each has a budget
+    /// of its own: what one client listens to takes nothing from others.
     pub fn matching<'s>(
         &'s self,
         channel: &'s [u8],
-    ) -> impl Iterator<Item = (&'s [u8], impl Iterator<Item = Subscriber>)> {
-        let patterns = self.of(Topic::Pattern).0.iter();
-        patterns
-            .filter(|(pattern, _)| glob_match(pattern, channel, Case::Sensitive))
-            .map(|(pattern, tickets)| (&**pattern, tickets.values().copied()))
+    ) -> impl Iterator<Item = (Result<&'s [u8], TooMuch>, impl Iterator<Item = Subscriber>)> {
+        self.of(Topic::Pattern).0.iter().filter_map(|(pattern, tickets)| {
+            let mut budget = Budget::ONE_OF_MANY;
+            let found = match glob_match(pattern, channel, Case::Sensitive, &mut budget) {
+                Ok(false) => return None,
+                Ok(true) => Ok(&**pattern),
+                Err(TooMuch) => Err(TooMuch),
+            };
+            Some((found, tickets.values().copied()))
+        })
     }
 
     /// Every name that somebody listens to.
@@ -219,7 +226,7 @@ mod tests {
             subscriptions.subscribe(Topic::Pattern, Subscriber(id), pattern.as_bytes());
         }
         let found: Vec<_> = subscriptions.matching(b"news").map(|(name, who)| (name, ids(who))).collect();
-        assert_eq!(found, [(&b"*"[..], vec![2]), (b"*s", vec![1]), (b"n*", vec![1, 3])]);
+        assert_eq!(found, [(Ok(&b"*"[..]), vec![2]), (Ok(b"*s"), vec![1]), (Ok(b"n*"), vec![1, 3])]);
         assert_eq!(subscriptions.names_len(Topic::Pattern), 4);
     }
 

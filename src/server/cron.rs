@@ -43,6 +43,7 @@ impl Server {
             self.broadcast_invalidations();
         }
         self.close_slow_clients(false);
+        self.close_undecided_clients();
         self.follow_pauses();
         self.release_walk_waiters();
         self.settle();

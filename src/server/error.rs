@@ -2,6 +2,7 @@
 //!
 //! Handlers return it with `?`; `call` cuts the half-written reply, writes the line and counts it.
 
+use crate::base::glob::TooMuch;
 use crate::keyspace::WrongType;
 use std::borrow::Cow;
 use thiserror::Error;
@@ -79,6 +80,12 @@ impl CommandError {
     #[must_use]
     pub fn line(line: String) -> Self {
         CommandError::Line(Cow::Owned(line))
+    }
+}
+
+impl From<TooMuch> for CommandError {
+    fn from(_: TooMuch) -> Self {
+        CommandError::fixed("ERR pattern takes too long to match")
     }
 }
 

@@ -199,6 +199,17 @@ impl Server {
             }
         }
     }
+
+    /// Ends the connections of clients that cannot be told whether a message is theirs.
+    pub(super) fn close_undecided_clients(&mut self) {
+        let rooms = &mut self.rooms;
+        for id in std::mem::take(&mut rooms.clients.undecided) {
+            let Some(session) = rooms.clients.get(id) else { continue };
+            let client = info_line(rooms, session);
+            log::warn!("Client {client} closed: its pattern takes too long to match with a channel as long.");
+            rooms.close_client(id, Close::Now);
+        }
+    }
 }
 
 impl Ctx<'_> {

@@ -14,10 +14,17 @@ use std::sync::atomic::Ordering;
 
 impl Rooms {
     /// Sends `message` to everybody who listens to `channel`, and to the patterns that match it.
-    /// Returns how many it reached; who listens in two ways counts twice.
+    /// Returns how many it reached; who listens in two ways counts twice. Who listens to a pattern
+    /// of which nobody can tell whether it matches is not left waiting for a message that does not
+    /// come: the connection is closed, as that of a client that does not read.
     pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
         let mut reached = self.publish_to(Topic::Channel, "message", channel, message);
+        let mut undecided = Vec::new();
         for (pattern, subscribers) in self.pubsub.matching(channel) {
+            let Ok(pattern) = pattern else {
+                undecided.extend(subscribers);
+                continue;
+            };
             let write = |reply: &mut Reply<'_>| {
                 reply.push(4);
                 [b"pmessage", pattern, channel, message].iter().for_each(|part| reply.bulk(part));
@@ -27,6 +34,11 @@ impl Rooms {
                 self.clients.push(ClientId(id), &mut broadcast);
                 reached += 1;
             }
+        }
+        for subscriber in undecided {
+            // At once, so that its patterns cost nothing for the rest of the turn.
+            self.pubsub.remove(subscriber);
+            self.clients.undecided.push(ClientId(subscriber.0));
         }
         reached
     }

@@ -399,6 +399,8 @@ pub struct Clients {
     pub(super) aside: Vec<Aside>,
     /// Clients found over their hard limit while something was delivered to them.
     pub(super) overfull: Vec<ClientId>,
+    /// Clients whose patterns and a channel were too long to tell whether they match.
+    pub(super) undecided: Vec<ClientId>,
     /// Whether what is delivered tells of a change that is not on disk and has to be.
     pub(super) in_doubt: bool,
     /// What may wait for a client, by class.

@@ -1,6 +1,6 @@
 //! Removing, naming, moving, copying and listing keys.
 
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, glob_match};
 use crate::commands::{db_index, int_between};
 use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex};
@@ -57,8 +57,9 @@ pub(super) fn keys(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let place = ctx.reply.deferred();
     let mut listed = 0;
     let db: &Db = ctx.db;
+    let mut budget = Budget::COMMAND;
     for view in db.iter() {
-        if (all || glob_match(pattern, view.key, Case::Sensitive)) && !db.is_expired(&view) {
+        if (all || glob_match(pattern, view.key, Case::Sensitive, &mut budget)?) && !db.is_expired(&view) {
             ctx.reply.bulk(view.key);
             listed += 1;
         }

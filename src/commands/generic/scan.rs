@@ -36,7 +36,7 @@ pub(super) fn scan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         reply.bulk(view.key);
         listed += 1;
     });
-    answer.end(&mut ctx.reply, next, listed);
+    answer.end(&mut ctx.reply, next, listed, options)?;
     ctx.db.facts.hits += hits;
     for key in expired {
         // Looking removes it.

@@ -299,10 +299,9 @@ fn hscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
     let cursor = scan::cursor(args.key())?;
     let Some(hash) = ctx.db.read::<Hash>(key)? else {
-        scan::reply_nothing(&mut ctx.reply);
-        return Ok(());
+        return scan::reply_nothing(&mut ctx.reply);
     };
-    let options = scan::ScanOptions::parse(&mut args)?;
+    let mut options = scan::ScanOptions::parse(&mut args)?;
     let answer = scan::Answer::begin(&ctx.reply);
     let mut shown = 0;
     let next = hash.scan(cursor, options.count, |field, value| {
@@ -312,6 +311,5 @@ fn hscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             shown += 2;
         }
     });
-    answer.end(&mut ctx.reply, next, shown);
-    Ok(())
+    answer.end(&mut ctx.reply, next, shown, options)
 }

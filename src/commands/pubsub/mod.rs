@@ -5,7 +5,7 @@
 //! OFF.
 
 use super::help;
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, glob_match};
 use crate::pubsub::Topic;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
 use crate::spec::*;
@@ -255,11 +255,15 @@ fn list_names(ctx: &mut Ctx<'_>, topic: Topic, mut args: Args<'_>) -> CommandRes
     }
     let place = ctx.reply.deferred();
     let mut count = 0;
+    let mut budget = Budget::COMMAND;
     for name in ctx.rooms.pubsub.names(topic) {
-        if pattern.is_none_or(|pattern| glob_match(pattern, name, Case::Sensitive)) {
-            ctx.reply.bulk(name);
-            count += 1;
+        if let Some(pattern) = pattern
+            && !glob_match(pattern, name, Case::Sensitive, &mut budget)?
+        {
+            continue;
         }
+        ctx.reply.bulk(name);
+        count += 1;
     }
     ctx.reply.close_array(place, count);
     Ok(())

@@ -1,6 +1,6 @@
 //! COMMAND: the table of commands, told to clients.
 
-use crate::base::glob::{Case, glob_match};
+use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use crate::commands::help;
 use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Lookup};
@@ -147,12 +147,12 @@ enum Filter<'a> {
 }
 
 impl Filter<'_> {
-    fn admits(&self, spec: &Spec) -> bool {
+    fn admits(&self, spec: &Spec, budget: &mut Budget) -> Result<bool, TooMuch> {
         match self {
-            Filter::All => true,
-            Filter::Nothing => false,
-            Filter::Category(category) => spec.acl_categories().contains(*category),
-            Filter::Pattern(pattern) => glob_match(pattern, spec.name.as_bytes(), Case::Insensitive),
+            Filter::All => Ok(true),
+            Filter::Nothing => Ok(false),
+            Filter::Category(category) => Ok(spec.acl_categories().contains(*category)),
+            Filter::Pattern(pattern) => glob_match(pattern, spec.name.as_bytes(), Case::Insensitive, budget),
         }
     }
 }
@@ -172,9 +172,13 @@ fn command_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     } else {
         args.finish()?;
     }
-    let everything = ctx.rooms.commands.all().iter();
-    let names: Vec<_> =
-        everything.filter(|command| filter.admits(&command.spec)).map(|c| c.spec.name).collect();
+    let mut budget = Budget::COMMAND;
+    let mut names = Vec::new();
+    for command in ctx.rooms.commands.all() {
+        if filter.admits(&command.spec, &mut budget)? {
+            names.push(command.spec.name);
+        }
+    }
     ctx.reply.array(names.len());
     names.iter().for_each(|name| ctx.reply.bulk(name.as_bytes()));
     Ok(())

@@ -56,7 +56,7 @@ const SUBCOMMANDS: &[Command] = &[
 
 fn config_get(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let patterns: Vec<_> = args.rest().collect();
-    let found = config::config_get(&ctx.rooms.config, &patterns);
+    let found = config::config_get(&ctx.rooms.config, &patterns)?;
     ctx.reply.map(found.len());
     for (name, value) in found {
         ctx.reply.bulk(&name);

@@ -279,10 +279,9 @@ fn sscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
     let cursor = scan::cursor(args.key())?;
     let Some(set) = ctx.db.read::<Set>(key)? else {
-        scan::reply_nothing(&mut ctx.reply);
-        return Ok(());
+        return scan::reply_nothing(&mut ctx.reply);
     };
-    let options = scan::ScanOptions::parse(&mut args)?;
+    let mut options = scan::ScanOptions::parse(&mut args)?;
     let answer = scan::Answer::begin(&ctx.reply);
     let mut shown = 0;
     let next = set.scan(cursor, options.count, |member| {
@@ -291,6 +290,5 @@ fn sscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             shown += 1;
         }
     });
-    answer.end(&mut ctx.reply, next, shown);
-    Ok(())
+    answer.end(&mut ctx.reply, next, shown, options)
 }

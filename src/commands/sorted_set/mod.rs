@@ -485,10 +485,9 @@ fn zscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
     let cursor = scan::cursor(args.key())?;
     let Some(set) = ctx.db.read::<SortedSet>(key)? else {
-        scan::reply_nothing(&mut ctx.reply);
-        return Ok(());
+        return scan::reply_nothing(&mut ctx.reply);
     };
-    let options = scan::ScanOptions::parse(&mut args)?;
+    let mut options = scan::ScanOptions::parse(&mut args)?;
     let answer = scan::Answer::begin(&ctx.reply);
     let mut shown = 0;
     let next = set.scan(cursor, options.count, |member, score| {
@@ -498,8 +497,7 @@ fn zscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             shown += 2;
         }
     });
-    answer.end(&mut ctx.reply, next, shown);
-    Ok(())
+    answer.end(&mut ctx.reply, next, shown, options)
 }
 
 /// What is answered for a member.
