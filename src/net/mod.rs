@@ -3,7 +3,7 @@
 //! ```text
 //! Listener ─ accept thread ─► Pool: a slot, or -ERR max number of clients reached
 //!                              └► worker: read → Parser → ONE Event::Requests per read ─► owner
-//! owner ─► Outlet: non-blocking send ─(what the socket does not take)─► Drainer, one thread for all
+//! owner ─► Outlet: non-blocking send ─(what the socket does not take)─► Drainer: one for all
 //! ```
 //!
 //! [`Listener`]s are bound first, so that the daemon can say at once what is wrong; [`Net::serve`]

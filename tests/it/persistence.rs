@@ -294,7 +294,8 @@ fn a_disk_that_stands_still_costs_a_save_bounded_memory_and_readers_nothing() {
     let copied = number(&mut client, "persistence", "current_cow_peak");
     assert!(copied < 6 * MIB, "{copied} bytes are copied");
     let used = number(&mut client, "memory", "used_memory");
-    assert!(used < before + 6 * MIB, "{before} bytes became {used}");
+    // The saver has a table for packing too, a quarter of a MiB.
+    assert!(used < before + 6 * MIB + MIB / 4, "{before} bytes became {used}");
     assert!(!writing.is_finished(), "writes wait for the disk");
     let mut written = Vec::new();
     file.read_to_end(&mut written).unwrap();

@@ -202,8 +202,8 @@ pub(crate) struct RealServer {
 /// Set where tests shall leave out what they compare with programs of Redis.
 const WITHOUT_REDIS: &str = "PYREDIS_TESTS_WITHOUT_REDIS";
 
-/// What a program of Redis gave. `None` where it is missing and comparisons are left out on purpose;
-/// a comparison that silently does not happen would pass for one that succeeded.
+/// What a program of Redis gave. `None` where it is missing and comparisons are left out on
+/// purpose; a comparison that silently does not happen would pass for one that succeeded.
 pub(crate) fn of_redis<T>(program: &str, result: std::io::Result<T>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
