@@ -10,7 +10,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file that is written at its end.
-pub trait LogFile {
+pub trait LogFile: Sized {
+    /// A second handle of the same file.
+    fn twin(&self) -> io::Result<Self>;
     /// Writes some of `bytes` at the end; returns how many.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Makes the file this long.
@@ -43,6 +45,10 @@ pub trait Folder {
 }
 
 impl LogFile for File {
+    fn twin(&self) -> io::Result<Self> {
+        self.try_clone()
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Write::write(self, bytes)
     }

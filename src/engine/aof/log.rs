@@ -40,10 +40,20 @@ struct Piece {
     end: u64,
 }
 
+/// How far a sync reaches that somebody else does: the file, how long it is, and the offset there.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    generation: u64,
+    length: u64,
+    end: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Log<F> {
     file: Option<F>,
+    /// Which file it is, counted from the start.
+    generation: u64,
     /// Good bytes in the file.
     length: u64,
     /// Of these on disk.
@@ -58,12 +68,16 @@ pub struct Log<F> {
     /// Whether what is not synced is kept.
     keeps_unsynced: bool,
     is_doubtful: bool,
+    /// A file that was let go of could not be forced to disk: this one has to show that the disk
+    /// works.
+    is_unproven: bool,
 }
 
 impl<F> Default for Log<F> {
     fn default() -> Self {
         Log {
             file: None,
+            generation: 0,
             length: 0,
             synced_length: 0,
             has_torn_end: false,
@@ -73,6 +87,7 @@ impl<F> Default for Log<F> {
             synced_to: 0,
             keeps_unsynced: false,
             is_doubtful: false,
+            is_unproven: false,
         }
     }
 }
@@ -81,9 +96,53 @@ impl<F: LogFile> Log<F> {
     /// Goes on in another file, whose `length` bytes are on disk. What waits is written to it.
     pub fn begin(&mut self, file: F, length: u64) {
         self.file = Some(file);
+        self.generation += 1;
         (self.length, self.synced_length, self.has_torn_end) = (length, length, false);
         self.synced_to = self.written_to;
         self.unsynced.clear();
+    }
+
+    /// Goes on in an empty file. Returns the one before, if it is not wholly on disk:
+    /// [`Log::sync_ended`] is to be told of its sync.
+    pub fn go_on_in(&mut self, file: F) -> Option<(F, Mark)> {
+        let (mark, synced_to) = (self.mark(), self.synced_to);
+        let before = self.file.take().filter(|_| self.has_unsynced());
+        self.begin(file, 0);
+        let before = before?;
+        self.synced_to = synced_to;
+        Some((before, mark))
+    }
+
+    fn mark(&self) -> Mark {
+        Mark { generation: self.generation, length: self.length, end: self.written_to }
+    }
+
+    /// A second handle of the file, for somebody else to sync. [`Log::sync_ended`] is to be told.
+    pub fn twin(&self) -> io::Result<Option<(F, Mark)>> {
+        let Some(file) = &self.file else { return Ok(None) };
+        Ok(Some((file.twin()?, self.mark())))
+    }
+
+    /// Notes how somebody else's sync up to `mark` went.
+    pub fn sync_ended(&mut self, mark: Mark, result: io::Result<()>) -> Result<(), LogError> {
+        let is_open = mark.generation == self.generation;
+        match (result, is_open) {
+            (Ok(()), true) => self.synced_length = self.synced_length.max(mark.length),
+            (Ok(()), false) => {}
+            (Err(error), true) => {
+                self.take_back();
+                return Err(LogError::Sync(error));
+            }
+            (Err(error), false) => {
+                // The file is complete and was let go of: nobody can write it anew.
+                (self.is_doubtful, self.is_unproven) = (true, self.file.is_some());
+                self.synced_to = self.synced_to.max(mark.end);
+                return Err(LogError::Sync(error));
+            }
+        }
+        self.synced_to = self.synced_to.max(mark.end);
+        while self.unsynced.pop_front_if(|piece| piece.end <= mark.end).is_some() {}
+        Ok(())
     }
 
     /// Closes the file; what waits is written to the next one.
@@ -99,7 +158,7 @@ impl<F: LogFile> Log<F> {
         self.synced_to = self.written_to;
         self.waiting.clear();
         self.unsynced.clear();
-        (self.file, self.length, self.synced_length) = (None, 0, 0);
+        (self.file, self.length, self.synced_length, self.is_unproven) = (None, 0, 0, false);
     }
 
     /// Whether there is a file.
@@ -117,9 +176,9 @@ impl<F: LogFile> Log<F> {
         !self.waiting.is_empty()
     }
 
-    /// Whether bytes were written that are not on disk.
+    /// Whether bytes were written that are not on disk, or a sync has to show that the disk works.
     pub fn has_unsynced(&self) -> bool {
-        self.length > self.synced_length
+        self.length > self.synced_length || self.is_unproven
     }
 
     /// Up to which offset everything was pushed.
@@ -185,6 +244,7 @@ impl<F: LogFile> Log<F> {
             self.take_back();
             return Err(LogError::Sync(error));
         }
+        self.is_unproven = false;
         self.synced_length = self.length;
         self.synced_to = self.written_to;
         self.unsynced.clear();
@@ -250,6 +310,10 @@ mod tests {
     }
 
     impl LogFile for &mut FaultyFile {
+        fn twin(&self) -> io::Result<Self> {
+            unreachable!("everything is synced in its place")
+        }
+
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.fails() {
                 let torn = bytes.len().min(self.torn);

@@ -1,16 +1,20 @@
-//! The append-only file's thread: it alone writes and forces to disk.
+//! The append-only file's threads: the writer, and the housekeeper, who does for it what takes
+//! long.
 //!
 //! [`AofThread`] is the owner's end: orders go in, in a row, and never make the owner wait; how
 //! much is on its way the owner knows and bounds. What is reported comes back as [`Event`]s. The
 //! thread takes everything that waits, writes it in one go, and forces it to disk once: with
 //! `appendfsync always` that is the group commit, and while a slow disk works the next group
-//! gathers.
+//! gathers. Otherwise it only writes: the [`housekeeper`] forces files to disk, makes, lists and
+//! renames them, and an order that must come after all that waits ([`Writer::must_wait`]), with
+//! those behind it.
 //!
 //! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before
 //! there is a thread, [`load`] how they are read, [`leftovers`] what is removed then. The base of a
 //! rewrite is written by a saver thread, as a snapshot is.
 
 pub mod disk;
+mod housekeeper;
 mod leftovers;
 mod load;
 pub mod log;
@@ -18,13 +22,14 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{Builder, sleep};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
 
 use super::{Event, Handle, SystemClock, affinity};
 use crate::aof::Names;
@@ -32,10 +37,14 @@ use crate::config::{Appendfsync, Text};
 use crate::server::aof::AofGauges;
 use crate::server::{AofOrder, AofReport, AofWork, Clock};
 use disk::{Folder, RealFolder};
-use log::{Log, LogError};
+use housekeeper::{Chore, Done, Housekeeper};
+use log::{Log, LogError, Mark};
 
 /// How often a failed write is tried again, and how often `everysec` forces to disk.
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// How long the writer sleeps at most, when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(3600);
 
 /// How long the end of the process waits for a disk that does not answer. A stop in order has had
 /// everything written before.
@@ -60,7 +69,13 @@ impl AofThread {
     ) -> io::Result<Self> {
         // Unbounded, for the owner never waits: the server bounds the bytes on their way instead.
         let (orders, received) = unbounded();
-        let folder = RealFolder::new(folder);
+        // A few at a time: the server waits for the end of each step of a rewrite, and one sync
+        // runs at a time.
+        let ((chores, to_do), (done, heard)) = (unbounded(), unbounded());
+        let (folder, clock) = (RealFolder::new(folder), SystemClock::new());
+        let housekeeper = Housekeeper { folder: folder.clone(), names, gauges: Arc::clone(&gauges), clock };
+        let keep_house = move || housekeeper.run(&to_do, &done);
+        Builder::new().name("aof-files".to_owned()).spawn(affinity::pinned(cpus, keep_house))?;
         let (running, ended) = bounded(0);
         let run = move || {
             let _running: Sender<()> = running;
@@ -68,7 +83,7 @@ impl AofThread {
                 // When the owner is gone nobody waits for the report.
                 let _ = handle.send(Event::Aof(report));
             };
-            Writer::new(folder, names, gauges, report, SystemClock::new()).run(&received)
+            Writer::new(folder, chores, gauges, report, clock).run(&received, &heard);
         };
         Builder::new().name("aof".to_owned()).spawn(affinity::pinned(cpus, run))?;
         Ok(AofThread { orders: Some(orders), ended })
@@ -95,13 +110,21 @@ impl Drop for AofThread {
 /// The thread's state.
 struct Writer<F: Folder, R, C> {
     folder: F,
-    names: Names,
+    chores: Sender<Chore<F::File>>,
+    /// Chores that are not done.
+    chores_left: usize,
+    /// Of these, those that make files.
+    preparing: usize,
+    /// Of these, those that force to disk.
+    syncing: usize,
+    /// Orders that wait until chores are done, and all that came behind them.
+    stalled: VecDeque<AofOrder>,
     gauges: Arc<AofGauges>,
     report: R,
     clock: C,
     log: Log<F::File>,
-    /// The file that the next `Switch` goes on in, and the manifest that lists it.
-    prepared: Option<(F::File, Option<Vec<u8>>)>,
+    /// The file that the next `Switch` goes on in.
+    prepared: Option<F::File>,
     /// A file that is to be written to and could not be opened yet.
     to_attach: Option<Vec<u8>>,
     fsync: Appendfsync,
@@ -119,10 +142,14 @@ struct Writer<F: Folder, R, C> {
 }
 
 impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
-    fn new(folder: F, names: Names, gauges: Arc<AofGauges>, report: R, clock: C) -> Self {
+    fn new(folder: F, chores: Sender<Chore<F::File>>, gauges: Arc<AofGauges>, report: R, clock: C) -> Self {
         Writer {
             folder,
-            names,
+            chores,
+            chores_left: 0,
+            preparing: 0,
+            syncing: 0,
+            stalled: VecDeque::new(),
             gauges,
             report,
             clock,
@@ -140,27 +167,36 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         }
     }
 
-    fn run(mut self, orders: &Receiver<AofOrder>) {
+    fn run(mut self, orders: &Receiver<AofOrder>, done: &Receiver<Done<F::File>>) {
         loop {
-            let wait = self.next_wake();
-            let first = match wait {
-                Some(wait) => orders.recv_timeout(wait),
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match first {
-                Ok(order) => {
+            select! {
+                recv(orders) -> order => {
+                    let Ok(order) = order else { return self.finish(done) };
                     self.gauges.is_at_disk.store(true, Ordering::Relaxed);
                     self.take(order);
                     while let Ok(order) = orders.try_recv() {
                         self.take(order);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.close(),
+                recv(done) -> done => {
+                    // The housekeeper ends after the writer.
+                    done.into_iter().for_each(|done| self.hear(done));
+                }
+                default(self.next_wake().unwrap_or(IDLE)) => {}
             }
             self.commit();
-            self.gauges.is_at_disk.store(false, Ordering::Relaxed);
+            self.gauges.is_at_disk.store(!self.stalled.is_empty(), Ordering::Relaxed);
         }
+    }
+
+    /// No more orders come: those that there are are carried out.
+    fn finish(mut self, done: &Receiver<Done<F::File>>) {
+        self.commit();
+        while self.chores_left > 0 {
+            let Ok(done) = done.recv() else { break };
+            self.hear(done);
+        }
+        self.close();
     }
 
     /// How long until something is to be done without an order.
@@ -168,6 +204,8 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         let since = match self.failed_ns {
             Some(failed) => failed,
             None if self.is_suspended => return None,
+            // Its end wakes the writer.
+            None if self.syncing > 0 => return None,
             None if self.log.has_unsynced() && self.fsync == Appendfsync::Everysec => self.last_sync_ns,
             None => return None,
         };
@@ -175,8 +213,37 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         Some(Duration::from_nanos(SECOND_NS.saturating_sub(passed)))
     }
 
-    /// Takes one order. Bytes are only noted: what waits is written at once, by [`Writer::commit`].
+    /// Takes one order.
     fn take(&mut self, order: AofOrder) {
+        if !self.stalled.is_empty() || self.must_wait(&order) {
+            self.stalled.push_back(order);
+        } else {
+            self.begin(order);
+        }
+    }
+
+    /// Whether an order has its place behind chores that are not done.
+    fn must_wait(&self, order: &AofOrder) -> bool {
+        match order {
+            AofOrder::Append { .. }
+            | AofOrder::Policy { .. }
+            | AofOrder::SleepUs(_)
+            | AofOrder::Install { .. }
+            | AofOrder::Forget { .. }
+            | AofOrder::Pass(_) => false,
+            // It may be for a file of the same name, which one handle at a time has locked.
+            AofOrder::Prepare { .. } => self.preparing > 0,
+            AofOrder::Switch(_) => self.syncing > 0 && self.syncs_in_place(),
+            AofOrder::Attach(_)
+            | AofOrder::Discard(_)
+            | AofOrder::Flush
+            | AofOrder::Reload
+            | AofOrder::Close => self.chores_left > 0,
+        }
+    }
+
+    /// Bytes are only noted: what waits is written at once, by [`Writer::commit`].
+    fn begin(&mut self, order: AofOrder) {
         match order {
             AofOrder::Append { bytes, end } => {
                 if self.is_strict() {
@@ -189,7 +256,12 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             // Everything else has its place behind the bytes that came before it.
             order => {
                 self.commit();
-                self.carry_out(order);
+                // That may have begun a sync.
+                if self.must_wait(&order) {
+                    self.stalled.push_front(order);
+                } else {
+                    self.carry_out(order);
+                }
             }
         }
     }
@@ -197,28 +269,21 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     fn carry_out(&mut self, order: AofOrder) {
         match order {
             AofOrder::Attach(file) => {
-                self.to_attach = Some(file);
+                // A file that waits to be gone on in may be this one, and locked.
+                (self.to_attach, self.prepared) = (Some(file), None);
                 self.commit();
             }
             AofOrder::Prepare { number, file, manifest } => {
-                let result = self.prepare(file.as_deref(), manifest);
-                (self.report)(AofReport::Prepared(number, result));
+                self.prepared = None;
+                self.preparing += 1;
+                self.ask(Chore::Prepare { number, file, manifest });
             }
             AofOrder::Switch(number) => self.switch(number),
             AofOrder::Discard(file) => self.discard(file),
             AofOrder::Install { base, incr, manifest, remove } => {
-                let begun_ns = self.clock.monotonic_ns();
-                let result = self.install(&base, incr.as_deref(), &manifest);
-                self.tell_slow(AofWork::Rename, begun_ns);
-                if result.is_ok() && !remove.is_empty() {
-                    self.folder.remove(remove);
-                }
-                (self.report)(AofReport::Installed(result));
+                self.ask(Chore::Install { base, incr, manifest, remove });
             }
-            AofOrder::Forget { manifest, files } => match self.list(&manifest) {
-                Ok(()) => self.folder.remove(files),
-                Err(reason) => ::log::warn!("{reason}"),
-            },
+            AofOrder::Forget { manifest, files } => self.ask(Chore::Forget { manifest, files }),
             AofOrder::Flush => {
                 let result = self.flush();
                 (self.report)(AofReport::Flushed(result.map_err(|error| words(error.io()))));
@@ -230,8 +295,47 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
                 (self.report)(AofReport::MayReload(told));
             }
             AofOrder::Close => self.close(),
-            AofOrder::Pass(client) => (self.report)(AofReport::Passed(client)),
+            AofOrder::Pass(client) => self.ask(Chore::Pass(client)),
             AofOrder::Append { .. } | AofOrder::SleepUs(_) | AofOrder::Policy { .. } => {}
+        }
+    }
+
+    fn ask(&mut self, chore: Chore<F::File>) {
+        self.chores_left += 1;
+        // The housekeeper ends only after the writer.
+        let _ = self.chores.send(chore);
+    }
+
+    /// Takes note of a chore that is done, and goes on with what has waited for that.
+    fn hear(&mut self, done: Done<F::File>) {
+        self.chores_left -= 1;
+        match done {
+            Done::Prepared(number, result) => {
+                self.preparing -= 1;
+                let told = result.map(|file| self.prepared = file);
+                (self.report)(AofReport::Prepared(number, told));
+            }
+            Done::Synced(mark, result) => {
+                self.syncing -= 1;
+                let result = self.log.sync_ended(mark, result);
+                self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
+                // Whether a disk that has failed works again shows where the next attempt is made.
+                if result.is_err() || self.failed_ns.is_none() {
+                    self.note(result);
+                }
+            }
+            Done::Installed(result, ns) => {
+                self.tell_if_slow(AofWork::Rename, ns);
+                (self.report)(AofReport::Installed(result));
+            }
+            Done::Forgotten => {}
+            Done::Passed(client) => (self.report)(AofReport::Passed(client)),
+        }
+        while let Some(order) = self.stalled.pop_front() {
+            if self.must_wait(&order) {
+                return self.stalled.push_front(order);
+            }
+            self.begin(order);
         }
     }
 
@@ -243,6 +347,12 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     /// Whether somebody waits for the disk, under whichever policy he wrote.
     fn owes_sync(&self) -> bool {
         self.promised > self.log.synced_to()
+    }
+
+    /// Whether the writer forces to disk itself: somebody waits for that, or a disk that has failed
+    /// is tried.
+    fn syncs_in_place(&self) -> bool {
+        self.is_strict() || self.owes_sync() || self.failed_ns.is_some()
     }
 
     fn set_policy(&mut self, fsync: Appendfsync, suspended: bool) {
@@ -270,6 +380,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             }
             self.sync_if_due(now_ns)
         });
+        if result.is_ok() && self.failed_ns.is_some() && self.syncing > 0 {
+            // That the disk works has still to be shown.
+            self.failed_ns = Some(now_ns);
+            return;
+        }
         self.note(result);
     }
 
@@ -299,6 +414,10 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     }
 
     fn sync_if_due(&mut self, now_ns: u64) -> Result<(), LogError> {
+        if self.syncing > 0 {
+            // One at a time: an error is told once, and the file before comes first.
+            return Ok(());
+        }
         let is_wanted = match self.fsync {
             _ if self.is_suspended => false,
             Appendfsync::Always => true,
@@ -307,7 +426,25 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         };
         // A disk that has failed has to show that it works.
         let is_due = is_wanted || self.owes_sync() || self.failed_ns.is_some();
-        if is_due && self.log.has_unsynced() { self.sync() } else { Ok(()) }
+        if !is_due || !self.log.has_unsynced() {
+            return Ok(());
+        }
+        if self.syncs_in_place() {
+            return self.sync();
+        }
+        match self.log.twin() {
+            Ok(Some((file, mark))) => self.ask_to_sync(file, mark),
+            Ok(None) => {}
+            // There is no handle to be had.
+            Err(_) => return self.sync(),
+        }
+        Ok(())
+    }
+
+    fn ask_to_sync(&mut self, file: F::File, mark: Mark) {
+        self.syncing += 1;
+        self.last_sync_ns = self.clock.monotonic_ns();
+        self.ask(Chore::Sync(file, mark));
     }
 
     fn sync(&mut self) -> Result<(), LogError> {
@@ -325,8 +462,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
 
     /// Tells the latency monitor about work that took long.
     fn tell_slow(&self, work: AofWork, begun_ns: u64) {
+        self.tell_if_slow(work, self.clock.monotonic_ns().saturating_sub(begun_ns));
+    }
+
+    fn tell_if_slow(&self, work: AofWork, ns: u64) {
         let slow_ns = self.gauges.slow_ns.load(Ordering::Relaxed);
-        let ns = self.clock.monotonic_ns().saturating_sub(begun_ns);
         if slow_ns > 0 && ns >= slow_ns {
             (self.report)(AofReport::Slow(work, ns));
         }
@@ -373,25 +513,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         Ok(())
     }
 
-    fn prepare(&mut self, file: Option<&[u8]>, manifest: Option<Vec<u8>>) -> Result<(), String> {
-        self.folder
-            .make()
-            .map_err(|error| format!("Can't open or create append-only dir: {}", words(&error)))?;
-        self.prepared = None;
-        let Some(file) = file else { return Ok(()) };
-        let name = String::from_utf8_lossy(file);
-        let created = self.folder.create(file);
-        let created =
-            created.map_err(|error| format!("Can't open the append-only file {name}: {}", words(&error)))?;
-        self.prepared = Some((created, manifest));
-        Ok(())
-    }
-
     /// Goes on in the prepared file, if the open one can be finished: what belongs before the base
     /// must not stand behind it, and a file that is not the last must not end in the middle of a
     /// command.
     fn switch(&mut self, number: u64) {
-        let result = self.flush();
+        let result = if self.syncs_in_place() { self.flush() } else { self.write() };
         let finished = result.as_ref().map_err(|error| {
             let reason = words(error.io());
             format!("Can't finish the AOF file: {reason}")
@@ -403,13 +529,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         }
     }
 
-    /// Lists the prepared file and goes on in it.
     fn begin_prepared(&mut self) -> Result<(), String> {
-        let (file, manifest) = self.prepared.take().ok_or("There is no AOF file to go on in")?;
-        if let Some(manifest) = manifest {
-            self.list(&manifest)?;
+        let file = self.prepared.take().ok_or("There is no AOF file to go on in")?;
+        if let Some((before, mark)) = self.log.go_on_in(file) {
+            self.ask_to_sync(before, mark);
         }
-        self.log.begin(file, 0);
         Ok(())
     }
 
@@ -419,43 +543,6 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         self.release_all();
         ::log::info!("Removing the temp incr aof file {} in the background", String::from_utf8_lossy(&file));
         self.folder.unlink(&file);
-    }
-
-    fn install(
-        &mut self,
-        base: &(String, Vec<u8>),
-        incr: Option<&[u8]>,
-        manifest: &[u8],
-    ) -> Result<u64, String> {
-        let name = String::from_utf8_lossy(&base.1);
-        let length = self.folder.adopt(&base.0, &base.1).map_err(|error| {
-            format!(
-                "Error trying to rename the temporary AOF base file {} into {name}: {}",
-                base.0,
-                words(&error)
-            )
-        })?;
-        ::log::info!("Successfully renamed the temporary AOF base file {} into {name}", base.0);
-        if let Some(incr) = incr {
-            let (from, to) = (self.names.temporary_incr(), String::from_utf8_lossy(incr));
-            let shown = String::from_utf8_lossy(&from);
-            self.folder.rename(&from, incr).map_err(|error| {
-                format!(
-                    "Error trying to rename the temporary AOF incr file {shown} into {to}: {}",
-                    words(&error)
-                )
-            })?;
-            ::log::info!("Successfully renamed the temporary AOF incr file {shown} into {to}");
-        }
-        self.list(manifest)?;
-        Ok(length)
-    }
-
-    fn list(&mut self, manifest: &[u8]) -> Result<(), String> {
-        let (name, temporary) = (self.names.manifest(), self.names.temporary_manifest());
-        self.folder.replace(&name, &temporary, manifest).map_err(|error| {
-            format!("Can't write the AOF manifest file {}: {}", String::from_utf8_lossy(&name), words(&error))
-        })
     }
 
     fn close(&mut self) {

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, unbounded};
 
 use super::Writer;
 use super::disk::{Folder, LogFile};
+use super::housekeeper::{Chore, Housekeeper};
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
@@ -45,6 +46,8 @@ struct Disk {
     stays_broken: bool,
     /// A write that fails takes so many bytes.
     torn: usize,
+    /// Whether the housekeeper is slow.
+    is_late: bool,
     /// A sync has failed: the kernel may have dropped what was written.
     has_dropped: bool,
 }
@@ -111,6 +114,11 @@ impl FaultyFile {
 }
 
 impl LogFile for FaultyFile {
+    fn twin(&self) -> io::Result<Self> {
+        self.disk.borrow_mut().operate()?;
+        Ok(FaultyFile { disk: Rc::clone(&self.disk), content: Rc::clone(&self.content) })
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.append(bytes)
     }
@@ -230,10 +238,14 @@ impl Clock for HandClock {
 
 type Report = Box<dyn Fn(AofReport)>;
 
-/// The server, the thread that is no thread here, and the disk.
+/// The server, the threads that are no threads here, and the disk.
 struct World {
     server: TestServer,
     writer: Writer<FaultyFolder, Report, HandClock>,
+    housekeeper: Housekeeper<FaultyFolder, HandClock>,
+    chores: Receiver<Chore<FaultyFile>>,
+    /// Whether chores are done only when time passes, after everything else.
+    is_late: bool,
     reports: Rc<RefCell<Vec<AofReport>>>,
     disk: Rc<RefCell<Disk>>,
     clock: HandClock,
@@ -271,9 +283,27 @@ impl World {
         let (told, clock) = (Rc::clone(&reports), HandClock::default());
         let report: Report = Box::new(move |report| told.borrow_mut().push(report));
         let gauges = server.server.rooms.persistence.aof.gauges.clone();
-        let writer = Writer::new(FaultyFolder(Rc::clone(&disk)), names, gauges, report, clock.clone());
+        let folder = FaultyFolder(Rc::clone(&disk));
+        let (asked, chores) = unbounded();
+        let writer =
+            Writer::new(folder.clone(), asked, std::sync::Arc::clone(&gauges), report, clock.clone());
+        let housekeeper = Housekeeper { folder, names, gauges, clock: clock.clone() };
+        let is_late = disk.borrow().is_late;
         let (clients, waiting, acknowledged) = (1, Vec::new(), Vec::new());
-        World { server, writer, reports, disk, clock, saving: None, clients, waiting, acknowledged }
+        World {
+            server,
+            writer,
+            housekeeper,
+            chores,
+            is_late,
+            reports,
+            disk,
+            clock,
+            saving: None,
+            clients,
+            waiting,
+            acknowledged,
+        }
     }
 
     /// Lets everybody do what there is to do.
@@ -293,6 +323,7 @@ impl World {
             is_idle &= orders.is_empty();
             orders.into_iter().for_each(|order| self.writer.take(order));
             self.writer.commit();
+            is_idle &= self.is_late || !self.keep_house();
             let reports = std::mem::take(&mut *self.reports.borrow_mut());
             is_idle &= reports.is_empty();
             reports.into_iter().for_each(|report| self.server.server.aof_report(report));
@@ -323,8 +354,20 @@ impl World {
         true
     }
 
+    /// Does one chore. Returns whether there was one.
+    fn keep_house(&mut self) -> bool {
+        let Ok(chore) = self.chores.try_recv() else { return false };
+        let done = self.housekeeper.carry_out(chore);
+        self.writer.hear(done);
+        self.writer.commit();
+        true
+    }
+
     fn pass(&mut self, ms: u64) {
         self.pump();
+        while self.is_late && self.keep_house() {
+            self.pump();
+        }
         self.clock.0.set(self.clock.0.get() + ms * 1_000_000);
         self.server.advance(ms as i64);
         self.pump();
@@ -381,6 +424,12 @@ impl World {
         sorted.sort_by_key(|element| element.parse::<u64>().unwrap());
         sorted.dedup();
         assert_eq!(list, sorted, "{context}: twice, or out of order");
+    }
+
+    /// What is missing in `image` is the end.
+    fn check_beginning(&mut self, image: &Image, context: &str) {
+        let (found, live) = (loaded(image, context).0, self.live());
+        assert!(live.starts_with(&found), "{context}: {found:?} of {live:?}");
     }
 
     /// Whether more was acknowledged than the files hold, as Redis does when they cannot be
@@ -445,12 +494,20 @@ const POLICIES: [Appendfsync; 3] = [Appendfsync::Always, Appendfsync::Everysec, 
 /// operations: it says whether it came to the one that fails.
 fn at_every_operation(scenario: impl Fn(Disk, Appendfsync, &str) -> bool) {
     for fsync in POLICIES {
-        for (stays_broken, torn) in [(false, 0), (false, 5), (true, 0), (true, 5)] {
+        for (stays_broken, torn, is_late) in [
+            (false, 0, false),
+            (false, 5, false),
+            (true, 0, false),
+            (true, 5, false),
+            (false, 5, true),
+            (true, 5, true),
+        ] {
             let mut fails_at = 0;
             loop {
-                let context =
-                    format!("{fsync:?}, fails at {fails_at}, for good: {stays_broken}, torn: {torn}");
-                let disk = Disk { fails_at, stays_broken, torn, ..Disk::default() };
+                let context = format!(
+                    "{fsync:?}, fails at {fails_at}, for good: {stays_broken}, torn: {torn}, late: {is_late}"
+                );
+                let disk = Disk { fails_at, stays_broken, torn, is_late, ..Disk::default() };
                 if !scenario(disk, fsync, &context) {
                     break;
                 }
@@ -477,6 +534,7 @@ fn whatever_fails_nothing_acknowledged_is_lost_nobody_hangs_and_it_heals() {
                 world.check(&after_power_cut, context);
             } else if !world.is_in_doubt() {
                 world.check(&after_kill, context);
+                world.check_beginning(&after_power_cut, context);
             }
         }
         let has_failed = world.mend(context);
@@ -552,4 +610,56 @@ fn it_may_be_turned_on_and_off_while_the_disk_fails() {
         assert_eq!(loaded(&image, context).0, live, "{context}");
         has_failed
     });
+}
+
+#[test]
+fn with_everysec_and_no_writes_reach_the_file_while_others_are_forced_to_disk_listed_and_renamed() {
+    for fsync in [Appendfsync::Everysec, Appendfsync::No] {
+        let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
+        let mut world = World::new(true, fsync, disk);
+        world.pump();
+        let mut element = 0;
+        let mut chores = 0;
+        // Each step of two rewrites, and syncs between them, is as far as it gets: the disk does no
+        // more for it.
+        for _ in 0..16 {
+            element += 1;
+            world.push(element);
+            if element % 8 == 1 {
+                world.order("BGREWRITEAOF");
+            }
+            world.clock.0.set(world.clock.0.get() + 1_100_000_000);
+            world.pump();
+            assert_eq!(world.waiting, [], "{fsync:?}: {element} waits for something else");
+            assert_eq!(world.acknowledged.last(), Some(&element));
+            let image = world.disk.borrow().after_kill();
+            world.check(&image, &format!("{fsync:?}, {element}"));
+            chores += u32::from(world.keep_house());
+        }
+        assert!(chores >= 6, "{fsync:?}: {chores}");
+    }
+}
+
+#[test]
+fn what_is_to_be_told_when_everything_before_is_done_waits_for_the_housekeeper() {
+    for (order, told) in [
+        (AofOrder::Flush, "Flushed"),
+        (AofOrder::Reload, "MayReload"),
+        (AofOrder::Pass(ClientId(1)), "Passed"),
+    ] {
+        let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
+        let mut world = World::new(true, Appendfsync::Everysec, disk);
+        world.pump();
+        let number = 0;
+        world.writer.take(AofOrder::Prepare { number, file: Some(b"new".to_vec()), manifest: None });
+        world.writer.take(order);
+        world.writer.take(AofOrder::Append { bytes: b"*1\r\n$4\r\nPING\r\n".to_vec(), end: 14 });
+        world.writer.commit();
+        assert!(world.reports.borrow().is_empty(), "{told}: {:?}", world.reports.borrow());
+        while world.keep_house() {}
+        let shown = format!("{:?}", world.reports.borrow());
+        let (prepared, last) = (shown.find("Prepared"), shown.find(told));
+        assert!(prepared.is_some() && prepared < last, "{told}: {shown}");
+        assert_eq!(world.writer.log.written_to(), 14, "{told}");
+    }
 }

@@ -23,7 +23,7 @@ pub enum AofOrder {
     },
     /// Go on writing at the end of this file.
     Attach(Vec<u8>),
-    /// Make the folder, and this file for changes. It is listed, and written to, from `Switch` on.
+    /// Make the folder, and this file for changes, and list it: it stays empty up to `Switch`.
     /// Reported as `Prepared`.
     Prepare {
         /// Which rewrite it is for.
@@ -33,8 +33,8 @@ pub enum AofOrder {
         /// The manifest that lists it, if it is to be listed.
         manifest: Option<Vec<u8>>,
     },
-    /// Finish the file that is open, list the prepared one and go on with it. Reported, as
-    /// `Prepared`, only if that fails; the old file is written to on, then.
+    /// Finish the file that is open and go on with the prepared one. Reported, as `Prepared`, only
+    /// if that fails; the old file is written to on, then.
     Switch(u64),
     /// Close this file and delete it, with whatever is in it: it never was listed.
     Discard(Vec<u8>),
