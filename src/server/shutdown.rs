@@ -3,7 +3,7 @@
 use super::pause::{Pause, PauseReason};
 use super::session::ClientId;
 use super::task::{SaveReason, Task};
-use super::{AofState, STATION, Server, saving};
+use super::{STATION, Server, saving};
 
 /// What the process was told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Server {
     /// Begins to stop. With an append-only file the second signal ends the process, whatever the
     /// first has led to: what can be on disk is.
     fn begin_or_insist(&mut self) {
-        let is_kept = self.rooms.persistence.aof.state != AofState::Off;
+        let is_kept = self.rooms.persistence.aof.may_owe_bytes();
         let is_second = self.rooms.stop.request.is_some() || self.rooms.stop.signal_was_given_up;
         if is_kept && is_second {
             log::warn!("You insist... exiting now.");

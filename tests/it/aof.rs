@@ -316,6 +316,94 @@ fn a_full_disk_refuses_writes_and_heals_and_nothing_acknowledged_is_lost() {
     }
 }
 
+/// How a disk fails: it takes nothing more, or it does not answer.
+#[derive(Clone, Copy, Debug)]
+enum BadDisk {
+    Full,
+    Hanging,
+}
+
+impl BadDisk {
+    /// A server that has met it with a write. `None` where there is no such disk.
+    fn met_by(self, fsync: &str) -> Option<(Server, Client)> {
+        let directives =
+            ["--appendonly", "yes", "--save", "", "--appendfsync", fsync, "--enable-debug-command", "yes"];
+        let mut server = Server::start(&directives);
+        let mut client = server.client();
+        assert_eq!(client.run("SET there 1"), "OK");
+        match self {
+            BadDisk::Full if !limit_files(&server, "100:unlimited") => return None,
+            BadDisk::Full => {}
+            // It takes nothing for ten minutes.
+            BadDisk::Hanging => assert_eq!(client.run("DEBUG AOF-FLUSH-SLEEP 600000000"), "OK"),
+        }
+        let mut writer = server.client();
+        writer.send(&format!("SET key {}", "x".repeat(300)));
+        match self {
+            BadDisk::Full => drop(server.wait_for("Error writing to the AOF file: File too large")),
+            BadDisk::Hanging => while !client.run("INFO commandstats").contains("cmdstat_set:calls=2") {},
+        }
+        Some((server, writer))
+    }
+}
+
+/// What cannot be written keeps nobody from stopping the server: SIGTERM stops one whose disk refuses,
+/// as Redis does, and whoever insists stops one whose disk does not answer.
+#[test]
+fn no_disk_keeps_a_server_from_being_stopped() {
+    let insist = |server: &Server| {
+        signal(server.pid(), "TERM");
+        signal(server.pid(), "TERM");
+    };
+    let no_save = |server: &Server| server.client().send("SHUTDOWN NOSAVE");
+    let once = |server: &Server| signal(server.pid(), "TERM");
+    let rows: [(BadDisk, &str, &dyn Fn(&Server)); 6] = [
+        (BadDisk::Full, "always", &once),
+        (BadDisk::Full, "everysec", &once),
+        (BadDisk::Full, "always", &no_save),
+        (BadDisk::Hanging, "always", &insist),
+        (BadDisk::Hanging, "everysec", &insist),
+        (BadDisk::Hanging, "everysec", &no_save),
+    ];
+    for (disk, fsync, stop) in rows {
+        let Some((mut server, _writer)) = disk.met_by(fsync) else {
+            return eprintln!("no prlimit here: nothing tested");
+        };
+        stop(&server);
+        let status = server.wait();
+        assert!(status.success(), "{disk:?} {fsync}: {status}\n{}", server.log.join("\n"));
+    }
+}
+
+/// With `always` nobody is told OK for what is not on disk, nor kept waiting for ever.
+#[test]
+fn an_answer_that_a_full_disk_holds_is_given_up_with_an_error() {
+    let Some((server, mut writer)) = BadDisk::Full.met_by("always") else {
+        return eprintln!("no prlimit here: nothing tested");
+    };
+    let rest = String::from_utf8(writer.rest()).unwrap();
+    assert!(rest.starts_with('-') && rest.lines().count() == 1, "{rest}");
+    assert!(rest.contains("in memory") && rest.contains("not on disk"), "{rest}");
+    assert_eq!(server.client().run("GET there"), "\"1\"", "the others are served");
+}
+
+/// What was answered is in the file, also when the file is turned off on the way out.
+#[test]
+fn a_stop_waits_for_a_file_that_was_just_turned_off() {
+    let directives = ["--appendonly", "yes", "--save", "", "--enable-debug-command", "yes"];
+    let mut server = Server::start(&directives);
+    let mut client = server.client();
+    // Longer than the end of the process waits for its threads.
+    assert_eq!(client.run("DEBUG AOF-FLUSH-SLEEP 900000"), "OK");
+    assert_eq!(client.run("SET key value"), "OK");
+    client.send("CONFIG SET appendonly no");
+    client.send("SHUTDOWN");
+    assert!(server.wait().success());
+    let folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
+    let server = Server::start_in(folder, &directives);
+    assert_eq!(server.client().run("GET key"), "\"value\"");
+}
+
 /// With `always` a change that is lost with the process was shown to nobody, and no other reader
 /// has waited.
 #[test]

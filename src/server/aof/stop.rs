@@ -50,11 +50,13 @@ impl Server {
             log::warn!("There is a child rewriting the AOF. Killing it!");
             cancel_rewrite(&mut self.keyspace, &mut self.rooms);
         }
-        if !self.rooms.persistence.aof.is_fed {
+        if !self.rooms.persistence.aof.may_owe_bytes() {
             return false;
         }
-        log::info!("Calling fsync() on the AOF file.");
-        hand_over(&mut self.rooms);
+        if self.rooms.persistence.aof.is_fed {
+            log::info!("Calling fsync() on the AOF file.");
+            hand_over(&mut self.rooms);
+        }
         self.rooms.persistence.aof.order(AofOrder::Flush);
         self.rooms.persistence.aof.flush = Flush::Running;
         true
@@ -62,6 +64,12 @@ impl Server {
 }
 
 impl Aof {
+    /// Whether a stop has to see to it that what was answered is in the file: there is one, or there
+    /// was, and it may not be closed yet.
+    pub(in crate::server) fn may_owe_bytes(&self) -> bool {
+        self.is_fed || self.handed > 0
+    }
+
     /// A shutdown was given up: the next one begins anew.
     pub(in crate::server) fn shutdown_aborted(&mut self) {
         self.flush = Flush::No;
