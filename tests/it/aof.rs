@@ -347,8 +347,8 @@ impl BadDisk {
     }
 }
 
-/// What cannot be written keeps nobody from stopping the server: SIGTERM stops one whose disk refuses,
-/// as Redis does, and whoever insists stops one whose disk does not answer.
+/// What cannot be written keeps nobody from stopping the server: SIGTERM stops one whose disk
+/// refuses, as Redis does, and whoever insists stops one whose disk does not answer.
 #[test]
 fn no_disk_keeps_a_server_from_being_stopped() {
     let insist = |server: &Server| {
@@ -357,7 +357,8 @@ fn no_disk_keeps_a_server_from_being_stopped() {
     };
     let no_save = |server: &Server| server.client().send("SHUTDOWN NOSAVE");
     let once = |server: &Server| signal(server.pid(), "TERM");
-    let rows: [(BadDisk, &str, &dyn Fn(&Server)); 6] = [
+    type Stopping<'s> = &'s dyn Fn(&Server);
+    let rows: [(BadDisk, &str, Stopping<'_>); 6] = [
         (BadDisk::Full, "always", &once),
         (BadDisk::Full, "everysec", &once),
         (BadDisk::Full, "always", &no_save),
