@@ -54,6 +54,27 @@ fn a_broken_request_is_answered_after_those_before_it_and_ends_the_connection() 
     server.stop();
 }
 
+/// What a browser can be made to send is not obeyed, in whatever form.
+#[test]
+fn an_http_request_ends_the_connection_and_none_of_its_lines_is_obeyed() {
+    let post = [b"*3\r\n".to_vec(), bulk(b"POST"), bulk(b"/"), bulk(b"HTTP/1.1")].concat();
+    let host = [b"*2\r\n".to_vec(), bulk(b"Host:"), bulk(b"x")].concat();
+    for request in [
+        b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET pwned 1\r\n".to_vec(),
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\nSET pwned 1\r\n".to_vec(),
+        [post, set("pwned", b"1")].concat(),
+        [host, set("pwned", b"1")].concat(),
+    ] {
+        let mut server = Server::start(&["--save", ""]);
+        let said = answer(&server, &request);
+        assert!(!said.contains("OK"), "{said}");
+        let mut client = server.client();
+        assert_eq!(client.run("EXISTS pwned"), "(int) 0", "{}", text(&request));
+        server.wait_for("Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host:");
+        server.stop();
+    }
+}
+
 #[test]
 fn a_client_that_sends_and_hangs_up_gets_its_answers() {
     let server = Server::start(&["--save", ""]);
