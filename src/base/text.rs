@@ -7,6 +7,8 @@ use super::float_text::is_c_space;
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// Bytes of a key or another name of a file that [`shown`] shows.
+const MAX_SHOWN_BYTES: usize = 100;
 /// Code points that stand for bytes which are no UTF-8: this much above the byte. They lie at the
 /// end of the last private plane.
 const STAND_IN: u32 = 0x10_FF00;
@@ -119,6 +121,14 @@ pub fn quote(bytes: &[u8]) -> Vec<u8> {
     }
     out.push(b'"');
     out
+}
+
+/// A name that nobody has checked, for a line of the log: quoted, shortened, fit for a terminal.
+#[must_use]
+pub fn shown(name: &[u8]) -> String {
+    let start = &name[..name.len().min(MAX_SHOWN_BYTES)];
+    let rest = if start.len() < name.len() { "..." } else { "" };
+    format!("'{}'{rest}", start.escape_ascii())
 }
 
 /// Whether `bytes` is `word` but for the case of ASCII letters.

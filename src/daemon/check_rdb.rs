@@ -156,7 +156,14 @@ impl Report {
                 "[offset {offset}] RDB file was saved with checksum disabled: no check performed.\n"
             )),
             Err(error) => {
+                let (error, place) = match error {
+                    RdbError::At { error, place, .. } => (&**error, Some(place)),
+                    error => (error, None),
+                };
                 text.push_str(&format!("--- RDB ERROR DETECTED ---\n[offset {offset}] {error}\n"));
+                if let Some(place) = place {
+                    text.push_str(&format!("[additional info] While reading {place}\n"));
+                }
                 if let Some(key) = &self.last_key {
                     text.push_str(&format!("[additional info] Reading behind key '{key}'\n"));
                 }
@@ -293,11 +300,16 @@ mod tests {
     #[test]
     fn the_place_of_a_damage_is_told_to_the_byte() {
         let bytes = file();
-        for end in [bytes.len() - 1, bytes.len() / 2, 20] {
+        for (end, place) in [
+            (bytes.len() - 1, "the checksum\n"),
+            (bytes.len() / 2, "the name of a key of type string in DB 3\n"),
+            (15, "the aux field 'who'\n"),
+        ] {
             let (report, result) = check(&bytes[..end], 6, None);
             let text = report.text(&result);
             let line =
                 format!("--- RDB ERROR DETECTED ---\n[offset {end}] Unexpected EOF reading RDB file\n");
+            assert!(text.contains(&format!("\n[additional info] While reading {place}")), "{text}");
             assert!(text.contains(&line) && !text.contains("looks OK"), "{text}");
         }
         let (report, result) = check(&b"REDIS0010\xf0"[..], 6, None);

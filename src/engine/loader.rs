@@ -114,11 +114,9 @@ impl<'j, S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'j, S> {
         // Unwanted is told by the next piece again.
         let _ = (self.send)(LoadPiece::Size(size));
         let input = BufReader::with_capacity(BUFFER_BYTES, file);
-        self.read_snapshot(input, 0).map(|_| Some(LoadEnd { cut_at: None })).map_err(|error| {
-            log::warn!("{error}");
-            log::warn!("Terminating server after rdb file reading failure.");
-            error.to_string()
-        })
+        self.read_snapshot(input, 0)
+            .map(|_| Some(LoadEnd { cut_at: None }))
+            .map_err(|error| error.to_string())
     }
 
     /// Reads a snapshot. `before` is what was read of other files, bytes.

@@ -40,6 +40,16 @@ pub enum RdbError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// One of the others, and where in a file it was met.
+    #[error("{error}; it was met at byte {offset}, in {place}")]
+    At {
+        /// What is wrong.
+        error: Box<RdbError>,
+        /// The key or section that was being read, in words.
+        place: String,
+        /// How far the reading came, bytes from the start.
+        offset: u64,
+    },
     /// The receiver of the keys refuses to go on.
     #[error("{0}")]
     Refused(String),

@@ -15,6 +15,7 @@
 mod collections;
 mod error;
 mod payload;
+mod place;
 mod reader;
 #[cfg(test)]
 mod tests;

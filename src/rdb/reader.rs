@@ -1,5 +1,6 @@
 //! Reading: [`load`] and the primitives of the format, suspicious of every byte.
 
+use super::place::{Part, Place};
 use super::{Checksum, MAX_VERSION, RdbError, opcode, values};
 use crate::base::crc64::Crc64;
 use crate::base::lzf;
@@ -87,13 +88,16 @@ pub fn load_as(
     take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
     let mut reader = Reader::new(input);
-    let result = read_items(&mut reader, limits, checksum, take);
+    let mut place = Place::default();
+    let result = read_items(&mut reader, &mut place, limits, checksum, take);
+    let result = result.map_err(|error| place.locate(error, reader.offset()));
     let settled = reader.settle();
     result.and_then(|summary| settled.map(|()| summary))
 }
 
 fn read_items<R: BufRead>(
     reader: &mut Reader<R>,
+    place: &mut Place,
     limits: &Limits,
     checksum: Checksum,
     mut take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
@@ -101,22 +105,29 @@ fn read_items<R: BufRead>(
     let version = reader.signature()?;
     let mut summary = LoadSummary::default();
     let mut attributes = Attributes::default();
-    let mut texts = Vec::new();
     loop {
-        let kind = match reader.note_or_kind(&mut attributes)? {
+        place.part = Part::Opcode;
+        let kind = match reader.note_or_kind(&mut attributes, place)? {
             Next::Nothing => continue,
             Next::End => break,
             Next::Note(note) => {
+                if let Note::SelectDb(index) = note {
+                    place.db = index;
+                }
                 take(Item::Note(note), reader.offset())?;
                 continue;
             }
             Next::Key(kind) => kind,
         };
+        let type_name = values::type_name(kind).ok_or(RdbError::UnknownType(kind))?;
+        let texts = &mut place.texts;
         texts.clear();
-        reader.append_string(&mut texts)?;
+        (place.part, place.key_len) = (Part::KeyName(type_name), None);
+        reader.append_string(texts)?;
         let key_len = texts.len();
+        (place.part, place.key_len) = (Part::Value(type_name), Some(key_len));
         let value = match kind {
-            values::STRING => reader.append_if_short(&mut texts)?.map(|bytes| Value::String(Arc::new(bytes))),
+            values::STRING => reader.append_if_short(texts)?.map(|bytes| Value::String(Arc::new(bytes))),
             _ => match values::read(reader, kind, limits)? {
                 None => {
                     attributes = Attributes::default();
@@ -131,6 +142,7 @@ fn read_items<R: BufRead>(
         summary.keys += 1;
         take(Item::Key { key, content, attributes: std::mem::take(&mut attributes) }, reader.offset())?;
     }
+    place.part = Part::Checksum;
     summary.has_checksum = reader.check_sum(version, checksum)?;
     summary.bytes = reader.offset();
     Ok(summary)
@@ -205,8 +217,10 @@ impl<R: BufRead> Reader<R> {
         Ok(&self.input.fill_buf()?[start..self.used])
     }
 
-    fn note_or_kind(&mut self, attributes: &mut Attributes) -> Result<Next, RdbError> {
-        let note = match self.byte()? {
+    fn note_or_kind(&mut self, attributes: &mut Attributes, place: &mut Place) -> Result<Next, RdbError> {
+        let code = self.byte()?;
+        place.begin_section(code);
+        let note = match code {
             opcode::EXPIRE_MS => {
                 attributes.deadline = Some(UnixMillis(i64::from_le_bytes(self.array()?)));
                 return Ok(Next::Nothing);
@@ -224,7 +238,11 @@ impl<R: BufRead> Reader<R> {
                 attributes.idle_secs = Some(self.length()?);
                 return Ok(Next::Nothing);
             }
-            opcode::AUX => Note::Aux { name: self.string()?, value: self.string()? },
+            opcode::AUX => {
+                let name = self.string()?;
+                place.name_section(&name);
+                Note::Aux { name, value: self.string()? }
+            }
             opcode::SELECT_DB => {
                 let index = usize::try_from(self.length()?);
                 Note::SelectDb(index.map_err(|_| self.corrupt("a database number"))?)
@@ -240,10 +258,17 @@ impl<R: BufRead> Reader<R> {
             }
             opcode::MODULE_AUX => {
                 let name = self.module_name()?;
+                place.name_section(name.as_bytes());
                 self.skip_module_data()?;
                 Note::ModuleAux(name)
             }
-            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
+            opcode::FUNCTION => {
+                // The first line of the code names the library.
+                let code = self.string()?;
+                place.name_section(code.split(|&byte| byte == b'\n').next().unwrap_or_default());
+                return Err(RdbError::Unsupported("functions"));
+            }
+            opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
             opcode::EOF => return Ok(Next::End),
             kind => return Ok(Next::Key(kind)),
         };

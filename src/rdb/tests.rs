@@ -76,7 +76,41 @@ fn a_wrong_sum_is_no_matter_where_sums_are_not_verified() {
         summary.map(|summary| summary.keys)
     };
     assert_eq!(keys(Checksum::Skipped).ok(), Some(4));
-    assert!(matches!(keys(Checksum::Verified), Err(RdbError::Checksum { .. })));
+    let Err(RdbError::At { error, .. }) = keys(Checksum::Verified) else { panic!("it must be refused") };
+    assert!(matches!(*error, RdbError::Checksum { .. }), "{error}");
+}
+
+#[test]
+fn an_error_names_the_key_or_the_section_and_the_byte() {
+    let key = b"\xfe\x03\x00\x05first\x01v";
+    let long = [&b"\x00\x40\x65"[..], &[b'k'; 101]].concat();
+    let long_name = format!("the value of type string of key '{}'... in DB 0", "k".repeat(100));
+    for (rest, offset, place) in [
+        (&b""[..], 9, "an opcode or type"),
+        (b"\xfa\x02", 11, "the aux field"),
+        (b"\xfa\x01a\x05", 13, "the aux field 'a'"),
+        (b"\xfe\xc0", 11, "a database number"),
+        (b"\xfb\x01", 11, "the size of a database"),
+        (b"\xfc1234", 14, "a deadline"),
+        (b"\xfd12", 12, "a deadline"),
+        (b"\xf9", 10, "an access frequency"),
+        (b"\xf8", 10, "an idle time"),
+        (b"\xf4\x01", 11, "the sizes of a slot"),
+        (b"\xf5\x0c#!lua name=f\n", 23, "the function library '#!lua name=f'"),
+        (b"\xf6\x01x", 10, "a function library of a release candidate of Redis 7.0"),
+        (b"\xf7\x01", 11, "the aux data of the module 'AAAAAAAAA'"),
+        (&[&key[..], b"\xc8"].concat(), 21, "an opcode or type behind key 'first' in DB 3"),
+        (&[&key[..], b"\xfc"].concat(), 21, "a deadline behind key 'first' in DB 3"),
+        (&[&key[..], b"\x04\x02a"].concat(), 23, "the name of a key of type hash in DB 3"),
+        (&[&key[..], b"\x04\x01\n\x01\x01f"].concat(), 26, "the value of type hash of key '\\n' in DB 3"),
+        (&[&key[..], b"\x0f\x01s"].concat(), 23, "the value of type stream of key 's' in DB 3"),
+        (&[&key[..], b"\xff12345678"].concat(), 29, "the checksum"),
+        (&long, 113, &long_name),
+    ] {
+        let error = read(&[b"REDIS0010", rest].concat()).expect_err(place);
+        let end = format!("; it was met at byte {offset}, in {place}");
+        assert!(error.to_string().ends_with(&end), "{error} does not end with {end}");
+    }
 }
 
 #[test]
@@ -450,6 +484,7 @@ fn empty_collections_are_left_out_and_strange_things_named() {
         (b"\x1a\x01k", "Unknown RDB encoding type 26"),
     ] {
         let error = read(&[b"REDIS0010", rest].concat()).expect_err(reason);
+        let RdbError::At { error, .. } = error else { panic!("{error} is met nowhere") };
         assert_eq!(error.to_string(), reason);
     }
     for (file, reason) in [

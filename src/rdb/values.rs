@@ -62,6 +62,24 @@ pub(super) fn type_of(value: ValueRef<'_>) -> u8 {
     }
 }
 
+/// What a type byte means, in the words of TYPE; `None` if nothing.
+pub(super) fn type_name(kind: u8) -> Option<&'static str> {
+    Some(match kind {
+        kind::STRING => "string",
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => "list",
+        kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => "set",
+        kind::SORTED_SET | kind::SORTED_SET_2 | kind::SORTED_SET_ZIPLIST | kind::SORTED_SET_LISTPACK => {
+            "zset"
+        }
+        kind::HASH | kind::HASH_ZIPMAP | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => "hash",
+        kind::HASH_METADATA_PRE_GA | kind::HASH_LISTPACK_EX_PRE_GA => "hash",
+        kind::HASH_METADATA | kind::HASH_LISTPACK_EX => "hash",
+        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => "stream",
+        kind::MODULE | kind::MODULE_2 => "module",
+        _ => return None,
+    })
+}
+
 /// Writes a value's body.
 pub(super) fn write<W: Write>(writer: &mut Writer<'_, W>, value: ValueRef<'_>) -> Result<(), RdbError> {
     match value {

@@ -18,6 +18,7 @@ use super::shutdown::News;
 use super::task::{Delays, Task};
 use super::{Rooms, Server, changed, saving};
 use crate::base::number;
+use crate::base::text::shown;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::keyspace::{Batch, Db, DbIndex, ExpiredKeys, Keyspace, Limits, PresentKeys};
 use crate::rdb::{self, Checksum, Item, LoadSummary, Note, RdbError};
@@ -267,8 +268,10 @@ impl Server {
     /// Ends the load of a snapshot: the server serves from now on, or the process ends.
     pub fn load_ended(&mut self, result: &LoadResult) {
         if let Err(why) = result {
-            log::warn!("Fatal error loading the DB: {why}. Exiting.");
             let path = &self.rooms.config.dbfilename;
+            log::warn!("The RDB file {path} can't be loaded: {why}");
+            log::warn!("Terminating server after rdb file reading failure.");
+            log::warn!("Fatal error loading the DB: {why}. Exiting.");
             return self.load_failed(format!("can't load {path}: {why}"));
         }
         let Some(load) = self.end_load() else { return };
@@ -332,7 +335,9 @@ pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSt
         }
     }
     let input = BufReader::new(rooms.host.read_file(&rooms.config.dbfilename.to_string())?);
-    load(keyspace, rooms, input, steps.present_keys).map(drop).map_err(|error| error.to_string())
+    load(keyspace, rooms, input, steps.present_keys)
+        .map(drop)
+        .map_err(|error| format!("the RDB file {} can't be loaded: {error}", rooms.config.dbfilename))
 }
 
 /// What DEBUG RELOAD does.
@@ -456,7 +461,7 @@ fn tell(name: &[u8], value: &[u8], now: UnixMillis) {
 }
 
 fn duplicated(key: &[u8], db: DbIndex) -> String {
-    format!("RDB has duplicated key '{}' in DB {}", String::from_utf8_lossy(key), db.0)
+    format!("RDB has duplicated key {} in DB {}", shown(key), db.0)
 }
 
 fn too_many_databases(databases: usize) -> String {

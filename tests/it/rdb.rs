@@ -221,6 +221,115 @@ fn a_damaged_file_stops_the_start() {
     }
 }
 
+const SHORT_KEY: &[u8] = b"\x00\x05short\x05hello";
+
+/// [`REAL_FILE_PLAIN`] with other bytes for the key `short`, and without a checksum.
+fn with_short_key(bytes: &[u8]) -> Vec<u8> {
+    let at = REAL_FILE_PLAIN.windows(SHORT_KEY.len()).position(|window| window == SHORT_KEY).unwrap();
+    let mut file = [&REAL_FILE_PLAIN[..at], bytes, &REAL_FILE_PLAIN[at + SHORT_KEY.len()..]].concat();
+    let sum = file.len() - 8;
+    file[sum..].fill(0);
+    file
+}
+
+/// What the log of a server that refuses the file says ahead of its last lines.
+fn refusal(file: &[u8]) -> String {
+    let mut server = Server::spawn(folder_with(file), &["--loglevel", "warning"]);
+    assert_eq!(server.wait().code(), Some(1));
+    let lines = &server.log[server.log.len() - 3..];
+    assert!(lines[1].ends_with("Terminating server after rdb file reading failure."), "{lines:?}");
+    let (_, reason) = lines[0].split_once("The RDB file dump.rdb can't be loaded: ").expect(&lines[0]);
+    assert!(lines[2].ends_with(&format!("Fatal error loading the DB: {reason}. Exiting.")), "{lines:?}");
+    reason.to_owned()
+}
+
+#[test]
+fn the_log_names_the_key_or_section_that_is_refused() {
+    let whole = with_short_key(SHORT_KEY);
+    let at = whole.windows(SHORT_KEY.len()).position(|window| window == SHORT_KEY).unwrap();
+    let mut other_sum = REAL_FILE.to_vec();
+    *other_sum.last_mut().unwrap() ^= 1;
+    let mut future = REAL_FILE.to_vec();
+    future[5..9].copy_from_slice(b"0099");
+    for (file, start, end) in [
+        (
+            &whole[..at + 10],
+            "Unexpected EOF reading RDB file",
+            format!("at byte {}, in the value of type string of key 'short' in DB 0", at + 10),
+        ),
+        (
+            &other_sum,
+            "RDB CRC error: wrong checksum, expected (",
+            format!("at byte {}, in the checksum", REAL_FILE.len()),
+        ),
+        (&future, "Can't handle RDB format version 99", "99".to_owned()),
+        (
+            &with_short_key(&[SHORT_KEY, b"\xc8"].concat()),
+            "Unknown RDB encoding type 200",
+            format!("at byte {}, in an opcode or type behind key 'short' in DB 0", at + SHORT_KEY.len() + 1),
+        ),
+        (
+            &with_short_key(&SHORT_KEY.repeat(2)),
+            "RDB has duplicated key 'short' in DB 0",
+            "in DB 0".to_owned(),
+        ),
+        (
+            &with_short_key(b"\x10\x05short\x05hello"),
+            "Internal error in RDB reading at offset ",
+            "in the value of type hash of key 'short' in DB 0".to_owned(),
+        ),
+    ] {
+        let reason = refusal(file);
+        assert!(reason.starts_with(start) && reason.ends_with(&end), "{reason}: {start} … {end}");
+    }
+}
+
+#[test]
+fn the_log_names_the_stream_or_function_of_a_real_file() {
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
+    for (words, reason) in [
+        (&["XADD", "events", "*", "f", "v"][..], "in the value of type stream of key 'events' in DB 0"),
+        (&["FUNCTION", "LOAD", library], "in the function library '#!lua name=lib'"),
+    ] {
+        let Some(real) = RealServer::start(&["--save", ""]) else { return };
+        let mut client = Client::connect(real.port);
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        assert!(!client.show(&words).starts_with('-'));
+        assert_eq!(client.run("SAVE"), "OK");
+        let told = refusal(&fs::read(real.folder.path().join("dump.rdb")).unwrap());
+        assert!(told.ends_with(reason), "{told}");
+    }
+}
+
+#[test]
+fn a_reload_and_an_append_only_file_name_the_refused_key_too() {
+    let file = with_short_key(&[SHORT_KEY, b"\xc8"].concat());
+    let place = "in an opcode or type behind key 'short' in DB 0";
+    let mut server = Server::start(&[&DEBUG[..], &["--save", ""]].concat());
+    fs::write(server.folder.path().join("dump.rdb"), &file).unwrap();
+    assert!(server.client().run("DEBUG RELOAD NOSAVE").starts_with('-'));
+    let told = server.wait_for(
+        "DEBUG RELOAD failed: the RDB file dump.rdb can't be loaded: Unknown RDB encoding type 200",
+    );
+    assert!(told.ends_with(place), "{told}");
+
+    for (file, reason) in
+        [(file, place), (with_short_key(&SHORT_KEY.repeat(2)), "RDB has duplicated key 'short' in DB 0")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let parts = folder.path().join("appendonlydir");
+        fs::create_dir(&parts).unwrap();
+        fs::write(parts.join("appendonly.aof.1.base.rdb"), &file).unwrap();
+        let manifest = "file appendonly.aof.1.base.rdb seq 1 type b\n";
+        fs::write(parts.join("appendonly.aof.manifest"), manifest).unwrap();
+        let mut server = Server::spawn(folder, &["--appendonly", "yes"]);
+        assert_eq!(server.wait().code(), Some(1));
+        let last = server.log.last().unwrap();
+        let start = "Error reading the RDB base file appendonly.aof.1.base.rdb, AOF loading aborted: ";
+        assert!(last.contains(start) && last.ends_with(reason), "{last}");
+    }
+}
+
 /// Few elements of every type and encoding.
 const SMALL: &[&str] = &[
     "CONFIG SET loglevel warning",

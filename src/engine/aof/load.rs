@@ -278,7 +278,8 @@ mod tests {
             (b"!!!".to_vec(), bad_format),
             (
                 b"REDIS0010".to_vec(),
-                "Error reading the RDB base file incr, AOF loading aborted: Unexpected EOF reading RDB file",
+                "Error reading the RDB base file incr, AOF loading aborted: Unexpected EOF reading RDB file; it was met \
+                 at byte 9, in an opcode or type",
             ),
         ] {
             assert_eq!(load(&file, true).1, Err(line.to_owned()));
