@@ -6,6 +6,7 @@
 //! `PYREDIS_SEED` is the seed of the first run, `PYREDIS_COMMANDS` how many commands all runs send.
 //! A run that finds a difference is cut down to the few commands that are needed for it.
 
+mod edges;
 mod packed;
 mod tables;
 mod template;
