@@ -22,6 +22,7 @@ mod float_text;
 
 pub mod alloc;
 pub mod bits;
+mod client_id;
 pub mod crc16;
 pub mod crc64;
 pub mod geohash;
@@ -36,3 +37,5 @@ pub mod number;
 pub mod random;
 pub mod text;
 pub mod time;
+
+pub use client_id::ClientId;

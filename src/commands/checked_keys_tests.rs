@@ -5,8 +5,8 @@
 
 use super::testing::TestServer;
 use super::{Command, GROUPS};
+use crate::base::ClientId;
 use crate::base::random::Random;
-use crate::server::ClientId;
 use crate::spec::syntax::{Argument, ArgumentKind, parse};
 
 /// Calls of a command for each of its arguments.

@@ -1,8 +1,8 @@
 //! Patterns of which nobody can tell in time whether they match: what each kind of command says to
 //! that.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
-use crate::server::ClientId;
 
 const REFUSED: &str = "(error) ERR pattern takes too long to match";
 

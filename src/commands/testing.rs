@@ -4,15 +4,14 @@
 //! Answers are shown as `redis-cli` shows them, so that a test reads like a session.
 
 use super::table;
+use crate::base::ClientId;
 use crate::base::hash::HashSeed;
 use crate::base::text::{quote, split_args};
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{
-    ClientId, Clock, Close, Connection, Host, News, ProcessFacts, Server, Setup, Waking, WholeSave,
-};
+use crate::server::{Clock, Close, Connection, Host, News, ProcessFacts, Server, Setup, Waking, WholeSave};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;

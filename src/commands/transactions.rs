@@ -87,8 +87,8 @@ fn unwatch(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::ClientId;
     use crate::commands::testing::TestServer;
-    use crate::server::ClientId;
 
     const ABORTED: &str = "(error) EXECABORT Transaction discarded because of previous errors.";
 

@@ -12,8 +12,8 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process;
 use std::sync::Once;
 
+use crate::base::ClientId;
 use crate::resp::Requests;
-use crate::server::ClientId;
 
 /// Bytes of a command's name that a report shows.
 const NAME_BYTES: usize = 32;

@@ -31,11 +31,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, unbounded};
 
+use crate::base::ClientId;
 use crate::base::alloc;
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
 use crate::server::{
-    AofReport, ClientId, Close, Connection, LoadPiece, LoadResult, SaveProgress, SaveReport, Server, Signal,
+    AofReport, Close, Connection, LoadPiece, LoadResult, SaveProgress, SaveReport, Server, Signal,
 };
 
 pub use clock::SystemClock;

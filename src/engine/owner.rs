@@ -13,8 +13,9 @@ use crossbeam_channel::TryRecvError;
 
 use super::tasks::{Outcome, Tasks};
 use super::{Event, Handle, Links, Promise, Queue, Stream, SystemClock, crash, transit_bytes};
+use crate::base::ClientId;
 use crate::base::alloc;
-use crate::server::{ClientId, Clock, Close, Server};
+use crate::server::{Clock, Close, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
 pub const TURN_EVENTS: usize = 64;

@@ -285,9 +285,9 @@ fn write<'a>(words: impl IntoIterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ClientId;
     use crate::engine;
     use crate::keyspace::{Db, DbIndex, Limits, Ttl};
-    use crate::server::ClientId;
     use std::net::TcpListener;
     use std::thread;
 

@@ -6,16 +6,19 @@
 //! those who lost the right to have one.
 
 use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
-use super::call::Entry;
+use super::command::Entry;
 use super::command::{CommandTable, Lookup};
-use super::ctx::{Ctx, Origin};
+use super::ctx::Ctx;
 use super::error::CommandError;
-use super::session::{ClientId, Close, Connection, Session};
-use super::{Host, Rooms, client_info};
+use super::host::Host;
+use super::origin::Origin;
+use super::session::{Close, Connection, Session};
+use super::{Rooms, client_info};
 use crate::acl::{
     AclLog, Catalog, Context, DEFAULT_USER, Denial, LogEntry, Reason, Rulebook, SetUserError, Throttle, User,
     Users,
 };
+use crate::base::ClientId;
 use crate::config::{AclPubsubDefault, Config, Text, UserLine};
 use crate::pubsub::{Subscriber, Topic};
 use crate::resp::{Argv, OwnedArgv};

@@ -7,12 +7,14 @@
 //! which clients are served.
 
 use super::call::{call, find};
-use super::ctx::Origin;
+use super::changed;
 use super::loading::Loading;
+use super::machine::Server;
+use super::origin::Origin;
 use super::propagate::Propagation;
-use super::session::{ClientId, Connection, Session};
+use super::session::{Connection, Session};
 use super::stats::Counters;
-use super::{Server, changed};
+use crate::base::ClientId;
 use crate::keyspace::Keyspace;
 use crate::rdb::RdbError;
 use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};

@@ -12,7 +12,7 @@
 //! BLPOPs cost nothing when the key becomes a sorted set. Ordered maps, not hashed ones: no order
 //! may depend on chance.
 
-use super::session::ClientId;
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::keyspace::{DbIndex, Kind};
 use crate::resp::OwnedArgv;

@@ -8,15 +8,17 @@ use super::aof::unsynced;
 use super::args::Args;
 use super::changed;
 use super::client_info::info_line;
-use super::command::{Command, CommandIndex, Lookup};
-use super::ctx::{Ctx, Origin};
+use super::command::Entry;
+use super::command::Lookup;
+use super::ctx::Ctx;
 use super::error::CommandError;
+use super::machine::Server;
+use super::origin::Origin;
 use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
-use super::session::{ClientId, Close, LookupCache, ReplyMode, Running, Session};
-use super::{
-    Rooms, Server, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait,
-};
+use super::session::{Close, LookupCache, ReplyMode, Running, Session};
+use super::{Rooms, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait};
+use crate::base::ClientId;
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -190,9 +192,6 @@ pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: u
         mode => mode,
     };
 }
-
-/// A command, the number of words that name it, and its place in the statistics.
-pub(super) type Entry = (&'static Command, usize, CommandIndex);
 
 /// Finds the command `argv` names. A client that repeats itself pays for one comparison.
 pub(super) fn find(rooms: &mut Rooms, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {

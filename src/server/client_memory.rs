@@ -9,9 +9,11 @@
 //! classes of size by powers of two; the exact order costs no more, for nobody is sorted before
 //! somebody must go.
 
+use super::Rooms;
 use super::client_info::info_line;
-use super::session::{ClientId, Close, Session};
-use super::{Rooms, Server};
+use super::machine::Server;
+use super::session::{Close, Session};
+use crate::base::ClientId;
 use crate::config::Config;
 
 /// A lower limit would leave nobody to raise it.

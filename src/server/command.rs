@@ -6,7 +6,7 @@ use super::ctx::Ctx;
 use super::error::CommandResult;
 use crate::base::text::lossless;
 use crate::resp::Argv;
-use crate::spec::{Categories, Coming, Spec};
+use crate::spec::{Categories, Coming, CommandIndex, Spec};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -67,9 +67,8 @@ pub enum Lookup {
     UnknownSubcommand(&'static Command),
 }
 
-/// A command's place in [`CommandTable::all`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommandIndex(pub u16);
+/// A command, the number of words that name it, and its place in the statistics.
+pub type Entry = (&'static Command, usize, CommandIndex);
 
 /// Every command by its name, renames applied. Built once at start.
 #[derive(Debug)]

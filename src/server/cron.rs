@@ -1,9 +1,10 @@
 //! What happens by itself: expiry, timeouts, save points, samples.
 
 use super::evict::Room;
+use super::machine::Server;
 use super::session::{Session, traffic};
 use super::task::SaveReason;
-use super::{Server, changed, lazyfree};
+use super::{changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
 

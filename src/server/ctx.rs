@@ -9,6 +9,7 @@ use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
 use super::command::Command;
 use super::error::CommandError;
 use super::loading::ReloadSteps;
+use super::origin::Origin;
 use super::propagate::Effect;
 use super::session::Session;
 use super::task::SaveReason;
@@ -18,23 +19,6 @@ use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
 use crate::resp::{Argv, OwnedArgv, Reply};
-
-/// Where a command comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A client's connection.
-    Client,
-    /// A parked command that is tried again.
-    Unparked,
-    /// EXEC, which must not block.
-    Transaction,
-    /// A script or function, which must not block.
-    Script,
-    /// The append-only file at start.
-    AofLoad,
-    /// The primary this server replicates.
-    Primary,
-}
 
 /// The rooms a handler may enter. See the module.
 #[derive(Debug)]
@@ -223,7 +207,7 @@ impl Ctx<'_> {
 
     /// Lets every part go by the parameters as they are now. Source: CONFIG SET.
     pub fn apply_config(&mut self) {
-        super::apply_config(self.db, self.rooms);
+        super::apply_config::apply_config(self.db, self.rooms);
     }
 
     /// Takes a snapshot of this moment and has it written on another thread.

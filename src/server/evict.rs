@@ -16,7 +16,8 @@
 //!
 //! Every eviction is a unit of its own for whoever follows the changes.
 
-use super::{Rooms, Server, changed, lazyfree};
+use super::machine::Server;
+use super::{Rooms, changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::MonotonicMillis;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};

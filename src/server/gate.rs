@@ -2,7 +2,7 @@
 
 use super::Rooms;
 use super::access;
-use super::call::Entry;
+use super::command::Entry;
 use super::command::Lookup;
 use super::error::CommandError;
 use super::evict::Room;

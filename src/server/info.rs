@@ -6,7 +6,8 @@
 use super::memory::{MemoryUse, largest_client};
 use super::save_meter::SaveMeter;
 use super::session::{Close, Session, traffic};
-use super::{AofState, PYREDIS_VERSION, REDIS_VERSION, Rooms};
+use super::version::{PYREDIS_VERSION, REDIS_VERSION};
+use super::{AofState, Rooms};
 use crate::base::alloc;
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};

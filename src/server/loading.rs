@@ -13,10 +13,11 @@
 //! save.
 
 use super::aof_load::{AofFile, AofFiles, AofLoad};
+use super::machine::Server;
 use super::pause::{Pause, PauseReason};
 use super::shutdown::News;
 use super::task::{Delays, Task};
-use super::{Rooms, Server, changed, saving};
+use super::{Rooms, changed, saving};
 use crate::base::number;
 use crate::base::text::shown;
 use crate::base::time::{MonotonicMillis, UnixMillis};

@@ -16,9 +16,9 @@
 //! where its connection begins, and if one of our clients is there, nothing is deleted and the
 //! answer is Redis's. A proxy in between hides it.
 
-use super::Server;
 use super::changed;
-use super::session::ClientId;
+use super::machine::Server;
+use crate::base::ClientId;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Stored};
 use crate::resp::OwnedArgv;

@@ -5,10 +5,12 @@
 //! before its EXEC, what a script runs behind the script. Administration is never shown.
 
 use super::Rooms;
-use super::call::Entry;
-use super::ctx::{Ctx, Origin};
+use super::command::Entry;
+use super::ctx::Ctx;
+use super::origin::Origin;
 use super::redact;
-use super::session::{ClientId, ReplyMode, Session};
+use super::session::{ReplyMode, Session};
+use crate::base::ClientId;
 use crate::base::text::quote;
 use crate::resp::{Argv, Broadcast, Reply};
 use crate::spec::{ADMIN, SKIP_MONITOR};

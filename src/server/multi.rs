@@ -11,10 +11,12 @@
 
 use super::Rooms;
 use super::access;
-use super::call::{Entry, call};
+use super::call::call;
 use super::command::Command;
-use super::ctx::{Ctx, Origin};
+use super::command::Entry;
+use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
+use super::origin::Origin;
 use super::session::{Close, Session};
 use crate::keyspace::Presence;
 use crate::resp::{Argv, OwnedArgv};

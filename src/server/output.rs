@@ -10,10 +10,12 @@
 //! at with every delivery, so that not even one endless transaction grows the outbox of a silent
 //! subscriber; the soft one at the end of a turn and ten times a second.
 
+use super::Rooms;
 use super::client_info::{ClientClass, info_line};
 use super::ctx::Ctx;
-use super::session::{ClientId, Clients, Close, ReplyMode, Session};
-use super::{Rooms, Server};
+use super::machine::Server;
+use super::session::{Clients, Close, ReplyMode, Session};
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::config::{BufferLimit, BufferLimits};
 use crate::resp::{Broadcast, Protocol, Reply};

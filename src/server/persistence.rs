@@ -1,8 +1,8 @@
 //! When to save, and how saving went. The files themselves belong to `rdb` and the engine.
 
 use super::save_meter::SaveMeter;
-use super::session::ClientId;
 use super::task::{SaveReason, SaveReport};
+use crate::base::ClientId;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::config::Config;
 

@@ -8,7 +8,8 @@
 //! looked at once a second at least, and some are in each turn of the periodic work.
 
 use super::Rooms;
-use super::session::{ClientId, Session};
+use super::session::Session;
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use std::ops::Bound;
 

@@ -2,9 +2,10 @@
 //!
 //! Rooms do not know each other. What needs two of them is a sentence of this floor.
 
+use super::host::Host;
 use super::process::Process;
 use super::{
-    Acl, Aof, ClientMemory, Clients, CommandTable, Counters, Delays, Eviction, Host, LatencyMonitor, Loading,
+    Acl, Aof, ClientMemory, Clients, CommandTable, Counters, Delays, Eviction, LatencyMonitor, Loading,
     Monitors, Pauses, Propagation, Saves, Shutdown, Slowlog, Task, Time, Waiters, WalkWaiters, Watches,
     lazyfree, retained, settle, timing, tracking,
 };

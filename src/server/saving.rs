@@ -11,10 +11,12 @@
 //! from its end. Another taker of the walk (a rewrite of the append-only file) adds a reason and
 //! calls [`begin_job`] with its own path and options.
 
+use super::Rooms;
+use super::machine::Server;
 use super::pause::{PauseReason, Pauses};
 use super::save_meter::SaveMeter;
 use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
-use super::{REDIS_VERSION, Rooms, Server};
+use super::version::REDIS_VERSION;
 use crate::base::alloc;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Keyspace, Walk};

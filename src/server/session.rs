@@ -2,23 +2,21 @@
 
 use super::aof::{HeldOutput, HeldReplies};
 use super::blocking::Parked;
-use super::command::{Command, CommandIndex};
+use super::command::Command;
 use super::multi::Transaction;
 use super::output::Aside;
 use super::reply_buffer::{ReplyBuffer, Resizing};
 use super::tracking::OwnTracking;
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::config::BufferLimits;
 use crate::keyspace::DbIndex;
 use crate::pubsub::Counts;
 use crate::resp::{Protocol, Requests};
+use crate::spec::CommandIndex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-
-/// A client's number, as CLIENT ID answers it: counted from 1 in the order of acceptance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(pub u64);
 
 /// What the threads above and the server tell each other about one connection.
 #[derive(Debug, Default)]
@@ -82,6 +80,18 @@ pub struct WireLimits {
     pub keepalive_secs: AtomicU64,
     /// Whether the server wants to hear of growing arguments: there is a `maxmemory-clients`.
     pub weighs_clients: AtomicBool,
+}
+
+impl Default for WireLimits {
+    fn default() -> Self {
+        WireLimits {
+            max_bulk_bytes: AtomicI64::new(512 << 20),
+            query_buffer_bytes: AtomicUsize::new(1 << 30),
+            max_clients: AtomicUsize::new(10_000),
+            keepalive_secs: AtomicU64::new(300),
+            weighs_clients: AtomicBool::new(false),
+        }
+    }
 }
 
 /// Where a client comes from.

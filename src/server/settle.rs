@@ -9,10 +9,13 @@
 //! are few: an UNSUBSCRIBE that was written before it should count. While `maxmemory-clients`
 //! limits them they are weighed then too, so that who is too large is gone.
 
+use super::Rooms;
 use super::blocking::{BlockOn, Parked, WakeOn};
-use super::ctx::{Ctx, Origin};
-use super::session::{ClientId, Close, Running, Session};
-use super::{Rooms, Server};
+use super::ctx::Ctx;
+use super::machine::Server;
+use super::origin::Origin;
+use super::session::{Close, Running, Session};
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::resp::Argv;
 use std::sync::atomic::Ordering;

@@ -1,9 +1,11 @@
 //! Stopping in order: save where save points are set, then ask the engine to end the process.
 
+use super::machine::Server;
 use super::pause::{Pause, PauseReason};
-use super::session::ClientId;
+use super::saving;
 use super::task::{SaveReason, Task};
-use super::{STATION, Server, saving};
+use super::version::STATION;
+use crate::base::ClientId;
 
 /// What the process was told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 //! Plain counters: what INFO, COMMAND STATS and the exporters read.
 
-use super::command::CommandIndex;
 use super::session::Session;
 use crate::base::histogram::Histogram;
 use crate::base::time::MonotonicMillis;
+use crate::spec::CommandIndex;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 

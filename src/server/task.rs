@@ -3,7 +3,7 @@
 use super::lazyfree::FreeJob;
 use super::loading::LoadJob;
 use super::migrate::MigrateJob;
-use super::session::ClientId;
+use crate::base::ClientId;
 use crate::keyspace::{DbSnapshot, Parcel, WalkedDb};
 use crate::rdb::SaveOptions;
 use std::sync::Arc;
@@ -103,19 +103,19 @@ pub struct SaveReport {
 #[derive(Debug)]
 pub enum Task {
     /// Write a snapshot on a thread of its own, from the parcels that follow, then call
-    /// [`super::Server::saved`]. The save before it has ended or was cancelled.
+    /// [`super::machine::Server::saved`]. The save before it has ended or was cancelled.
     Save(SaveJob),
-    /// Send these keys to the saver thread; it calls [`super::Server::parcel_saved`].
+    /// Send these keys to the saver thread; it calls [`super::machine::Server::parcel_saved`].
     HandOver(Parcel),
-    /// Read what is on disk on a thread of its own: [`super::Server::load_piece`],
-    /// [`super::Server::load_ended`].
+    /// Read what is on disk on a thread of its own: [`super::machine::Server::load_piece`],
+    /// [`super::machine::Server::load_ended`].
     Load(LoadJob),
     /// Let the saver thread give up; its report means nothing any more.
     CancelSave,
-    /// Send keys to another server, then call [`super::Server::migrated`].
+    /// Send keys to another server, then call [`super::machine::Server::migrated`].
     Migrate(MigrateJob),
-    /// Load the append-only file anew, at once, then call [`super::Server::aof_reloaded`]: DEBUG
-    /// LOADAOF.
+    /// Load the append-only file anew, at once, then call [`super::machine::Server::aof_reloaded`]:
+    /// DEBUG LOADAOF.
     LoadAof,
     /// Drop these on another thread.
     Free(FreeJob),

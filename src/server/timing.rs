@@ -8,12 +8,13 @@
 //! millisecond.
 
 use super::Rooms;
-use super::command::{Command, CommandIndex};
-use super::ctx::Origin;
+use super::command::Command;
+use super::origin::Origin;
 use super::session::{Close, Session};
 use crate::base::time::MonotonicMillis;
 use crate::config::Config;
 use crate::resp::{Argv, Requests};
+use crate::spec::CommandIndex;
 use crate::spec::{BLOCKING, FAST, SKIP_SLOWLOG};
 
 /// Commands of more arguments are timed alone.

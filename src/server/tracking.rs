@@ -6,10 +6,13 @@
 //! client gets a push; a RESP2 client can only have another one listen for it, to the channel
 //! `__redis__:invalidate`.
 
+use super::Rooms;
 use super::command::Command;
-use super::ctx::{Ctx, Origin};
-use super::session::{ClientId, Session};
-use super::{Rooms, Server};
+use super::ctx::Ctx;
+use super::machine::Server;
+use super::origin::Origin;
+use super::session::Session;
+use crate::base::ClientId;
 use crate::resp::{Argv, Broadcast, Protocol, Reply};
 use crate::spec::{PUBSUB, READONLY};
 use crate::tracking::{Broadcasted, Choice, Mode, Tracker, Tracking};

@@ -9,8 +9,10 @@
 
 use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
-use super::session::{ClientId, Session};
-use super::{Rooms, Server, multi};
+use super::machine::Server;
+use super::session::Session;
+use super::{Rooms, multi};
+use crate::base::ClientId;
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, OwnedArgv};
 

@@ -8,7 +8,7 @@
 //! A key that had expired already when it was watched is *stale*: removing it changes nothing that
 //! its watcher could have seen. Redis 7.0 keeps the same flag with the same rules.
 
-use super::session::ClientId;
+use crate::base::ClientId;
 use crate::keyspace::{Db, DbIndex, Keyspace, Presence};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

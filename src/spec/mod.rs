@@ -23,6 +23,7 @@
 //! Read [`Spec`] first, then [`KeySpec`] and the notation of a syntax line in `syntax`.
 
 mod category;
+mod command_index;
 #[cfg(test)]
 pub(crate) mod facts;
 mod flags;
@@ -31,6 +32,7 @@ mod keys;
 pub mod syntax;
 
 pub use category::*;
+pub use command_index::*;
 pub use flags::*;
 pub use key_search::*;
 pub use keys::*;

@@ -1,13 +1,13 @@
 //! CLIENT: what is known of connections, and how to end or rename them.
 
 use super::tracking;
+use crate::base::ClientId;
 use crate::base::number::parse_i64;
 use crate::base::text::{lossless, original};
 use crate::commands::help;
 use crate::server::client_info::{ClientClass, info_line};
 use crate::server::{
-    Args, ClientId, Close, Command, CommandError, CommandResult, Ctx, Pause, PauseReason, ReplyMode, Rooms,
-    Session,
+    Args, Close, Command, CommandError, CommandResult, Ctx, Pause, PauseReason, ReplyMode, Rooms, Session,
 };
 use crate::spec::*;
 
@@ -403,8 +403,8 @@ fn client_unblock(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::ClientId;
     use crate::commands::testing::TestServer;
-    use crate::server::ClientId;
 
     #[test]
     fn list_shows_one_line_per_client_in_the_order_of_their_numbers() {

@@ -1,8 +1,8 @@
 //! What clients cost, as they see it: CLIENT LIST's figures, and `maxmemory-clients`.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::Protected;
-use crate::server::ClientId;
 use std::sync::atomic::Ordering;
 
 /// A field of a client's line in CLIENT LIST, asked for by client 1.

@@ -223,8 +223,8 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::ClientId;
     use crate::commands::testing::TestServer;
-    use crate::server::ClientId;
 
     #[test]
     fn hello_before_logging_in_says_how_to_do_both() {

@@ -1,7 +1,7 @@
 //! CLIENT LIST and the clients that still read: `server::settle` cannot reach commands itself.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
-use crate::server::ClientId;
 use crate::server::settle::MAX_WAIT_MS;
 use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! What clients see of the hash commands.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
-use crate::server::ClientId;
 
 const WRONG_TYPE: &str = "(error) WRONGTYPE Operation against a key holding the wrong kind of value";
 const SYNTAX: &str = "(error) ERR syntax error";

@@ -349,6 +349,6 @@ mod tests {
         (0..9).for_each(|_| park(&mut server, 2, &line));
         assert!(server.closed.is_empty());
         (0..9).for_each(|_| park(&mut server, 2, &line));
-        assert!(server.closed.contains(&crate::server::ClientId(2)));
+        assert!(server.closed.contains(&crate::base::ClientId(2)));
     }
 }

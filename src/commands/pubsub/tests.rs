@@ -1,8 +1,8 @@
 //! Several clients in memory: who gets what, and where in the stream of answers.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::{BufferLimit, NotifyClasses};
-use crate::server::ClientId;
 
 /// A server whose clients 2 and 3 can listen.
 fn server() -> TestServer {

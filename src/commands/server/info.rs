@@ -41,9 +41,9 @@ fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::ClientId;
     use crate::commands::testing::TestServer;
     use crate::resp::value::Value;
-    use crate::server::ClientId;
     use std::sync::atomic::Ordering;
 
     fn info(server: &mut TestServer, line: &str) -> String {

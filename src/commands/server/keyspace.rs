@@ -123,8 +123,9 @@ fn number(text: &[u8], error: &'static str) -> Result<i64, CommandError> {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::ClientId;
     use crate::commands::testing::TestServer;
-    use crate::server::{ClientId, SaveReason, SaveReport, Task};
+    use crate::server::{SaveReason, SaveReport, Task};
 
     #[test]
     fn flushing_empties_one_database_or_all_and_is_propagated_in_any_case() {

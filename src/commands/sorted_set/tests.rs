@@ -1,8 +1,8 @@
 //! What clients see of the sorted set commands. Their answers in RESP2 are in
 //! `tests/sessions/sorted_set.session`; here are RESP3, what is propagated, and waiting.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
-use crate::server::ClientId;
 
 fn dirty(server: &TestServer) -> u64 {
     server.dirty()

@@ -14,8 +14,9 @@ use super::disk::{Folder, LogFile};
 use super::log::Mark;
 use super::words;
 use crate::aof::Names;
+use crate::base::ClientId;
+use crate::server::Clock;
 use crate::server::aof::AofGauges;
-use crate::server::{ClientId, Clock};
 
 /// What the housekeeper is to do. The bytes of [`AofOrder`](crate::server::AofOrder) come to the
 /// writer alone.

@@ -12,14 +12,14 @@ use super::Writer;
 use super::disk::{Folder, LogFile};
 use super::housekeeper::{Chore, Housekeeper};
 use crate::aof::Manifest;
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
 use crate::engine::loader::Source;
 use crate::engine::saver::Saving;
 use crate::keyspace::Parcel;
 use crate::server::{
-    Aof, AofFile, AofOpened, AofOrder, AofReport, AofState, ClientId, Clock, LoadPiece, SaveJob, SaveReport,
-    Task,
+    Aof, AofFile, AofOpened, AofOrder, AofReport, AofState, Clock, LoadPiece, SaveJob, SaveReport, Task,
 };
 
 /// A file: what a process reads, and what a power cut leaves.

@@ -2,7 +2,7 @@
 //!
 //! [`HeldOutput`] is one client's, in its session; [`HeldReplies`] says who is next.
 
-use crate::server::ClientId;
+use crate::base::ClientId;
 use std::collections::VecDeque;
 
 /// Clients whose answers wait for their writes, oldest first. The answers themselves

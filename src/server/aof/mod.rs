@@ -38,11 +38,12 @@ use stop::Flush;
 use unsynced::Unsynced;
 use wait::Waits;
 
+use super::machine::Server;
 use crate::aof::{Manifest, Names, timestamp_line};
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::config::{Appendfsync, Config};
-use crate::server::session::ClientId;
-use crate::server::{Rooms, Server};
+use crate::server::Rooms;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -1,7 +1,7 @@
 //! What the server and the append-only file's thread tell each other.
 
+use crate::base::ClientId;
 use crate::config::Appendfsync;
-use crate::server::ClientId;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// What the AOF thread is to do.

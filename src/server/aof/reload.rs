@@ -6,11 +6,12 @@
 //! itself: it may be waiting for room in the owner's queue.
 
 use super::{Aof, AofOrder};
+use crate::base::ClientId;
 use crate::resp::Reply;
+use crate::server::Rooms;
+use crate::server::machine::Server;
 use crate::server::pause::{Pause, PauseReason};
-use crate::server::session::ClientId;
 use crate::server::task::Task;
-use crate::server::{Rooms, Server};
 
 /// Where a reload stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,15 @@
 
 use super::{Aof, AofOrder, AofState, Rewrite, StartCommand, Starter, hand_over, switch::stop_feeding};
 use crate::aof::Manifest;
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::rdb::SaveOptions;
-use crate::server::session::ClientId;
+use crate::server::machine::Server;
+use crate::server::origin::Origin;
 use crate::server::task::{SaveFormat, SaveReason, SaveReport};
-use crate::server::{Origin, Rooms, Server, saving};
+use crate::server::{Rooms, saving};
 
 /// So many rewrites in a row may fail before automatic ones are limited.
 const FAILURES_TO_LIMIT: u64 = 3;

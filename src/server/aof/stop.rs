@@ -1,7 +1,7 @@
 //! What a shutdown has to do about the append-only file.
 
 use super::{Aof, AofOrder, AofState, Rewrite, hand_over, rewrite::cancel_rewrite};
-use crate::server::Server;
+use crate::server::machine::Server;
 
 /// What a shutdown has done about the append-only file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

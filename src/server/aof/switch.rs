@@ -1,9 +1,10 @@
 //! Turning the append-only file on and off while the server runs: CONFIG SET appendonly.
 
 use super::{Aof, AofOrder, AofState, StartCommand, Starter, hand_over, rewrite::cancel_rewrite};
+use crate::base::ClientId;
 use crate::keyspace::Keyspace;
-use crate::server::session::ClientId;
-use crate::server::{Rooms, Server};
+use crate::server::Rooms;
+use crate::server::machine::Server;
 
 impl Rooms {
     /// Acts on a change of `appendonly`. Returns whether the client has to wait for the outcome.

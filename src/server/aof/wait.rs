@@ -9,11 +9,12 @@
 //! under way like that is bounded by [`Server::watch_delay`].
 
 use super::{Aof, HeldReplies};
+use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::config::Appendfsync;
-use crate::server::Server;
+use crate::server::machine::Server;
 use crate::server::pause::{Pause, PauseReason};
-use crate::server::session::{ClientId, Close};
+use crate::server::session::Close;
 use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.

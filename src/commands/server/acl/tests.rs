@@ -1,8 +1,8 @@
 //! The ACL commands as clients see them.
 
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::RenameCommand;
-use crate::server::ClientId;
 
 const WRONGPASS: &str = "(error) WRONGPASS invalid username-password pair or user is disabled.";
 

@@ -1,0 +1,49 @@
+//! What the process does for the server: [`Host`].
+
+use super::info::ProcessFacts;
+use super::session::Waking;
+use super::shutdown::News;
+use super::task::WholeSave;
+use crate::config::{Added, Config, LogLevel, OomScoreAdj};
+use std::io::Read;
+
+/// What the process does for the server: little things that are done at once. The roof
+/// implements it; a test's does nothing, or fails on purpose.
+pub trait Host {
+    /// Changes the working folder. Returns its absolute path, or why not.
+    fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String>;
+    /// Makes room for this many clients. Returns how many there is room for.
+    fn make_room_for(&self, clients: u32) -> u32;
+    /// Logs from this level on.
+    fn set_log_level(&self, level: LogLevel);
+    /// Opens the log file again, after it was moved away.
+    fn reopen_log(&self);
+    /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
+    fn listen(&self, config: &Config) -> Result<(), String>;
+    /// Which of these sockets have bytes that nobody has read, or have ended.
+    fn unread(&self, sockets: &[i32]) -> Vec<bool>;
+    /// Changes how a worker's thread is woken.
+    fn schedule_worker(&self, thread: i32, waking: Waking);
+    /// Shows the process title that `proc-title-template` asks for. Errors in words.
+    fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String>;
+    /// Writes the configuration to `file`, keeping its comments and order.
+    fn rewrite_config(&self, file: &str, config: &Config, added: Added) -> Result<(), String>;
+    /// Tells the kernel how gladly this process may be killed when memory runs out.
+    fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String>;
+    /// Stops this thread for a while: DEBUG SLEEP, whose purpose it is.
+    fn sleep_us(&self, us: u64);
+    /// Writes a snapshot while everybody waits: DEBUG RELOAD.
+    fn write_snapshot(&self, job: &WholeSave) -> Result<(), String>;
+    /// What the operating system says of the process now.
+    fn process_facts(&self) -> ProcessFacts;
+    /// Hears how the server stands, for whoever supervises the process.
+    fn hear(&self, news: News);
+    /// Notes that what was on disk is loaded, or why it cannot be.
+    fn loaded(&self, result: Result<(), String>);
+    /// Puts a whole new file in the place of an old one, which survives a failure.
+    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String>;
+    /// Fills `bytes` with chance that nobody can guess, for passwords.
+    fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String>;
+    /// Opens a file of the data folder.
+    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
+}

@@ -1,0 +1,194 @@
+//! The state machine: [`Server`], and what it is made from.
+
+use super::access::{self, Acl};
+use super::aof::Aof;
+use super::apply_config::apply_config;
+use super::command::CommandTable;
+use super::host::Host;
+use super::latency::LatencyMonitor;
+use super::monitor::Monitors;
+use super::persistence::Saves;
+use super::process::Process;
+use super::propagate::Propagation;
+use super::rooms::{Memory, Persistence, Rooms, Stats, Stop, Waiting};
+use super::session::{Clients, Close, Connection, Session, WireLimits};
+use super::slowlog::Slowlog;
+use super::stats::Counters;
+use super::task::Task;
+use super::time::{Clock, Time};
+use super::timing;
+use super::tracking;
+use super::watch::Watches;
+use crate::base::ClientId;
+use crate::base::alloc;
+use crate::base::hash::HashSeed;
+use crate::base::random::Random;
+use crate::base::time::{MonotonicMillis, UnixMillis};
+use crate::config::Config;
+use crate::keyspace::{Keyspace, Limits};
+use crate::pubsub::Subscriptions;
+use crate::rdb::Checksum;
+use std::sync::Arc;
+
+/// What a server is made from.
+pub struct Setup {
+    /// The parameters.
+    pub config: Config,
+    /// The configuration file, for INFO and CONFIG REWRITE; empty without one.
+    pub config_file: String,
+    /// The program's path, for INFO.
+    pub executable: String,
+    /// The process.
+    pub pid: u32,
+    /// Where time is read.
+    pub clock: Box<dyn Clock>,
+    /// What the process does for us.
+    pub host: Box<dyn Host>,
+    /// Seeds every choice; a test gives the same one to replay a run.
+    pub random_seed: u64,
+    /// Seeds the hash tables.
+    pub hash_seed: HashSeed,
+    /// Limits shared with the workers.
+    pub limits: Arc<WireLimits>,
+}
+
+/// The state machine. There is one, on one thread.
+#[derive(Debug)]
+pub struct Server {
+    /// The data.
+    pub keyspace: Keyspace,
+    /// All else.
+    pub rooms: Rooms,
+}
+
+impl Server {
+    /// A server with no data and no clients. `rename-command` lines of the configuration are
+    /// applied to `commands`; a bad one is the error.
+    pub fn new(setup: Setup, mut commands: CommandTable) -> Result<Server, String> {
+        for rename in &setup.config.renamed_commands {
+            commands.rename(rename.from.as_bytes(), rename.to.as_bytes())?;
+        }
+        let acl = Acl::new(&setup.config, &commands, setup.host.as_ref())?;
+        let mut random = Random::new(setup.random_seed);
+        let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
+        let limits = Limits { seed: setup.hash_seed, ..Limits::default() };
+        let now = UnixMillis(setup.clock.wall_us() / 1000);
+        let timing = timing::Timing::new(setup.clock.monotonic_ns());
+        let monotonic = timing.last();
+        let mut server = Server {
+            keyspace: Keyspace::new(databases, limits, random.u64()),
+            rooms: Rooms {
+                stats: Stats {
+                    counters: Counters::new(commands.all().len()),
+                    slowlog: Slowlog::default(),
+                    latency: LatencyMonitor::default(),
+                    timing,
+                },
+                config: setup.config,
+                process: Process {
+                    config_file: setup.config_file,
+                    executable: setup.executable,
+                    pid: setup.pid,
+                    run_id: random.hex(40),
+                    started: monotonic,
+                    startup_bytes: alloc::used_bytes() as u64,
+                },
+                commands,
+                monitors: Monitors::default(),
+                clients: Clients { wire_limits: setup.limits, ..Clients::default() },
+                acl,
+                waiting: Waiting::default(),
+                watches: Watches::default(),
+                tracking: tracking::TrackingState::default(),
+                pubsub: Subscriptions::default(),
+                propagation: Propagation::default(),
+                persistence: Persistence {
+                    saves: Saves { last_save: now, saved_at: monotonic, ..Saves::default() },
+                    aof: Aof::default(),
+                    loading: false,
+                    load: None,
+                    checksum: Checksum::Verified,
+                    delays: Arc::default(),
+                },
+                memory: Memory::default(),
+                stop: Stop::default(),
+                tasks: Vec::new(),
+                migrate_sockets: Arc::default(),
+                random,
+                time: Time {
+                    now,
+                    monotonic,
+                    clock: setup.clock,
+                    next_cron: monotonic,
+                    next_report: monotonic,
+                    cron_paused: false,
+                    active_expire: true,
+                },
+                host: setup.host,
+            },
+        };
+        server.keyspace.freeze(now, monotonic);
+        apply_config(&mut server.keyspace, &mut server.rooms);
+        Ok(server)
+    }
+
+    /// A client has connected.
+    pub fn connect(&mut self, id: ClientId, connection: Connection) {
+        self.follow_clock();
+        self.rooms.stats.counters.connections += 1;
+        let rooms = &mut self.rooms;
+        let is_refused = rooms.acl.refuses(&rooms.config, &connection);
+        let mut session = Session::new(
+            id,
+            connection,
+            rooms.clients.reply_buffers.new_buffer(rooms.time.monotonic),
+            rooms.time.monotonic,
+        );
+        rooms.acl.log_out(&mut session);
+        if is_refused {
+            rooms.stats.counters.rejected_connections += 1;
+            session.outbox.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
+        }
+        rooms.clients.insert(session);
+        if is_refused {
+            rooms.clients.close(id, Close::AfterFlush);
+        }
+    }
+
+    /// A connection was refused for `maxclients`.
+    pub fn rejected_connection(&mut self) {
+        self.rooms.stats.counters.rejected_connections += 1;
+    }
+
+    /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
+    /// Clients that are too large with what their sockets did not take are closed right after that.
+    pub fn take_outputs(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        self.rooms.note_output();
+        self.rooms.drain_output(&mut take);
+        self.rooms.memory.eviction.answers_left();
+        if self.rooms.limit_client_memory() {
+            self.rooms.drain_output(&mut take);
+        }
+    }
+
+    /// What the engine is to do, in order.
+    pub fn take_tasks(&mut self) -> Vec<Task> {
+        std::mem::take(&mut self.rooms.tasks)
+    }
+}
+
+impl Rooms {
+    /// Reads the monotonic clock, which `monotonic` lags behind while a turn goes on.
+    pub(super) fn read_monotonic(&self) -> MonotonicMillis {
+        MonotonicMillis::from_ns(self.time.clock.monotonic_ns())
+    }
+
+    fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+        let Rooms { clients, persistence, time, stats, .. } = self;
+        let hold = persistence.aof.hold_up_to();
+        clients.drain_output(time.monotonic, hold, |id, bytes, close| {
+            stats.counters.writes += u64::from(!bytes.is_empty());
+            take(id, bytes, close);
+        });
+    }
+}

@@ -1,0 +1,18 @@
+//! Where a command comes from: [`Origin`].
+
+/// Where a command comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A client's connection.
+    Client,
+    /// A parked command that is tried again.
+    Unparked,
+    /// EXEC, which must not block.
+    Transaction,
+    /// A script or function, which must not block.
+    Script,
+    /// The append-only file at start.
+    AofLoad,
+    /// The primary this server replicates.
+    Primary,
+}

@@ -1,0 +1,5 @@
+//! How commands are counted and remembered without their names.
+
+/// A command's place in the table of all commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandIndex(pub u16);
