@@ -11,11 +11,13 @@
 //! |---|---|---|
 //! | 0 | [`base`], [`ds`] | nothing of Redis |
 //! | 1 | [`resp`], [`spec`], [`config`], [`keyspace`] | the vocabulary |
-//! | 2 | [`rdb`], [`pubsub`], [`tracking`], [`aof`], [`acl`] | they do not know each other |
-//! | 3 | [`server`] | all rooms; runs commands, keeps the books |
-//! | 4 | [`commands`] | what users can say, one file per group |
-//! | 5 | [`engine`] | the owner thread, its turn, the clocks |
-//! | 6 | [`net`], [`link`] | sockets and worker threads; connections to other servers |
+//! | 2 | [`rdb`], [`aof`] | the formats of files |
+//! | 3 | [`pubsub`], [`tracking`], [`acl`], [`waiting`] | one state each; no two know each other |
+//! | 3 | [`clients`] | who is connected, with what the rooms before it keep for each |
+//! | 4 | [`server`] | all rooms; runs commands, keeps the books |
+//! | 5 | [`commands`] | what users can say, one file per group |
+//! | 6 | [`engine`] | the owner thread, its turn, the clocks |
+//! | 7 | [`net`], [`link`] | sockets and worker threads; connections to other servers |
 //! | roof | [`daemon`] | processes, signals, the PID file, the log |
 
 // The documentation is for those who read the code: it is built with private items, and may point
@@ -30,19 +32,22 @@ pub mod resp;
 pub mod spec;
 pub mod config;
 pub mod keyspace;
-// Floor 2: parts that do not know each other.
+// Floor 2: the formats of files.
 pub mod rdb;
+pub mod aof;
+// Floor 3: rooms with a state; they do not know each other, but for the last.
 pub mod pubsub;
 pub mod tracking;
-pub mod aof;
 pub mod acl;
-// Floor 3: the one who knows all rooms.
+pub mod waiting;
+pub mod clients;
+// Floor 4: the one who knows all rooms.
 pub mod server;
-// Floor 4: what users can say.
+// Floor 5: what users can say.
 pub mod commands;
-// Floor 5: the owner thread.
+// Floor 6: the owner thread.
 pub mod engine;
-// Floor 6: threads that touch the world.
+// Floor 7: threads that touch the world.
 pub mod net;
 pub mod link;
 // Roof.

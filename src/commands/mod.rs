@@ -29,12 +29,13 @@ pub mod transactions;
 #[cfg(test)]
 pub mod testing;
 
+use crate::clients::Close;
 use crate::config::{Config, NotifyClasses};
 use crate::ds::listpack::ListpackValue;
 use crate::keyspace::sorted_set::Gathered;
 use crate::keyspace::{Collection, DbIndex};
 use crate::resp::Reply;
-use crate::server::{Args, Close, Command, CommandError, CommandTable, Ctx};
+use crate::server::{Args, Command, CommandError, CommandTable, Ctx};
 
 /// The tables of all groups.
 const GROUPS: &[&[Command]] = &[

@@ -1,7 +1,8 @@
 //! The group *transactions*: MULTI, EXEC and their kind. What is queued and watched is the business
 //! of `server::multi` and `server::watch`; this file is what users can say about it.
 
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Transaction};
+use crate::clients::Transaction;
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 
 /// The commands of the group.

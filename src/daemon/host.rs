@@ -15,9 +15,10 @@ use super::signals::{Phase, SharedPhase};
 use super::supervisor::Supervisor;
 use super::title::Title;
 use super::{limits, listen, reason, sys};
+use crate::clients::Waking;
 use crate::config::{Added, Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::{os, saver};
-use crate::server::{Host, News, ProcessFacts, Waking, WholeSave};
+use crate::server::{Host, News, ProcessFacts, WholeSave};
 
 /// What is read of a data file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;

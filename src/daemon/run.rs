@@ -27,12 +27,13 @@ use super::supervisor::Supervisor;
 use super::syslog::{self, Syslog};
 use super::title::Title;
 use super::{crash, limits, listen, reason, terminal_log};
+use crate::clients::WireLimits;
 use crate::commands;
 use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
 use crate::link;
 use crate::net::{Listener, Net};
-use crate::server::{STATION, Server, Setup, Signal, WireLimits};
+use crate::server::{STATION, Server, Setup, Signal};
 
 /// Who sees the server.
 pub enum Front {

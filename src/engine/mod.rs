@@ -33,11 +33,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySen
 
 use crate::base::ClientId;
 use crate::base::alloc;
+use crate::clients::{Close, Connection};
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
-use crate::server::{
-    AofReport, Close, Connection, LoadPiece, LoadResult, SaveProgress, SaveReport, Server, Signal,
-};
+use crate::server::{AofReport, LoadPiece, LoadResult, SaveProgress, SaveReport, Server, Signal};
 
 pub use clock::SystemClock;
 use gate::Gate;

@@ -23,7 +23,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use crate::server::Waking;
+use crate::clients::Waking;
 
 /// Time slice of workers and of the owner.
 pub const SLICE: Duration = Duration::from_micros(300);

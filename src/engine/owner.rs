@@ -15,7 +15,8 @@ use super::tasks::{Outcome, Tasks};
 use super::{Event, Handle, Links, Promise, Queue, Stream, SystemClock, crash, transit_bytes};
 use crate::base::ClientId;
 use crate::base::alloc;
-use crate::server::{Clock, Close, Server};
+use crate::clients::Close;
+use crate::server::{Clock, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
 pub const TURN_EVENTS: usize = 64;

@@ -1,6 +1,6 @@
 //! Connections this server makes to others: so far, for MIGRATE.
 //!
-//! A room of floor 6: it knows sockets and threads, takes jobs from the engine and reports by
+//! A room of floor 7: it knows sockets and threads, takes jobs from the engine and reports by
 //! events. What is done with a report it does not know.
 
 pub mod migrate;

@@ -18,9 +18,9 @@ use std::time::Duration;
 use super::socket::Socket;
 use crate::base::ClientId;
 use crate::base::alloc;
+use crate::clients::{ClientGauges, Waking, WireLimits};
 use crate::engine::{Event, Handle, Milestone, Stopped, new_batch, os, transit_bytes};
 use crate::resp::{Limits, Login, Parser};
-use crate::server::{ClientGauges, Waking, WireLimits};
 
 /// The buffer on the stack that waits for a client, bytes: enough for most pipelines.
 const IDLE_BYTES: usize = 4096;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use super::drainer::{Drainer, Watched};
 use super::socket::Socket;
 use super::threads::lock;
+use crate::clients::{ClientGauges, Close};
 use crate::engine::Stream;
-use crate::server::{ClientGauges, Close};
 
 /// Bytes the owner offers the socket at once: a huge reply is copied by the drainer instead.
 const DIRECT_BYTES: usize = 256 * 1024;

@@ -22,8 +22,8 @@ use super::listener::{Accepted, Listener};
 use super::outlet::Outlet;
 use super::socket::Socket;
 use super::threads::{IDLE, Threads};
+use crate::clients::{ClientGauges, Connection, WireLimits};
 use crate::engine::{Event, Handle, Stopped};
-use crate::server::{ClientGauges, Connection, WireLimits};
 
 /// What a connection over the limit is told.
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";

@@ -8,13 +8,10 @@
 //! Both directions are kept, so that a client that hangs up costs what it subscribed to and not a
 //! walk over all channels, and a channel of ten thousand listeners loses one by a search.
 
+use crate::base::ClientId;
 use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// A client, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subscriber(pub u64);
 
 /// What a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +60,7 @@ type Name = Arc<[u8]>;
 
 /// Names and who listens to them.
 #[derive(Debug, Default)]
-struct Listeners(BTreeMap<Name, BTreeMap<Ticket, Subscriber>>);
+struct Listeners(BTreeMap<Name, BTreeMap<Ticket, ClientId>>);
 
 /// What one client listens to, and since when.
 #[derive(Debug, Default)]
@@ -76,7 +73,7 @@ struct Own {
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     listeners: [Listeners; 3],
-    own: BTreeMap<Subscriber, Own>,
+    own: BTreeMap<ClientId, Own>,
     last_ticket: Ticket,
 }
 
@@ -91,7 +88,7 @@ impl Subscriptions {
     }
 
     /// Lets `subscriber` listen. Returns whether it did not yet.
-    pub fn subscribe(&mut self, topic: Topic, subscriber: Subscriber, name: &[u8]) -> bool {
+    pub fn subscribe(&mut self, topic: Topic, subscriber: ClientId, name: &[u8]) -> bool {
         let own = self.own.entry(subscriber).or_default();
         if own.topics[topic as usize].contains_key(name) {
             return false;
@@ -106,7 +103,7 @@ impl Subscriptions {
     }
 
     /// Lets `subscriber` no longer listen. Returns whether it did.
-    pub fn unsubscribe(&mut self, topic: Topic, subscriber: Subscriber, name: &[u8]) -> bool {
+    pub fn unsubscribe(&mut self, topic: Topic, subscriber: ClientId, name: &[u8]) -> bool {
         let Some(own) = self.own.get_mut(&subscriber) else { return false };
         let Some(ticket) = own.topics[topic as usize].remove(name) else { return false };
         own.name_bytes -= name.len();
@@ -124,7 +121,7 @@ impl Subscriptions {
     }
 
     /// Forgets a client.
-    pub fn remove(&mut self, subscriber: Subscriber) {
+    pub fn remove(&mut self, subscriber: ClientId) {
         for topic in [Topic::Channel, Topic::Pattern, Topic::Shard] {
             for name in self.names_of(topic, subscriber) {
                 self.unsubscribe(topic, subscriber, &name);
@@ -134,7 +131,7 @@ impl Subscriptions {
 
     /// What `subscriber` listens to, in the order in which it subscribed.
     #[must_use]
-    pub fn names_of(&self, topic: Topic, subscriber: Subscriber) -> Vec<Arc<[u8]>> {
+    pub fn names_of(&self, topic: Topic, subscriber: ClientId) -> Vec<Arc<[u8]>> {
         let Some(own) = self.own.get(&subscriber) else { return Vec::new() };
         let mut names: Vec<_> =
             own.topics[topic as usize].iter().map(|(name, ticket)| (ticket, name)).collect();
@@ -144,7 +141,7 @@ impl Subscriptions {
 
     /// How much `subscriber` listens to.
     #[must_use]
-    pub fn counts(&self, subscriber: Subscriber) -> Counts {
+    pub fn counts(&self, subscriber: ClientId) -> Counts {
         let Some(own) = self.own.get(&subscriber) else { return Counts::default() };
         let [channels, patterns, shards] = [0, 1, 2].map(|topic| own.topics[topic].len());
         let bytes = own.name_bytes + (channels + patterns + shards) * SUBSCRIPTION_BYTES;
@@ -152,7 +149,7 @@ impl Subscriptions {
     }
 
     /// Who listens to exactly this name, oldest first.
-    pub fn listeners(&self, topic: Topic, name: &[u8]) -> impl Iterator<Item = Subscriber> {
+    pub fn listeners(&self, topic: Topic, name: &[u8]) -> impl Iterator<Item = ClientId> {
         self.of(topic).0.get(name).into_iter().flat_map(|tickets| tickets.values().copied())
     }
 
@@ -162,7 +159,7 @@ impl Subscriptions {
     pub fn matching<'s>(
         &'s self,
         channel: &'s [u8],
-    ) -> impl Iterator<Item = (Result<&'s [u8], TooMuch>, impl Iterator<Item = Subscriber>)> {
+    ) -> impl Iterator<Item = (Result<&'s [u8], TooMuch>, impl Iterator<Item = ClientId>)> {
         self.of(Topic::Pattern).0.iter().filter_map(|(pattern, tickets)| {
             let mut budget = Budget::ONE_OF_MANY;
             let found = match glob_match(pattern, channel, Case::Sensitive, &mut budget) {
@@ -200,7 +197,7 @@ impl Subscriptions {
 mod tests {
     use super::*;
 
-    fn ids(listeners: impl Iterator<Item = Subscriber>) -> Vec<u64> {
+    fn ids(listeners: impl Iterator<Item = ClientId>) -> Vec<u64> {
         listeners.map(|subscriber| subscriber.0).collect()
     }
 
@@ -208,13 +205,13 @@ mod tests {
     fn listeners_stand_in_the_order_in_which_they_subscribed() {
         let mut subscriptions = Subscriptions::default();
         for id in [9, 2, 5] {
-            assert!(subscriptions.subscribe(Topic::Channel, Subscriber(id), b"news"));
+            assert!(subscriptions.subscribe(Topic::Channel, ClientId(id), b"news"));
         }
-        assert!(!subscriptions.subscribe(Topic::Channel, Subscriber(2), b"news"), "it does already");
+        assert!(!subscriptions.subscribe(Topic::Channel, ClientId(2), b"news"), "it does already");
         assert_eq!(ids(subscriptions.listeners(Topic::Channel, b"news")), [9, 2, 5]);
-        assert!(subscriptions.unsubscribe(Topic::Channel, Subscriber(9), b"news"));
-        assert!(!subscriptions.unsubscribe(Topic::Channel, Subscriber(9), b"news"), "it does not any more");
-        assert!(subscriptions.subscribe(Topic::Channel, Subscriber(9), b"news"));
+        assert!(subscriptions.unsubscribe(Topic::Channel, ClientId(9), b"news"));
+        assert!(!subscriptions.unsubscribe(Topic::Channel, ClientId(9), b"news"), "it does not any more");
+        assert!(subscriptions.subscribe(Topic::Channel, ClientId(9), b"news"));
         assert_eq!(ids(subscriptions.listeners(Topic::Channel, b"news")), [2, 5, 9]);
         assert_eq!(ids(subscriptions.listeners(Topic::Shard, b"news")), [0; 0], "shard channels are apart");
     }
@@ -223,7 +220,7 @@ mod tests {
     fn a_channel_concerns_every_pattern_that_matches_it() {
         let mut subscriptions = Subscriptions::default();
         for (id, pattern) in [(1, "n*"), (2, "*"), (3, "x?"), (1, "*s"), (3, "n*")] {
-            subscriptions.subscribe(Topic::Pattern, Subscriber(id), pattern.as_bytes());
+            subscriptions.subscribe(Topic::Pattern, ClientId(id), pattern.as_bytes());
         }
         let found: Vec<_> = subscriptions.matching(b"news").map(|(name, who)| (name, ids(who))).collect();
         assert_eq!(found, [(Ok(&b"*"[..]), vec![2]), (Ok(b"*s"), vec![1]), (Ok(b"n*"), vec![1, 3])]);
@@ -235,23 +232,23 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         assert!(subscriptions.is_silent());
         for (topic, name) in [(Topic::Channel, "b"), (Topic::Channel, "a"), (Topic::Pattern, "a*")] {
-            subscriptions.subscribe(topic, Subscriber(1), name.as_bytes());
+            subscriptions.subscribe(topic, ClientId(1), name.as_bytes());
         }
-        subscriptions.subscribe(Topic::Shard, Subscriber(1), b"s");
-        subscriptions.subscribe(Topic::Channel, Subscriber(2), b"a");
-        let counts = subscriptions.counts(Subscriber(1));
+        subscriptions.subscribe(Topic::Shard, ClientId(1), b"s");
+        subscriptions.subscribe(Topic::Channel, ClientId(2), b"a");
+        let counts = subscriptions.counts(ClientId(1));
         assert_eq!((counts.channels, counts.patterns, counts.shards), (2, 1, 1));
         assert_eq!(
             (counts.of(Topic::Channel), counts.of(Topic::Pattern), counts.of(Topic::Shard)),
             (3, 3, 1)
         );
         assert_eq!(counts.bytes, 5 + 4 * SUBSCRIPTION_BYTES);
-        let names = subscriptions.names_of(Topic::Channel, Subscriber(1));
+        let names = subscriptions.names_of(Topic::Channel, ClientId(1));
         assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), [b"b", b"a"], "by arrival");
-        subscriptions.remove(Subscriber(1));
-        assert_eq!(subscriptions.counts(Subscriber(1)), Counts::default());
+        subscriptions.remove(ClientId(1));
+        assert_eq!(subscriptions.counts(ClientId(1)), Counts::default());
         assert_eq!(subscriptions.names(Topic::Channel).collect::<Vec<_>>(), [b"a"]);
-        subscriptions.remove(Subscriber(2));
+        subscriptions.remove(ClientId(2));
         assert!(subscriptions.is_silent() && subscriptions.own.is_empty());
         assert_eq!(subscriptions.names_len(Topic::Shard), 0);
     }

@@ -5,23 +5,23 @@
 //! the [`Ctx`] methods here, which keep the bit true for everybody and close the connections of
 //! those who lost the right to have one.
 
-use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
 use super::command::Entry;
 use super::command::{CommandTable, Lookup};
 use super::ctx::Ctx;
 use super::error::CommandError;
 use super::host::Host;
 use super::origin::Origin;
-use super::session::{Close, Connection, Session};
 use super::{Rooms, client_info};
 use crate::acl::{
     AclLog, Catalog, Context, DEFAULT_USER, Denial, LogEntry, Reason, Rulebook, SetUserError, Throttle, User,
     Users,
 };
 use crate::base::ClientId;
+use crate::clients::{Close, Connection, Session};
 use crate::config::{AclPubsubDefault, Config, Text, UserLine};
-use crate::pubsub::{Subscriber, Topic};
+use crate::pubsub::Topic;
 use crate::resp::{Argv, OwnedArgv};
+use crate::waiting::{BlockOn, Parked, TimeoutReply, WakeOn};
 use std::io::Read;
 
 /// What an ACL file may hold, bytes: beyond this it is taken for something else.
@@ -114,7 +114,7 @@ pub(super) fn check(
     context: Context,
 ) -> Result<(), Refusal> {
     let name = command.spec.name;
-    let user = rooms.acl.users.get(&session.user);
+    let user = rooms.acl.users.get(&session.login.user);
     let checked =
         user.map_or(Err(Denial::Command), |user| user.check(usize::from(index.0), &command.spec, argv));
     let Err(denial) = checked else { return Ok(()) };
@@ -123,7 +123,7 @@ pub(super) fn check(
         Denial::Key(at) => (Reason::Key, argv.at(at)),
         Denial::Channel(at) => (Reason::Channel, argv.at(at)),
     };
-    rooms.log_refusal(session, reason, context, object, &session.user);
+    rooms.log_refusal(session, reason, context, object, &session.login.user);
     Err(Refusal { denial, command: name })
 }
 
@@ -134,7 +134,7 @@ pub(super) fn check_queued(
     entry: Entry,
     argv: Argv<'_>,
 ) -> Result<(), String> {
-    if session.unrestricted {
+    if session.login.unrestricted {
         return Ok(());
     }
     check(rooms, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
@@ -143,7 +143,7 @@ pub(super) fn check_queued(
 /// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has
 /// been waited for.
 pub(super) fn keep_back(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
-    let Some(until) = session.failed_login.take() else { return };
+    let Some(until) = session.login.failed.take() else { return };
     let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), session.db);
     let (deadline, timeout_reply) = (Some(until), TimeoutReply::Kept);
     session.parked = Some(Parked { deadline, timeout_reply, answer: out.split_off(mark), ..parked });
@@ -228,7 +228,7 @@ impl Acl {
 
     /// Makes `session` what every connection begins as.
     pub(super) fn log_out(&self, session: &mut Session) {
-        session.user = DEFAULT_USER.to_vec();
+        session.login.user = DEFAULT_USER.to_vec();
         session.set_authenticated(self.users.default_is_open());
         refresh(session, &self.users);
     }
@@ -267,14 +267,14 @@ impl Rooms {
     /// Closes the connections of a user; `own`, whose command runs, after its answer.
     fn close_clients_of(&mut self, own: &mut Session, name: &[u8]) {
         self.close_others_of(name);
-        if own.user == name {
+        if own.login.user == name {
             close_own(own);
         }
     }
 
     /// Closes the connections of a user but the one whose command runs.
     fn close_others_of(&mut self, name: &[u8]) {
-        let is_theirs = |session: &&Session| session.authenticated && session.user == name;
+        let is_theirs = |session: &&Session| session.login.authenticated && session.login.user == name;
         let ids: Vec<ClientId> = self.clients.iter().filter(is_theirs).map(|session| session.id).collect();
         for id in ids {
             if let Some(session) = self.clients.get_mut(id) {
@@ -292,7 +292,7 @@ impl Rooms {
         }
         let is_lost = |session: &Session| {
             let listens = session.close != Close::Now && !session.subscribed.is_zero();
-            listens && session.user == name && !self.may_listen(session.id, new)
+            listens && session.login.user == name && !self.may_listen(session.id, new)
         };
         let ids: Vec<ClientId> =
             self.clients.iter().filter(|session| is_lost(session)).map(|session| session.id).collect();
@@ -305,7 +305,7 @@ impl Rooms {
     /// Whether `user` may listen to all that a client listens to.
     fn may_listen(&self, client: ClientId, user: &User) -> bool {
         [Topic::Channel, Topic::Pattern, Topic::Shard].into_iter().all(|topic| {
-            let names = self.pubsub.names_of(topic, Subscriber(client.0));
+            let names = self.pubsub.names_of(topic, client);
             names.iter().all(|name| user.admits_channel(name, topic == Topic::Pattern))
         })
     }
@@ -320,8 +320,8 @@ impl Rooms {
 
 /// Lets a session know what its user may do now.
 fn refresh(session: &mut Session, users: &Users) {
-    session.unrestricted = users.get(&session.user).is_some_and(User::is_unrestricted);
-    session.must_log_in = !session.authenticated && !users.default_is_open();
+    session.login.unrestricted = users.get(&session.login.user).is_some_and(User::is_unrestricted);
+    session.login.must_log_in = !session.login.authenticated && !users.default_is_open();
 }
 
 /// Closes the connection whose command runs, after its answer.
@@ -332,9 +332,9 @@ fn close_own(session: &mut Session) {
 
 /// Takes everything from a session that is about to be closed.
 fn disown(session: &mut Session) {
-    session.user = DEFAULT_USER.to_vec();
+    session.login.user = DEFAULT_USER.to_vec();
     session.set_authenticated(false);
-    session.unrestricted = false;
+    session.login.unrestricted = false;
 }
 
 impl Ctx<'_> {
@@ -344,12 +344,12 @@ impl Ctx<'_> {
     pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
         // One guess is all that a transaction has: its answer waits no longer for a thousand than
         // for one.
-        let has_guessed = self.session.failed_login.is_some();
+        let has_guessed = self.session.login.failed.is_some();
         let found = if has_guessed { None } else { self.rooms.acl.users.log_in(user, password) };
         if let Some(found) = found {
-            self.session.unrestricted = found.is_unrestricted();
-            self.session.must_log_in = false;
-            self.session.user = user.to_vec();
+            self.session.login.unrestricted = found.is_unrestricted();
+            self.session.login.must_log_in = false;
+            self.session.login.user = user.to_vec();
             self.session.set_authenticated(true);
             return Ok(Login::Done);
         }
@@ -362,7 +362,7 @@ impl Ctx<'_> {
         let address = addr.rsplit_once(':').map_or(addr.as_str(), |(address, _)| address);
         let until = self.rooms.acl.throttle.failed(address, self.rooms.time.monotonic);
         if self.origin == Origin::Transaction {
-            self.session.failed_login = Some(until);
+            self.session.login.failed = Some(until);
             return Err(CommandError::fixed(WRONG_PASSWORD));
         }
         if let Lookup::Found(_, _, index) = self.rooms.commands.lookup(argv) {
@@ -383,7 +383,7 @@ impl Ctx<'_> {
     /// here on. Source: SORT BY, SORT GET.
     #[must_use]
     pub fn may_read_any_key(&mut self, argv: Argv<'_>) -> bool {
-        let may = self.session.unrestricted || self.must_obey() || self.user_may_read_any_key(argv);
+        let may = self.session.login.unrestricted || self.must_obey() || self.user_may_read_any_key(argv);
         if may {
             self.db.let_read_any_key();
         }
@@ -392,7 +392,8 @@ impl Ctx<'_> {
 
     fn user_may_read_any_key(&self, argv: Argv<'_>) -> bool {
         let (acl, spec) = (&self.rooms.acl, &self.command.spec);
-        let (user, command) = (acl.users.get(&self.session.user), acl.catalog.find(spec.name.as_bytes()));
+        let (user, command) =
+            (acl.users.get(&self.session.login.user), acl.catalog.find(spec.name.as_bytes()));
         user.zip(command).is_some_and(|(user, command)| user.may_read_any_key(command, spec, argv))
     }
 

@@ -12,9 +12,9 @@ use super::loading::Loading;
 use super::machine::Server;
 use super::origin::Origin;
 use super::propagate::Propagation;
-use super::session::{Connection, Session};
 use super::stats::Counters;
 use crate::base::ClientId;
+use crate::clients::{Connection, Session};
 use crate::keyspace::Keyspace;
 use crate::rdb::RdbError;
 use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};
@@ -170,7 +170,7 @@ impl AofClient {
         let now = server.rooms.time.monotonic;
         let replies = server.rooms.clients.reply_buffers.new_buffer(now);
         let mut session = Session::new(ClientId(u64::MAX), Connection::default(), replies, now);
-        session.unrestricted = true;
+        session.login.unrestricted = true;
         AofClient { session: Box::new(session), transaction: None, commands: 0, out: Vec::new() }
     }
 

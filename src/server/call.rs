@@ -16,9 +16,9 @@ use super::machine::Server;
 use super::origin::Origin;
 use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
-use super::session::{Close, LookupCache, ReplyMode, Running, Session};
 use super::{Rooms, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait};
 use crate::base::ClientId;
+use crate::clients::{Close, LookupCache, ReplyMode, Running, Session};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
@@ -32,12 +32,12 @@ impl Server {
         let mut session = self.rooms.clients.take(id)?;
         let mut spent = None;
         self.rooms.stats.counters.reads += 1;
-        session.received += 1;
+        session.requests.received += 1;
         if session.close == Close::No {
             self.follow_clock();
-            session.last_interaction = self.rooms.time.monotonic;
-            if session.parked.is_some() || !session.pending.is_empty() {
-                session.pending.push_back(batch);
+            session.last.interaction = self.rooms.time.monotonic;
+            if session.parked.is_some() || !session.requests.pending.is_empty() {
+                session.requests.pending.push_back(batch);
                 self.limit_pending(&mut session);
             } else {
                 spent = self.run_batch(&mut session, batch, 0);
@@ -56,9 +56,9 @@ impl Server {
         batch: Requests,
         first: usize,
     ) -> Option<Requests> {
-        let mut out = std::mem::take(&mut session.outbox);
-        out.reserve_exact(session.replies.size);
-        session.running = Running::begin(&batch, &out);
+        let mut out = std::mem::take(&mut session.outbox.bytes);
+        out.reserve_exact(session.outbox.buffer.size);
+        session.requests.running = Running::begin(&batch, &out);
         let mut room = out.capacity();
         for index in first..batch.len() {
             self.follow_clock();
@@ -74,13 +74,13 @@ impl Server {
             if let Some(parked) = &session.parked {
                 // What it waits for is no time of its own.
                 self.rooms.end_run();
-                session.running = Running::default();
-                session.outbox = out;
+                session.requests.running = Running::default();
+                session.outbox.bytes = out;
                 let next = index + usize::from(!parked.is_held_back());
                 if next == batch.len() && batch.failure.is_none() {
                     return Some(batch);
                 }
-                session.pending.push_front(batch, next);
+                session.requests.pending.push_front(batch, next);
                 self.limit_pending(session);
                 return None;
             }
@@ -91,9 +91,9 @@ impl Server {
             Reply::new(&mut out, session.protocol).error(line);
             session.close = Close::AfterFlush;
         }
-        session.running = Running::default();
+        session.requests.running = Running::default();
         timing::end_batch(&mut self.rooms, session, &batch);
-        session.outbox = out;
+        session.outbox.bytes = out;
         Some(batch)
     }
 
@@ -116,7 +116,8 @@ impl Server {
         let mark = out.len();
         self.rooms.clients.in_doubt = self.rooms.clients.doubt_of(session, &self.rooms.persistence.aof);
         let found = find(&mut self.rooms, session, argv);
-        session.last_command = found.as_ref().ok().map(|entry| entry.0);
+        let command = found.as_ref().ok().map(|entry| entry.0);
+        session.last.command = found.as_ref().ok().map(|entry| entry.2);
         evict::make_room(&mut self.keyspace, &mut self.rooms, argv.span());
         if self.rooms.tracking.tables.is_active() {
             self.rooms.limit_tracking_table();
@@ -154,8 +155,8 @@ impl Server {
         if self.rooms.waiting.keys.has_ready() {
             self.serve_ready();
         }
-        tracking::end(&mut self.rooms, session, session.last_command, before);
-        session.awaits_file |= self.rooms.clients.in_doubt && session.held.is_empty();
+        tracking::end(&mut self.rooms, session, command, before);
+        session.outbox.awaits_file |= self.rooms.clients.in_doubt && session.outbox.held.is_empty();
         self.append_aside(session, out);
     }
 
@@ -183,10 +184,10 @@ impl Server {
 
 /// Takes back the answer from `mark` on if the client wants none, when its command is done.
 pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
-    if matches!(session.reply_mode, ReplyMode::Off | ReplyMode::Skip) {
+    if matches!(session.outbox.mode, ReplyMode::Off | ReplyMode::Skip) {
         out.truncate(mark);
     }
-    session.reply_mode = match session.reply_mode {
+    session.outbox.mode = match session.outbox.mode {
         ReplyMode::SkipNext => ReplyMode::Skip,
         ReplyMode::Skip => ReplyMode::On,
         mode => mode,
@@ -196,21 +197,13 @@ pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: u
 /// Finds the command `argv` names. A client that repeats itself pays for one comparison.
 pub(super) fn find(rooms: &mut Rooms, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
     let name = argv.at(0);
-    if let Some(cache) = &session.lookup_cache
-        && cache.name.get(..usize::from(cache.len)) == Some(name)
-    {
-        return Ok((cache.command, 1, cache.index));
+    if let Some(index) = session.last.lookup.as_ref().and_then(|cache| cache.get(name)) {
+        return Ok((rooms.commands.at(index), 1, index));
     }
     match rooms.commands.lookup(argv) {
         Lookup::Found(command, words, index) => {
-            let mut cache = LookupCache { name: [0; 16], len: 0, command, index };
-            if command.subcommands.is_empty()
-                && words == 1
-                && let Some(place) = cache.name.get_mut(..name.len())
-            {
-                place.copy_from_slice(name);
-                cache.len = name.len() as u8;
-                session.lookup_cache = Some(cache);
+            if words == 1 && command.subcommands.is_empty() {
+                session.last.lookup = LookupCache::new(name, index).or(session.last.lookup);
             }
             Ok((command, words, index))
         }
@@ -274,10 +267,10 @@ pub(super) fn call(
         rooms.propagation.keep_apart();
     }
     if changes > 0 || matches!(effect, Effect::Instead(_)) {
-        session.awaits_file = true;
+        session.outbox.awaits_file = true;
         rooms.propagation.push_effect(db.index(), argv, effect);
     }
-    session.awaits_file |= unsynced::shows_unsynced(db, &rooms.persistence.aof, command);
+    session.outbox.awaits_file |= unsynced::shows_unsynced(db, &rooms.persistence.aof, command);
     // A command that is tried again was counted when it came.
     let is_new = u64::from(origin != Origin::Unparked);
     rooms.stats.counters.commands += is_new;

@@ -1,37 +1,16 @@
 //! A client in one line: what CLIENT LIST shows and the log says; and the class it belongs to.
 
 use super::Rooms;
-use super::session::{Close, Session};
 use crate::base::text::lossless;
+use crate::clients::{Close, Session};
 use std::sync::atomic::Ordering;
-
-/// The classes that limits and filters tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientClass {
-    /// Everybody else.
-    Normal,
-    /// Our primary.
-    Master,
-    /// Our replicas.
-    Replica,
-    /// Who is subscribed to something.
-    Pubsub,
-}
-
-impl ClientClass {
-    /// The class of a client now.
-    #[must_use]
-    pub fn of(session: &Session) -> Self {
-        if session.subscribed.is_zero() { ClientClass::Normal } else { ClientClass::Pubsub }
-    }
-}
 
 /// One line of CLIENT LIST, without its line end.
 #[must_use]
 pub fn info_line(rooms: &Rooms, session: &Session) -> String {
     let gauges = &session.connection.gauges;
     let now = rooms.time.monotonic;
-    let running = &session.running;
+    let running = &session.requests.running;
     let pending_output = gauges.pending_output.load(Ordering::Relaxed);
     format!(
         "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} \
@@ -43,7 +22,7 @@ pub fn info_line(rooms: &Rooms, session: &Session) -> String {
         session.connection.fd,
         lossless(&session.name),
         now.ms_since(session.created) / 1000,
-        now.ms_since(session.last_interaction) / 1000,
+        now.ms_since(session.last.interaction) / 1000,
         flags(rooms, session),
         session.db.0,
         session.subscribed.channels,
@@ -54,15 +33,15 @@ pub fn info_line(rooms: &Rooms, session: &Session) -> String {
         gauges.query_buffer_free.load(Ordering::Relaxed) + running.free_bytes,
         session.argument_bytes() + running.arguments,
         session.multi_bytes(),
-        session.replies.size,
-        session.replies.peak.max(running.answered.min(session.replies.size)),
-        session.outbox.len() + running.answered,
-        gauges.pending_chunks.load(Ordering::Relaxed) + session.held.pieces(),
-        pending_output + session.held.bytes(),
+        session.outbox.buffer.size,
+        session.outbox.buffer.peak.max(running.answered.min(session.outbox.buffer.size)),
+        session.outbox.bytes.len() + running.answered,
+        gauges.pending_chunks.load(Ordering::Relaxed) + session.outbox.held.pieces(),
+        pending_output + session.outbox.held.bytes(),
         session.heap_bytes(),
         if pending_output > 0 { "rw" } else { "r" },
-        session.last_command.map_or("NULL", |command| command.spec.name),
-        lossless(&session.user),
+        session.last.command.map_or("NULL", |index| rooms.commands.at(index).spec.name),
+        lossless(&session.login.user),
         session.redirect(),
         session.protocol.number(),
     )

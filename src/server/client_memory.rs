@@ -12,8 +12,8 @@
 use super::Rooms;
 use super::client_info::info_line;
 use super::machine::Server;
-use super::session::{Close, Session};
 use crate::base::ClientId;
+use crate::clients::{Close, Session};
 use crate::config::Config;
 
 /// A lower limit would leave nobody to raise it.
@@ -81,7 +81,7 @@ impl Rooms {
     #[inline]
     pub(super) fn note_output(&mut self) {
         if self.config.maxmemory_clients != 0 {
-            self.memory.clients.moved.extend(&self.clients.output);
+            self.memory.clients.moved.extend(self.clients.listed());
         }
     }
 
@@ -121,7 +121,7 @@ impl Rooms {
     fn weigh_moved(&mut self) {
         let Rooms { clients, memory, .. } = self;
         let moved = std::mem::take(&mut memory.clients.moved);
-        for id in moved.into_iter().chain(clients.output.clone()) {
+        for id in moved.into_iter().chain(clients.listed().to_vec()) {
             if let Some(session) = clients.get_mut(id) {
                 memory.clients.weigh(session, 0);
             }
@@ -157,7 +157,7 @@ impl Rooms {
         rooms.stats.counters.evicted_clients += 1;
         rooms.close_client(id, Close::Now);
         if let Some(session) = rooms.clients.get_mut(id) {
-            session.outbox = Vec::new();
+            session.outbox.bytes = Vec::new();
             rooms.memory.clients.weigh(session, 0);
         }
     }

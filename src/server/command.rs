@@ -168,6 +168,13 @@ impl CommandTable {
         &self.all
     }
 
+    /// The command in this place.
+    #[inline]
+    #[must_use]
+    pub fn at(&self, index: CommandIndex) -> &'static Command {
+        self.all[usize::from(index.0)]
+    }
+
     /// The top-level commands by the names they answer to.
     pub fn named(&self) -> impl Iterator<Item = (&[u8], &'static Command)> {
         self.by_name.iter().map(|(name, &(command, _))| (name.as_slice(), command))

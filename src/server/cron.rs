@@ -2,11 +2,11 @@
 
 use super::evict::Room;
 use super::machine::Server;
-use super::session::{Session, traffic};
 use super::task::SaveReason;
 use super::{changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
+use crate::clients::{Session, traffic};
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -161,7 +161,7 @@ impl Server {
         }
         self.close_slow_clients(true);
         self.rooms.weigh_all_and_evict();
-        self.rooms.resize_reply_buffers();
+        self.resize_reply_buffers();
         self.rooms.give_back_memory();
         if !self.rooms.persistence.loading && self.rooms.time.next_report <= now {
             self.rooms.time.next_report = now.saturating_add_ms(REPORT_MS);
@@ -187,6 +187,12 @@ impl Server {
         );
     }
 
+    fn resize_reply_buffers(&mut self) {
+        let (larger, smaller) = self.rooms.clients.resize_reply_buffers(self.rooms.time.monotonic);
+        self.rooms.stats.counters.reply_buffer_expands += larger;
+        self.rooms.stats.counters.reply_buffer_shrinks += smaller;
+    }
+
     fn sample(&mut self) {
         let now = self.rooms.time.monotonic;
         let (read, written) = traffic(self.rooms.clients.iter());
@@ -207,12 +213,12 @@ impl Server {
             .rooms
             .clients
             .iter()
-            .filter(|session| may_be_idle(session) && now.ms_since(session.last_interaction) > timeout_ms)
+            .filter(|session| may_be_idle(session) && now.ms_since(session.last.interaction) > timeout_ms)
             .map(|session| session.id)
             .collect();
         for id in idle {
             log::debug!("Closing idle client");
-            self.rooms.clients.close(id, super::session::Close::AfterFlush);
+            self.rooms.clients.close(id, crate::clients::Close::AfterFlush);
         }
     }
 }

@@ -5,20 +5,20 @@
 //! [`Ctx::block_on_keys`] parks the client, the `effect` methods say what is propagated.
 
 use super::Rooms;
-use super::blocking::{BlockOn, Parked, TimeoutReply, WakeOn};
 use super::command::Command;
 use super::error::CommandError;
 use super::loading::ReloadSteps;
 use super::origin::Origin;
 use super::propagate::Effect;
-use super::session::Session;
 use super::task::SaveReason;
 use super::{changed, loading, saving};
 use crate::base::text::lossless;
 use crate::base::time::{MonotonicMillis, UnixMillis};
+use crate::clients::Session;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
 use crate::resp::{Argv, OwnedArgv, Reply};
+use crate::waiting::{BlockOn, Parked, TimeoutReply, WakeOn};
 
 /// The rooms a handler may enter. See the module.
 #[derive(Debug)]

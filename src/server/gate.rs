@@ -9,9 +9,9 @@ use super::evict::Room;
 use super::multi;
 use super::pause::PauseReason;
 use super::publish;
-use super::session::Session;
 use crate::acl::Context;
 use crate::base::text::lossless;
+use crate::clients::Session;
 use crate::resp::Argv;
 use crate::spec::{DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
 
@@ -90,14 +90,14 @@ pub(super) fn admit(
     if spec.flags.contains(PROTECTED) {
         protected(rooms, session, spec.name)?;
     }
-    if !session.authenticated && !spec.flags.contains(NO_AUTH) && !rooms.acl.users.default_is_open() {
+    if !session.login.authenticated && !spec.flags.contains(NO_AUTH) && !rooms.acl.users.default_is_open() {
         return Err(CommandError::NoAuth);
     }
     let flags = multi::flags_of(session, command);
     if session.multi.is_some() && flags.contains(NO_MULTI) {
         return Err(CommandError::fixed("ERR Command not allowed inside a transaction"));
     }
-    if !session.unrestricted {
+    if !session.login.unrestricted {
         let context = if session.multi.is_some() { Context::Multi } else { Context::Toplevel };
         access::check(rooms, session, entry, argv, context)?;
     }

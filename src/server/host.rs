@@ -1,9 +1,9 @@
 //! What the process does for the server: [`Host`].
 
 use super::info::ProcessFacts;
-use super::session::Waking;
 use super::shutdown::News;
 use super::task::WholeSave;
+use crate::clients::Waking;
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use std::io::Read;
 

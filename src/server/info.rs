@@ -5,10 +5,10 @@
 
 use super::memory::{MemoryUse, largest_client};
 use super::save_meter::SaveMeter;
-use super::session::{Close, Session, traffic};
 use super::version::{PYREDIS_VERSION, REDIS_VERSION};
 use super::{AofState, Rooms};
 use crate::base::alloc;
+use crate::clients::{Close, Session, traffic};
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};
 use crate::pubsub::Topic;

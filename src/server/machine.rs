@@ -6,28 +6,28 @@ use super::apply_config::apply_config;
 use super::command::CommandTable;
 use super::host::Host;
 use super::latency::LatencyMonitor;
-use super::monitor::Monitors;
 use super::persistence::Saves;
 use super::process::Process;
 use super::propagate::Propagation;
 use super::rooms::{Memory, Persistence, Rooms, Stats, Stop, Waiting};
-use super::session::{Clients, Close, Connection, Session, WireLimits};
 use super::slowlog::Slowlog;
 use super::stats::Counters;
 use super::task::Task;
 use super::time::{Clock, Time};
 use super::timing;
-use super::tracking;
-use super::watch::Watches;
 use crate::base::ClientId;
 use crate::base::alloc;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::{MonotonicMillis, UnixMillis};
+use crate::clients::Monitors;
+use crate::clients::Watches;
+use crate::clients::{Clients, Close, Connection, Session, WireLimits};
 use crate::config::Config;
 use crate::keyspace::{Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
+use crate::tracking::TrackingState;
 use std::sync::Arc;
 
 /// What a server is made from.
@@ -95,11 +95,11 @@ impl Server {
                 },
                 commands,
                 monitors: Monitors::default(),
-                clients: Clients { wire_limits: setup.limits, ..Clients::default() },
+                clients: Clients::new(setup.limits),
                 acl,
                 waiting: Waiting::default(),
                 watches: Watches::default(),
-                tracking: tracking::TrackingState::default(),
+                tracking: TrackingState::default(),
                 pubsub: Subscriptions::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence {
@@ -147,7 +147,7 @@ impl Server {
         rooms.acl.log_out(&mut session);
         if is_refused {
             rooms.stats.counters.rejected_connections += 1;
-            session.outbox.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
+            session.outbox.bytes.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
         }
         rooms.clients.insert(session);
         if is_refused {

@@ -5,8 +5,8 @@
 //! its pages, so everything between `used` and what the process occupies counts as its retention.
 
 use super::info::View;
-use super::session::Session;
 use crate::base::alloc;
+use crate::clients::Session;
 use crate::keyspace::DbIndex;
 
 /// What one database costs beside its keys and values, bytes.

@@ -159,7 +159,7 @@ impl Server {
         }
         if let Some(session) = self.rooms.clients.get_mut(client) {
             // The answer tells of deletions.
-            session.awaits_file = true;
+            session.outbox.awaits_file = true;
         }
         self.complete(client, |rooms, reply| match line {
             None => reply.ok(),

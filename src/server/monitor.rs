@@ -9,36 +9,17 @@ use super::command::Entry;
 use super::ctx::Ctx;
 use super::origin::Origin;
 use super::redact;
-use super::session::{ReplyMode, Session};
-use crate::base::ClientId;
 use crate::base::text::quote;
+use crate::clients::{ReplyMode, Session};
 use crate::resp::{Argv, Broadcast, Reply};
 use crate::spec::{ADMIN, SKIP_MONITOR};
-
-/// Who watches.
-#[derive(Debug, Default)]
-pub struct Monitors {
-    clients: Vec<ClientId>,
-}
-
-impl Monitors {
-    /// Whether nobody does.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.clients.is_empty()
-    }
-
-    pub(super) fn remove(&mut self, id: ClientId) {
-        self.clients.retain(|&other| other != id);
-    }
-}
 
 impl Ctx<'_> {
     /// Shows this client what runs from now on. Returns whether it was not shown that already.
     pub fn begin_monitor(&mut self) -> bool {
         let is_new = !std::mem::replace(&mut self.session.is_monitor, true);
         if is_new {
-            self.rooms.monitors.clients.push(self.session.id);
+            self.rooms.monitors.add(self.session.id);
         }
         is_new
     }
@@ -77,9 +58,9 @@ fn show(rooms: &mut Rooms, session: &mut Session, command: &super::Command, argv
     let line = line(rooms, session, command, argv, origin);
     let write = |reply: &mut Reply<'_>| reply.raw(&line);
     let mut broadcast = Broadcast::new(&write);
-    for &id in &rooms.monitors.clients {
+    for &id in rooms.monitors.clients() {
         let monitor = if id == session.id { Some(&*session) } else { rooms.clients.get(id) };
-        if monitor.is_none_or(|monitor| monitor.reply_mode != ReplyMode::Off) {
+        if monitor.is_none_or(|monitor| monitor.outbox.mode != ReplyMode::Off) {
             rooms.clients.push(id, &mut broadcast);
         }
     }

@@ -12,70 +12,15 @@
 use super::Rooms;
 use super::access;
 use super::call::call;
-use super::command::Command;
-use super::command::Entry;
+use super::command::{Command, CommandTable, Entry};
 use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
 use super::origin::Origin;
-use super::session::{Close, Session};
+use crate::clients::{Close, Session};
+use crate::clients::{Queued, Transaction};
 use crate::keyspace::Presence;
-use crate::resp::{Argv, OwnedArgv};
-use crate::spec::{DENYOOM, Flags, LOADING, MAY_REPLICATE, NO_ASYNC_LOADING, READONLY, STALE, WRITE};
-
-/// Flags EXEC has when one of its commands has them.
-const ANY: Flags = WRITE.with(READONLY).with(DENYOOM).with(MAY_REPLICATE).with(NO_ASYNC_LOADING);
-/// Flags EXEC has when all of its commands have them.
-const ALL: Flags = LOADING.with(STALE);
-
-/// What is queued since MULTI.
-#[derive(Debug, Default)]
-pub struct Transaction {
-    commands: Vec<Queued>,
-    /// Flags that some queued command has.
-    some: Flags,
-    /// Flags that a queued command lacks.
-    lacking: Flags,
-    /// Bytes of the queued arguments.
-    bytes: usize,
-    /// A command was refused, so EXEC will be.
-    is_spoilt: bool,
-}
-
-/// A queued command.
-#[derive(Debug)]
-struct Queued {
-    entry: Entry,
-    argv: OwnedArgv,
-}
-
-impl Transaction {
-    /// How many commands are queued.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.commands.len()
-    }
-
-    /// Whether no command is queued.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.commands.is_empty()
-    }
-
-    /// Memory held, bytes.
-    #[must_use]
-    pub fn heap_bytes(&self) -> usize {
-        size_of::<Transaction>() + self.bytes + self.commands.capacity() * size_of::<Queued>()
-    }
-
-    fn push(&mut self, entry: Entry, argv: Argv<'_>) {
-        let argv = argv.to_owned();
-        let flags = entry.0.spec.flags;
-        self.some |= flags & ANY;
-        self.lacking |= ALL.without(flags);
-        self.bytes += argv.heap_bytes();
-        self.commands.push(Queued { entry, argv });
-    }
-}
+use crate::resp::Argv;
+use crate::spec::{DENYOOM, Flags};
 
 /// Whether a command runs at once although the client is in a transaction.
 fn runs_at_once(command: &Command) -> bool {
@@ -83,12 +28,12 @@ fn runs_at_once(command: &Command) -> bool {
 }
 
 /// The keys of queued commands that change a part of a string.
-pub(super) fn edited_strings(transaction: &Transaction) -> impl Iterator<Item = &[u8]> {
-    transaction
-        .commands
-        .iter()
-        .filter(|queued| queued.entry.0.edits_string)
-        .map(|queued| queued.argv.as_argv().at(1))
+pub(super) fn edited_strings<'t>(
+    commands: &CommandTable,
+    transaction: &'t Transaction,
+) -> impl Iterator<Item = &'t [u8]> {
+    let edits = |queued: &&Queued| commands.at(queued.index).edits_string;
+    transaction.commands().iter().filter(edits).map(|queued| queued.argv().at(1))
 }
 
 /// The flags by which the gate judges `command`: EXEC is as restricted as what it would run, and
@@ -104,7 +49,7 @@ pub(super) fn flags_of(session: &Session, command: &Command) -> Flags {
 fn transaction_flags(transaction: &Transaction, command: &Command) -> Flags {
     let flags = command.spec.flags;
     match command.spec.name {
-        "exec" => (flags | transaction.some).without(transaction.lacking),
+        "exec" => transaction.flags_of_exec(flags),
         // Redis: a transaction can always be ended.
         "discard" | "quit" | "reset" => flags,
         _ => flags | DENYOOM,
@@ -119,8 +64,9 @@ pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: Entry, argv
         return false;
     }
     // Redis: what will not run needs no place.
-    if !transaction.is_spoilt && !rooms.watches.is_dirty(session.id) {
-        transaction.push(entry, argv);
+    if !transaction.is_spoilt() && !rooms.watches.is_dirty(session.id) {
+        let (command, words, index) = entry;
+        transaction.push((index, words), command.spec.flags, argv);
     }
     limit_memory(rooms, session);
     true
@@ -128,7 +74,7 @@ pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: Entry, argv
 
 /// Closes a client whose transaction holds more than `client-query-buffer-limit`.
 fn limit_memory(rooms: &mut Rooms, session: &mut Session) {
-    let queued = session.multi.as_ref().map_or(0, |transaction| transaction.bytes);
+    let queued = session.multi.as_ref().map_or(0, |transaction| transaction.argument_bytes());
     let held = queued + rooms.watches.bytes_of(session.id);
     if held as u64 > rooms.config.client_query_buffer_limit {
         log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
@@ -152,7 +98,7 @@ pub(super) fn refused(
         return format!("EXECABORT Transaction discarded because of: {reason}");
     }
     if let Some(transaction) = &mut session.multi {
-        transaction.is_spoilt = true;
+        transaction.spoil();
     }
     error.to_string()
 }
@@ -202,32 +148,33 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
     let id = ctx.session.id;
     let is_dirty = ctx.rooms.watches.is_dirty(id) || ctx.rooms.watches.has_expired(id, ctx.db);
     unwatch(ctx.rooms, ctx.session);
-    if transaction.is_spoilt {
+    if transaction.is_spoilt() {
         return Err(CommandError::ExecAbort);
     }
     if is_dirty {
         // This tells of changes too.
-        ctx.session.awaits_file |= ctx.rooms.persistence.aof.has_unsynced();
+        ctx.session.outbox.awaits_file |= ctx.rooms.persistence.aof.has_unsynced();
         ctx.reply.null_array();
         return Ok(());
     }
     let began_ns = ctx.rooms.time.clock.monotonic_ns();
-    ctx.session.running.transaction = Some((transaction.len(), transaction.heap_bytes()));
-    ctx.reply.array(transaction.commands.len());
-    for Queued { entry, argv } in &transaction.commands {
+    ctx.session.requests.running.transaction = Some((transaction.len(), transaction.heap_bytes()));
+    ctx.reply.array(transaction.len());
+    for queued in transaction.commands() {
+        let entry = (ctx.rooms.commands.at(queued.index), queued.words, queued.index);
         let mut reply = ctx.reply.reborrow();
         // HELLO may have changed it.
         reply.set_protocol(ctx.session.protocol);
         // What was allowed when it was queued may not be any more.
-        if let Err(refusal) = access::check_queued(ctx.rooms, ctx.session, *entry, argv.as_argv()) {
+        if let Err(refusal) = access::check_queued(ctx.rooms, ctx.session, entry, queued.argv()) {
             ctx.rooms.stats.counters.count_error(refusal.as_bytes());
             reply.error(&refusal);
             continue;
         }
-        call(ctx.db, ctx.rooms, ctx.session, reply, *entry, argv.as_argv(), Origin::Transaction);
+        call(ctx.db, ctx.rooms, ctx.session, reply, entry, queued.argv(), Origin::Transaction);
         debug_assert!(ctx.session.parked.is_none(), "nothing waits in a transaction");
     }
-    ctx.session.running.transaction = None;
+    ctx.session.requests.running.transaction = None;
     count_time(ctx, began_ns);
     Ok(())
 }

@@ -19,15 +19,15 @@
 //! command that is held back is a parked client like any other ([`BlockOn::Pause`]), but keeps its
 //! place in the client's requests and passes the gate anew when it is its turn again.
 
-use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
 use super::machine::Server;
-use super::session::Session;
 use super::{Rooms, multi};
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
+use crate::clients::Session;
 use crate::resp::OwnedArgv;
 use crate::spec::{Flags, LOADING, MAY_REPLICATE, WRITE};
+use crate::waiting::{BlockOn, Parked, WakeOn};
 use std::collections::BTreeMap;
 
 /// Who wants a pause.

@@ -4,11 +4,10 @@ use super::Rooms;
 use super::command::Command;
 use super::ctx::Ctx;
 use super::error::CommandError;
-use super::session::{Session, Waking};
-use crate::base::ClientId;
+use crate::clients::{Session, Waking};
 use crate::config::NotifyClasses;
 use crate::keyspace::DbIndex;
-use crate::pubsub::{Subscriber, Topic};
+use crate::pubsub::Topic;
 use crate::resp::{Broadcast, Protocol, Reply};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -31,15 +30,15 @@ impl Rooms {
                 [b"pmessage", pattern, channel, message].iter().for_each(|part| reply.bulk(part));
             };
             let mut broadcast = Broadcast::new(&write);
-            for Subscriber(id) in subscribers {
-                self.clients.push(ClientId(id), &mut broadcast);
+            for id in subscribers {
+                self.clients.push(id, &mut broadcast);
                 reached += 1;
             }
         }
         for subscriber in undecided {
             // At once, so that its patterns cost nothing for the rest of the turn.
             self.pubsub.remove(subscriber);
-            self.clients.undecided.push(ClientId(subscriber.0));
+            self.clients.mark_undecided(subscriber);
         }
         reached
     }
@@ -56,8 +55,8 @@ impl Rooms {
         };
         let mut broadcast = Broadcast::new(&write);
         let mut reached = 0;
-        for Subscriber(id) in self.pubsub.listeners(topic, channel) {
-            self.clients.push(ClientId(id), &mut broadcast);
+        for id in self.pubsub.listeners(topic, channel) {
+            self.clients.push(id, &mut broadcast);
             reached += 1;
         }
         reached
@@ -98,20 +97,20 @@ impl Ctx<'_> {
 
     /// Lets the client listen to `name`. Source: SUBSCRIBE, PSUBSCRIBE, SSUBSCRIBE.
     pub fn subscribe(&mut self, topic: Topic, name: &[u8]) {
-        let subscriber = Subscriber(self.session.id.0);
+        let subscriber = self.session.id;
         self.rooms.pubsub.subscribe(topic, subscriber, name);
         self.count_subscriptions();
     }
 
     /// Lets the client no longer listen to `name`. Source: UNSUBSCRIBE, PUNSUBSCRIBE, SUNSUBSCRIBE.
     pub fn unsubscribe(&mut self, topic: Topic, name: &[u8]) {
-        let subscriber = Subscriber(self.session.id.0);
+        let subscriber = self.session.id;
         self.rooms.pubsub.unsubscribe(topic, subscriber, name);
         self.count_subscriptions();
     }
 
     fn count_subscriptions(&mut self) {
-        let counts = self.rooms.pubsub.counts(Subscriber(self.session.id.0));
+        let counts = self.rooms.pubsub.counts(self.session.id);
         if counts.is_zero() != self.session.subscribed.is_zero() {
             self.wake_worker(if counts.is_zero() { Waking::Gathered } else { Waking::AtOnce });
         }
@@ -130,12 +129,12 @@ impl Ctx<'_> {
     /// What the client listens to, in the order in which it subscribed.
     #[must_use]
     pub fn subscriptions(&self, topic: Topic) -> Vec<Arc<[u8]>> {
-        self.rooms.pubsub.names_of(topic, Subscriber(self.session.id.0))
+        self.rooms.pubsub.names_of(topic, self.session.id)
     }
 
     /// Lets the client no longer listen to anything, without a word. Source: RESET.
     pub fn unsubscribe_from_all(&mut self) {
-        let subscriber = Subscriber(self.session.id.0);
+        let subscriber = self.session.id;
         self.rooms.pubsub.remove(subscriber);
         self.count_subscriptions();
     }

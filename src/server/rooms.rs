@@ -5,14 +5,16 @@
 use super::host::Host;
 use super::process::Process;
 use super::{
-    Acl, Aof, ClientMemory, Clients, CommandTable, Counters, Delays, Eviction, LatencyMonitor, Loading,
-    Monitors, Pauses, Propagation, Saves, Shutdown, Slowlog, Task, Time, Waiters, WalkWaiters, Watches,
-    lazyfree, retained, settle, timing, tracking,
+    Acl, Aof, ClientMemory, CommandTable, Counters, Delays, Eviction, LatencyMonitor, Loading, Pauses,
+    Propagation, Saves, Shutdown, Slowlog, Task, Time, WalkWaiters, lazyfree, retained, settle, timing,
 };
 use crate::base::random::Random;
+use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
+use crate::tracking::TrackingState;
+use crate::waiting::Waiters;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -34,7 +36,7 @@ pub struct Rooms {
     /// Who watches which key.
     pub watches: Watches,
     /// Client-side caching.
-    pub tracking: tracking::TrackingState,
+    pub tracking: TrackingState,
     /// Who listens to what.
     pub pubsub: Subscriptions,
     /// Who is shown every command.

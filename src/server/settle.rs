@@ -10,14 +10,14 @@
 //! limits them they are weighed then too, so that who is too large is gone.
 
 use super::Rooms;
-use super::blocking::{BlockOn, Parked, WakeOn};
 use super::ctx::Ctx;
 use super::machine::Server;
 use super::origin::Origin;
-use super::session::{Close, Running, Session};
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
+use crate::clients::{Close, Running, Session};
 use crate::resp::Argv;
+use crate::waiting::{BlockOn, Parked, WakeOn};
 use std::sync::atomic::Ordering;
 
 /// How long CLIENT LIST waits for others, milliseconds.
@@ -80,7 +80,7 @@ impl Ctx<'_> {
             return false;
         }
         let until = self.rooms.time.monotonic.saturating_add_ms(MAX_WAIT_MS);
-        let (client, running) = (self.session.id, self.session.running);
+        let (client, running) = (self.session.id, self.session.requests.running);
         self.rooms.waiting.settling.0.push(Waiting { client, until, readers, running });
         let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, argv.to_owned(), self.db.index());
         self.session.parked = Some(parked);
@@ -103,7 +103,7 @@ impl Rooms {
             let gauges = &session.connection.gauges;
             is_unread
                 || gauges.is_reading.load(Ordering::Acquire)
-                || gauges.handed_over.load(Ordering::Acquire) > session.received
+                || gauges.handed_over.load(Ordering::Acquire) > session.requests.received
         };
         candidates.into_iter().zip(unread).filter(is_reader).map(|(session, _)| session.id).collect()
     }
@@ -134,9 +134,9 @@ impl Server {
     /// Requests that wait behind the command are shown as such.
     fn show_running(&mut self, client: ClientId, running: Running) {
         if let Some(session) = self.rooms.clients.get_mut(client)
-            && session.pending.is_empty()
+            && session.requests.pending.is_empty()
         {
-            session.running = running;
+            session.requests.running = running;
         }
     }
 }

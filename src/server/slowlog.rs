@@ -5,8 +5,8 @@
 
 use super::command::Command;
 use super::redact;
-use super::session::Session;
 use crate::base::time::UnixMillis;
+use crate::clients::Session;
 use crate::resp::Argv;
 use std::collections::VecDeque;
 

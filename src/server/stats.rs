@@ -1,8 +1,8 @@
 //! Plain counters: what INFO, COMMAND STATS and the exporters read.
 
-use super::session::Session;
 use crate::base::histogram::Histogram;
 use crate::base::time::MonotonicMillis;
+use crate::clients::Session;
 use crate::spec::CommandIndex;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;

@@ -10,8 +10,8 @@
 use super::Rooms;
 use super::command::Command;
 use super::origin::Origin;
-use super::session::{Close, Session};
 use crate::base::time::MonotonicMillis;
+use crate::clients::{Close, Session};
 use crate::config::Config;
 use crate::resp::{Argv, Requests};
 use crate::spec::CommandIndex;
@@ -113,7 +113,8 @@ pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) 
         && session.close == Close::No
         && is_slow(&rooms.config, ns)
         && let Some(last) = batch.len().checked_sub(1)
-        && let Some(command) = session.last_command
+        && let Some(index) = session.last.command
+        && let command = rooms.commands.at(index)
         // It may have been refused, and the run is of the one before.
         && batch.get(last).at(0).eq_ignore_ascii_case(command.spec.name.as_bytes())
     {

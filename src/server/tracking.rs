@@ -11,63 +11,27 @@ use super::command::Command;
 use super::ctx::Ctx;
 use super::machine::Server;
 use super::origin::Origin;
-use super::session::Session;
 use crate::base::ClientId;
+use crate::clients::Session;
 use crate::resp::{Argv, Broadcast, Protocol, Reply};
 use crate::spec::{PUBSUB, READONLY};
-use crate::tracking::{Broadcasted, Choice, Mode, Tracker, Tracking};
+use crate::tracking::OwnTracking;
+use crate::tracking::{Broadcasted, Mode};
 
 /// The channel on which a RESP2 client hears of changes.
 const CHANNEL: &[u8] = b"__redis__:invalidate";
 
-/// What tracking needs besides its tables.
-#[derive(Debug, Default)]
-pub struct TrackingState {
-    /// Who has read what.
-    pub tables: Tracking,
-    /// Whose command runs.
-    executing: Option<ClientId>,
-    /// Keys that this client is told of behind its answer; `None` means all.
-    pending: Vec<Option<Vec<u8>>>,
-}
-
-/// What a session knows of its own tracking.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OwnTracking {
-    /// How it tracks, if it does.
-    pub mode: Option<Mode>,
-    /// What its prefixes cost, bytes.
-    pub prefix_bytes: usize,
-    /// CLIENT CACHING was called for the next command.
-    pub caching: bool,
-}
-
-impl OwnTracking {
-    /// Whether the keys of the next command that reads are remembered.
-    #[inline]
-    fn remembers(self) -> bool {
-        self.mode.is_some_and(|mode| {
-            !mode.broadcast
-                && match mode.choice {
-                    Choice::Every => true,
-                    Choice::OptIn => self.caching,
-                    Choice::OptOut => !self.caching,
-                }
-        })
-    }
-}
-
 impl Rooms {
     /// Tells who tracks `key` that it changed: by the running command, or by itself.
     pub(super) fn invalidate(&mut self, key: &[u8], cause: Cause) {
-        let by = self.tracking.executing.filter(|_| cause == Cause::Command).map(|id| Tracker(id.0));
+        let by = self.tracking.executing.filter(|_| cause == Cause::Command);
         for reader in self.tracking.tables.invalidate(key, by) {
             self.tell_or_wait(reader, key);
         }
     }
 
-    fn tell_or_wait(&mut self, reader: Tracker, key: &[u8]) {
-        if self.tracking.executing == Some(ClientId(reader.0)) {
+    fn tell_or_wait(&mut self, reader: ClientId, key: &[u8]) {
+        if self.tracking.executing == Some(reader) {
             self.tracking.pending.push(Some(key.to_vec()));
         } else {
             self.tell(reader, &keys_payload([key].into_iter()));
@@ -78,12 +42,11 @@ impl Rooms {
     pub(super) fn invalidate_all(&mut self) {
         let trackers: Vec<_> = self.tracking.tables.clients().collect();
         for tracker in trackers {
-            let id = ClientId(tracker.0);
-            if self.tracking.executing == Some(id) {
+            if self.tracking.executing == Some(tracker) {
                 self.tracking.pending.push(None);
             } else {
                 // Redis: null as the client that tracks spells it, not the one that listens for it.
-                let protocol = self.clients.get(id).map_or(Protocol::Resp2, |session| session.protocol);
+                let protocol = self.clients.get(tracker).map_or(Protocol::Resp2, |session| session.protocol);
                 self.tell(tracker, &null_payload(protocol));
             }
         }
@@ -91,14 +54,14 @@ impl Rooms {
     }
 
     /// Sends `payload`, keys or null, to a client that tracks or to who listens for it.
-    fn tell(&mut self, tracker: Tracker, payload: &[u8]) {
+    fn tell(&mut self, tracker: ClientId, payload: &[u8]) {
         let Some(mode) = self.tracking.tables.mode(tracker) else { return };
         let is_redirected = mode.redirect != 0;
         let target = ClientId(if is_redirected { mode.redirect } else { tracker.0 });
         if is_redirected && !self.clients.is_open(target) {
             return self.tell_redirect_is_broken(tracker, mode.redirect);
         }
-        let listens = is_redirected && !self.pubsub.counts(crate::pubsub::Subscriber(target.0)).is_zero();
+        let listens = is_redirected && !self.pubsub.counts(target).is_zero();
         let write = |reply: &mut Reply<'_>| match reply.protocol() {
             Protocol::Resp3 => {
                 reply.push(2);
@@ -117,10 +80,10 @@ impl Rooms {
         self.clients.push(target, &mut Broadcast::new(&write));
     }
 
-    fn tell_redirect_is_broken(&mut self, tracker: Tracker, redirect: u64) {
+    fn tell_redirect_is_broken(&mut self, tracker: ClientId, redirect: u64) {
         self.tracking.tables.redirect_is_broken(tracker);
         let mode = self.tracking.tables.mode(tracker);
-        if let Some(session) = self.clients.get_mut(ClientId(tracker.0)) {
+        if let Some(session) = self.clients.get_mut(tracker) {
             session.tracking.mode = mode;
         }
         let write = |reply: &mut Reply<'_>| {
@@ -130,7 +93,7 @@ impl Rooms {
                 reply.integer(i64::try_from(redirect).unwrap_or(i64::MAX));
             }
         };
-        self.clients.push(ClientId(tracker.0), &mut Broadcast::new(&write));
+        self.clients.push(tracker, &mut Broadcast::new(&write));
     }
 
     /// Keeps the invalidation table below `tracking-table-max-keys`.
@@ -145,7 +108,7 @@ impl Rooms {
 
     /// Forgets a client that is gone.
     pub(super) fn end_tracking_of(&mut self, id: ClientId) {
-        self.tracking.tables.disable(Tracker(id.0));
+        self.tracking.tables.disable(id);
     }
 }
 
@@ -199,7 +162,7 @@ fn remember_keys(rooms: &mut Rooms, session: &Session, command: &Command, argv: 
         return;
     }
     for key in command.spec.find_keys(argv) {
-        rooms.tracking.tables.remember(Tracker(session.id.0), argv.at(key.index));
+        rooms.tracking.tables.remember(session.id, argv.at(key.index));
     }
 }
 
@@ -224,9 +187,9 @@ fn end_tracked(rooms: &mut Rooms, session: &mut Session, command: Option<&Comman
             Some(key) => keys_payload([&key[..]].into_iter()),
             None => null_payload(session.protocol),
         };
-        rooms.tell(Tracker(session.id.0), &payload);
+        rooms.tell(session.id, &payload);
     }
-    session.tracking.mode = rooms.tracking.tables.mode(Tracker(session.id.0));
+    session.tracking.mode = rooms.tracking.tables.mode(session.id);
     // CLIENT CACHING holds for the next command or transaction. Redis: no subcommand of CLIENT is
     // one.
     let is_client = command.is_some_and(|command| command.spec.name.starts_with("client|"));
@@ -252,7 +215,7 @@ impl Ctx<'_> {
     /// Begins to track for this client. Source: CLIENT TRACKING ON.
     pub fn track<'p>(&mut self, mode: Mode, prefixes: impl Iterator<Item = &'p [u8]>) {
         let tables = &mut self.rooms.tracking.tables;
-        self.session.tracking.prefix_bytes += tables.enable(Tracker(self.session.id.0), mode, prefixes);
+        self.session.tracking.prefix_bytes += tables.enable(self.session.id, mode, prefixes);
         self.session.tracking.mode = Some(mode);
     }
 

@@ -6,18 +6,17 @@
 
 use std::sync::atomic::Ordering;
 
-use super::blocking::{Ticket, TimeoutReply, WakeOn};
 use super::call::{apply_reply_mode, call, find};
 use super::client_info::info_line;
 use super::command::Lookup;
 use super::machine::Server;
 use super::origin::Origin;
-use super::session::Close;
 use super::{Rooms, tracking};
 use crate::base::ClientId;
+use crate::clients::Close;
 use crate::keyspace::DbIndex;
-use crate::pubsub::Subscriber;
 use crate::resp::Reply;
+use crate::waiting::{Ticket, TimeoutReply, WakeOn};
 
 /// What CLIENT UNBLOCK ERROR answers to the client that waited.
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
@@ -59,7 +58,7 @@ impl Server {
         if session.close == Close::No
             && let Some(parked) = session.parked.take()
         {
-            let mut out = std::mem::take(&mut session.outbox);
+            let mut out = std::mem::take(&mut session.outbox.bytes);
             let mark = out.len();
             let before = tracking::begin(&mut self.rooms, id);
             self.rooms.clients.in_doubt |= self.rooms.clients.doubt_of(&session, &self.rooms.persistence.aof);
@@ -80,8 +79,8 @@ impl Server {
             }
             self.end_unit();
             tracking::end(&mut self.rooms, &mut session, None, before);
-            session.awaits_file |= self.rooms.clients.in_doubt;
-            session.outbox = out;
+            session.outbox.awaits_file |= self.rooms.clients.in_doubt;
+            session.outbox.bytes = out;
         }
         self.rooms.clients.put_back(session);
     }
@@ -92,7 +91,7 @@ impl Server {
             let Some(mut session) = self.rooms.clients.take(id) else { continue };
             while session.parked.is_none()
                 && session.close == Close::No
-                && let Some((batch, first)) = session.pending.pop_front()
+                && let Some((batch, first)) = session.requests.pending.pop_front()
             {
                 self.run_batch(&mut session, batch, first);
             }
@@ -128,7 +127,7 @@ impl Server {
         self.rooms.watches.unwatch(id);
         self.rooms.memory.clients.forget(&session);
         self.rooms.monitors.remove(id);
-        self.rooms.pubsub.remove(Subscriber(id.0));
+        self.rooms.pubsub.remove(id);
         self.rooms.end_tracking_of(id);
         self.rooms.stats.counters.count_gone(&session);
     }
@@ -186,13 +185,13 @@ impl Rooms {
             self.waiting.keys.unpark(id, &parked);
             self.waiting.keys.release(id);
             // That nothing came may be due to others.
-            session.awaits_file |= self.persistence.aof.has_unsynced() && parked.waits_for_keys();
-            let mut out = std::mem::take(&mut session.outbox);
+            session.outbox.awaits_file |= self.persistence.aof.has_unsynced() && parked.waits_for_keys();
+            let mut out = std::mem::take(&mut session.outbox.bytes);
             let mark = out.len();
             out.append(&mut parked.answer);
             write(self, &mut Reply::new(&mut out, session.protocol));
             apply_reply_mode(&mut session, &mut out, mark);
-            session.outbox = out;
+            session.outbox.bytes = out;
         }
         self.clients.put_back(session);
     }

@@ -7,14 +7,14 @@
 //! [`Command::edits_string`] or an EXEC of such, is held back ([`BlockOn::Walk`]) until the parcels
 //! on their way have been dealt with. Others go on, also with this key.
 
-use super::blocking::{BlockOn, Parked, WakeOn};
 use super::command::Command;
 use super::machine::Server;
-use super::session::Session;
 use super::{Rooms, multi};
 use crate::base::ClientId;
+use crate::clients::Session;
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, OwnedArgv};
+use crate::waiting::{BlockOn, Parked, WakeOn};
 
 /// Clients whose commands wait, oldest first.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ fn hold_back_in(
     argv: Argv<'_>,
 ) -> bool {
     // Whoever still holds the string when it has waited is not the walk.
-    if std::mem::take(&mut session.waited_for_walk) == walk {
+    if std::mem::take(&mut session.requests.waited_for_walk) == walk {
         return false;
     }
     let Some(db) = keyspace.at(session.db) else { return false };
@@ -61,12 +61,13 @@ fn hold_back_in(
         // A SELECT inside is not followed: what it leads to is copied.
         Some(queued) if command.spec.name == "exec" => {
             // Each is asked, so that all are handed over in this turn.
-            multi::edited_strings(queued).fold(false, |any, key| db.edit_would_copy(key) | any)
+            multi::edited_strings(&rooms.commands, queued)
+                .fold(false, |any, key| db.edit_would_copy(key) | any)
         }
         Some(_) => false,
     };
     if would_copy {
-        session.waited_for_walk = walk;
+        session.requests.waited_for_walk = walk;
         rooms.waiting.walk.0.push(Waiting { client: session.id, parcel: None });
         let parked = Parked::new(BlockOn::Walk, WakeOn::AnyChange, OwnedArgv::default(), session.db);
         session.parked = Some(parked);

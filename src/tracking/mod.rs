@@ -13,13 +13,16 @@
 //! The keys of the invalidation table also stand in an array, for a choice by chance that costs the
 //! same however many there are.
 
+mod own;
+mod running;
+
+pub use own::OwnTracking;
+pub use running::TrackingState;
+
+use crate::base::ClientId;
 use crate::base::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// A client, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tracker(pub u64);
 
 /// Which reads count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,15 +57,15 @@ struct Remembered {
     /// Its place in [`Tracking::keys`].
     place: usize,
     /// Who has read it, by number.
-    readers: Vec<Tracker>,
+    readers: Vec<ClientId>,
 }
 
 /// A prefix of the broadcasting mode.
 #[derive(Debug, Default)]
 struct Prefix {
-    clients: BTreeSet<Tracker>,
+    clients: BTreeSet<ClientId>,
     /// Keys that changed in this turn, and who changed them last, if it was a client.
-    changed: BTreeMap<Box<[u8]>, Option<Tracker>>,
+    changed: BTreeMap<Box<[u8]>, Option<ClientId>>,
 }
 
 /// What one client is told of the turn.
@@ -71,13 +74,13 @@ pub struct Broadcasted {
     /// The keys, in the order of their bytes.
     pub keys: Vec<Box<[u8]>>,
     /// Who is told.
-    pub clients: Vec<Tracker>,
+    pub clients: Vec<ClientId>,
 }
 
 /// The state of tracking. See the module.
 #[derive(Debug, Default)]
 pub struct Tracking {
-    modes: BTreeMap<Tracker, Mode>,
+    modes: BTreeMap<ClientId, Mode>,
     table: BTreeMap<Arc<[u8]>, Remembered>,
     keys: Vec<Arc<[u8]>>,
     readers: usize,
@@ -125,25 +128,25 @@ impl Tracking {
     }
 
     /// Every client that tracks, by number.
-    pub fn clients(&self) -> impl Iterator<Item = Tracker> {
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.modes.keys().copied()
     }
 
     /// How `client` tracks, if it does.
     #[must_use]
-    pub fn mode(&self, client: Tracker) -> Option<Mode> {
+    pub fn mode(&self, client: ClientId) -> Option<Mode> {
         self.modes.get(&client).copied()
     }
 
     /// Notes that whoever `client` redirects to is gone.
-    pub fn redirect_is_broken(&mut self, client: Tracker) {
+    pub fn redirect_is_broken(&mut self, client: ClientId) {
         if let Some(mode) = self.modes.get_mut(&client) {
             mode.broken_redirect = true;
         }
     }
 
     /// The prefixes of a client in broadcasting mode.
-    pub fn prefixes_of(&self, client: Tracker) -> impl Iterator<Item = &[u8]> {
+    pub fn prefixes_of(&self, client: ClientId) -> impl Iterator<Item = &[u8]> {
         let own = self.prefixes.iter().filter(move |(_, prefix)| prefix.clients.contains(&client));
         own.map(|(name, _)| &**name)
     }
@@ -152,7 +155,7 @@ impl Tracking {
     /// client has; none at all is the empty one. Returns what the new ones cost, bytes.
     pub fn enable<'p>(
         &mut self,
-        client: Tracker,
+        client: ClientId,
         mode: Mode,
         prefixes: impl Iterator<Item = &'p [u8]>,
     ) -> usize {
@@ -168,13 +171,13 @@ impl Tracking {
         if is_none { self.add_prefix(client, b"") } else { bytes }
     }
 
-    fn add_prefix(&mut self, client: Tracker, prefix: &[u8]) -> usize {
+    fn add_prefix(&mut self, client: ClientId, prefix: &[u8]) -> usize {
         let is_new = self.prefixes.entry(prefix.into()).or_default().clients.insert(client);
         if is_new { prefix.len() + PREFIX_BYTES } else { 0 }
     }
 
     /// Ends tracking, if the client did.
-    pub fn disable(&mut self, client: Tracker) {
+    pub fn disable(&mut self, client: ClientId) {
         if self.modes.remove(&client).is_some_and(|mode| mode.broadcast) {
             self.prefixes.retain(|_, prefix| {
                 prefix.clients.remove(&client);
@@ -184,7 +187,7 @@ impl Tracking {
     }
 
     /// Remembers that `client` has read `key`.
-    pub fn remember(&mut self, client: Tracker, key: &[u8]) {
+    pub fn remember(&mut self, client: ClientId, key: &[u8]) {
         let remembered = match self.table.get_mut(key) {
             Some(remembered) => remembered,
             None => {
@@ -201,7 +204,7 @@ impl Tracking {
     }
 
     /// Says that `key` changed, by a client's command or by itself. Returns who is told at once.
-    pub fn invalidate(&mut self, key: &[u8], by: Option<Tracker>) -> Vec<Tracker> {
+    pub fn invalidate(&mut self, key: &[u8], by: Option<ClientId>) -> Vec<ClientId> {
         for (name, prefix) in &mut self.prefixes {
             if key.starts_with(name) {
                 prefix.changed.insert(key.into(), by);
@@ -212,7 +215,7 @@ impl Tracking {
     }
 
     /// Takes `key` out of the invalidation table. Returns who has read it and still wants to know.
-    fn forget(&mut self, key: &[u8], by: Option<Tracker>) -> Vec<Tracker> {
+    fn forget(&mut self, key: &[u8], by: Option<ClientId>) -> Vec<ClientId> {
         let Some(Remembered { place, mut readers }) = self.table.remove(key) else { return Vec::new() };
         self.readers -= readers.len();
         self.keys.swap_remove(place);
@@ -237,7 +240,7 @@ impl Tracking {
 
     /// Takes keys out of a table of more than `max_keys`, chosen by chance; the longer it stays too
     /// big, the more. 0 is no limit. Returns the keys and who is told of each.
-    pub fn evict(&mut self, max_keys: usize, random: &mut Random) -> Vec<(Arc<[u8]>, Vec<Tracker>)> {
+    pub fn evict(&mut self, max_keys: usize, random: &mut Random) -> Vec<(Arc<[u8]>, Vec<ClientId>)> {
         let mut evicted = Vec::new();
         if max_keys == 0 {
             return evicted;
@@ -268,7 +271,7 @@ impl Tracking {
             if changed.is_empty() {
                 continue;
             }
-            let spares = |client: &Tracker| self.modes.get(client).is_some_and(|mode| mode.no_loop);
+            let spares = |client: &ClientId| self.modes.get(client).is_some_and(|mode| mode.no_loop);
             for &client in prefix.clients.iter().filter(|client| spares(client)) {
                 let others = changed.iter().filter(|(_, by)| **by != Some(client));
                 let keys: Vec<_> = others.map(|(key, _)| key.clone()).collect();
@@ -294,12 +297,12 @@ mod tests {
     fn tracking(clients: &[(u64, Mode)]) -> Tracking {
         let mut tracking = Tracking::default();
         for &(id, mode) in clients {
-            tracking.enable(Tracker(id), mode, NONE.into_iter());
+            tracking.enable(ClientId(id), mode, NONE.into_iter());
         }
         tracking
     }
 
-    fn ids(told: Vec<Tracker>) -> Vec<u64> {
+    fn ids(told: Vec<ClientId>) -> Vec<u64> {
         told.into_iter().map(|tracker| tracker.0).collect()
     }
 
@@ -308,15 +311,15 @@ mod tests {
         let no_loop = Mode { no_loop: true, ..Mode::default() };
         let mut tracking = tracking(&[(1, Mode::default()), (2, Mode::default()), (3, no_loop)]);
         for (id, key) in [(2, "a"), (1, "a"), (2, "a"), (3, "a"), (1, "b")] {
-            tracking.remember(Tracker(id), key.as_bytes());
+            tracking.remember(ClientId(id), key.as_bytes());
         }
         assert_eq!((tracking.keys_len(), tracking.readers_len()), (2, 4));
-        assert_eq!(ids(tracking.invalidate(b"a", Some(Tracker(3)))), [1, 2], "3 did it itself");
+        assert_eq!(ids(tracking.invalidate(b"a", Some(ClientId(3)))), [1, 2], "3 did it itself");
         assert_eq!(ids(tracking.invalidate(b"a", None)), [0; 0], "nobody has read it since");
-        tracking.remember(Tracker(3), b"a");
-        assert_eq!(ids(tracking.invalidate(b"a", Some(Tracker(1)))), [3]);
+        tracking.remember(ClientId(3), b"a");
+        assert_eq!(ids(tracking.invalidate(b"a", Some(ClientId(1)))), [3]);
         assert_eq!((tracking.keys_len(), tracking.readers_len()), (1, 1));
-        tracking.disable(Tracker(1));
+        tracking.disable(ClientId(1));
         assert_eq!(ids(tracking.invalidate(b"b", None)), [0; 0], "it tracks no longer");
         assert_eq!((tracking.keys_len(), tracking.readers_len(), tracking.clients_len()), (0, 0, 2));
     }
@@ -326,28 +329,28 @@ mod tests {
         let mut tracking = Tracking::default();
         let broadcast = Mode { broadcast: true, ..Mode::default() };
         let spared = Mode { no_loop: true, ..broadcast };
-        tracking.enable(Tracker(1), broadcast, [&b"a:"[..], b"b:"].into_iter());
-        tracking.enable(Tracker(2), spared, [&b"a:"[..]].into_iter());
-        tracking.enable(Tracker(3), broadcast, NONE.into_iter());
-        tracking.remember(Tracker(3), b"a:1");
+        tracking.enable(ClientId(1), broadcast, [&b"a:"[..], b"b:"].into_iter());
+        tracking.enable(ClientId(2), spared, [&b"a:"[..]].into_iter());
+        tracking.enable(ClientId(3), broadcast, NONE.into_iter());
+        tracking.remember(ClientId(3), b"a:1");
         for (key, by) in [("a:2", Some(2)), ("a:1", Some(1)), ("a:1", Some(2)), ("c", None)] {
-            assert!(tracking.invalidate(key.as_bytes(), by.map(Tracker)).is_empty(), "later");
+            assert!(tracking.invalidate(key.as_bytes(), by.map(ClientId)).is_empty(), "later");
         }
         let keys = |names: &[&str]| names.iter().map(|name| name.as_bytes().into()).collect::<Vec<_>>();
         let told = tracking.take_broadcasts();
         assert_eq!(
             told,
             [
-                Broadcasted { keys: keys(&["a:1", "a:2", "c"]), clients: vec![Tracker(3)] },
-                Broadcasted { keys: keys(&["a:1", "a:2"]), clients: vec![Tracker(1)] },
+                Broadcasted { keys: keys(&["a:1", "a:2", "c"]), clients: vec![ClientId(3)] },
+                Broadcasted { keys: keys(&["a:1", "a:2"]), clients: vec![ClientId(1)] },
             ]
         );
-        tracking.invalidate(b"a:1", Some(Tracker(2)));
+        tracking.invalidate(b"a:1", Some(ClientId(2)));
         tracking.invalidate(b"a:1", None);
-        assert!(tracking.take_broadcasts().iter().any(|told| told.clients == [Tracker(2)]), "it expired");
+        assert!(tracking.take_broadcasts().iter().any(|told| told.clients == [ClientId(2)]), "it expired");
         assert!(tracking.take_broadcasts().is_empty());
-        assert_eq!(tracking.prefixes_of(Tracker(1)).collect::<Vec<_>>(), [b"a:", b"b:"]);
-        [1, 2].iter().for_each(|&id| tracking.disable(Tracker(id)));
+        assert_eq!(tracking.prefixes_of(ClientId(1)).collect::<Vec<_>>(), [b"a:", b"b:"]);
+        [1, 2].iter().for_each(|&id| tracking.disable(ClientId(id)));
         assert_eq!(tracking.prefixes_len(), 1);
     }
 
@@ -355,7 +358,7 @@ mod tests {
     fn a_table_too_big_is_cut_down_by_chance_and_harder_each_time() {
         let mut tracking = tracking(&[(1, Mode::default())]);
         let mut random = Random::new(1);
-        (0..500).for_each(|n| tracking.remember(Tracker(1), format!("key{n}").as_bytes()));
+        (0..500).for_each(|n| tracking.remember(ClientId(1), format!("key{n}").as_bytes()));
         assert!(tracking.evict(0, &mut random).is_empty(), "no limit");
         assert!(tracking.evict(500, &mut random).is_empty(), "not too big");
         let rounds: Vec<_> = (0..4).map(|_| tracking.evict(10, &mut random).len()).collect();

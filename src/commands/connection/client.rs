@@ -4,11 +4,11 @@ use super::tracking;
 use crate::base::ClientId;
 use crate::base::number::parse_i64;
 use crate::base::text::{lossless, original};
+use crate::clients::ClientClass;
+use crate::clients::{Close, ReplyMode, Session};
 use crate::commands::help;
-use crate::server::client_info::{ClientClass, info_line};
-use crate::server::{
-    Args, Close, Command, CommandError, CommandResult, Ctx, Pause, PauseReason, ReplyMode, Rooms, Session,
-};
+use crate::server::client_info::info_line;
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Pause, PauseReason, Rooms};
 use crate::spec::*;
 
 /// The subcommands of CLIENT.
@@ -179,8 +179,8 @@ fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 /// What the asking client's line says of the command it is in.
 fn note_running(ctx: &mut Ctx<'_>, args: &Args<'_>) {
-    ctx.session.running.arguments = args.argv().bytes();
-    ctx.session.running.answered = ctx.reply.buffered_bytes();
+    ctx.session.requests.running.arguments = args.argv().bytes();
+    ctx.session.requests.running.answered = ctx.reply.buffered_bytes();
 }
 
 fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -239,13 +239,13 @@ fn parse_class(word: &[u8]) -> Result<ClientClass, CommandError> {
 
 fn client_reply(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if args.keyword("ON") {
-        ctx.session.reply_mode = ReplyMode::On;
+        ctx.session.outbox.mode = ReplyMode::On;
         ctx.reply.ok();
     } else if args.keyword("OFF") {
-        ctx.session.reply_mode = ReplyMode::Off;
+        ctx.session.outbox.mode = ReplyMode::Off;
     } else if args.keyword("SKIP") {
-        if ctx.session.reply_mode != ReplyMode::Off {
-            ctx.session.reply_mode = ReplyMode::SkipNext;
+        if ctx.session.outbox.mode != ReplyMode::Off {
+            ctx.session.outbox.mode = ReplyMode::SkipNext;
         }
     } else {
         return Err(CommandError::Syntax);
@@ -281,7 +281,7 @@ impl KillFilter<'_> {
         self.id.is_none_or(|id| session.id == id)
             && self.addr.is_none_or(|addr| session.connection.addr.as_bytes() == addr)
             && self.laddr.is_none_or(|laddr| session.connection.laddr.as_bytes() == laddr)
-            && self.user.is_none_or(|user| session.user == user)
+            && self.user.is_none_or(|user| session.login.user == user)
             && self.kind.is_none_or(|kind| ClientClass::of(session) == kind)
             && !(self.spares_own && session.id == own)
     }

@@ -118,7 +118,7 @@ fn a_buffer_for_answers_follows_what_is_answered_in_steps() {
     let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
     server.connect(2);
     let capacity = |server: &TestServer| {
-        server.server.rooms.clients.get(ClientId(2)).expect("it is there").outbox.capacity()
+        server.server.rooms.clients.get(ClientId(2)).expect("it is there").outbox.bytes.capacity()
     };
     server.run(&format!("SET big {}", "v".repeat(20_000)));
     server.run_as(2, "GET big");

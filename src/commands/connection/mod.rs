@@ -11,11 +11,10 @@ mod settle_tests;
 
 use crate::acl::DEFAULT_USER;
 use crate::base::text::lossless;
+use crate::clients::{Close, ReplyMode};
 use crate::keyspace::DbIndex;
 use crate::resp::Protocol;
-use crate::server::{
-    Args, Close, Command, CommandError, CommandResult, Ctx, Login, REDIS_VERSION, ReplyMode,
-};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Login, REDIS_VERSION};
 use crate::spec::*;
 
 /// The commands of the group.
@@ -170,7 +169,7 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     {
         return Ok(());
     }
-    if !ctx.session.authenticated {
+    if !ctx.session.login.authenticated {
         return Err(CommandError::fixed(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \
              <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
@@ -215,7 +214,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     session.db = DbIndex(0);
     session.protocol = Protocol::Resp2;
     session.name.clear();
-    session.reply_mode = ReplyMode::On;
+    session.outbox.mode = ReplyMode::On;
     ctx.reply.set_protocol(Protocol::Resp2);
     ctx.reply.simple("RESET");
     Ok(())

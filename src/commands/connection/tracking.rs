@@ -5,7 +5,7 @@ use crate::base::number;
 use crate::base::text::lossless;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
-use crate::tracking::{Choice, Mode, Tracker};
+use crate::tracking::{Choice, Mode};
 
 /// CLIENT CACHING.
 pub(super) const CACHING: Command = Command::new(
@@ -157,7 +157,7 @@ fn check_overlaps(ctx: &Ctx<'_>, wanted: &Wanted<'_>) -> CommandResult {
             lossless(other)
         )))
     };
-    let own = Tracker(ctx.session.id.0);
+    let own = ctx.session.id;
     for (place, prefix) in wanted.prefixes.iter().enumerate() {
         let tables = &ctx.rooms.tracking.tables;
         if let Some(other) = tables.prefixes_of(own).find(|other| overlap(prefix, other)) {
@@ -219,7 +219,7 @@ fn client_trackinginfo(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.reply.bulk(b"redirect");
     ctx.reply.integer(ctx.session.redirect());
     ctx.reply.bulk(b"prefixes");
-    let prefixes: Vec<_> = ctx.rooms.tracking.tables.prefixes_of(Tracker(ctx.session.id.0)).collect();
+    let prefixes: Vec<_> = ctx.rooms.tracking.tables.prefixes_of(ctx.session.id).collect();
     ctx.reply.array(prefixes.len());
     prefixes.iter().for_each(|prefix| ctx.reply.bulk(prefix));
     Ok(())

@@ -11,12 +11,13 @@
 mod pattern;
 
 use crate::base::number::strtod;
+use crate::clients::Close;
 use crate::commands::{max_waiting_bytes, reply_text};
 use crate::config::NotifyClasses;
 use crate::ds::listpack::ListpackValue;
 use crate::keyspace::sorted_set::Direction;
 use crate::keyspace::{Collection, Db, Kind, List, SortedSet, Value, ValueRef};
-use crate::server::{Args, Close, CommandError, CommandResult, Ctx, Origin};
+use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
 use pattern::{Pattern, c_text};
 use std::cmp::Ordering;
 use std::ops::Range;

@@ -1,7 +1,8 @@
 //! WAIT: until replicas have what this client wrote. There are no replicas yet, so none ever has.
 
 use crate::base::number::parse_i64;
-use crate::server::{Args, CommandError, CommandResult, Ctx, TimeoutReply};
+use crate::server::{Args, CommandError, CommandResult, Ctx};
+use crate::waiting::TimeoutReply;
 
 pub(super) fn wait(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let replicas = args.int()?;

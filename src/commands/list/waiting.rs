@@ -5,7 +5,8 @@
 
 use super::Side;
 use super::transfer::{MultiPop, move_element, pop_from_first, pop_many_from_first};
-use crate::server::{Args, CommandResult, Ctx, Origin, TimeoutReply};
+use crate::server::{Args, CommandResult, Ctx, Origin};
+use crate::waiting::TimeoutReply;
 
 pub(super) fn blpop(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     pop_or_wait(ctx, args, Side::Left)

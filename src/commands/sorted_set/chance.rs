@@ -2,8 +2,9 @@
 
 use super::super::{int_between, max_waiting_bytes, reply_text};
 use super::Shape;
+use crate::clients::Close;
 use crate::keyspace::SortedSet;
-use crate::server::{Args, Close, CommandError, CommandResult, Ctx};
+use crate::server::{Args, CommandError, CommandResult, Ctx};
 
 pub(super) fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();

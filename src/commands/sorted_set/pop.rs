@@ -7,7 +7,8 @@ use crate::config::NotifyClasses;
 use crate::keyspace::SortedSet;
 use crate::keyspace::sorted_set::End;
 use crate::resp::reply::Protocol;
-use crate::server::{Args, CommandError, CommandResult, Ctx, TimeoutReply};
+use crate::server::{Args, CommandError, CommandResult, Ctx};
+use crate::waiting::TimeoutReply;
 
 impl End {
     /// Reads `MIN` or `MAX`.

@@ -29,7 +29,8 @@ mod switch;
 pub(super) mod unsynced;
 mod wait;
 
-pub use held::{HeldOutput, HeldReplies};
+pub use crate::clients::HeldOutput;
+pub use held::HeldReplies;
 pub use orders::{AofGauges, AofOrder, AofReport, AofWork};
 pub use wait::MAX_UNWRITTEN_BYTES;
 

@@ -9,10 +9,11 @@
 //! the file.
 
 use super::Aof;
+use crate::clients::Clients;
+use crate::clients::Session;
 use crate::keyspace::{Db, Keyspace};
+use crate::server::Rooms;
 use crate::server::command::Command;
-use crate::server::session::Session;
-use crate::server::{Clients, Rooms};
 use crate::spec::READONLY;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -144,7 +145,7 @@ impl Clients {
     /// Before a command of a client: whether what it makes others hear tells of something that is
     /// not on disk.
     pub(in crate::server) fn doubt_of(&self, session: &Session, aof: &Aof) -> bool {
-        aof.has_unsynced() && (session.awaits_file || !session.held.is_empty())
+        aof.has_unsynced() && (session.outbox.awaits_file || !session.outbox.held.is_empty())
     }
 }
 

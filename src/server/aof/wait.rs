@@ -8,13 +8,13 @@
 //! up. Redis is no stricter: while an fsync runs it writes nothing and answers. How much may be
 //! under way like that is bounded by [`Server::watch_delay`].
 
-use super::{Aof, HeldReplies};
+use super::Aof;
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
+use crate::clients::Close;
 use crate::config::Appendfsync;
 use crate::server::machine::Server;
 use crate::server::pause::{Pause, PauseReason};
-use crate::server::session::Close;
 use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.
@@ -54,7 +54,7 @@ impl Aof {
     }
 
     /// Up to which offset answers to writes wait for the file, if they wait.
-    pub(in crate::server) fn hold_up_to(&mut self) -> Option<(u64, &mut HeldReplies)> {
+    pub(in crate::server) fn hold_up_to(&mut self) -> Option<(u64, impl FnMut(ClientId))> {
         if !self.is_fed {
             return None;
         }
@@ -64,7 +64,8 @@ impl Aof {
         } else if is_strict || self.error.is_some() || self.is_let_go() || self.unwritten_bytes() == 0 {
             return None;
         }
-        Some((self.handed, &mut self.held))
+        let (end, held) = (self.handed, &mut self.held);
+        Some((end, move |client| held.push(end, client)))
     }
 
     /// Whether answers wait for the disk, not for the file alone.
@@ -125,7 +126,7 @@ impl Server {
     /// Whether answers of `client` wait for the disk, which can be written to.
     #[must_use]
     pub fn holds_replies_of(&self, client: ClientId) -> bool {
-        let held = self.rooms.clients.get(client).is_some_and(|session| !session.held.is_idle());
+        let held = self.rooms.clients.get(client).is_some_and(|session| !session.outbox.held.is_idle());
         held && self.rooms.persistence.aof.error.is_none()
     }
 
@@ -189,8 +190,8 @@ impl Server {
         while let Some(client) = self.rooms.persistence.aof.held.pop(u64::MAX) {
             if let Some(session) = self.rooms.clients.get_mut(client).filter(|it| it.close == Close::No) {
                 log::warn!("Closing client id={}: what it waits for does not reach the AOF file", client.0);
-                session.held.drop_waiting();
-                (session.outbox, session.awaits_file) = (NOT_ON_DISK.to_vec(), false);
+                session.outbox.held.drop_waiting();
+                (session.outbox.bytes, session.outbox.awaits_file) = (NOT_ON_DISK.to_vec(), false);
                 self.rooms.close_client(client, Close::AfterFlush);
             }
         }

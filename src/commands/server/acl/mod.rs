@@ -132,7 +132,7 @@ const NO_FILE: CommandError = CommandError::fixed(
 );
 
 fn acl_whoami(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.bulk(&ctx.session.user);
+    ctx.reply.bulk(&ctx.session.login.user);
     Ok(())
 }
 

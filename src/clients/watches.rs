@@ -3,7 +3,7 @@
 //! [`Watches`] is an index from keys to clients and back. A client's first changed key makes it
 //! *dirty*; from then on the rest of its keys are of no interest and forgotten. The flag lives here
 //! and not in the session, because the session of the client that runs is out of everybody's reach,
-//! and a client can spoil its own transaction. Ordered maps, as in [`super::blocking`].
+//! and a client can spoil its own transaction. Ordered maps, as in [`crate::waiting::parked`].
 //!
 //! A key that had expired already when it was watched is *stale*: removing it changes nothing that
 //! its watcher could have seen. Redis 7.0 keeps the same flag with the same rules.
@@ -55,7 +55,7 @@ impl Watches {
     }
 
     /// Begins to watch `key` of `db` for `client`. A dirty client need not watch anything more.
-    pub(super) fn watch(&mut self, client: ClientId, db: DbIndex, key: &[u8], is_stale: bool) {
+    pub fn watch(&mut self, client: ClientId, db: DbIndex, key: &[u8], is_stale: bool) {
         let watching = self.by_client.entry(client).or_default();
         if watching.is_dirty {
             return;
@@ -73,26 +73,26 @@ impl Watches {
     }
 
     /// Forgets all that `client` watches, and that it was dirty.
-    pub(super) fn unwatch(&mut self, client: ClientId) {
+    pub fn unwatch(&mut self, client: ClientId) {
         if let Some(watching) = self.by_client.remove(&client) {
             self.forget(client, watching.keys);
         }
     }
 
     /// `key` of `db` was changed, `presence` tells what has become of it.
-    pub(super) fn changed(&mut self, db: DbIndex, key: &[u8], presence: impl FnOnce() -> Presence) {
+    pub fn changed(&mut self, db: DbIndex, key: &[u8], presence: impl FnOnce() -> Presence) {
         let Some(watchers) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key)) else { return };
         let is_gone = watchers.values().any(|&is_stale| is_stale) && presence() == Presence::Missing;
         self.spoil(db, key, is_gone);
     }
 
     /// `key` of `db` was removed because its time had come.
-    pub(super) fn expired(&mut self, db: DbIndex, key: &[u8]) {
+    pub fn expired(&mut self, db: DbIndex, key: &[u8]) {
         self.spoil(db, key, true);
     }
 
     /// Every key of `emptied` is about to go, or to give way to those of `replacement`.
-    pub(super) fn emptying(&mut self, emptied: &Db, replacement: Option<&Db>) {
+    pub fn emptying(&mut self, emptied: &Db, replacement: Option<&Db>) {
         let Some(keys) = self.by_db.get_mut(&emptied.index()) else { return };
         let mut dirty = Vec::new();
         for (key, watchers) in keys {
@@ -112,7 +112,7 @@ impl Watches {
     }
 
     /// Whether a key that `client` watches has come to its end since, unseen by anybody.
-    pub(super) fn has_expired(&self, client: ClientId, keyspace: &Keyspace) -> bool {
+    pub fn has_expired(&self, client: ClientId, keyspace: &Keyspace) -> bool {
         let Some(watching) = self.by_client.get(&client) else { return false };
         watching.keys.iter().any(|(index, key)| {
             let is_stale = self.by_db.get(index).and_then(|keys| keys.get(key)?.get(&client));
@@ -123,7 +123,7 @@ impl Watches {
 
     /// Whether nobody watches anything: the one question of a server without transactions.
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.by_db.is_empty()
     }
 

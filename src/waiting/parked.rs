@@ -1,11 +1,12 @@
 //! Parked commands: what a client waits for, until when, and who is served first.
 //!
-//! A handler that cannot answer yet calls [`Ctx::block_on_keys`](super::Ctx::block_on_keys). The
-//! client is parked with its command. When [`Ctx::changed`](super::Ctx::changed) reports one of its
-//! keys, the key becomes *ready*; after the unit the server takes the ready keys in the order they
-//! became so, and runs for each the parked commands that wait for a value of its type, oldest
-//! first, until the key is gone. A command that still cannot be served keeps its place. A retried
-//! command looks at the ready key alone ([`Ctx::may_serve`](super::Ctx::may_serve)).
+//! A handler that cannot answer yet calls
+//! [`Ctx::block_on_keys`](crate::server::ctx::Ctx::block_on_keys). The client is parked with its
+//! command. When [`Ctx::changed`](crate::server::ctx::Ctx::changed) reports one of its keys, the
+//! key becomes *ready*; after the unit the server takes the ready keys in the order they became so,
+//! and runs for each the parked commands that wait for a value of its type, oldest first, until the
+//! key is gone. A command that still cannot be served keeps its place. A retried command looks at
+//! the ready key alone ([`Ctx::may_serve`](crate::server::ctx::Ctx::may_serve)).
 //!
 //! [`Waiters`] only knows keys and clients. For each key it keeps the waiters in order of arrival,
 //! apart for each type they want, so that serving one costs a search and not a walk, and a thousand
@@ -14,7 +15,8 @@
 
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
-use crate::keyspace::{DbIndex, Kind};
+use crate::keyspace::DbIndex;
+use crate::keyspace::Kind;
 use crate::resp::OwnedArgv;
 use crate::spec::Group;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -77,7 +79,7 @@ pub struct Ticket(u64);
 
 impl Ticket {
     /// Before every waiter.
-    pub(super) const FIRST: Ticket = Ticket(0);
+    pub const FIRST: Ticket = Ticket(0);
 }
 
 /// A command that waits.
@@ -98,7 +100,7 @@ pub struct Parked {
     /// The database its keys are in.
     pub db: DbIndex,
     /// Its place; given by [`Waiters`].
-    pub(super) ticket: Ticket,
+    pub ticket: Ticket,
 }
 
 impl Parked {
@@ -186,7 +188,7 @@ impl Waiters {
     }
 
     /// Adds a client behind all who wait for the same keys.
-    pub(super) fn park(&mut self, client: ClientId, parked: &mut Parked) {
+    pub fn park(&mut self, client: ClientId, parked: &mut Parked) {
         self.last_ticket.0 += 1;
         parked.ticket = self.last_ticket;
         self.clients += usize::from(parked.waits_for_keys());
@@ -205,7 +207,7 @@ impl Waiters {
     }
 
     /// Forgets a client: it was served, its time is over, or it is gone.
-    pub(super) fn unpark(&mut self, client: ClientId, parked: &Parked) {
+    pub fn unpark(&mut self, client: ClientId, parked: &Parked) {
         self.clients -= usize::from(parked.waits_for_keys());
         if let Some(deadline) = parked.deadline {
             self.deadlines.remove(&(deadline, client));
@@ -224,7 +226,7 @@ impl Waiters {
     }
 
     /// Marks `key` as changed; nothing happens when nobody waits for it.
-    pub(super) fn signal(&mut self, db: DbIndex, key: &[u8]) {
+    pub fn signal(&mut self, db: DbIndex, key: &[u8]) {
         if self.by_db.is_empty() {
             return;
         }
@@ -237,7 +239,7 @@ impl Waiters {
     }
 
     /// Marks every key of `db` that somebody waits for: after SWAPDB.
-    pub(super) fn signal_all(&mut self, db: DbIndex) {
+    pub fn signal_all(&mut self, db: DbIndex) {
         for (key, waiters) in self.by_db.get_mut(&db).into_iter().flatten() {
             if !waiters.is_ready {
                 waiters.is_ready = true;
@@ -248,12 +250,12 @@ impl Waiters {
 
     /// Whether a key is ready.
     #[must_use]
-    pub(super) fn has_ready(&self) -> bool {
+    pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// The key that has been ready for longest; it may become ready again from now on.
-    pub(super) fn next_ready(&mut self) -> Option<(DbIndex, Vec<u8>)> {
+    pub fn next_ready(&mut self) -> Option<(DbIndex, Vec<u8>)> {
         let (db, key) = self.ready.pop_front()?;
         if let Some(waiters) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(&key)) {
             waiters.is_ready = false;
@@ -262,7 +264,7 @@ impl Waiters {
     }
 
     /// The oldest waiter behind `after` that waits for `key` in this way.
-    pub(super) fn next_waiter(
+    pub fn next_waiter(
         &self,
         db: DbIndex,
         key: &[u8],
@@ -275,7 +277,7 @@ impl Waiters {
     }
 
     /// Says which key's waiters are run again from now on.
-    pub(super) fn serve(&mut self, key: Option<Vec<u8>>) {
+    pub fn serve(&mut self, key: Option<Vec<u8>>) {
         self.serving = key;
     }
 
@@ -286,23 +288,23 @@ impl Waiters {
     }
 
     /// Notes a client whose further requests can run.
-    pub(super) fn release(&mut self, client: ClientId) {
+    pub fn release(&mut self, client: ClientId) {
         self.released.push_back(client);
     }
 
     /// The next client whose further requests can run.
-    pub(super) fn next_released(&mut self) -> Option<ClientId> {
+    pub fn next_released(&mut self) -> Option<ClientId> {
         self.released.pop_front()
     }
 
     /// When the next waiter's time is over.
     #[must_use]
-    pub(super) fn next_deadline(&self) -> Option<MonotonicMillis> {
+    pub fn next_deadline(&self) -> Option<MonotonicMillis> {
         self.deadlines.first().map(|&(deadline, _)| deadline)
     }
 
     /// A client whose time is over at `now`.
-    pub(super) fn timed_out(&self, now: MonotonicMillis) -> Option<ClientId> {
+    pub fn timed_out(&self, now: MonotonicMillis) -> Option<ClientId> {
         self.deadlines.first().filter(|&&(deadline, _)| deadline <= now).map(|&(_, client)| client)
     }
 }

@@ -7,8 +7,8 @@
 //! down to the most that was used lately when that is less than half of it. As in Redis a client is
 //! looked at once a second at least, and some are in each turn of the periodic work.
 
-use super::Rooms;
-use super::session::Session;
+use super::registry::Clients;
+use super::session::{Outbox, Session};
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use std::ops::Bound;
@@ -67,7 +67,7 @@ impl Resizing {
     }
 
     /// The buffer of a client that has just connected.
-    pub(super) fn new_buffer(&self, now: MonotonicMillis) -> ReplyBuffer {
+    pub fn new_buffer(&self, now: MonotonicMillis) -> ReplyBuffer {
         ReplyBuffer::new(if self.enabled { MIN_BYTES } else { MAX_BYTES }, now)
     }
 }
@@ -78,7 +78,7 @@ impl ReplyBuffer {
     }
 
     /// `bytes` are about to leave.
-    pub(super) fn used(&mut self, bytes: usize) {
+    pub fn used(&mut self, bytes: usize) {
         self.peak = self.peak.max(bytes.min(self.size));
     }
 
@@ -104,38 +104,41 @@ impl ReplyBuffer {
 impl Session {
     /// Gives back what the last answers took beyond the buffer's size.
     #[inline]
-    pub(super) fn trim_outbox(&mut self) {
-        if self.outbox.capacity() > self.replies.size && self.outbox.is_empty() {
-            self.outbox = Vec::with_capacity(self.replies.size);
+    pub fn trim_outbox(&mut self) {
+        let Outbox { bytes, buffer, .. } = &mut self.outbox;
+        if bytes.capacity() > buffer.size && bytes.is_empty() {
+            *bytes = Vec::with_capacity(buffer.size);
         }
     }
 }
 
-impl Rooms {
-    /// Looks at some clients' buffers, in the order of their numbers and round again.
-    pub(super) fn resize_reply_buffers(&mut self) {
-        let Rooms { clients, stats, time, .. } = self;
-        let reply_buffers = &mut clients.reply_buffers;
+impl Clients {
+    /// Looks at some clients' buffers, in the order of their numbers and round again. Returns how
+    /// many have become larger, and how many smaller.
+    pub fn resize_reply_buffers(&mut self, now: MonotonicMillis) -> (u64, u64) {
+        let (mut larger, mut smaller) = (0, 0);
+        let reply_buffers = &mut self.reply_buffers;
         if !reply_buffers.enabled {
-            return;
+            return (larger, smaller);
         }
-        let looks = (clients.by_id.len() / RUNS_PER_SECOND).max(MIN_LOOKS);
+        let looks = (self.by_id.len() / RUNS_PER_SECOND).max(MIN_LOOKS);
         let mut looked = 0;
         let from = (Bound::Excluded(reply_buffers.last), Bound::Unbounded);
-        for (id, session) in clients.by_id.range_mut(from).take(looks) {
+        for (id, session) in self.by_id.range_mut(from).take(looks) {
             (reply_buffers.last, looked) = (*id, looked + 1);
             let Some(session) = session else { continue };
-            match session.replies.resize() {
+            match session.outbox.buffer.resize() {
                 Change::None => {}
-                Change::Larger => stats.counters.reply_buffer_expands += 1,
-                Change::Smaller => stats.counters.reply_buffer_shrinks += 1,
+                Change::Larger => larger += 1,
+                Change::Smaller => smaller += 1,
             }
             session.trim_outbox();
-            session.replies.forget_peak(reply_buffers.peak_reset_ms, time.monotonic);
+            session.outbox.buffer.forget_peak(reply_buffers.peak_reset_ms, now);
         }
         if looked < looks {
             reply_buffers.last = ClientId(0);
         }
+        (larger, smaller)
     }
 }
 

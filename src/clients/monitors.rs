@@ -1,0 +1,33 @@
+//! Who is shown every command: [`Monitors`].
+
+use crate::base::ClientId;
+
+/// Who watches.
+#[derive(Debug, Default)]
+pub struct Monitors {
+    clients: Vec<ClientId>,
+}
+
+impl Monitors {
+    /// Whether nobody does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+    }
+
+    /// Adds a client.
+    pub fn add(&mut self, id: ClientId) {
+        self.clients.push(id);
+    }
+
+    /// Who watches.
+    #[must_use]
+    pub fn clients(&self) -> &[ClientId] {
+        &self.clients
+    }
+
+    /// Removes a client, which may not be among them.
+    pub fn remove(&mut self, id: ClientId) {
+        self.clients.retain(|&other| other != id);
+    }
+}

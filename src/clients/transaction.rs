@@ -1,0 +1,100 @@
+//! What a client has queued since MULTI: [`Transaction`].
+
+use crate::resp::{Argv, OwnedArgv};
+use crate::spec::{
+    CommandIndex, DENYOOM, Flags, LOADING, MAY_REPLICATE, NO_ASYNC_LOADING, READONLY, STALE, WRITE,
+};
+
+/// Flags EXEC has when one of its commands has them.
+const ANY: Flags = WRITE.with(READONLY).with(DENYOOM).with(MAY_REPLICATE).with(NO_ASYNC_LOADING);
+/// Flags EXEC has when all of its commands have them.
+const ALL: Flags = LOADING.with(STALE);
+
+/// What is queued since MULTI.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    commands: Vec<Queued>,
+    /// Flags that some queued command has.
+    some: Flags,
+    /// Flags that a queued command lacks.
+    lacking: Flags,
+    /// Bytes of the queued arguments.
+    bytes: usize,
+    is_spoilt: bool,
+}
+
+/// A queued command.
+#[derive(Debug)]
+pub struct Queued {
+    /// Which command.
+    pub index: CommandIndex,
+    /// How many words name it.
+    pub words: usize,
+    argv: OwnedArgv,
+}
+
+impl Queued {
+    /// The command as it was sent.
+    #[must_use]
+    pub fn argv(&self) -> Argv<'_> {
+        self.argv.as_argv()
+    }
+}
+
+impl Transaction {
+    /// How many commands are queued.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether no command is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Memory held, bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        size_of::<Transaction>() + self.bytes + self.commands.capacity() * size_of::<Queued>()
+    }
+
+    /// Bytes of the queued arguments.
+    #[must_use]
+    pub fn argument_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The queued commands, oldest first.
+    #[must_use]
+    pub fn commands(&self) -> &[Queued] {
+        &self.commands
+    }
+
+    /// Queues a command, which has these flags.
+    pub fn push(&mut self, (index, words): (CommandIndex, usize), flags: Flags, argv: Argv<'_>) {
+        let argv = argv.to_owned();
+        self.some |= flags & ANY;
+        self.lacking |= ALL.without(flags);
+        self.bytes += argv.heap_bytes();
+        self.commands.push(Queued { index, words, argv });
+    }
+
+    /// A command was refused, so EXEC will be.
+    pub fn spoil(&mut self) {
+        self.is_spoilt = true;
+    }
+
+    /// Whether EXEC will be refused.
+    #[must_use]
+    pub fn is_spoilt(&self) -> bool {
+        self.is_spoilt
+    }
+
+    /// The flags of EXEC, whose own are `flags`, with those of what it would run.
+    #[must_use]
+    pub fn flags_of_exec(&self, flags: Flags) -> Flags {
+        (flags | self.some).without(self.lacking)
+    }
+}
