@@ -12,7 +12,7 @@ use crate::pubsub::Counts;
 use crate::resp::Protocol;
 use crate::spec::CommandIndex;
 use crate::tracking::OwnTracking;
-use crate::waiting::Parked;
+use crate::waiting::Wait;
 use std::sync::atomic::Ordering;
 
 /// One client.
@@ -41,7 +41,7 @@ pub struct Session {
     /// Requests on their way in.
     pub requests: Requested,
     /// Set while the client waits for something; its further requests queue up.
-    pub parked: Option<Parked>,
+    pub parked: Option<Box<Wait>>,
     /// What is queued since MULTI.
     pub multi: Option<Box<Transaction>>,
     /// When it connected.
@@ -102,6 +102,8 @@ pub struct Requested {
     pub pending: Pending,
     /// What CLIENT LIST shows of it while its commands run.
     pub running: Running,
+    /// The same, of a parked command that will run again.
+    pub when_parked: Running,
     /// The snapshot walk for which its next command has waited already; 0 is none.
     pub waited_for_walk: u32,
 }
@@ -234,7 +236,7 @@ impl Session {
     }
 
     fn parked_bytes(&self) -> usize {
-        self.parked.as_ref().map_or(0, |parked| parked.argv.heap_bytes())
+        self.parked.as_ref().map_or(0, |parked| parked.heap_bytes())
     }
 
     /// Bytes of its transaction, and of the keys it watches.

@@ -4,7 +4,9 @@
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Protected;
-use crate::server::{AofOrder, AofReport, LoadEnd, LoadPiece, Pause, PauseReason, Task};
+use crate::server::{AofOrder, AofReport, LoadEnd, LoadPiece, Task};
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
 
 const REFUSED: &str = "(error) LOADING Redis is loading the dataset in memory";
 

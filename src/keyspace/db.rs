@@ -242,6 +242,10 @@ impl Db {
     }
 
     /// On a replica expired keys read as missing but stay until the primary deletes them.
+    pub(super) fn keeps_expired(&self) -> bool {
+        self.keeps_expired
+    }
+
     pub(super) fn set_keeps_expired(&mut self, keeps_expired: bool) {
         self.keeps_expired = keeps_expired;
     }

@@ -237,6 +237,9 @@ impl Keyspace {
 
     /// Whether expired keys stay until somebody else deletes them: on a replica.
     pub fn set_keeps_expired(&mut self, keeps_expired: bool) {
+        if self.current.keeps_expired() == keeps_expired {
+            return;
+        }
         self.iter_mut().for_each(|db| db.set_keeps_expired(keeps_expired));
     }
 

@@ -20,8 +20,8 @@ use crate::base::ClientId;
 use crate::clients::{Close, Connection, Session};
 use crate::config::{AclPubsubDefault, Config, Text, UserLine};
 use crate::pubsub::Topic;
-use crate::resp::{Argv, OwnedArgv};
-use crate::waiting::{BlockOn, Parked, TimeoutReply, WakeOn};
+use crate::resp::Argv;
+use crate::waiting::{Then, TimeoutReply, Until, Wait};
 use std::io::Read;
 
 /// What an ACL file may hold, bytes: beyond this it is taken for something else.
@@ -142,11 +142,10 @@ pub(super) fn check_queued(
 
 /// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has
 /// been waited for.
-pub(super) fn keep_back(session: &mut Session, out: &mut Vec<u8>, mark: usize) {
+pub(super) fn keep_back(rooms: &mut Rooms, session: &mut Session, out: &mut Vec<u8>, mark: usize) {
     let Some(until) = session.login.failed.take() else { return };
-    let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), session.db);
-    let (deadline, timeout_reply) = (Some(until), TimeoutReply::Kept);
-    session.parked = Some(Parked { deadline, timeout_reply, answer: out.split_off(mark), ..parked });
+    let wait = Wait::new(Until::Completed, Then::Answered, session.db);
+    rooms.park(session, wait.or_at(Some(until), TimeoutReply::Kept(out.split_off(mark))));
 }
 
 impl Acl {
@@ -368,9 +367,8 @@ impl Ctx<'_> {
         if let Lookup::Found(_, _, index) = self.rooms.commands.lookup(argv) {
             self.rooms.stats.counters.command(index).failed += 1;
         }
-        let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), self.db.index());
-        let timeout_reply = TimeoutReply::Error(WRONG_PASSWORD);
-        self.session.parked = Some(Parked { deadline: Some(until), timeout_reply, ..parked });
+        let wait = Wait::new(Until::Completed, Then::Answered, self.db.index());
+        self.rooms.park(self.session, wait.or_at(Some(until), TimeoutReply::Error(WRONG_PASSWORD)));
         Ok(Login::Later)
     }
 

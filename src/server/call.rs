@@ -8,20 +8,22 @@ use super::aof::unsynced;
 use super::args::Args;
 use super::changed;
 use super::client_info::info_line;
+use super::command::Command;
 use super::command::Entry;
 use super::command::Lookup;
 use super::ctx::Ctx;
 use super::error::CommandError;
 use super::machine::Server;
 use super::origin::Origin;
-use super::pause::{Pause, PauseReason};
 use super::propagate::Effect;
-use super::{Rooms, access, evict, gate, monitor, multi, output, saving, timing, tracking, walk_wait};
+use super::{Rooms, access, evict, gate, hold_back, monitor, multi, output, saving, timing, tracking};
 use crate::base::ClientId;
 use crate::clients::{Close, LookupCache, ReplyMode, Running, Session};
 use crate::keyspace::Keyspace;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
 
 impl Server {
     /// Runs what one read of a client brought, in order; what stands behind a command that parks
@@ -113,61 +115,89 @@ impl Server {
             session.close = Close::Now;
             return;
         }
-        let mark = out.len();
         self.rooms.clients.in_doubt = self.rooms.clients.doubt_of(session, &self.rooms.persistence.aof);
         let found = find(&mut self.rooms, session, argv);
-        let command = found.as_ref().ok().map(|entry| entry.0);
         session.last.command = found.as_ref().ok().map(|entry| entry.2);
         evict::make_room(&mut self.keyspace, &mut self.rooms, argv.span());
         if self.rooms.tracking.tables.is_active() {
             self.rooms.limit_tracking_table();
         }
-        let mark = self.append_aside(session, out).unwrap_or(mark);
-        let mut before = None;
-        match found {
-            Err(error) => reject(&mut self.rooms, None, &error, session, out),
-            Ok(entry) => match gate::admit(&mut self.rooms, session, entry, argv) {
-                Err(error) => reject(&mut self.rooms, Some(entry), &error, session, out),
-                Ok(()) if super::pause::hold_back(&mut self.rooms, session, entry.0) => return,
-                Ok(()) if multi::queue(&mut self.rooms, session, entry, argv) => {
-                    Reply::new(out, session.protocol).simple("QUEUED");
-                }
-                Ok(())
-                    if walk_wait::hold_back(&mut self.keyspace, &mut self.rooms, session, entry.0, argv) =>
-                {
-                    return;
-                }
-                Ok(()) => {
-                    let reply = Reply::new(out, session.protocol);
-                    before = tracking::begin(&mut self.rooms, session.id);
-                    call(&mut self.keyspace, &mut self.rooms, session, reply, entry, argv, Origin::Client);
-                    access::keep_back(session, out, mark);
-                    if let Some(parked) = &mut session.parked {
-                        self.rooms.waiting.keys.park(session.id, parked);
-                    }
-                }
-            },
+        self.append_aside(session, out);
+        match self.next_step(session, found, argv) {
+            Step::HoldBack => return,
+            Step::Refuse(entry, error) => {
+                let command = entry.map(|entry| entry.0);
+                self.run_unit(session, out, command, |server, session, out| {
+                    reject(&mut server.rooms, entry, &error, session, out);
+                });
+            }
+            Step::Queue(command) => self.run_unit(session, out, Some(command), |_, session, out| {
+                Reply::new(out, session.protocol).simple("QUEUED");
+            }),
+            Step::Run(entry) => self.run_unit(session, out, Some(entry.0), |server, session, out| {
+                let (mark, reply) = (out.len(), Reply::new(out, session.protocol));
+                call(&mut server.keyspace, &mut server.rooms, session, reply, entry, argv, Origin::Client);
+                access::keep_back(&mut server.rooms, session, out, mark);
+            }),
         }
+        self.append_aside(session, out);
+    }
+
+    /// What becomes of a command that has arrived. One that is held back is parked by this, one
+    /// that is queued is in the queue.
+    #[inline]
+    fn next_step(
+        &mut self,
+        session: &mut Session,
+        found: Result<Entry, CommandError>,
+        argv: Argv<'_>,
+    ) -> Step {
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(error) => return Step::Refuse(None, error),
+        };
+        if let Err(error) = gate::admit(&mut self.rooms, session, entry, argv) {
+            return Step::Refuse(Some(entry), error);
+        }
+        if hold_back::by_pause(&mut self.rooms, session, entry.0) {
+            return Step::HoldBack;
+        }
+        if multi::queue(&mut self.rooms, session, entry, argv) {
+            return Step::Queue(entry.0);
+        }
+        if hold_back::by_walk(&mut self.keyspace, &mut self.rooms, session, entry.0, argv) {
+            return Step::HoldBack;
+        }
+        Step::Run(entry)
+    }
+
+    /// The bracket around what a client's command does, at its first run and whenever it is run
+    /// again: `act` runs it; then what it did is settled and told, and whoever waited for it is
+    /// served.
+    pub(super) fn run_unit(
+        &mut self,
+        session: &mut Session,
+        out: &mut Vec<u8>,
+        command: Option<&'static Command>,
+        act: impl FnOnce(&mut Server, &mut Session, &mut Vec<u8>),
+    ) {
+        let mark = out.len();
+        let before = tracking::begin(&mut self.rooms, session.id);
+        act(self, session, out);
         if session.parked.is_none() {
             apply_reply_mode(session, out, mark);
         }
         self.end_unit();
-        if self.rooms.waiting.keys.has_ready() {
-            self.serve_ready();
-        }
+        self.serve_ready();
         tracking::end(&mut self.rooms, session, command, before);
         session.outbox.awaits_file |= self.rooms.clients.in_doubt && session.outbox.held.is_empty();
-        self.append_aside(session, out);
     }
 
-    /// Sends the client what was delivered to it while it was taken out. Returns how much it has
-    /// been sent now, if that changed.
-    fn append_aside(&mut self, session: &Session, out: &mut Vec<u8>) -> Option<usize> {
-        if !self.rooms.clients.has_aside() {
-            return None;
+    /// Sends the client what was delivered to it while it was taken out.
+    fn append_aside(&mut self, session: &Session, out: &mut Vec<u8>) {
+        if self.rooms.clients.has_aside() {
+            out.append(&mut self.rooms.clients.take_aside(session.id, session.protocol));
         }
-        out.append(&mut self.rooms.clients.take_aside(session.id, session.protocol));
-        Some(out.len())
     }
 
     /// Settles what the unit left behind.
@@ -180,6 +210,18 @@ impl Server {
             self.rooms.waiting.pauses.pause(PauseReason::Snapshot, Pause::Writes, None);
         }
     }
+}
+
+/// What becomes of a command that has arrived.
+enum Step {
+    /// It is refused, with this error.
+    Refuse(Option<Entry>, CommandError),
+    /// It waits before it begins.
+    HoldBack,
+    /// It waits for EXEC.
+    Queue(&'static Command),
+    /// It runs.
+    Run(Entry),
 }
 
 /// Takes back the answer from `mark` on if the client wants none, when its command is done.

@@ -22,7 +22,7 @@ pub(super) fn key_touched(db: &mut Db, rooms: &mut Rooms, class: NotifyClasses, 
     if rooms.tracking.tables.is_active() {
         rooms.invalidate(key, Cause::Command);
     }
-    rooms.waiting.keys.signal(db.index(), key);
+    rooms.waiting.queue.signal(db.index(), key);
     notify(rooms, db.index(), class, event, key);
 }
 

@@ -40,7 +40,7 @@ impl Command {
     }
 
     /// Marks a command that changes a part of the string at its first argument
-    /// ([`super::walk_wait`]).
+    /// ([`super::hold_back`]).
     #[must_use]
     pub const fn edits_string(mut self) -> Self {
         self.edits_string = true;

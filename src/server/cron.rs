@@ -7,6 +7,7 @@ use super::{changed, lazyfree};
 use crate::base::alloc;
 use crate::base::time::UnixMillis;
 use crate::clients::{Session, traffic};
+use crate::waiting::Reason;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -22,7 +23,8 @@ impl Server {
         self.rooms.end_run();
         self.rooms.lap_ns();
         self.freeze_time();
-        self.end_due_pauses();
+        self.rooms.waiting.pauses.end_due(self.rooms.time.monotonic);
+        self.end_due_waits();
         self.expire_due();
         self.rooms.memory.eviction.begin_turn();
         self.continue_eviction();
@@ -45,10 +47,7 @@ impl Server {
         }
         self.close_slow_clients(false);
         self.close_undecided_clients();
-        self.follow_pauses();
-        self.release_walk_waiters();
-        self.settle();
-        self.run_released();
+        self.end_due_waits();
         self.continue_shutdown();
         let persistence = &mut self.rooms.persistence.saves;
         if persistence.scheduled
@@ -72,12 +71,12 @@ impl Server {
         }
         let mut next = self.rooms.time.next_cron;
         next = self.rooms.waiting.pauses.next_end().map_or(next, |end| next.min(end.saturating_add_ms(1)));
-        next = self.rooms.waiting.keys.next_deadline().map_or(next, |deadline| next.min(deadline));
+        next = self.rooms.waiting.queue.next_deadline().map_or(next, |deadline| next.min(deadline));
         next = self.rooms.persistence.aof.patience_ends().map_or(next, |end| next.min(end));
         if self.keyspace.walk_has_room() {
             return 0;
         }
-        if self.rooms.waiting.settling.is_waiting() {
+        if self.rooms.waiting.queue.has_any(Reason::Readers) {
             return 1;
         }
         // The time of the turn that ends is near enough, and costs no reading of the clock.

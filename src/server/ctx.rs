@@ -18,7 +18,7 @@ use crate::clients::Session;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
 use crate::resp::{Argv, OwnedArgv, Reply};
-use crate::waiting::{BlockOn, Parked, TimeoutReply, WakeOn};
+use crate::waiting::{Then, TimeoutReply, Until, Wait, WakeOn};
 
 /// The rooms a handler may enter. See the module.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl Ctx<'_> {
         changed::settle_all(self.db, self.rooms);
         self.changes += count;
         self.rooms.persistence.saves.dirty += count;
-        self.rooms.waiting.keys.signal_all(db);
+        self.rooms.waiting.queue.signal_all(db);
     }
 
     /// As [`Ctx::changed`], for a command that took elements out of a collection: an emptied key
@@ -149,7 +149,7 @@ impl Ctx<'_> {
     /// became ready, however many it waits for.
     #[must_use]
     pub fn may_serve(&self, key: &[u8]) -> bool {
-        self.origin != Origin::Unparked || self.rooms.waiting.keys.serving() == Some(key)
+        self.origin != Origin::Unparked || self.rooms.waiting.queue.serving() == Some(key)
     }
 
     /// Parks the client with this command until one of `keys` holds what the command's group is
@@ -164,15 +164,20 @@ impl Ctx<'_> {
     ) {
         match self.origin {
             Origin::Client => {
-                let on = BlockOn::Keys(keys.into_iter().map(<[u8]>::to_vec).collect());
-                let wake_on = WakeOn::of(self.command.spec.group);
-                let parked = Parked::new(on, wake_on, argv.to_owned(), self.db.index());
-                self.session.parked = Some(Parked { deadline, timeout_reply, ..parked });
+                let keys = keys.into_iter().map(<[u8]>::to_vec).collect();
+                let until = Until::Keys(keys, WakeOn::of(self.command.spec.group));
+                let wait = Wait::new(until, Then::RunAgain(argv.to_owned()), self.db.index());
+                self.rooms.park(self.session, wait.or_at(deadline, timeout_reply));
             }
-            // The server keeps what was parked at first; this only says "not yet".
-            Origin::Unparked => self.block_on_task(),
+            // Not yet: the wait from before is kept.
+            Origin::Unparked => {
+                let wait = Wait::new(Until::AsBefore, Then::Answered, self.db.index());
+                self.session.parked = Some(Box::new(wait));
+            }
             Origin::Transaction | Origin::Script | Origin::AofLoad | Origin::Primary => match timeout_reply {
-                TimeoutReply::NullArray | TimeoutReply::Kept => self.reply.null_array(),
+                TimeoutReply::NullArray | TimeoutReply::Kept(_) | TimeoutReply::RunAgain => {
+                    self.reply.null_array();
+                }
                 TimeoutReply::Null => self.reply.null(),
                 TimeoutReply::Error(line) => self.reply.error(line),
                 TimeoutReply::Integer(value) => self.reply.integer(value),
@@ -182,8 +187,8 @@ impl Ctx<'_> {
 
     /// Parks the client until the server completes a task for it.
     pub fn block_on_task(&mut self) {
-        let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, OwnedArgv::default(), self.db.index());
-        self.session.parked = Some(parked);
+        let wait = Wait::new(Until::Completed, Then::Answered, self.db.index());
+        self.rooms.park(self.session, wait);
     }
 
     /// Whether another server or an earlier run has already accepted the command: limits on what

@@ -7,13 +7,13 @@ use super::command::Lookup;
 use super::error::CommandError;
 use super::evict::Room;
 use super::multi;
-use super::pause::PauseReason;
 use super::publish;
 use crate::acl::Context;
 use crate::base::text::lossless;
 use crate::clients::Session;
 use crate::resp::Argv;
 use crate::spec::{DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
+use crate::waiting::PauseReason;
 
 /// How long after a line about a request of another protocol there is no other, nanoseconds.
 const CROSS_PROTOCOL_LOG_NS: u64 = 60_000_000_000;

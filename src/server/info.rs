@@ -12,6 +12,7 @@ use crate::clients::{Close, Session, traffic};
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};
 use crate::pubsub::Topic;
+use crate::waiting::Reason;
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
@@ -152,9 +153,9 @@ pub const FIELDS: &[Field] = fields! {
         "maxclients" => |view| view.rooms.config.maxclients;
         "client_recent_max_input_buffer" => |view| largest_client(view, |session| session.pending_bytes());
         "client_recent_max_output_buffer" => |view| largest_client(view, |session| session.output_bytes());
-        "blocked_clients" => |view| view.rooms.waiting.keys.len() + view.rooms.waiting.pauses.waiting();
+        "blocked_clients" => |view| view.rooms.waiting.queue.len() + view.rooms.waiting.queue.of_reason(Reason::Pause).count();
         "tracking_clients" => |view| view.rooms.tracking.tables.clients_len();
-        "clients_in_timeout_table" => |view| view.rooms.waiting.keys.deadlines_len();
+        "clients_in_timeout_table" => |view| view.rooms.waiting.queue.deadlines_len();
     }
     "memory" {
         "used_memory" => |_view| alloc::used_bytes();

@@ -14,7 +14,6 @@
 
 use super::aof_load::{AofFile, AofFiles, AofLoad};
 use super::machine::Server;
-use super::pause::{Pause, PauseReason};
 use super::shutdown::News;
 use super::task::{Delays, Task};
 use super::{Rooms, changed, saving};
@@ -24,6 +23,8 @@ use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::keyspace::{Batch, Db, DbIndex, ExpiredKeys, Keyspace, Limits, PresentKeys};
 use crate::rdb::{self, Checksum, Item, LoadSummary, Note, RdbError};
 use crate::resp::Requests;
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
 use std::io::{BufRead, BufReader};
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use super::latency::LatencyMonitor;
 use super::persistence::Saves;
 use super::process::Process;
 use super::propagate::Propagation;
-use super::rooms::{Memory, Persistence, Rooms, Stats, Stop, Waiting};
+use super::rooms::{Memory, Persistence, Rooms, Stats, Stop};
 use super::slowlog::Slowlog;
 use super::stats::Counters;
 use super::task::Task;
@@ -28,6 +28,7 @@ use crate::keyspace::{Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use crate::tracking::TrackingState;
+use crate::waiting::Waiting;
 use std::sync::Arc;
 
 /// What a server is made from.

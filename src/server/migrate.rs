@@ -154,9 +154,7 @@ impl Server {
             Ok(()) => None,
         };
         self.end_unit();
-        if self.rooms.waiting.keys.has_ready() {
-            self.serve_ready();
-        }
+        self.serve_ready();
         if let Some(session) = self.rooms.clients.get_mut(client) {
             // The answer tells of deletions.
             session.outbox.awaits_file = true;

@@ -10,7 +10,6 @@ use crate::keyspace::DbIndex;
 use crate::pubsub::Topic;
 use crate::resp::{Broadcast, Protocol, Reply};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 impl Rooms {
     /// Sends `message` to everybody who listens to `channel`, and to the patterns that match it.
@@ -115,15 +114,6 @@ impl Ctx<'_> {
             self.wake_worker(if counts.is_zero() { Waking::Gathered } else { Waking::AtOnce });
         }
         self.session.subscribed = counts;
-    }
-
-    fn wake_worker(&self, waking: Waking) {
-        let gauges = &self.session.connection.gauges;
-        let worker = gauges.worker.load(Ordering::Relaxed);
-        if worker != 0 && !gauges.is_one_of_few {
-            gauges.wakes_at_once.store(waking == Waking::AtOnce, Ordering::Relaxed);
-            self.rooms.host.schedule_worker(worker, waking);
-        }
     }
 
     /// What the client listens to, in the order in which it subscribed.

@@ -5,8 +5,8 @@
 use super::host::Host;
 use super::process::Process;
 use super::{
-    Acl, Aof, ClientMemory, CommandTable, Counters, Delays, Eviction, LatencyMonitor, Loading, Pauses,
-    Propagation, Saves, Shutdown, Slowlog, Task, Time, WalkWaiters, lazyfree, retained, settle, timing,
+    Acl, Aof, ClientMemory, CommandTable, Counters, Delays, Eviction, LatencyMonitor, Loading, Propagation,
+    Saves, Shutdown, Slowlog, Task, Time, lazyfree, retained, timing,
 };
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use crate::tracking::TrackingState;
-use crate::waiting::Waiters;
+use crate::waiting::Waiting;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -61,19 +61,6 @@ pub struct Rooms {
     pub time: Time,
     /// What the process does for us.
     pub host: Box<dyn Host>,
-}
-
-/// Who waits, and what for.
-#[derive(Debug, Default)]
-pub struct Waiting {
-    /// Who waits for which key, and whose time is over when.
-    pub keys: Waiters,
-    /// Who waits to see all clients.
-    pub settling: settle::Settling,
-    /// Why clients are held back, and which.
-    pub pauses: Pauses,
-    /// Commands held back until a snapshot has passed what they change.
-    pub walk: WalkWaiters,
 }
 
 /// What is counted and timed.

@@ -13,7 +13,6 @@
 
 use super::Rooms;
 use super::machine::Server;
-use super::pause::{PauseReason, Pauses};
 use super::save_meter::SaveMeter;
 use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
 use super::version::REDIS_VERSION;
@@ -21,6 +20,8 @@ use crate::base::alloc;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Keyspace, Walk};
 use crate::rdb::{Access, SaveOptions};
+use crate::waiting::PauseReason;
+use crate::waiting::Pauses;
 use std::sync::Arc;
 
 impl Server {
@@ -34,7 +35,7 @@ impl Server {
         if self.keyspace.walk().is_some() {
             let parcels = self.keyspace.walk_on();
             self.rooms.tasks.extend(parcels.into_iter().map(Task::HandOver));
-            self.note_walk_waiters();
+            self.note_parcels();
         }
     }
 

@@ -1,11 +1,12 @@
 //! Stopping in order: save where save points are set, then ask the engine to end the process.
 
 use super::machine::Server;
-use super::pause::{Pause, PauseReason};
 use super::saving;
 use super::task::{SaveReason, Task};
 use super::version::STATION;
 use crate::base::ClientId;
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
 
 /// What the process was told from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,35 +1,44 @@
-//! Ending waits: a key became ready, the time is over, CLIENT UNBLOCK, the client is gone.
+//! Ending waits: a key became ready, a pause is over, the time is over, CLIENT UNBLOCK, the client
+//! is gone.
 //!
-//! A served command is a unit of its own, right after the unit that made its key ready. What its
-//! client sent behind it runs later, when the batch that is being run is done: an element must not
-//! travel through a chain of pipelines in the middle of somebody else's.
-
-use std::sync::atomic::Ordering;
+//! Whatever a client waits for, its wait ends in one of three ways: it *goes on* as its wait says
+//! ([`Server::go_on`]), it is *answered* by somebody else ([`Rooms::answer_parked`]), or it is
+//! *forgotten*. A served command is a unit of its own, right after the unit that made its key
+//! ready. What its client sent behind it runs later, when the batch that is being run is done: an
+//! element must not travel through a chain of pipelines in the middle of somebody else's.
 
 use super::call::{apply_reply_mode, call, find};
 use super::client_info::info_line;
 use super::command::Lookup;
 use super::machine::Server;
 use super::origin::Origin;
-use super::{Rooms, tracking};
+use super::rooms::Rooms;
 use crate::base::ClientId;
-use crate::clients::Close;
+use crate::clients::{Close, Running, Session};
 use crate::keyspace::DbIndex;
-use crate::resp::Reply;
-use crate::waiting::{Ticket, TimeoutReply, WakeOn};
+use crate::resp::{OwnedArgv, Reply};
+use crate::waiting::{Reason, Then, Ticket, TimeoutReply, Until, Wait, WakeOn};
+use std::sync::atomic::Ordering;
 
 /// What CLIENT UNBLOCK ERROR answers to the client that waited.
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 impl Server {
-    /// Runs parked commands whose keys became ready, until none is. Their clients' further requests
-    /// wait for [`Server::run_released`].
+    /// Runs parked commands whose keys became ready, until none is. Within that it does nothing.
+    #[inline]
     pub(super) fn serve_ready(&mut self) {
-        while let Some((db, key)) = self.rooms.waiting.keys.next_ready() {
-            self.rooms.waiting.keys.serve(Some(key.clone()));
+        let queue = &self.rooms.waiting.queue;
+        if queue.has_ready() && queue.serving().is_none() {
+            self.serve_all_ready();
+        }
+    }
+
+    fn serve_all_ready(&mut self) {
+        while let Some((db, key)) = self.rooms.waiting.queue.next_ready() {
+            self.rooms.waiting.queue.serve(Some(key.clone()));
             self.serve_key(db, &key);
         }
-        self.rooms.waiting.keys.serve(None);
+        self.rooms.waiting.queue.serve(None);
         self.end_unit();
     }
 
@@ -39,55 +48,129 @@ impl Server {
         let mut after = Ticket::FIRST;
         while let Some(kind) = self.keyspace.at(db).and_then(|db| db.kind(key))
             && let Some((ticket, id)) =
-                self.rooms.waiting.keys.next_waiter(db, key, WakeOn::Kind(kind), after)
+                self.rooms.waiting.queue.next_waiter(db, key, WakeOn::Kind(kind), after)
         {
             after = ticket;
-            self.retry(id);
+            self.go_on(id);
         }
         after = Ticket::FIRST;
-        while let Some((ticket, id)) = self.rooms.waiting.keys.next_waiter(db, key, WakeOn::AnyChange, after)
+        while let Some((ticket, id)) = self.rooms.waiting.queue.next_waiter(db, key, WakeOn::AnyChange, after)
         {
             after = ticket;
-            self.retry(id);
+            self.go_on(id);
         }
     }
 
-    /// Runs a parked command again; the client keeps its place if it still cannot be served.
-    pub(super) fn retry(&mut self, id: ClientId) {
+    /// Goes on with everybody whose pause, parcel or readers are waited for no longer, oldest
+    /// first, and with what they sent behind it.
+    pub(super) fn end_due_waits(&mut self) {
+        self.keyspace.set_keeps_expired(self.rooms.waiting.pauses.is_paused());
+        for reason in Reason::ALL {
+            if !self.rooms.waiting.queue.has_any(reason) || !self.may_be_over(reason) {
+                continue;
+            }
+            let waiting: Vec<_> = self.rooms.waiting.queue.of_reason(reason).collect();
+            for id in waiting {
+                if self.is_over(id) {
+                    self.go_on(id);
+                }
+            }
+        }
+        self.run_released();
+    }
+
+    /// Whether it is worth a look at each of those who wait for this reason.
+    fn may_be_over(&mut self, reason: Reason) -> bool {
+        match reason {
+            Reason::Pause => self.rooms.waiting.pauses.take_looser(),
+            Reason::Parcel | Reason::Readers => true,
+        }
+    }
+
+    /// Whether what a client waits for has come.
+    fn is_over(&mut self, id: ClientId) -> bool {
+        let Some(parked) = self.rooms.clients.get(id).and_then(|session| session.parked.as_ref()) else {
+            return false;
+        };
+        match &parked.until {
+            // Another pause may hold it back again; the gate asks.
+            Until::PauseEnds => true,
+            Until::Parcel(number) => {
+                self.keyspace.walk().is_none_or(|walk| number.is_some_and(|number| walk.has_released(number)))
+            }
+            Until::Readers(readers) => {
+                let still_reading = self.rooms.still_reading(readers);
+                let is_over = still_reading.is_empty();
+                self.rooms.wait_until(id, Until::Readers(still_reading));
+                is_over
+            }
+            Until::Keys(..) | Until::Completed | Until::AsBefore => false,
+        }
+    }
+
+    /// Notes behind which parcel the commands held back in this turn may run. Called when it has
+    /// been packed.
+    pub(super) fn note_parcels(&mut self) {
+        if !self.rooms.waiting.queue.has_any(Reason::Parcel) {
+            return;
+        }
+        let last = self.keyspace.walk().and_then(|walk| walk.last_packed());
+        for id in self.rooms.waiting.queue.of_reason(Reason::Parcel) {
+            if let Some(parked) = self.rooms.clients.get_mut(id).and_then(|session| session.parked.as_mut())
+                && parked.until == Until::Parcel(None)
+            {
+                parked.until = Until::Parcel(last);
+            }
+        }
+    }
+
+    /// What a client waited for has come: it goes on as its wait says. What it sent behind it waits
+    /// for [`Server::run_released`].
+    pub(super) fn go_on(&mut self, id: ClientId) {
         let Some(mut session) = self.rooms.clients.take(id) else { return };
         if session.close == Close::No
-            && let Some(parked) = session.parked.take()
+            && let Some(mut parked) = session.parked.take()
         {
-            let mut out = std::mem::take(&mut session.outbox.bytes);
-            let mark = out.len();
-            let before = tracking::begin(&mut self.rooms, id);
-            self.rooms.clients.in_doubt |= self.rooms.clients.doubt_of(&session, &self.rooms.persistence.aof);
-            let db = std::mem::replace(&mut session.db, parked.db);
-            let argv = parked.argv.as_argv();
-            if let Ok(entry) = find(&mut self.rooms, &mut session, argv) {
-                let (keyspace, rooms) = (&mut self.keyspace, &mut self.rooms);
-                let reply = Reply::new(&mut out, session.protocol);
-                call(keyspace, rooms, &mut session, reply, entry, argv, Origin::Unparked);
+            match std::mem::replace(&mut parked.then, Then::Answered) {
+                Then::RunAgain(argv) => self.run_again(&mut session, parked, argv),
+                Then::Begin | Then::Answered => self.rooms.unpark(id, &parked),
             }
-            session.db = db;
-            if session.parked.is_some() {
-                session.parked = Some(parked);
-            } else {
-                self.rooms.waiting.keys.unpark(id, &parked);
-                self.rooms.waiting.keys.release(id);
-                apply_reply_mode(&mut session, &mut out, mark);
-            }
-            self.end_unit();
-            tracking::end(&mut self.rooms, &mut session, None, before);
-            session.outbox.awaits_file |= self.rooms.clients.in_doubt;
-            session.outbox.bytes = out;
         }
         self.rooms.clients.put_back(session);
     }
 
+    /// Runs a parked command again; the client keeps its place if it still cannot be served.
+    fn run_again(&mut self, session: &mut Session, mut parked: Box<Wait>, command: OwnedArgv) {
+        let mut out = std::mem::take(&mut session.outbox.bytes);
+        self.rooms.clients.in_doubt |= self.rooms.clients.doubt_of(session, &self.rooms.persistence.aof);
+        if session.requests.pending.is_empty() {
+            session.requests.running = std::mem::take(&mut session.requests.when_parked);
+        }
+        let db = std::mem::replace(&mut session.db, parked.db);
+        let argv = command.as_argv();
+        let mut waits = false;
+        self.run_unit(session, &mut out, None, |server, session, out| {
+            if let Ok(entry) = find(&mut server.rooms, session, argv) {
+                let reply = Reply::new(out, session.protocol);
+                call(&mut server.keyspace, &mut server.rooms, session, reply, entry, argv, Origin::Unparked);
+            }
+            session.db = db;
+            waits = session.parked.is_some();
+            if !waits {
+                server.rooms.unpark(session.id, &parked);
+            }
+        });
+        if waits {
+            parked.then = Then::RunAgain(command);
+            session.parked = Some(parked);
+        }
+        session.requests.running = Running::default();
+        session.outbox.bytes = out;
+    }
+
     /// Runs what waited behind commands that are no longer parked.
     pub(super) fn run_released(&mut self) {
-        while let Some(id) = self.rooms.waiting.keys.next_released() {
+        while let Some(id) = self.rooms.waiting.queue.next_released() {
             let Some(mut session) = self.rooms.clients.take(id) else { continue };
             while session.parked.is_none()
                 && session.close == Close::No
@@ -101,14 +184,19 @@ impl Server {
 
     /// Ends a client's wait with the answer `write` gives, and goes on with its requests.
     pub fn complete(&mut self, id: ClientId, write: impl FnOnce(&mut Rooms, &mut Reply<'_>)) {
-        self.rooms.unpark(id, write);
+        self.rooms.answer_parked(id, write);
         self.run_released();
     }
 
-    /// Answers those whose time is over.
+    /// Ends the waits whose time is over.
     pub(super) fn time_out_parked(&mut self) {
-        while let Some(id) = self.rooms.waiting.keys.timed_out(self.rooms.time.monotonic) {
-            self.rooms.time_out(id);
+        while let Some(id) = self.rooms.waiting.queue.timed_out(self.rooms.time.monotonic) {
+            let parked = self.rooms.clients.get(id).and_then(|session| session.parked.as_ref());
+            if parked.is_some_and(|parked| parked.timeout_reply == TimeoutReply::RunAgain) {
+                self.go_on(id);
+            } else {
+                self.rooms.time_out(id);
+            }
         }
         self.run_released();
     }
@@ -121,8 +209,7 @@ impl Server {
             log::debug!("Client closed connection {}", info_line(&self.rooms, &session));
         }
         if let Some(parked) = &session.parked {
-            self.rooms.waiting.keys.unpark(id, parked);
-            self.rooms.waiting.pauses.forget(parked);
+            self.rooms.waiting.queue.unpark(id, parked);
         }
         self.rooms.watches.unwatch(id);
         self.rooms.memory.clients.forget(&session);
@@ -140,11 +227,13 @@ impl Rooms {
         let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
         let Some(parked) = parked.filter(|parked| parked.waits_for_keys()) else { return false };
         // Redis: the command has failed, whichever answer it gets.
-        if let Lookup::Found(_, _, index) = self.commands.lookup(parked.argv.as_argv()) {
+        if let Then::RunAgain(argv) = &parked.then
+            && let Lookup::Found(_, _, index) = self.commands.lookup(argv.as_argv())
+        {
             self.stats.counters.command(index).failed += 1;
         }
         if with_error {
-            self.unpark(id, |rooms, out| {
+            self.answer_parked(id, |rooms, out| {
                 rooms.stats.counters.count_error(UNBLOCKED.as_bytes());
                 out.error(UNBLOCKED);
             });
@@ -158,37 +247,53 @@ impl Rooms {
     /// to others.
     pub fn close_client(&mut self, id: ClientId, close: Close) {
         if let Some(parked) = self.clients.get_mut(id).and_then(|session| session.parked.take()) {
-            self.waiting.keys.unpark(id, &parked);
-            self.waiting.pauses.forget(&parked);
+            self.waiting.queue.unpark(id, &parked);
         }
         self.clients.close(id, close);
     }
 
     fn time_out(&mut self, id: ClientId) {
         let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
-        let reply = parked.map(|parked| parked.timeout_reply);
-        self.unpark(id, |rooms, out| match reply {
+        let reply = parked.map(|parked| parked.timeout_reply.clone());
+        self.answer_parked(id, |rooms, out| match reply {
             Some(TimeoutReply::Error(line)) => {
                 rooms.stats.counters.count_error(line.as_bytes());
                 out.error(line);
             }
             Some(TimeoutReply::Integer(value)) => out.integer(value),
-            Some(TimeoutReply::Kept) => {}
+            Some(TimeoutReply::Kept(answer)) => out.raw(&answer),
             _ => out.null_array(),
         });
     }
 
+    /// Parks a client, whose command runs or is held back.
+    pub(super) fn park(&mut self, session: &mut Session, mut wait: Wait) {
+        self.waiting.queue.park(session.id, &mut wait);
+        session.parked = Some(Box::new(wait));
+    }
+
+    /// Changes what a parked client waits for, within the same reason.
+    fn wait_until(&mut self, id: ClientId, until: Until) {
+        if let Some(parked) = self.clients.get_mut(id).and_then(|session| session.parked.as_mut()) {
+            parked.until = until;
+        }
+    }
+
+    /// A wait is over; the client's requests wait to be run.
+    fn unpark(&mut self, id: ClientId, wait: &Wait) {
+        self.waiting.queue.unpark(id, wait);
+        self.waiting.queue.release(id);
+    }
+
     /// Ends a client's wait with the answer `write` gives; its requests wait to be run.
-    pub(super) fn unpark(&mut self, id: ClientId, write: impl FnOnce(&mut Rooms, &mut Reply<'_>)) {
+    pub(super) fn answer_parked(&mut self, id: ClientId, write: impl FnOnce(&mut Rooms, &mut Reply<'_>)) {
         let Some(mut session) = self.clients.take(id) else { return };
-        if let Some(mut parked) = session.parked.take() {
-            self.waiting.keys.unpark(id, &parked);
-            self.waiting.keys.release(id);
+        if let Some(parked) = session.parked.take() {
+            self.unpark(id, &parked);
             // That nothing came may be due to others.
             session.outbox.awaits_file |= self.persistence.aof.has_unsynced() && parked.waits_for_keys();
             let mut out = std::mem::take(&mut session.outbox.bytes);
             let mark = out.len();
-            out.append(&mut parked.answer);
             write(self, &mut Reply::new(&mut out, session.protocol));
             apply_reply_mode(&mut session, &mut out, mark);
             session.outbox.bytes = out;

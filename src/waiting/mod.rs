@@ -1,5 +1,38 @@
 //! Who waits, what for, and what is done then.
+//!
+//! A command that cannot be answered yet leaves its client *parked*, with one [`Wait`]. Every
+//! reason to wait is a value of [`Until`], and what follows from its end a value of [`Then`]:
+//!
+//! | a client waits | until | then |
+//! |---|---|---|
+//! | in BLPOP and the like | one of its keys holds what it needs | the command runs again |
+//! | in WAIT, FAILOVER | its time is over | it is answered |
+//! | behind CLIENT PAUSE, a save or a file that is behind, a load | the pause ends | it begins |
+//! | with an edit of a long string during a save | the walk has passed the string | it begins |
+//! | in CLIENT LIST, PUBLISH | workers have handed over what they read | the command runs again |
+//! | in SAVE, MIGRATE, CONFIG SET appendonly | somebody completes it | it is answered |
+//! | after a wrong password | its time is over | it is answered |
+//!
+//! [`WaitQueue`] keeps all of them in order of arrival, by what they wait for, and the keys that
+//! have become ready; [`Pauses`] says why commands are held back. The room knows no command and no
+//! session: whoever ends a wait takes it from the session and tells the queue.
+//!
+//! Answers that wait for the disk are none of these: their client goes on, only what it is sent
+//! waits ([`HeldOutput`](crate::clients::HeldOutput)).
 
-mod parked;
+mod pause;
+mod queue;
+mod wait;
 
-pub use parked::{BlockOn, Parked, Ticket, TimeoutReply, Waiters, WakeOn};
+pub use pause::{Pause, PauseReason, Pauses};
+pub use queue::{Ticket, WaitQueue};
+pub use wait::{Reason, Then, TimeoutReply, Until, Wait, WakeOn};
+
+/// Who waits, and why some are held back.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// Everybody who waits.
+    pub queue: WaitQueue,
+    /// Why commands are held back.
+    pub pauses: Pauses,
+}

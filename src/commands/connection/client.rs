@@ -8,8 +8,10 @@ use crate::clients::ClientClass;
 use crate::clients::{Close, ReplyMode, Session};
 use crate::commands::help;
 use crate::server::client_info::info_line;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Pause, PauseReason, Rooms};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Rooms};
 use crate::spec::*;
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
 
 /// The subcommands of CLIENT.
 pub(super) const COMMANDS: &[Command] = &[

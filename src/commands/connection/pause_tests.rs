@@ -2,7 +2,9 @@
 
 use crate::base::time::MonotonicMillis;
 use crate::commands::testing::TestServer;
-use crate::server::{Pause, PauseReason};
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
+use crate::waiting::Reason;
 
 fn pause(server: &mut TestServer, reason: PauseReason, what: Pause, until: Option<MonotonicMillis>) {
     server.server.rooms.waiting.pauses.pause(reason, what, until);
@@ -67,7 +69,7 @@ fn a_looser_pause_lets_through_what_it_allows() {
     unpause(&mut server, PauseReason::Client);
     assert_eq!((server.output_of(1), server.output_of(2)), (String::new(), "PONG".to_owned()));
     server.disconnect(3);
-    assert_eq!(server.server.rooms.waiting.pauses.waiting(), 1);
+    assert_eq!(server.server.rooms.waiting.queue.of_reason(Reason::Pause).count(), 1);
     unpause(&mut server, PauseReason::Aof);
     assert_eq!(server.output_of(1), "OK");
     assert_eq!(server.run("GET k"), "\"v\"", "who has left writes nothing");

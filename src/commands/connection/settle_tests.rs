@@ -2,7 +2,8 @@
 
 use crate::base::ClientId;
 use crate::commands::testing::TestServer;
-use crate::server::settle::MAX_WAIT_MS;
+use crate::server::connection_order::MAX_WAIT_MS;
+use crate::waiting::Reason;
 use std::sync::atomic::Ordering;
 
 fn set_reading(server: &TestServer, id: u64, is_reading: bool) {
@@ -72,7 +73,7 @@ fn a_reader_that_leaves_and_one_who_asks_and_leaves_hold_up_nobody() {
     server.advance(0);
     let answer = server.output_of(1);
     assert!(answer.contains("id=1 ") && !answer.contains("id=2 "), "{answer}");
-    assert!(!server.server.rooms.waiting.settling.is_waiting());
+    assert!(!server.server.rooms.waiting.queue.has_any(Reason::Readers));
 }
 
 #[test]

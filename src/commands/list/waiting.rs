@@ -141,14 +141,14 @@ mod tests {
         park(&mut server, 4, "BLPOP l 0");
         park(&mut server, 2, "BRPOP other l l 0");
         park(&mut server, 3, "BLPOP l 0");
-        assert_eq!(server.server.rooms.waiting.keys.len(), 3);
+        assert_eq!(server.server.rooms.waiting.queue.len(), 3);
         assert_eq!(server.run("RPUSH l a b"), "(integer) 2", "counted before the waiters are served");
         let served = outputs(&mut server, [2, 3, 4]);
         assert_eq!(served, ["1) \"l\"\n2) \"b\"", "", "1) \"l\"\n2) \"a\""]);
         assert_eq!(server.effects(), "SELECT 0 | RPUSH l a b | LPOP l | RPOP l");
         assert_eq!(server.run("EXISTS l"), "(integer) 0");
         assert_eq!(server.dirty(), 2, "what waiters get is not counted");
-        assert_eq!(server.server.rooms.waiting.keys.len(), 1);
+        assert_eq!(server.server.rooms.waiting.queue.len(), 1);
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
         server.run("RPUSH l a b");
         assert_eq!(outputs(&mut server, [2, 3]), ["\"a\"", "\"a\""]);
         assert_eq!(server.run("LRANGE l 0 -1"), "1) \"a\"\n2) \"b\"");
-        assert!(server.server.rooms.waiting.keys.is_empty());
+        assert!(server.server.rooms.waiting.queue.is_empty());
     }
 
     #[test]
@@ -286,9 +286,13 @@ mod tests {
         server.run_as(2, "HELLO 3");
         park(&mut server, 2, "BRPOP l 9223372036854775.8");
         server.advance(1_000_000_000_000);
-        assert_eq!(server.server.rooms.waiting.keys.len(), 1, "more than there are milliseconds is for ever");
+        assert_eq!(
+            server.server.rooms.waiting.queue.len(),
+            1,
+            "more than there are milliseconds is for ever"
+        );
         server.run("RPUSH l a");
-        assert!(server.server.rooms.waiting.keys.is_empty());
+        assert!(server.server.rooms.waiting.queue.is_empty());
     }
 
     #[test]
@@ -317,7 +321,7 @@ mod tests {
         assert_eq!(server.output_of(4), "1) \"l\"\n2) \"a\"");
         assert_eq!(server.output_of(3), "");
         assert_eq!(server.run("LLEN l"), "(integer) 1");
-        assert!(server.server.rooms.waiting.keys.is_empty());
+        assert!(server.server.rooms.waiting.queue.is_empty());
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn waiters_are_served_oldest_first_and_only_with_sorted_sets() {
     assert_eq!(server.output_of(4), "");
     server.advance(1);
     assert_eq!(server.output_of(4), "(nil)");
-    assert!(server.server.rooms.waiting.keys.is_empty());
+    assert!(server.server.rooms.waiting.queue.is_empty());
 }
 
 #[test]

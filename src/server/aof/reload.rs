@@ -10,8 +10,9 @@ use crate::base::ClientId;
 use crate::resp::Reply;
 use crate::server::Rooms;
 use crate::server::machine::Server;
-use crate::server::pause::{Pause, PauseReason};
 use crate::server::task::Task;
+use crate::waiting::Pause;
+use crate::waiting::PauseReason;
 
 /// Where a reload stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

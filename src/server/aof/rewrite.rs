@@ -262,7 +262,7 @@ impl Rooms {
 
     fn answer_starter(&mut self, outcome: Outcome) {
         let Some(starter) = self.persistence.aof.starter.take() else { return };
-        self.unpark(starter.client, |_, reply| match (starter.command, outcome) {
+        self.answer_parked(starter.client, |_, reply| match (starter.command, outcome) {
             (StartCommand::TurnOn, Outcome::Begun) => reply.ok(),
             (StartCommand::TurnOn, Outcome::Failed) => reply.error(NOT_TURNED_ON),
             (StartCommand::Rewrite, Outcome::Begun) => reply.simple(STARTED),

@@ -9,15 +9,13 @@
 //! are few: an UNSUBSCRIBE that was written before it should count. While `maxmemory-clients`
 //! limits them they are weighed then too, so that who is too large is gone.
 
-use super::Rooms;
 use super::ctx::Ctx;
-use super::machine::Server;
 use super::origin::Origin;
+use super::rooms::Rooms;
 use crate::base::ClientId;
-use crate::base::time::MonotonicMillis;
-use crate::clients::{Close, Running, Session};
+use crate::clients::{Close, Session, Waking};
 use crate::resp::Argv;
-use crate::waiting::{BlockOn, Parked, WakeOn};
+use crate::waiting::{Then, TimeoutReply, Until, Wait};
 use std::sync::atomic::Ordering;
 
 /// How long CLIENT LIST waits for others, milliseconds.
@@ -25,29 +23,6 @@ pub const MAX_WAIT_MS: i64 = 10;
 
 /// With more clients than this, PUBLISH does not wait for what subscribers may have sent before.
 const MAX_ORDERED_CLIENTS: usize = 16;
-
-/// A command that waits for workers.
-#[derive(Debug)]
-struct Waiting {
-    client: ClientId,
-    until: MonotonicMillis,
-    /// Who has not been seen with nothing to read.
-    readers: Vec<ClientId>,
-    /// What its own line shows of the requests it came with.
-    running: Running,
-}
-
-/// All of them, oldest first.
-#[derive(Debug, Default)]
-pub struct Settling(Vec<Waiting>);
-
-impl Settling {
-    /// Whether somebody waits.
-    #[must_use]
-    pub fn is_waiting(&self) -> bool {
-        !self.0.is_empty()
-    }
-}
 
 impl Ctx<'_> {
     /// Whether all that has arrived from clients is known. If not, the command is parked and runs
@@ -79,12 +54,21 @@ impl Ctx<'_> {
         if readers.is_empty() {
             return false;
         }
-        let until = self.rooms.time.monotonic.saturating_add_ms(MAX_WAIT_MS);
-        let (client, running) = (self.session.id, self.session.requests.running);
-        self.rooms.waiting.settling.0.push(Waiting { client, until, readers, running });
-        let parked = Parked::new(BlockOn::Task, WakeOn::AnyChange, argv.to_owned(), self.db.index());
-        self.session.parked = Some(parked);
+        let ends = self.rooms.time.monotonic.saturating_add_ms(MAX_WAIT_MS);
+        self.session.requests.when_parked = self.session.requests.running;
+        let wait = Wait::new(Until::Readers(readers), Then::RunAgain(argv.to_owned()), self.db.index());
+        self.rooms.park(self.session, wait.or_at(Some(ends), TimeoutReply::RunAgain));
         true
+    }
+
+    /// Has the client's worker woken at once or when a processor is free: who listens seldom sends.
+    pub(super) fn wake_worker(&self, waking: Waking) {
+        let gauges = &self.session.connection.gauges;
+        let worker = gauges.worker.load(Ordering::Relaxed);
+        if worker != 0 && !gauges.is_one_of_few {
+            gauges.wakes_at_once.store(waking == Waking::AtOnce, Ordering::Relaxed);
+            self.rooms.host.schedule_worker(worker, waking);
+        }
     }
 }
 
@@ -107,36 +91,9 @@ impl Rooms {
         };
         candidates.into_iter().zip(unread).filter(is_reader).map(|(session, _)| session.id).collect()
     }
-}
 
-impl Server {
-    /// Runs the commands again that need wait no longer. The caller runs what was released.
-    pub(super) fn settle(&mut self) {
-        if !self.rooms.waiting.settling.is_waiting() {
-            return;
-        }
-        let mut waiting = std::mem::take(&mut self.rooms.waiting.settling.0);
-        let now = self.rooms.time.monotonic;
-        let due = waiting.extract_if(.., |waiting| {
-            let rooms = &self.rooms;
-            waiting.readers = rooms.readers(waiting.readers.iter().filter_map(|&id| rooms.clients.get(id)));
-            waiting.readers.is_empty() || waiting.until <= now
-        });
-        let due: Vec<_> = due.map(|waiting| (waiting.client, waiting.running)).collect();
-        self.rooms.waiting.settling.0 = waiting;
-        for (client, running) in due {
-            self.show_running(client, running);
-            self.retry(client);
-            self.show_running(client, Running::default());
-        }
-    }
-
-    /// Requests that wait behind the command are shown as such.
-    fn show_running(&mut self, client: ClientId, running: Running) {
-        if let Some(session) = self.rooms.clients.get_mut(client)
-            && session.requests.pending.is_empty()
-        {
-            session.requests.running = running;
-        }
+    /// Those of `readers` who have not been seen with nothing to read yet.
+    pub(super) fn still_reading(&self, readers: &[ClientId]) -> Vec<ClientId> {
+        self.readers(readers.iter().filter_map(|&id| self.clients.get(id)))
     }
 }

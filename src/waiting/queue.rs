@@ -1,77 +1,14 @@
-//! Parked commands: what a client waits for, until when, and who is served first.
+//! Everybody who waits: [`WaitQueue`], in order of arrival.
 //!
-//! A handler that cannot answer yet calls
-//! [`Ctx::block_on_keys`](crate::server::ctx::Ctx::block_on_keys). The client is parked with its
-//! command. When [`Ctx::changed`](crate::server::ctx::Ctx::changed) reports one of its keys, the
-//! key becomes *ready*; after the unit the server takes the ready keys in the order they became so,
-//! and runs for each the parked commands that wait for a value of its type, oldest first, until the
-//! key is gone. A command that still cannot be served keeps its place. A retried command looks at
-//! the ready key alone ([`Ctx::may_serve`](crate::server::ctx::Ctx::may_serve)).
-//!
-//! [`Waiters`] only knows keys and clients. For each key it keeps the waiters in order of arrival,
-//! apart for each type they want, so that serving one costs a search and not a walk, and a thousand
-//! BLPOPs cost nothing when the key becomes a sorted set. Ordered maps, not hashed ones: no order
-//! may depend on chance.
+//! For each key it keeps the waiters apart for each type they want, so that serving one costs a
+//! search and not a walk, and a thousand BLPOPs cost nothing when the key becomes a sorted set.
+//! Ordered maps, not hashed ones: no order may depend on chance.
 
+use super::wait::{Reason, Wait, WakeOn};
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::keyspace::DbIndex;
-use crate::keyspace::Kind;
-use crate::resp::OwnedArgv;
-use crate::spec::Group;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// What a client is parked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BlockOn {
-    /// One of these keys of its database becoming what the command needs.
-    Keys(Vec<Vec<u8>>),
-    /// A task outside the owner: a save, a reload. The server completes it.
-    Task,
-    /// The end of a pause; the command has not begun. The number is its place among those held
-    /// back.
-    Pause(u64),
-    /// A snapshot having passed the string that the command, which has not begun, is to change.
-    Walk,
-}
-
-/// Which change of a key wakes a waiter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WakeOn {
-    /// It holds a value of this type.
-    Kind(Kind),
-    /// Any, also that it is gone.
-    AnyChange,
-}
-
-impl WakeOn {
-    /// What a waiting command of `group` needs: lists and sorted sets are popped, everything else
-    /// looks for itself.
-    #[must_use]
-    pub fn of(group: Group) -> Self {
-        match group {
-            Group::List => WakeOn::Kind(Kind::List),
-            Group::SortedSet => WakeOn::Kind(Kind::SortedSet),
-            _ => WakeOn::AnyChange,
-        }
-    }
-}
-
-/// What is answered when nothing came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TimeoutReply {
-    /// A null array: BLPOP and the like.
-    NullArray,
-    /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array
-    /// too.
-    Null,
-    /// An error that was to come late: AUTH.
-    Error(&'static str),
-    /// An integer: WAIT.
-    Integer(i64),
-    /// [`Parked::answer`]: EXEC with a wrong password among its commands.
-    Kept,
-}
 
 /// A waiter's place among all waiters, by arrival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,83 +19,20 @@ impl Ticket {
     pub const FIRST: Ticket = Ticket(0);
 }
 
-/// A command that waits.
-#[derive(Clone, Debug)]
-pub struct Parked {
-    /// What for.
-    pub on: BlockOn,
-    /// Which change of the keys wakes it.
-    pub wake_on: WakeOn,
-    /// Until when; `None` is for ever.
-    pub deadline: Option<MonotonicMillis>,
-    /// What the client gets when the time is over.
-    pub timeout_reply: TimeoutReply,
-    /// What was answered already and comes late.
-    pub answer: Vec<u8>,
-    /// The command, to run it again.
-    pub argv: OwnedArgv,
-    /// The database its keys are in.
-    pub db: DbIndex,
-    /// Its place; given by [`Waiters`].
-    pub ticket: Ticket,
-}
-
-impl Parked {
-    /// A command to be parked.
-    #[must_use]
-    pub fn new(on: BlockOn, wake_on: WakeOn, argv: OwnedArgv, db: DbIndex) -> Self {
-        Parked {
-            on,
-            wake_on,
-            deadline: None,
-            timeout_reply: TimeoutReply::NullArray,
-            answer: Vec::new(),
-            argv,
-            db,
-            ticket: Ticket::FIRST,
-        }
-    }
-
-    /// Whether other commands can wake it.
-    #[must_use]
-    pub fn waits_for_keys(&self) -> bool {
-        matches!(self.on, BlockOn::Keys(_))
-    }
-
-    /// Whether the command has not begun, and comes to its turn when a pause is over or a snapshot
-    /// has passed.
-    #[must_use]
-    pub fn is_held_back(&self) -> bool {
-        matches!(self.on, BlockOn::Pause(_) | BlockOn::Walk)
-    }
-
-    /// Whether the command is done and only its answer comes late.
-    #[must_use]
-    pub fn is_answered(&self) -> bool {
-        matches!(self.timeout_reply, TimeoutReply::Error(_) | TimeoutReply::Kept)
-    }
-
-    fn keys(&self) -> &[Vec<u8>] {
-        match &self.on {
-            BlockOn::Keys(keys) => keys,
-            BlockOn::Task | BlockOn::Pause(_) | BlockOn::Walk => &[],
-        }
-    }
-}
-
 /// Who waits for one key.
 #[derive(Debug, Default)]
 struct KeyWaiters {
     queue: BTreeMap<(WakeOn, Ticket), ClientId>,
-    /// Whether the key stands in [`Waiters::ready`].
+    /// Whether the key stands in [`WaitQueue::ready`].
     is_ready: bool,
 }
 
 /// Who waits for which key, in order of arrival; and which keys have become ready.
 #[derive(Debug, Default)]
-pub struct Waiters {
+pub struct WaitQueue {
     by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, KeyWaiters>>,
     ready: VecDeque<(DbIndex, Vec<u8>)>,
+    by_reason: BTreeMap<(Reason, Ticket), ClientId>,
     deadlines: BTreeSet<(MonotonicMillis, ClientId)>,
     last_ticket: Ticket,
     clients: usize,
@@ -168,7 +42,7 @@ pub struct Waiters {
     released: VecDeque<ClientId>,
 }
 
-impl Waiters {
+impl WaitQueue {
     /// How many clients wait for keys.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -188,41 +62,60 @@ impl Waiters {
     }
 
     /// Adds a client behind all who wait for the same keys.
-    pub fn park(&mut self, client: ClientId, parked: &mut Parked) {
+    pub fn park(&mut self, client: ClientId, wait: &mut Wait) {
         self.last_ticket.0 += 1;
-        parked.ticket = self.last_ticket;
-        self.clients += usize::from(parked.waits_for_keys());
-        self.deadlines.extend(parked.deadline.map(|deadline| (deadline, client)));
-        if parked.keys().is_empty() {
+        wait.ticket = self.last_ticket;
+        self.clients += usize::from(wait.waits_for_keys());
+        self.deadlines.extend(wait.deadline.map(|deadline| (deadline, client)));
+        self.by_reason.extend(wait.until.reason().map(|reason| ((reason, wait.ticket), client)));
+        let (names, wake_on) = wait.keys();
+        if names.is_empty() {
             return;
         }
-        let keys = self.by_db.entry(parked.db).or_default();
-        for key in parked.keys() {
+        let keys = self.by_db.entry(wait.db).or_default();
+        for key in names {
             let waiters = match keys.get_mut(key) {
                 Some(waiters) => waiters,
                 None => keys.entry(key.clone()).or_default(),
             };
-            waiters.queue.insert((parked.wake_on, parked.ticket), client);
+            waiters.queue.insert((wake_on, wait.ticket), client);
         }
     }
 
     /// Forgets a client: it was served, its time is over, or it is gone.
-    pub fn unpark(&mut self, client: ClientId, parked: &Parked) {
-        self.clients -= usize::from(parked.waits_for_keys());
-        if let Some(deadline) = parked.deadline {
+    pub fn unpark(&mut self, client: ClientId, wait: &Wait) {
+        self.clients -= usize::from(wait.waits_for_keys());
+        if let Some(deadline) = wait.deadline {
             self.deadlines.remove(&(deadline, client));
         }
-        let Some(keys) = self.by_db.get_mut(&parked.db) else { return };
-        for key in parked.keys() {
+        if let Some(reason) = wait.until.reason() {
+            self.by_reason.remove(&(reason, wait.ticket));
+        }
+        let Some(keys) = self.by_db.get_mut(&wait.db) else { return };
+        let (names, wake_on) = wait.keys();
+        for key in names {
             let Some(waiters) = keys.get_mut(key) else { continue };
-            waiters.queue.remove(&(parked.wake_on, parked.ticket));
+            waiters.queue.remove(&(wake_on, wait.ticket));
             if waiters.queue.is_empty() {
                 keys.remove(key);
             }
         }
         if keys.is_empty() {
-            self.by_db.remove(&parked.db);
+            self.by_db.remove(&wait.db);
         }
+    }
+
+    /// Whether somebody waits for this reason.
+    #[inline]
+    #[must_use]
+    pub fn has_any(&self, reason: Reason) -> bool {
+        !self.by_reason.is_empty() && self.of_reason(reason).next().is_some()
+    }
+
+    /// Who waits for this reason, oldest first.
+    pub fn of_reason(&self, reason: Reason) -> impl Iterator<Item = ClientId> {
+        let tickets = (reason, Ticket::FIRST)..=(reason, Ticket(u64::MAX));
+        self.by_reason.range(tickets).map(|(_, &client)| client)
     }
 
     /// Marks `key` as changed; nothing happens when nobody waits for it.
@@ -311,18 +204,19 @@ impl Waiters {
 
 #[cfg(test)]
 mod tests {
+    use super::super::wait::{Then, TimeoutReply, Until};
     use super::*;
+    use crate::keyspace::Kind;
 
     const LIST: WakeOn = WakeOn::Kind(Kind::List);
 
-    fn parked(keys: &[&str], deadline: Option<i64>, wake_on: WakeOn) -> Parked {
+    fn wait(keys: &[&str], deadline: Option<i64>, wake_on: WakeOn) -> Wait {
         let keys = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
-        let mut parked = Parked::new(BlockOn::Keys(keys), wake_on, OwnedArgv::default(), DbIndex(0));
-        parked.deadline = deadline.map(MonotonicMillis);
-        parked
+        let wait = Wait::new(Until::Keys(keys, wake_on), Then::Begin, DbIndex(0));
+        wait.or_at(deadline.map(MonotonicMillis), TimeoutReply::NullArray)
     }
 
-    fn served(waiters: &Waiters, key: &str, wake_on: WakeOn) -> Vec<u64> {
+    fn served(waiters: &WaitQueue, key: &str, wake_on: WakeOn) -> Vec<u64> {
         let mut after = Ticket::FIRST;
         std::iter::from_fn(|| {
             let (ticket, client) = waiters.next_waiter(DbIndex(0), key.as_bytes(), wake_on, after)?;
@@ -334,10 +228,10 @@ mod tests {
 
     #[test]
     fn waiters_are_served_oldest_first_and_only_while_parked() {
-        let mut waiters = Waiters::default();
-        let mut one = parked(&["a", "b", "a"], Some(5), LIST);
-        let mut two = parked(&["a"], Some(3), LIST);
-        let mut three = parked(&["a"], None, WakeOn::AnyChange);
+        let mut waiters = WaitQueue::default();
+        let mut one = wait(&["a", "b", "a"], Some(5), LIST);
+        let mut two = wait(&["a"], Some(3), LIST);
+        let mut three = wait(&["a"], None, WakeOn::AnyChange);
         waiters.park(ClientId(9), &mut one);
         waiters.park(ClientId(2), &mut two);
         waiters.park(ClientId(3), &mut three);
@@ -356,8 +250,8 @@ mod tests {
 
     #[test]
     fn keys_become_ready_once_and_in_order() {
-        let mut waiters = Waiters::default();
-        let mut one = parked(&["a", "b"], None, LIST);
+        let mut waiters = WaitQueue::default();
+        let mut one = wait(&["a", "b"], None, LIST);
         waiters.park(ClientId(1), &mut one);
         for (db, key) in [(1, "a"), (0, "b"), (0, "a"), (0, "b"), (0, "c")] {
             waiters.signal(DbIndex(db), key.as_bytes());
@@ -372,5 +266,21 @@ mod tests {
         assert!(!waiters.has_ready(), "nobody waits in that database");
         waiters.signal_all(DbIndex(0));
         assert_eq!(waiters.next_ready(), Some((DbIndex(0), b"a".to_vec())));
+    }
+
+    #[test]
+    fn those_of_one_reason_stand_in_order_of_arrival() {
+        let mut waiters = WaitQueue::default();
+        let mut waits = [Until::PauseEnds, Until::Readers(Vec::new()), Until::PauseEnds, Until::Completed]
+            .map(|until| Wait::new(until, Then::Begin, DbIndex(0)));
+        for (wait, client) in waits.iter_mut().zip([7, 3, 1, 2]) {
+            waiters.park(ClientId(client), wait);
+        }
+        let of = |waiters: &WaitQueue, reason| waiters.of_reason(reason).map(|id| id.0).collect::<Vec<_>>();
+        assert_eq!(of(&waiters, Reason::Pause), [7, 1]);
+        assert_eq!(of(&waiters, Reason::Readers), [3]);
+        assert!(!waiters.has_any(Reason::Parcel) && waiters.is_empty(), "nobody waits for keys");
+        waiters.unpark(ClientId(7), &waits[0]);
+        assert_eq!(of(&waiters, Reason::Pause), [1]);
     }
 }

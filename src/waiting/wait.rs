@@ -1,0 +1,182 @@
+//! One wait: [`Wait`] says what for ([`Until`]), what is done then ([`Then`]), and what is answered
+//! when the time is over ([`TimeoutReply`]).
+
+use super::queue::Ticket;
+use crate::base::ClientId;
+use crate::base::time::MonotonicMillis;
+use crate::keyspace::{DbIndex, Kind};
+use crate::resp::OwnedArgv;
+use crate::spec::Group;
+
+/// What a client waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// One of these keys of its database becomes what the command needs.
+    Keys(Vec<Vec<u8>>, WakeOn),
+    /// A pause ends.
+    PauseEnds,
+    /// A snapshot has passed this parcel, which may hold what the command is to change. The number
+    /// is known at the end of the turn.
+    Parcel(Option<u64>),
+    /// The workers of these clients have handed over what they were reading.
+    Readers(Vec<ClientId>),
+    /// Somebody completes it: a save has ended, another server has answered.
+    Completed,
+    /// What a command that was run again waited for before.
+    AsBefore,
+}
+
+/// Reasons to wait that are looked at once a turn, for all clients together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// [`Until::PauseEnds`].
+    Pause,
+    /// [`Until::Parcel`].
+    Parcel,
+    /// [`Until::Readers`].
+    Readers,
+}
+
+impl Reason {
+    /// All of them, in the order in which they are looked at.
+    pub const ALL: [Reason; 3] = [Reason::Pause, Reason::Parcel, Reason::Readers];
+}
+
+impl Until {
+    /// The reason, if it is one that is looked at once a turn.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Until::PauseEnds => Some(Reason::Pause),
+            Until::Parcel(_) => Some(Reason::Parcel),
+            Until::Readers(_) => Some(Reason::Readers),
+            Until::Keys(..) | Until::Completed | Until::AsBefore => None,
+        }
+    }
+}
+
+/// What is done when a wait ends as hoped.
+#[derive(Clone, Debug)]
+pub enum Then {
+    /// The command runs again; it may go on waiting.
+    RunAgain(OwnedArgv),
+    /// The command, which has not begun, comes to its turn. It stands first among the client's
+    /// requests.
+    Begin,
+    /// Nothing: whoever completes the wait gives the answer.
+    Answered,
+}
+
+/// Which change of a key wakes a waiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeOn {
+    /// It holds a value of this type.
+    Kind(Kind),
+    /// Any, also that it is gone.
+    AnyChange,
+}
+
+impl WakeOn {
+    /// What a waiting command of `group` needs: lists and sorted sets are popped, everything else
+    /// looks for itself.
+    #[must_use]
+    pub fn of(group: Group) -> Self {
+        match group {
+            Group::List => WakeOn::Kind(Kind::List),
+            Group::SortedSet => WakeOn::Kind(Kind::SortedSet),
+            _ => WakeOn::AnyChange,
+        }
+    }
+}
+
+/// What is answered when nothing came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimeoutReply {
+    /// A null array: BLPOP and the like.
+    NullArray,
+    /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array
+    /// too.
+    Null,
+    /// An error that was to come late: AUTH.
+    Error(&'static str),
+    /// An integer: WAIT.
+    Integer(i64),
+    /// What was answered already and was to come late: EXEC with a wrong password among its
+    /// commands.
+    Kept(Vec<u8>),
+    /// Nothing: it is done what would have been done at the end of the wait.
+    RunAgain,
+}
+
+/// A command that waits.
+#[derive(Clone, Debug)]
+pub struct Wait {
+    /// What for.
+    pub until: Until,
+    /// What is done then.
+    pub then: Then,
+    /// Until when; `None` is for ever.
+    pub deadline: Option<MonotonicMillis>,
+    /// What the client gets when the time is over.
+    pub timeout_reply: TimeoutReply,
+    /// The database its keys are in.
+    pub db: DbIndex,
+    /// Its place among all that wait.
+    pub(super) ticket: Ticket,
+}
+
+impl Wait {
+    /// A wait without a deadline, of a client that has selected `db`.
+    #[must_use]
+    pub fn new(until: Until, then: Then, db: DbIndex) -> Self {
+        Wait {
+            until,
+            then,
+            deadline: None,
+            timeout_reply: TimeoutReply::NullArray,
+            db,
+            ticket: Ticket::FIRST,
+        }
+    }
+
+    /// The same, which ends at `deadline` with `reply`.
+    #[must_use]
+    pub fn or_at(self, deadline: Option<MonotonicMillis>, reply: TimeoutReply) -> Self {
+        Wait { deadline, timeout_reply: reply, ..self }
+    }
+
+    /// Whether other commands can wake it.
+    #[must_use]
+    pub fn waits_for_keys(&self) -> bool {
+        matches!(self.until, Until::Keys(..))
+    }
+
+    /// Whether the command has not begun.
+    #[must_use]
+    pub fn is_held_back(&self) -> bool {
+        matches!(self.then, Then::Begin)
+    }
+
+    /// Whether the command is done and only its answer comes late.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.timeout_reply, TimeoutReply::Error(_) | TimeoutReply::Kept(_))
+    }
+
+    /// Memory of the command, bytes.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        match &self.then {
+            Then::RunAgain(argv) => argv.heap_bytes(),
+            Then::Begin | Then::Answered => 0,
+        }
+    }
+
+    /// The keys it waits for, and which change of them.
+    pub(super) fn keys(&self) -> (&[Vec<u8>], WakeOn) {
+        match &self.until {
+            Until::Keys(keys, wake_on) => (keys, *wake_on),
+            _ => (&[], WakeOn::AnyChange),
+        }
+    }
+}
