@@ -53,6 +53,7 @@ pub mod task;
 mod time;
 mod timing;
 pub mod tracking;
+mod turn;
 mod version;
 mod wake;
 

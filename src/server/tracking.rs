@@ -201,6 +201,9 @@ fn end_tracked(rooms: &mut Rooms, session: &mut Session, command: Option<&Comman
 impl Server {
     /// Tells clients in broadcasting mode of the keys that changed in this turn.
     pub(super) fn broadcast_invalidations(&mut self) {
+        if !self.rooms.tracking.tables.is_active() {
+            return;
+        }
         self.rooms.clients.in_doubt = self.rooms.persistence.aof.has_unsynced();
         for Broadcasted { keys, clients } in self.rooms.tracking.tables.take_broadcasts() {
             let payload = keys_payload(keys.iter().map(|key| &**key));
