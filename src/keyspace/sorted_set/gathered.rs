@@ -4,7 +4,8 @@
 //! large sorted set needs anyway, and put in order once, at the end.
 
 use super::super::Limits;
-use super::{Form, SortedSet, Tree, by_score, push_pair, score_of};
+use super::pairs::push_pair;
+use super::{Form, SortedSet, Tree, by_score, score_of};
 use crate::ds::dict::{Dict, NewEntry};
 use crate::ds::listpack::Listpack;
 use crate::ds::score_tree::ScoreTree;

@@ -12,23 +12,28 @@
 //! pages with the original.
 
 mod gathered;
+mod pairs;
 mod range;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use gathered::Gathered;
 pub use range::{LexBound, LexRange, ScoreRange};
+pub use walk::Walk;
 
 use super::Limits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, NewEntry, Shape};
-use crate::ds::listpack::{self, Cursor, Listpack, ListpackFull, ListpackValue};
+use crate::ds::listpack::{self, Listpack, ListpackValue};
 use crate::ds::score::{self, ShortScore};
-use crate::ds::score_tree::{self, Edge, ScoreTree};
+use crate::ds::score_tree::{Edge, ScoreTree};
+use pairs::{insert_pair, score_after};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use walk::Steps;
 
 /// Up to this fraction of the members is drawn at random; more are picked while walking over all.
 const SPARSE_SAMPLE: usize = 3;
@@ -518,48 +523,6 @@ impl Tree {
     }
 }
 
-/// Members of a range of ranks with their scores; see [`SortedSet::walk`].
-#[derive(Clone)]
-pub struct Walk<'a> {
-    steps: Steps<'a>,
-    left: usize,
-}
-
-#[derive(Clone)]
-enum Steps<'a> {
-    None,
-    Flat(listpack::Iter<'a>),
-    FlatBack(listpack::IterRev<'a>),
-    Tree(score_tree::Iter<'a>),
-    TreeBack(score_tree::IterRev<'a>),
-}
-
-impl<'a> Iterator for Walk<'a> {
-    type Item = (Member<'a>, f64);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        match &mut self.steps {
-            Steps::None => None,
-            Steps::Flat(texts) => {
-                let (_, member) = texts.next()?;
-                Some((member, score_text(texts.next()?.1)))
-            }
-            Steps::FlatBack(texts) => {
-                let score = score_text(texts.next()?.1);
-                Some((texts.next()?.1, score))
-            }
-            Steps::Tree(pairs) => pairs.next().map(|(member, score)| (Member::Bytes(member), score)),
-            Steps::TreeBack(pairs) => pairs.next().map(|(member, score)| (Member::Bytes(member), score)),
-        }
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left))
-    }
-}
-
 fn index(rank: u64) -> usize {
     usize::try_from(rank).expect("ranks of what is in memory fit")
 }
@@ -575,56 +538,4 @@ fn compare(one: (Member<'_>, f64), two: (Member<'_>, f64)) -> Ordering {
 
 fn score_of(payload: &[u8]) -> f64 {
     score::read(payload)
-}
-
-fn score_text(text: ListpackValue<'_>) -> f64 {
-    match text {
-        ListpackValue::Int(int) => int as f64,
-        // Checked on the way in; texts of our own are numbers anyway.
-        ListpackValue::Bytes(bytes) => number::parse_f64(bytes).unwrap_or_default(),
-    }
-}
-
-fn score_after(pairs: &Listpack, member: Cursor) -> f64 {
-    pairs.next(member).map_or(0.0, |place| score_text(pairs.value(place)))
-}
-
-/// Calls `f` with a score as a listpack stores it.
-fn with_score_text<R>(score: f64, f: impl FnOnce(&[u8]) -> R) -> R {
-    if let Some(int) = number::f64_as_i64(score) {
-        return f(number::I64Text::new(int).as_bytes());
-    }
-    let mut text = Vec::with_capacity(24);
-    number::format_f64_17g(score, &mut text);
-    f(&text)
-}
-
-/// Adds a pair at the end; on an error nothing is changed.
-fn push_pair(pairs: &mut Listpack, member: &[u8], score: f64) -> Result<(), ListpackFull> {
-    pairs.push_back(member)?;
-    with_score_text(score, |text| pairs.push_back(text)).inspect_err(|_| {
-        let member = pairs.last().expect("it was just added");
-        pairs.remove(member);
-    })
-}
-
-/// Adds a pair in its place; on an error nothing is changed.
-fn insert_pair(pairs: &mut Listpack, member: &[u8], score: f64) -> Result<(), ListpackFull> {
-    let mut next = pairs.first();
-    while let Some(place) = next {
-        let goes_before = match by_score(score_after(pairs, place), score) {
-            Ordering::Less => false,
-            Ordering::Equal => pairs.value(place).with_bytes(|name| name > member),
-            Ordering::Greater => true,
-        };
-        if goes_before {
-            pairs.insert_before(place, member)?;
-            let added = with_score_text(score, |text| pairs.insert_after(place, text));
-            return added.map(|_| ()).inspect_err(|_| {
-                pairs.remove(place);
-            });
-        }
-        next = pairs.next(place).and_then(|score| pairs.next(score));
-    }
-    push_pair(pairs, member, score)
 }
