@@ -13,6 +13,7 @@ mod flood;
 mod info;
 mod kill;
 mod persistence;
+mod pid_file;
 mod maxmemory;
 mod migrate;
 mod rdb;
