@@ -5,7 +5,7 @@
 //! one-way street: socket → worker → channel → owner → outbox → socket.
 //!
 //! The `pub mod` lines below stand in floor order. **A room may import only rooms declared above
-//! it**; `tests/tidy.rs` checks every `crate::room` path against this list.
+//! it**; `tests/tidy/main.rs` checks every `crate::room` path against this list.
 //!
 //! | floor | rooms | may know |
 //! |---|---|---|
