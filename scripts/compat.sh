@@ -3,15 +3,20 @@
 #
 # Usage: scripts/compat.sh spawn|external [options] [unit/type/string integration/rdb ...]
 #        scripts/compat.sh reference spawn|external [options] [FILE ...]
+#        scripts/compat.sh --ci [options]
 #
 #   spawn      the suite starts our binary itself, as src/redis-server (the complete test)
 #   external   every file runs against a server started for it, without the slow tests
 #   reference  runs the files on the real redis-server only and keeps what passes
 #
+#   --ci       spawn --retry --verbose with the files of scripts/compat/ci.txt: the part that fits
+#              a few minutes on two cores
+#
 #   --jobs N      files run at a time (default 2)
 #   --timeout S   a file ends after S seconds without progress, or 4*S in all (default 180)
 #   --verbose     name every failing and every not-run test after the table
 #   --listed      run the tests of the two lists too, and name those that pass
+#   --retry       run a file in which a test failed once more; a test fails only if it fails twice
 #   --fresh       measure the reference of these files again
 #
 # FILE is a test file as the suite names it, or a quoted pattern ('integration/convert-*');
@@ -20,7 +25,8 @@
 # A test counts when it passes on the real redis-server (measured on first use and kept beside
 # the suite). scripts/compat/skip.tsv lists the tests we decided not to pass,
 # scripts/compat/waits.tsv those that wait for something not built yet; neither is run.
-# Ends with 1 when any other reference test failed or did not run, with 2 on a mistake.
+# Ends with 1 when any other reference test failed or did not run, with 2 on a mistake, and with 3
+# when nothing could be compared: Redis's suite, its server or a package cannot be had here.
 #
 # The binary is the release build of this repository, brought up to date first; PYREDIS_BIN
 # names another. The suite comes from Debian's source package, into a folder under
@@ -30,6 +36,20 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
 cache=${PYREDIS_COMPAT_CACHE:-${TMPDIR:-/tmp}/pyredis-compat}
+
+# The exit status when there is nothing to compare with.
+readonly nothing_to_compare=3
+
+# Ends the script because a comparison cannot be made here, whatever pyredis does.
+cannot_compare() {
+  note "NOTHING WAS COMPARED: $*"
+  exit "$nothing_to_compare"
+}
+
+# Prints the files that continuous integration runs.
+ci_files() {
+  sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$root/scripts/compat/ci.txt"
+}
 
 # Fetches Debian's source package of redis by a private sources list: the system's own is not
 # touched, and no root rights are needed.
@@ -49,7 +69,7 @@ fetch_suite() {
       "${apt[@]}" update &&
       "${apt[@]}" --download-only source redis &&
       dpkg-source --extract redis_7.0.15-*.dsc source
-  ) >"$work.log" 2>&1 </dev/null || die "the source package could not be fetched: see $work.log"
+  ) >"$work.log" 2>&1 </dev/null || cannot_compare "the source package could not be fetched: see $work.log"
   rm -rf "$cache/suite"
   mkdir "$cache/suite"
   # Only what the suite runs from; the sources of the server stay behind.
@@ -62,14 +82,21 @@ main() {
   for argument in "$@"; do
     case $argument in -h | --help) print_head_comment "${BASH_SOURCE[0]}" && exit 0 ;; esac
   done
+  if [[ ${1:-} == --ci ]]; then
+    shift
+    local files
+    mapfile -t files < <(ci_files)
+    set -- spawn --retry --verbose "$@" "${files[@]}"
+  fi
   case ${1:-} in
     spawn | external | reference) ;;
-    "") usage_error "spawn, external or reference?" ;;
-    *) usage_error "unknown mode '$1': spawn, external or reference" ;;
+    "") usage_error "spawn, external, reference or --ci?" ;;
+    *) usage_error "unknown mode '$1': spawn, external, reference or --ci" ;;
   esac
-  install_missing redis-server=redis-server redis-cli=redis-tools redis-benchmark=redis-tools \
-    tclsh=tcl dpkg-source=dpkg-dev pgrep=procps python3=python3
-  require_reference
+  # In shells of their own: what they end with one line is a comparison that cannot be made.
+  (install_missing redis-server=redis-server redis-cli=redis-tools redis-benchmark=redis-tools \
+    tclsh=tcl dpkg-source=dpkg-dev pgrep=procps python3=python3) || cannot_compare "a package is missing"
+  (require_reference) || cannot_compare "there is no reference"
   mkdir -p "$cache"
   exec {lock}>"$cache/fetch.lock"
   flock "$lock"

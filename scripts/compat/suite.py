@@ -295,7 +295,7 @@ class Comparison:
         self.unit, self.outcome = outcome.unit, outcome
         self.reference = sum(expected.values())
         self.passed = 0
-        self.failed, self.not_run, self.stale = [], [], []
+        self.failed, self.not_run, self.stale, self.unsteady = [], [], [], []
         self.skipped, self.waiting = collections.Counter(), collections.Counter()
         for name, count in expected.items():
             bad = outcome.err[name]
@@ -313,6 +313,17 @@ class Comparison:
                 self.failed += [name] * min(bad, count - good)
                 self.not_run += [name] * (count - good - min(bad, count - good))
 
+    def bad(self):
+        return {*self.failed, *self.not_run}
+
+    def confirm(self, first):
+        """Keeps of the failures only what failed in the first run of the file, too."""
+        self.unsteady = sorted(self.bad() ^ first.bad())
+        count = len(self.failed) + len(self.not_run)
+        self.failed = [name for name in self.failed if name in first.bad()]
+        self.not_run = [name for name in self.not_run if name in first.bad()]
+        self.passed += count - len(self.failed) - len(self.not_run)
+
     def row(self):
         remark = self.outcome.ended or ("" if self.outcome.finished else "ended early")
         return (f"{self.unit:<42} {self.reference:>5} {self.passed:>5} {len(self.failed):>5} {len(self.not_run):>8}"
@@ -325,6 +336,7 @@ class Comparison:
             yield from ("         " + line for line in reason(self.outcome.details.get(name, [])))
         yield from (f"NOT RUN  {self.unit}: {name}" for name in dict.fromkeys(self.not_run))
         yield from (f"STALE    {self.unit}: {name} (listed, but passes)" for name in self.stale)
+        yield from (f"UNSTEADY {self.unit}: {name} (failed once, passed once)" for name in self.unsteady)
         if self.failed or self.not_run:
             for lines in self.outcome.stray:
                 yield f"OUTSIDE  {self.unit}: an exception outside any test"
@@ -383,7 +395,7 @@ def parse_arguments(words):
     parser.add_argument("--binary", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=int, default=180)
-    for flag in ("--verbose", "--listed", "--fresh"):
+    for flag in ("--verbose", "--listed", "--fresh", "--retry"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("words", nargs="+")
     options = parser.parse_intermixed_args(words)
@@ -435,9 +447,17 @@ def compare(runner, options, units, skip, waits):
     def task(unit):
         expected = reference(runner, unit, options.mode, options.fresh)
         listed = [] if options.listed else skip.exact.get(unit, []) + waits.exact.get(unit, [])
-        outcome = runner.run(unit, options.mode, options.binary, listed, logs / f"{flat(unit)}.log")
+        compared = measure(unit, expected, listed, "")
+        if options.retry and compared.bad():
+            first, compared = compared, measure(unit, expected, listed, ".again")
+            compared.confirm(first)
         for name in {*skip.tests.get(unit, {}), *waits.tests.get(unit, {})} - set(expected) - {WHOLE_FILE}:
             print(f"compat.sh: listed, but no reference test of {unit} in {options.mode} mode: {name}", file=sys.stderr)
+        return compared
+
+    def measure(unit, expected, listed, suffix):
+        log = logs / f"{flat(unit)}{suffix}.log"
+        outcome = runner.run(unit, options.mode, options.binary, listed, log)
         return Comparison(expected, outcome, skip, waits, options.listed)
 
     def report(row):
