@@ -28,7 +28,7 @@ pub use describe::{Pattern, SelectorText};
 pub use log::{AclLog, Context, LogEntry, Reason};
 pub use rules::{RuleError, merge_selectors};
 pub use selector::{Denial, Selector};
-pub use throttle::Throttle;
+pub use throttle::{Guess, Throttle};
 pub use user::User;
 
 use crate::base::text::{eq_ignore_case, lossless};

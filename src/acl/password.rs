@@ -10,6 +10,11 @@ const HASH_BYTES: usize = 32;
 pub(super) struct Hash([u8; HASH_BYTES]);
 
 impl Hash {
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> [u8; HASH_BYTES] {
+        self.0
+    }
+
     /// Of a password in clear.
     pub(super) fn of(password: &[u8]) -> Hash {
         Hash(Sha256::digest(password).into())

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize
 pub struct ClientGauges {
     /// Set by the server: larger requests are taken only after AUTH.
     pub authenticated: AtomicBool,
+    /// Set by the server: requests wait that may be an AUTH, so `authenticated` is no answer yet.
+    pub may_log_in: AtomicBool,
     /// Set by the worker: bytes read that are no complete argument yet.
     pub query_buffer: AtomicUsize,
     /// Set by the worker: bytes of the arguments of an unfinished command.
@@ -95,6 +97,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Its address without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.addr.rsplit_once(':').map_or(&self.addr, |(host, _)| host)
+    }
+
     /// Whether it comes from this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {

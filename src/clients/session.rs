@@ -69,8 +69,10 @@ pub struct LoginState {
     pub must_log_in: bool,
     /// Whether that user may do everything, so that nothing need be checked.
     pub unrestricted: bool,
-    /// The transaction that runs had a wrong password in it, whose answer comes then.
-    pub failed: Option<MonotonicMillis>,
+    /// The transaction that runs had a wrong password in it.
+    pub has_guessed: bool,
+    /// It has waited for its next password to be looked at.
+    pub has_waited: bool,
 }
 
 /// Answers to one client on their way out.
@@ -159,7 +161,8 @@ impl Session {
                 authenticated: false,
                 must_log_in: false,
                 unrestricted: false,
-                failed: None,
+                has_guessed: false,
+                has_waited: false,
             },
             no_evict: false,
             is_monitor: false,

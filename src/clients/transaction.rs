@@ -21,6 +21,8 @@ pub struct Transaction {
     /// Bytes of the queued arguments.
     bytes: usize,
     is_spoilt: bool,
+    /// Some queued command logs in.
+    logs_in: bool,
 }
 
 /// A queued command.
@@ -79,6 +81,17 @@ impl Transaction {
         self.lacking |= ALL.without(flags);
         self.bytes += argv.heap_bytes();
         self.commands.push(Queued { index, words, argv });
+    }
+
+    /// The command queued last logs in.
+    pub fn note_login(&mut self) {
+        self.logs_in = true;
+    }
+
+    /// Whether EXEC looks at a password.
+    #[must_use]
+    pub fn logs_in(&self) -> bool {
+        self.logs_in && !self.is_spoilt
     }
 
     /// A command was refused, so EXEC will be.

@@ -32,6 +32,8 @@ const GATHER_BYTES: usize = 64 * 1024;
 const AHEAD_BYTES: usize = 1 << 20;
 /// After so long without a byte a worker that had to allocate gives its heap up.
 const QUIET: Duration = Duration::from_millis(300);
+/// Between two looks at whether an AUTH that waits has logged the client in.
+const LOGIN_LOOK: Duration = Duration::from_millis(20);
 /// An unfinished command is reported each time it has grown by this much, bytes.
 const REPORT_BYTES: usize = 64 * 1024;
 
@@ -237,6 +239,13 @@ impl Connection {
             }
             // An AUTH may be among the commands under way: look again when they have run.
             self.handle.sync(&self.milestone)?;
+            while self.login(Login::Missing) == Login::Missing
+                && self.gauges.may_log_in.load(Ordering::Acquire)
+            {
+                if self.socket.ends_within(LOGIN_LOOK) {
+                    return Err(Stopped);
+                }
+            }
             login = self.login(Login::Missing);
         }
     }

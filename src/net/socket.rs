@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 use socket2::TcpKeepalive;
 
 use crate::engine::os;
@@ -71,6 +72,15 @@ impl Socket {
     /// Takes bytes that have arrived; `WouldBlock` when none have.
     pub fn receive_now(&self, space: &mut [u8]) -> io::Result<usize> {
         retry(|| os::receive_now(self.0.as_fd(), space))
+    }
+
+    /// Waits for the end of the stream, behind what has arrived, for so long. Returns whether it
+    /// came.
+    pub fn ends_within(&self, patience: Duration) -> bool {
+        let mut asked = [PollFd::new(&self.0, PollFlags::RDHUP)];
+        let timeout = Timespec::try_from(patience).expect("patience is short");
+        // A signal only makes the caller look earlier.
+        event::poll(&mut asked, Some(&timeout)).is_ok() && !asked[0].revents().is_empty()
     }
 
     /// Sends what the socket takes at once; `WouldBlock` when that is nothing.

@@ -5,23 +5,22 @@
 //! the [`Ctx`] methods here, which keep the bit true for everybody and close the connections of
 //! those who lost the right to have one.
 
+use super::command::CommandTable;
 use super::command::Entry;
-use super::command::{CommandTable, Lookup};
 use super::ctx::Ctx;
-use super::error::CommandError;
+use super::error::{CommandError, CommandResult};
 use super::host::Host;
 use super::origin::Origin;
 use super::{Rooms, client_info};
 use crate::acl::{
-    AclLog, Catalog, Context, DEFAULT_USER, Denial, LogEntry, Reason, Rulebook, SetUserError, Throttle, User,
-    Users,
+    AclLog, Catalog, Context, DEFAULT_USER, Denial, Guess, LogEntry, Reason, Rulebook, SetUserError,
+    Throttle, User, Users,
 };
 use crate::base::ClientId;
 use crate::clients::{Close, Connection, Session};
 use crate::config::{AclPubsubDefault, Config, Text, UserLine};
 use crate::pubsub::Topic;
 use crate::resp::Argv;
-use crate::waiting::{Then, TimeoutReply, Until, Wait};
 use std::io::Read;
 
 /// What an ACL file may hold, bytes: beyond this it is taken for something else.
@@ -50,16 +49,8 @@ pub struct Acl {
     pub catalog: Catalog,
     /// The latest refusals.
     pub log: AclLog,
-    throttle: Throttle,
-}
-
-/// How an attempt to log in ended, if not with an error at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Login {
-    /// The session is the user's now.
-    Done,
-    /// It failed, and the answer comes later.
-    Later,
+    /// How long passwords wait.
+    pub(super) throttle: Throttle,
 }
 
 /// A call that its user may not make.
@@ -138,14 +129,6 @@ pub(super) fn check_queued(
         return Ok(());
     }
     check(rooms, session, entry, argv, Context::Multi).map_err(|refusal| refusal.in_exec().to_string())
-}
-
-/// Keeps the answer of EXEC, made from `mark` on, until a wrong password in the transaction has
-/// been waited for.
-pub(super) fn keep_back(rooms: &mut Rooms, session: &mut Session, out: &mut Vec<u8>, mark: usize) {
-    let Some(until) = session.login.failed.take() else { return };
-    let wait = Wait::new(Until::Completed, Then::Answered, session.db);
-    rooms.park(session, wait.or_at(Some(until), TimeoutReply::Kept(out.split_off(mark))));
 }
 
 impl Acl {
@@ -337,39 +320,29 @@ fn disown(session: &mut Session) {
 }
 
 impl Ctx<'_> {
-    /// Makes the session one of `user`'s. A failure is logged and answered a little later; in a
-    /// transaction the answer of EXEC comes later, and after the first failure it looks at no
-    /// further password. Source: AUTH, HELLO.
-    pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> Result<Login, CommandError> {
-        // One guess is all that a transaction has: its answer waits no longer for a thousand than
-        // for one.
-        let has_guessed = self.session.login.failed.is_some();
-        let found = if has_guessed { None } else { self.rooms.acl.users.log_in(user, password) };
+    /// Makes the session one of `user`'s. A failure is logged, and makes the next password of this
+    /// address wait; in a transaction no further password is looked at. Errors with WRONGPASS.
+    /// Source: AUTH, HELLO.
+    pub fn log_in(&mut self, argv: Argv<'_>, user: &[u8], password: &[u8]) -> CommandResult {
+        // Nothing waits in a transaction, so one guess is all that it has.
+        let found =
+            if self.session.login.has_guessed { None } else { self.rooms.acl.users.log_in(user, password) };
         if let Some(found) = found {
             self.session.login.unrestricted = found.is_unrestricted();
             self.session.login.must_log_in = false;
             self.session.login.user = user.to_vec();
             self.session.set_authenticated(true);
-            return Ok(Login::Done);
+            return Ok(());
         }
-        let context = if self.origin == Origin::Transaction { Context::Multi } else { Context::Toplevel };
+        let is_queued = self.origin == Origin::Transaction;
+        let context = if is_queued { Context::Multi } else { Context::Toplevel };
         self.rooms.log_refusal(self.session, Reason::Auth, context, argv.at(0), user);
-        if has_guessed || !matches!(self.origin, Origin::Client | Origin::Transaction) {
-            return Err(CommandError::fixed(WRONG_PASSWORD));
+        if !self.session.login.has_guessed && (is_queued || self.origin == Origin::Client) {
+            let (host, guess) = (self.session.connection.host(), Guess::of(user, password));
+            self.rooms.acl.throttle.failed(host, guess, self.rooms.time.monotonic);
+            self.session.login.has_guessed = is_queued;
         }
-        let addr = &self.session.connection.addr;
-        let address = addr.rsplit_once(':').map_or(addr.as_str(), |(address, _)| address);
-        let until = self.rooms.acl.throttle.failed(address, self.rooms.time.monotonic);
-        if self.origin == Origin::Transaction {
-            self.session.login.failed = Some(until);
-            return Err(CommandError::fixed(WRONG_PASSWORD));
-        }
-        if let Lookup::Found(_, _, index) = self.rooms.commands.lookup(argv) {
-            self.rooms.stats.counters.command(index).failed += 1;
-        }
-        let wait = Wait::new(Until::Completed, Then::Answered, self.db.index());
-        self.rooms.park(self.session, wait.or_at(Some(until), TimeoutReply::Error(WRONG_PASSWORD)));
-        Ok(Login::Later)
+        Err(CommandError::fixed(WRONG_PASSWORD))
     }
 
     /// Makes the session what every connection begins as. Source: RESET.

@@ -16,7 +16,7 @@ use super::error::CommandError;
 use super::machine::Server;
 use super::origin::Origin;
 use super::propagate::Effect;
-use super::{Rooms, access, evict, gate, hold_back, monitor, multi, output, saving, timing, tracking};
+use super::{Rooms, evict, gate, hold_back, login_wait, monitor, multi, output, saving, timing, tracking};
 use crate::base::ClientId;
 use crate::clients::{Close, LookupCache, ReplyMode, Running, Session};
 use crate::keyspace::Keyspace;
@@ -83,6 +83,7 @@ impl Server {
                     return Some(batch);
                 }
                 session.requests.pending.push_front(batch, next);
+                login_wait::tell_worker(session);
                 self.limit_pending(session);
                 return None;
             }
@@ -94,6 +95,7 @@ impl Server {
             session.close = Close::AfterFlush;
         }
         session.requests.running = Running::default();
+        login_wait::tell_worker(session);
         timing::end_batch(&mut self.rooms, session, &batch);
         session.outbox.bytes = out;
         Some(batch)
@@ -135,9 +137,8 @@ impl Server {
                 Reply::new(out, session.protocol).simple("QUEUED");
             }),
             Step::Run(entry) => self.run_unit(session, out, Some(entry.0), |server, session, out| {
-                let (mark, reply) = (out.len(), Reply::new(out, session.protocol));
+                let reply = Reply::new(out, session.protocol);
                 call(&mut server.keyspace, &mut server.rooms, session, reply, entry, argv, Origin::Client);
-                access::keep_back(&mut server.rooms, session, out, mark);
             }),
         }
         self.append_aside(session, out);
@@ -165,7 +166,9 @@ impl Server {
         if multi::queue(&mut self.rooms, session, entry, argv) {
             return Step::Queue(entry.0);
         }
-        if hold_back::by_walk(&mut self.keyspace, &mut self.rooms, session, entry.0, argv) {
+        if hold_back::by_walk(&mut self.keyspace, &mut self.rooms, session, entry.0, argv)
+            || login_wait::hold_back(&mut self.rooms, session, entry.0, argv)
+        {
             return Step::HoldBack;
         }
         Step::Run(entry)

@@ -13,6 +13,9 @@ use std::collections::{HashMap, HashSet};
 /// What a command does.
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Ctx<'b>, Args<'c>) -> CommandResult;
 
+/// The user and the password a call would log in with, if it is one that logs in.
+pub type Credentials = for<'a> fn(Argv<'a>) -> Option<(&'a [u8], &'a [u8])>;
+
 /// A declared command.
 #[derive(Debug)]
 pub struct Command {
@@ -24,19 +27,21 @@ pub struct Command {
     pub subcommands: &'static [Command],
     /// Whether it changes a part of the string at its first argument, however long that is.
     pub edits_string: bool,
+    /// What it logs in with, if it can.
+    pub credentials: Option<Credentials>,
 }
 
 impl Command {
     /// A command and its handler.
     #[must_use]
     pub const fn new(spec: Spec, handler: Handler) -> Self {
-        Command { spec, handler: Some(handler), subcommands: &[], edits_string: false }
+        Command { spec, handler: Some(handler), subcommands: &[], edits_string: false, credentials: None }
     }
 
     /// A container of subcommands.
     #[must_use]
     pub const fn container(spec: Spec, subcommands: &'static [Command]) -> Self {
-        Command { spec, handler: None, subcommands, edits_string: false }
+        Command { spec, handler: None, subcommands, edits_string: false, credentials: None }
     }
 
     /// Marks a command that changes a part of the string at its first argument
@@ -44,6 +49,13 @@ impl Command {
     #[must_use]
     pub const fn edits_string(mut self) -> Self {
         self.edits_string = true;
+        self
+    }
+
+    /// Marks a command that can log in ([`super::login_wait`]).
+    #[must_use]
+    pub const fn logs_in(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
         self
     }
 

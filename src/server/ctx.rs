@@ -175,11 +175,8 @@ impl Ctx<'_> {
                 self.session.parked = Some(Box::new(wait));
             }
             Origin::Transaction | Origin::Script | Origin::AofLoad | Origin::Primary => match timeout_reply {
-                TimeoutReply::NullArray | TimeoutReply::Kept(_) | TimeoutReply::RunAgain => {
-                    self.reply.null_array();
-                }
+                TimeoutReply::NullArray | TimeoutReply::RunAgain => self.reply.null_array(),
                 TimeoutReply::Null => self.reply.null(),
-                TimeoutReply::Error(line) => self.reply.error(line),
                 TimeoutReply::Integer(value) => self.reply.integer(value),
             },
         }

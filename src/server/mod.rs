@@ -31,6 +31,7 @@ pub mod latency;
 pub mod lazyfree;
 mod loading;
 mod machine;
+mod login_wait;
 pub mod migrate;
 mod save_meter;
 mod saving;
@@ -57,7 +58,7 @@ mod turn;
 mod version;
 mod wake;
 
-pub use access::{Acl, Login};
+pub use access::Acl;
 pub use aof::{Aof, AofOpened, AofOrder, AofReport, AofState, AofWork};
 pub use aof_load::{AofFile, AofFiles};
 pub use args::Args;

@@ -22,6 +22,10 @@ use crate::keyspace::Presence;
 use crate::resp::Argv;
 use crate::spec::{DENYOOM, Flags};
 
+fn logs_in(command: &Command, argv: Argv<'_>) -> bool {
+    command.credentials.and_then(|credentials| credentials(argv)).is_some()
+}
+
 /// Whether a command runs at once although the client is in a transaction.
 fn runs_at_once(command: &Command) -> bool {
     matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
@@ -67,6 +71,9 @@ pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: Entry, argv
     if !transaction.is_spoilt() && !rooms.watches.is_dirty(session.id) {
         let (command, words, index) = entry;
         transaction.push((index, words), command.spec.flags, argv);
+        if logs_in(command, argv) {
+            transaction.note_login();
+        }
     }
     limit_memory(rooms, session);
     true
@@ -175,6 +182,7 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         debug_assert!(ctx.session.parked.is_none(), "nothing waits in a transaction");
     }
     ctx.session.requests.running.transaction = None;
+    ctx.session.login.has_guessed = false;
     count_time(ctx, began_ns);
     Ok(())
 }

@@ -97,7 +97,7 @@ pub(super) fn end(
     rooms.lap_ns();
     let ns = rooms.stats.timing.last_ns - begun.at_ns;
     rooms.stats.counters.command(index).ns += ns;
-    if session.parked.as_ref().is_some_and(|parked| !parked.is_answered()) {
+    if session.parked.is_some() {
         return;
     }
     if rooms.config.latency_tracking {

@@ -112,11 +112,12 @@ impl Server {
     }
 
     fn waits_due_ms(&mut self) -> Option<i64> {
-        if self.rooms.waiting.queue.has_any(Reason::Readers) {
+        let waiting = &self.rooms.waiting;
+        if waiting.queue.has_any(Reason::Readers) {
             return Some(1);
         }
-        let end = self.rooms.waiting.pauses.next_end();
-        self.ms_until(end.map(|end| end.saturating_add_ms(1)))
+        let end = waiting.pauses.next_end().map(|end| end.saturating_add_ms(1));
+        self.ms_until(end.into_iter().chain(waiting.login_due()).min())
     }
 
     fn close_clients(&mut self) {

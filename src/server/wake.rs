@@ -73,10 +73,11 @@ impl Server {
             for id in waiting {
                 if self.is_over(id) {
                     self.go_on(id);
+                    // What it does may be what the next one waits for.
+                    self.run_released();
                 }
             }
         }
-        self.run_released();
     }
 
     /// Whether it is worth a look at each of those who wait for this reason.
@@ -84,6 +85,7 @@ impl Server {
         match reason {
             Reason::Pause => self.rooms.waiting.pauses.take_looser(),
             Reason::Parcel | Reason::Readers => true,
+            Reason::Login => self.rooms.waiting.takes_login_due(self.rooms.time.monotonic),
         }
     }
 
@@ -103,6 +105,14 @@ impl Server {
                 let is_over = still_reading.is_empty();
                 self.rooms.wait_until(id, Until::Readers(still_reading));
                 is_over
+            }
+            Until::Login(login) => {
+                let login = login.clone();
+                let may = self.rooms.may_log_in(&login);
+                if let Some(session) = self.rooms.clients.get_mut(id).filter(|_| may) {
+                    session.login.has_waited = true;
+                }
+                may
             }
             Until::Keys(..) | Until::Completed | Until::AsBefore => false,
         }
@@ -254,14 +264,9 @@ impl Rooms {
 
     fn time_out(&mut self, id: ClientId) {
         let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
-        let reply = parked.map(|parked| parked.timeout_reply.clone());
-        self.answer_parked(id, |rooms, out| match reply {
-            Some(TimeoutReply::Error(line)) => {
-                rooms.stats.counters.count_error(line.as_bytes());
-                out.error(line);
-            }
+        let reply = parked.map(|parked| parked.timeout_reply);
+        self.answer_parked(id, |_, out| match reply {
             Some(TimeoutReply::Integer(value)) => out.integer(value),
-            Some(TimeoutReply::Kept(answer)) => out.raw(&answer),
             _ => out.null_array(),
         });
     }

@@ -11,7 +11,7 @@
 //! | with an edit of a long string during a save | the walk has passed the string | it begins |
 //! | in CLIENT LIST, PUBLISH | workers have handed over what they read | the command runs again |
 //! | in SAVE, MIGRATE, CONFIG SET appendonly | somebody completes it | it is answered |
-//! | after a wrong password | its time is over | it is answered |
+//! | in AUTH after a wrong password | the delay of its address is over | it begins |
 //!
 //! [`WaitQueue`] keeps all of them in order of arrival, by what they wait for, and the keys that
 //! have become ready; [`Pauses`] says why commands are held back. The room knows no command and no
@@ -26,7 +26,9 @@ mod wait;
 
 pub use pause::{Pause, PauseReason, Pauses};
 pub use queue::{Ticket, WaitQueue};
-pub use wait::{Reason, Then, TimeoutReply, Until, Wait, WakeOn};
+pub use wait::{LoginWait, Reason, Then, TimeoutReply, Until, Wait, WakeOn};
+
+use crate::base::time::MonotonicMillis;
 
 /// Who waits, and why some are held back.
 #[derive(Debug, Default)]
@@ -35,4 +37,24 @@ pub struct Waiting {
     pub queue: WaitQueue,
     /// Why commands are held back.
     pub pauses: Pauses,
+    /// When the next password that waits may be looked at.
+    login_due: Option<MonotonicMillis>,
+}
+
+impl Waiting {
+    /// Passwords that wait are looked at again then, or earlier.
+    pub fn look_at_logins(&mut self, then: MonotonicMillis) {
+        self.login_due = Some(self.login_due.map_or(then, |due| due.min(then)));
+    }
+
+    /// Whether it is time to look at passwords that wait.
+    pub fn takes_login_due(&mut self, now: MonotonicMillis) -> bool {
+        self.login_due.take_if(|due| *due <= now).is_some()
+    }
+
+    /// When it will be.
+    #[must_use]
+    pub fn login_due(&self) -> Option<MonotonicMillis> {
+        self.login_due
+    }
 }

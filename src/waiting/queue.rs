@@ -4,7 +4,7 @@
 //! search and not a walk, and a thousand BLPOPs cost nothing when the key becomes a sorted set.
 //! Ordered maps, not hashed ones: no order may depend on chance.
 
-use super::wait::{Reason, Wait, WakeOn};
+use super::wait::{Reason, Until, Wait, WakeOn};
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::keyspace::DbIndex;
@@ -33,6 +33,8 @@ pub struct WaitQueue {
     by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, KeyWaiters>>,
     ready: VecDeque<(DbIndex, Vec<u8>)>,
     by_reason: BTreeMap<(Reason, Ticket), ClientId>,
+    /// How many passwords of an address wait.
+    logins: BTreeMap<String, usize>,
     deadlines: BTreeSet<(MonotonicMillis, ClientId)>,
     last_ticket: Ticket,
     clients: usize,
@@ -68,6 +70,9 @@ impl WaitQueue {
         self.clients += usize::from(wait.waits_for_keys());
         self.deadlines.extend(wait.deadline.map(|deadline| (deadline, client)));
         self.by_reason.extend(wait.until.reason().map(|reason| ((reason, wait.ticket), client)));
+        if let Until::Login(login) = &wait.until {
+            *self.logins.entry(login.host.clone()).or_default() += 1;
+        }
         let (names, wake_on) = wait.keys();
         if names.is_empty() {
             return;
@@ -91,6 +96,14 @@ impl WaitQueue {
         if let Some(reason) = wait.until.reason() {
             self.by_reason.remove(&(reason, wait.ticket));
         }
+        if let Until::Login(login) = &wait.until
+            && let Some(count) = self.logins.get_mut(&login.host)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.logins.remove(&login.host);
+            }
+        }
         let Some(keys) = self.by_db.get_mut(&wait.db) else { return };
         let (names, wake_on) = wait.keys();
         for key in names {
@@ -110,6 +123,12 @@ impl WaitQueue {
     #[must_use]
     pub fn has_any(&self, reason: Reason) -> bool {
         !self.by_reason.is_empty() && self.of_reason(reason).next().is_some()
+    }
+
+    /// Whether a password of this address waits.
+    #[must_use]
+    pub fn has_login_of(&self, host: &str) -> bool {
+        self.logins.contains_key(host)
     }
 
     /// Who waits for this reason, oldest first.
@@ -204,7 +223,7 @@ impl WaitQueue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wait::{Then, TimeoutReply, Until};
+    use super::super::wait::{Then, TimeoutReply};
     use super::*;
     use crate::keyspace::Kind;
 

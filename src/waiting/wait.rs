@@ -20,10 +20,21 @@ pub enum Until {
     Parcel(Option<u64>),
     /// The workers of these clients have handed over what they were reading.
     Readers(Vec<ClientId>),
+    /// The delay of this address after a wrong password is over, or the wrong one was this guess.
+    Login(LoginWait),
     /// Somebody completes it: a save has ended, another server has answered.
     Completed,
     /// What a command that was run again waited for before.
     AsBefore,
+}
+
+/// A password that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginWait {
+    /// Where it comes from: an address without a port.
+    pub host: String,
+    /// What is tried, as a hash; none for a transaction, which may try several.
+    pub guess: Option<[u8; 32]>,
 }
 
 /// Reasons to wait that are looked at once a turn, for all clients together.
@@ -35,11 +46,13 @@ pub enum Reason {
     Parcel,
     /// [`Until::Readers`].
     Readers,
+    /// [`Until::Login`].
+    Login,
 }
 
 impl Reason {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Reason; 3] = [Reason::Pause, Reason::Parcel, Reason::Readers];
+    pub const ALL: [Reason; 4] = [Reason::Pause, Reason::Parcel, Reason::Readers, Reason::Login];
 }
 
 impl Until {
@@ -50,6 +63,7 @@ impl Until {
             Until::PauseEnds => Some(Reason::Pause),
             Until::Parcel(_) => Some(Reason::Parcel),
             Until::Readers(_) => Some(Reason::Readers),
+            Until::Login(_) => Some(Reason::Login),
             Until::Keys(..) | Until::Completed | Until::AsBefore => None,
         }
     }
@@ -90,20 +104,15 @@ impl WakeOn {
 }
 
 /// What is answered when nothing came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutReply {
     /// A null array: BLPOP and the like.
     NullArray,
     /// A null where nothing may wait: BLMOVE. Redis: when its time is over it gets a null array
     /// too.
     Null,
-    /// An error that was to come late: AUTH.
-    Error(&'static str),
     /// An integer: WAIT.
     Integer(i64),
-    /// What was answered already and was to come late: EXEC with a wrong password among its
-    /// commands.
-    Kept(Vec<u8>),
     /// Nothing: it is done what would have been done at the end of the wait.
     RunAgain,
 }
@@ -155,12 +164,6 @@ impl Wait {
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         matches!(self.then, Then::Begin)
-    }
-
-    /// Whether the command is done and only its answer comes late.
-    #[must_use]
-    pub fn is_answered(&self) -> bool {
-        matches!(self.timeout_reply, TimeoutReply::Error(_) | TimeoutReply::Kept(_))
     }
 
     /// Memory of the command, bytes.

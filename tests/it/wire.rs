@@ -102,6 +102,23 @@ fn before_auth_requests_are_small_and_a_pipelined_auth_lifts_the_limit() {
 }
 
 #[test]
+fn an_auth_that_waits_lifts_the_limit_for_what_is_pipelined_behind_it() {
+    let server = Server::start(&["--save", "", "--requirepass", "secret"]);
+    let value = [b'x'; 20_000];
+    let bytes = [b"AUTH secret\r\n".to_vec(), set("k", &value), b"QUIT\r\n".to_vec()].concat();
+    let guesses = b"AUTH a\r\nAUTH b\r\nAUTH c\r\nAUTH d\r\nAUTH e\r\nAUTH f\r\nQUIT\r\n";
+    assert_eq!(answer(&server, guesses).matches("-WRONGPASS").count(), 6);
+    assert_eq!(answer(&server, &bytes), "+OK\r\n+OK\r\n+OK\r\n", "behind wrong passwords");
+    let mut client = connect(&server);
+    client.write_all(b"AUTH secret\r\nCLIENT PAUSE 100 ALL\r\n").unwrap();
+    client.read_exact(&mut [0; 10]).unwrap();
+    assert_eq!(answer(&server, &bytes), "+OK\r\n+OK\r\n+OK\r\n", "in a pause");
+    let bulk_refused = "-ERR Protocol error: unauthenticated bulk length\r\n";
+    let guesses = [&guesses[..8], b"AUTH g\r\n", &set("k", &value)].concat();
+    assert!(answer(&server, &guesses).ends_with(bulk_refused), "when none was right");
+}
+
+#[test]
 fn a_big_value_makes_the_round_trip_whole() {
     let server = Server::start(&["--save", ""]);
     let value = pattern(20_000_000);

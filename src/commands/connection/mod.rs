@@ -3,6 +3,8 @@
 mod client;
 mod tracking;
 #[cfg(test)]
+mod login_tests;
+#[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
 mod pause_tests;
@@ -13,8 +15,8 @@ use crate::acl::DEFAULT_USER;
 use crate::base::text::lossless;
 use crate::clients::{Close, ReplyMode};
 use crate::keyspace::DbIndex;
-use crate::resp::Protocol;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Login, REDIS_VERSION};
+use crate::resp::{Argv, Protocol};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, REDIS_VERSION};
 use crate::spec::*;
 
 /// The commands of the group.
@@ -27,7 +29,8 @@ pub const COMMANDS: &[Command] = &[
             .summary("Logs in.")
             .history(&[("6.0.0", "User names.")]),
         auth,
-    ),
+    )
+    .logs_in(auth_credentials),
     Command::container(
         Spec::container("client", Group::Connection)
             .since("2.4.0")
@@ -53,7 +56,8 @@ pub const COMMANDS: &[Command] = &[
         .summary("Chooses the protocol; can log in and name the connection too.")
         .history(&[("6.2.0", "Without arguments it only describes the connection.")]),
         hello,
-    ),
+    )
+    .logs_in(hello_credentials),
     Command::new(
         Spec::new("ping", Group::Connection, -1, "[message]")
             .flags(&[FAST])
@@ -121,25 +125,25 @@ fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-fn auth(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    if args.remaining() > 2 {
-        return Err(CommandError::Syntax);
+fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
+    let Some((user, password)) = auth_credentials(args.argv()) else { return Err(CommandError::Syntax) };
+    if args.remaining() == 1 && ctx.rooms.acl.users.default_user().needs_no_password() {
+        return Err(CommandError::fixed(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
+        ));
     }
-    let (user, password) = if args.remaining() == 1 {
-        if ctx.rooms.acl.users.default_user().needs_no_password() {
-            return Err(CommandError::fixed(
-                "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
-                 configuration is correct?",
-            ));
-        }
-        (DEFAULT_USER, args.key())
-    } else {
-        (args.key(), args.key())
-    };
-    if ctx.log_in(args.argv(), user, password)? == Login::Done {
-        ctx.reply.ok();
-    }
+    ctx.log_in(args.argv(), user, password)?;
+    ctx.reply.ok();
     Ok(())
+}
+
+fn auth_credentials(argv: Argv<'_>) -> Option<(&[u8], &[u8])> {
+    match argv.len() {
+        2 => Some((DEFAULT_USER, argv.at(1))),
+        3 => Some((argv.at(1), argv.at(2))),
+        _ => None,
+    }
 }
 
 fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -153,10 +157,10 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         };
     }
     let mut name = None;
-    let mut login = None;
     while let Some(option) = args.peek() {
         if args.remaining() >= 3 && args.keyword("AUTH") {
-            login = Some((args.key(), args.key()));
+            args.key();
+            args.key();
         } else if args.keyword_with_value("SETNAME") {
             name = Some(args.key());
         } else {
@@ -164,10 +168,8 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             return Err(CommandError::line(format!("ERR Syntax error in HELLO option '{option}'")));
         }
     }
-    if let Some((user, password)) = login
-        && ctx.log_in(args.argv(), user, password)? == Login::Later
-    {
-        return Ok(());
+    if let Some((user, password)) = hello_credentials(args.argv()) {
+        ctx.log_in(args.argv(), user, password)?;
     }
     if !ctx.session.login.authenticated {
         return Err(CommandError::fixed(
@@ -182,6 +184,22 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     ctx.reply.set_protocol(protocol);
     describe(ctx);
     Ok(())
+}
+
+/// What HELLO logs in with: the last AUTH among options that are all well-formed.
+fn hello_credentials(argv: Argv<'_>) -> Option<(&[u8], &[u8])> {
+    let (mut credentials, mut at) = (None, 2);
+    while let Some(option) = argv.get(at) {
+        if option.eq_ignore_ascii_case(b"AUTH") {
+            credentials = Some((argv.get(at + 1)?, argv.get(at + 2)?));
+            at += 3;
+        } else if option.eq_ignore_ascii_case(b"SETNAME") {
+            at += 2;
+        } else {
+            return None;
+        }
+    }
+    credentials
 }
 
 /// What HELLO answers.
@@ -253,12 +271,8 @@ mod tests {
             ),
         ];
         rows.iter().for_each(|(line, answer)| assert_eq!(server.run(line), *answer, "{line}"));
-        assert_eq!(server.run("HELLO 2 AUTH bob x"), "");
-        server.advance(1000);
-        assert_eq!(
-            server.output_of(1),
-            "(error) WRONGPASS invalid username-password pair or user is disabled."
-        );
+        let wrong = "(error) WRONGPASS invalid username-password pair or user is disabled.";
+        assert_eq!(server.run("HELLO 2 AUTH bob x"), wrong);
     }
 
     #[test]
@@ -266,12 +280,9 @@ mod tests {
         let mut server = TestServer::with(|config| config.requirepass = "secret".into());
         assert_eq!(server.run("GET k"), "(error) NOAUTH Authentication required.");
         assert!(server.run("HELLO 3").starts_with("(error) NOAUTH HELLO must be called"));
-        assert_eq!(server.run("AUTH wrong"), "");
-        server.advance(1000);
-        assert_eq!(
-            server.output_of(1),
-            "(error) WRONGPASS invalid username-password pair or user is disabled."
-        );
+        let wrong = "(error) WRONGPASS invalid username-password pair or user is disabled.";
+        assert_eq!(server.run("AUTH wrong"), wrong);
+        server.advance(5);
         assert_eq!(server.run("AUTH a b c"), "(error) ERR syntax error");
         assert_eq!(server.run("AUTH default secret"), "OK");
         assert_eq!(server.run("GET k"), "(nil)");
@@ -295,31 +306,6 @@ mod tests {
         assert_eq!(server.run("SELECT 16"), "(error) ERR DB index is out of range");
         assert_eq!(server.run("SELECT -1"), "(error) ERR DB index is out of range");
         assert_eq!(server.run("SELECT x"), "(error) ERR value is not an integer or out of range");
-    }
-
-    #[test]
-    fn a_transaction_guesses_one_password_and_its_answer_waits() {
-        let wrong = "(error) WRONGPASS invalid username-password pair or user is disabled.";
-        let mut server = TestServer::new();
-        server.run("ACL SETUSER guest on >pw -@all +multi +exec");
-        server.run("ACL SETUSER other on >secret +@all");
-        server.connect(2);
-        for guess in ["AUTH other x", "HELLO 3 AUTH other x"] {
-            server.run_as(2, "AUTH guest pw");
-            for line in ["MULTI", guess, "AUTH other secret"] {
-                server.run_as(2, line);
-            }
-            assert_eq!(server.run_as(2, "EXEC"), "", "the answer waits");
-            server.send_only_as(2, "MULTI");
-            server.advance(4);
-            assert_eq!(server.output_of(2), "", "and so does what follows it");
-            server.advance(1000);
-            assert_eq!(server.output_of(2), format!("1) {wrong}\n2) {wrong}\nOK"), "{guess}");
-            assert_eq!(server.run_as(2, "EXEC"), "(empty array)");
-        }
-        for (line, answer) in [("MULTI", "OK"), ("AUTH other secret", "QUEUED"), ("EXEC", "1) OK")] {
-            assert_eq!(server.run_as(2, line), answer, "a right one is answered at once");
-        }
     }
 
     #[test]

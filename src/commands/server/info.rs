@@ -55,9 +55,11 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_for_a_late_answer_is_no_time_of_the_command() {
+    fn the_wait_of_a_password_is_no_time_of_the_command() {
         let mut server = TestServer::new();
         server.connect(2);
+        server.run("AUTH nobody y");
+        server.run("CONFIG RESETSTAT");
         server.send_only_as(2, "AUTH nobody x");
         server.advance(50);
         assert!(server.output_of(2).starts_with("(error) WRONGPASS"));
