@@ -206,11 +206,12 @@ impl Queue {
 
     /// Gives the memory of a batch that has run back to the workers of so many clients. A big one
     /// goes to the allocator, as does one that they have enough of; in the place of one that is
-    /// kept (`None`) or big they get another.
+    /// kept (`None`) or big they get another. What a worker had to add to one is replaced: a single
+    /// block that lives on keeps the pages around it in the heap that the worker gave up.
     fn give_back(&self, spent: Option<Requests>, clients: usize) {
         if self.spent.len() < SPENT_BATCHES.max(clients) {
             let small = spent.filter(|spent| spent.heap_bytes() <= SPENT_BYTES);
-            self.spend(small.unwrap_or_else(new_batch));
+            self.spend(small.map_or_else(new_batch, Requests::adopt));
         }
     }
 

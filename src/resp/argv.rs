@@ -126,6 +126,9 @@ pub struct Requests {
     ends: Vec<u32>,
     /// How much of the buffer the client sent; the rest is room.
     bytes: usize,
+    /// What the memory held when it was last handed to whoever fills it, as
+    /// [`Requests::heap_bytes`] counts.
+    reused_bytes: usize,
     /// The line to answer, without `-` and CRLF, after the last command; then the connection
     /// closes: `ERR Protocol error: invalid multibulk length`.
     pub failure: Option<String>,
@@ -136,13 +139,20 @@ impl Requests {
     #[must_use]
     pub fn new(buffer: Vec<u8>, ranges: Vec<ArgRange>, ends: Vec<u32>, failure: Option<String>) -> Self {
         let bytes = buffer.len();
-        Requests { buffer, ranges, ends, bytes, failure }
+        Requests { buffer, ranges, ends, bytes, reused_bytes: 0, failure }
     }
 
     /// The same, with only the first `bytes` of the buffer sent by the client.
     #[must_use]
     pub fn arrived(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
+        self
+    }
+
+    /// The same, in memory that was another batch's of `bytes`.
+    #[must_use]
+    pub(super) fn reusing(mut self, bytes: usize) -> Self {
+        self.reused_bytes = bytes;
         self
     }
 
@@ -175,13 +185,24 @@ impl Requests {
     /// No command, but memory for some: `bytes` of buffer, `arguments` arguments.
     #[must_use]
     pub fn with_capacity(bytes: usize, arguments: usize) -> Self {
-        Requests {
-            buffer: Vec::with_capacity(bytes),
-            ranges: Vec::with_capacity(arguments),
-            ends: Vec::with_capacity(arguments),
-            bytes: 0,
-            failure: None,
+        Requests::with_room(bytes, arguments, arguments)
+    }
+
+    fn with_room(bytes: usize, arguments: usize, commands: usize) -> Self {
+        let (buffer, ranges) = (Vec::with_capacity(bytes), Vec::with_capacity(arguments));
+        let room = Requests::new(buffer, ranges, Vec::with_capacity(commands), None);
+        let bytes = room.heap_bytes();
+        room.reusing(bytes)
+    }
+
+    /// No command, but as much memory, and all of it the calling thread's: what the thread that
+    /// filled the batch had to add is given back to it.
+    #[must_use]
+    pub fn adopt(self) -> Self {
+        if self.heap_bytes() == self.reused_bytes {
+            return self;
         }
+        Requests::with_room(self.buffer.capacity(), self.ranges.capacity(), self.ends.capacity())
     }
 
     /// Buffer, ranges and ends, so that a spent batch's memory can carry the next one.

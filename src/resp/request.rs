@@ -106,6 +106,8 @@ pub struct Parser {
     bulk_bytes: Option<usize>,
     /// The client was not logged in when last looked at.
     is_stranger: bool,
+    /// The memory of the spent batch that carries the next one, bytes.
+    reused_bytes: usize,
     /// The sizes of the last batch, to allocate the next one at once.
     last_ranges: usize,
     last_ends: usize,
@@ -210,6 +212,7 @@ impl Parser {
     /// per-thread heap, on the thread that reads. Only for a bare parser.
     pub fn reuse(&mut self, spent: Requests) {
         debug_assert!(self.is_bare(), "an unfinished command would be lost");
+        self.reused_bytes = spent.heap_bytes();
         (self.buffer, self.ranges, self.ends) = spent.into_parts();
         self.ranges.clear();
         self.ends.clear();
@@ -443,7 +446,8 @@ impl Parser {
         let ranges = std::mem::replace(&mut self.ranges, rest);
         let ends = std::mem::take(&mut self.ends);
         self.move_back(start);
-        Requests::new(buffer, ranges, ends, failure).arrived(start)
+        let reused_bytes = std::mem::take(&mut self.reused_bytes);
+        Requests::new(buffer, ranges, ends, failure).arrived(start).reusing(reused_bytes)
     }
 
     /// Forgets empty lines and empty commands in front of the unfinished command.

@@ -40,6 +40,29 @@ fn parse_whole(bytes: &[u8], limits: &Limits) -> (Commands, Option<String>) {
 }
 
 #[test]
+fn a_batch_that_outgrew_the_memory_it_came_in_is_replaced_by_whoever_gets_it_back() {
+    let mut parser = Parser::new();
+    parser.reuse(Requests::with_capacity(256, 16));
+    parser.feed(&b"PING\r\n".repeat(10));
+    let fits = parser.parse(&OPEN).requests;
+    let (place, room) = (fits.get(0).at(0).as_ptr(), fits.heap_bytes());
+    let fits = fits.adopt();
+    assert_eq!((fits.len(), fits.get(0).at(0).as_ptr()), (10, place), "as it was");
+    parser.reuse(fits);
+    parser.feed(&b"PING\r\n".repeat(100));
+    let grown = parser.parse(&OPEN).requests;
+    assert!(grown.heap_bytes() > room);
+    let size = grown.heap_bytes();
+    let adopted = grown.adopt();
+    assert_eq!((adopted.len(), adopted.heap_bytes()), (0, size), "with as much room");
+    parser.reuse(adopted);
+    parser.feed(&b"PING\r\n".repeat(100));
+    let full = parser.parse(&OPEN).requests;
+    assert_eq!((full.len(), full.heap_bytes()), (100, size));
+    assert_eq!(full.adopt().len(), 100, "it grows once");
+}
+
+#[test]
 fn both_forms_and_their_quirks_parse_as_redis_parses_them() {
     let cases: &[(&[u8], &[Words])] = &[
         (b"", &[]),
