@@ -141,6 +141,12 @@ struct Writer<F: Folder, R, C> {
     told_written: u64,
 }
 
+/// What the writer waits for.
+enum News<T> {
+    Order(AofOrder),
+    Done(Done<T>),
+}
+
 impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     fn new(folder: F, chores: Sender<Chore<F::File>>, gauges: Arc<AofGauges>, report: R, clock: C) -> Self {
         Writer {
@@ -169,23 +175,40 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
 
     fn run(mut self, orders: &Receiver<AofOrder>, done: &Receiver<Done<F::File>>) {
         loop {
-            select! {
-                recv(orders) -> order => {
-                    let Ok(order) = order else { return self.finish(done) };
+            match self.wait(orders, done) {
+                Ok(News::Order(order)) => {
                     self.gauges.is_at_disk.store(true, Ordering::Relaxed);
                     self.take(order);
                     while let Ok(order) = orders.try_recv() {
                         self.take(order);
                     }
                 }
-                recv(done) -> done => {
-                    // The housekeeper ends after the writer.
-                    done.into_iter().for_each(|done| self.hear(done));
-                }
-                default(self.next_wake().unwrap_or(IDLE)) => {}
+                Ok(News::Done(done)) => self.hear(done),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.finish(done),
             }
             self.commit();
             self.gauges.is_at_disk.store(!self.stalled.is_empty(), Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for an order, and for the housekeeper where he has something to do. Whoever waits at
+    /// one channel lets others run a few times before he sleeps, at two he sleeps at once: then the
+    /// first order of a group would wake him, and be forced to disk without the others.
+    fn wait(
+        &self,
+        orders: &Receiver<AofOrder>,
+        done: &Receiver<Done<F::File>>,
+    ) -> Result<News<F::File>, RecvTimeoutError> {
+        let patience = self.next_wake().unwrap_or(IDLE);
+        if self.chores_left == 0 {
+            return orders.recv_timeout(patience).map(News::Order);
+        }
+        select! {
+            recv(orders) -> order => order.map(News::Order).map_err(RecvTimeoutError::from),
+            // The housekeeper ends after the writer.
+            recv(done) -> done => done.map(News::Done).map_err(RecvTimeoutError::from),
+            default(patience) => Err(RecvTimeoutError::Timeout),
         }
     }
 
