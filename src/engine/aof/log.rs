@@ -258,7 +258,10 @@ impl<F: LogFile> Log<F> {
         if let Some(first) = self.unsynced.front() {
             self.length -= kept;
             self.written_to = first.end - first.bytes.len() as u64;
-            self.has_torn_end = true;
+            // Of what the kernel has dropped there may be a hole: no reader is to find it behind
+            // what is safe.
+            let length = self.length;
+            self.has_torn_end = self.file.as_mut().is_none_or(|file| file.truncate(length).is_err());
         }
         while let Some(piece) = self.unsynced.pop_back() {
             self.waiting.push_front(piece);

@@ -5,7 +5,7 @@ use super::world::{World, loaded};
 use crate::config::Appendfsync;
 use crate::server::AofState;
 
-const POLICIES: [Appendfsync; 3] = [Appendfsync::Always, Appendfsync::Everysec, Appendfsync::No];
+pub(super) const POLICIES: [Appendfsync; 3] = [Appendfsync::Always, Appendfsync::Everysec, Appendfsync::No];
 
 /// Runs `scenario` with a disk that fails at each operation in turn, until a run needs fewer
 /// operations: it says whether it came to the one that fails.
@@ -38,7 +38,7 @@ fn at_every_operation(scenario: impl Fn(Disk, Appendfsync, &str) -> bool) {
 #[test]
 fn whatever_fails_nothing_acknowledged_is_lost_nobody_hangs_and_it_heals() {
     at_every_operation(|disk, fsync, context| {
-        let mut world = World::new(true, fsync, disk);
+        let mut world = World::new(true, fsync, disk, context);
         for element in 1..=10 {
             world.push(element);
             if element == 4 {
@@ -74,7 +74,7 @@ fn whatever_fails_nothing_acknowledged_is_lost_nobody_hangs_and_it_heals() {
 #[test]
 fn the_policy_may_change_while_it_fails() {
     at_every_operation(|disk, fsync, context| {
-        let mut world = World::new(true, fsync, disk);
+        let mut world = World::new(true, fsync, disk, context);
         for element in 1..=12 {
             world.push(element);
             let policy = ["always", "no", "everysec"][element as usize % 3];
@@ -98,7 +98,7 @@ fn the_policy_may_change_while_it_fails() {
 #[test]
 fn it_may_be_turned_on_and_off_while_the_disk_fails() {
     at_every_operation(|disk, fsync, context| {
-        let mut world = World::new(false, fsync, disk);
+        let mut world = World::new(false, fsync, disk, context);
         for element in 1..=9 {
             world.push(element);
             if element % 3 == 1 {

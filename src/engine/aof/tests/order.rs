@@ -1,6 +1,7 @@
 //! What may overtake what: writing, forcing to disk, listing and renaming.
 
 use super::disk::Disk;
+use super::faults::POLICIES;
 use super::world::World;
 use crate::config::Appendfsync;
 use crate::server::{AofOrder, ClientId};
@@ -9,7 +10,7 @@ use crate::server::{AofOrder, ClientId};
 fn with_everysec_and_no_writes_reach_the_file_while_others_are_forced_to_disk_listed_and_renamed() {
     for fsync in [Appendfsync::Everysec, Appendfsync::No] {
         let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
-        let mut world = World::new(true, fsync, disk);
+        let mut world = World::new(true, fsync, disk, "");
         world.pump();
         let mut element = 0;
         let mut chores = 0;
@@ -41,7 +42,7 @@ fn what_is_to_be_told_when_everything_before_is_done_waits_for_the_housekeeper()
         (AofOrder::Pass(ClientId(1)), "Passed"),
     ] {
         let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
-        let mut world = World::new(true, Appendfsync::Everysec, disk);
+        let mut world = World::new(true, Appendfsync::Everysec, disk, "");
         world.pump();
         let number = 0;
         world.writer.take(AofOrder::Prepare { number, file: Some(b"new".to_vec()), manifest: None });
@@ -54,5 +55,44 @@ fn what_is_to_be_told_when_everything_before_is_done_waits_for_the_housekeeper()
         let (prepared, last) = (shown.find("Prepared"), shown.find(told));
         assert!(prepared.is_some() && prepared < last, "{told}: {shown}");
         assert_eq!(world.writer.log.written_to(), 14, "{told}");
+    }
+}
+
+/// A power cut never leaves something of a file whose predecessor lacks its end, so far as that is
+/// for the server to say.
+#[test]
+fn a_file_is_forced_to_disk_behind_the_one_before_it_and_with_always_written_behind_it() {
+    for fsync in POLICIES {
+        let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
+        let mut world = World::new(true, fsync, disk, "");
+        let file = |world: &World, name: &str| world.disk.borrow().names.get(name.as_bytes()).cloned();
+        let old = file(&world, "appendonly.aof.1.incr.aof").unwrap();
+        let mut new = None;
+        let (mut written, mut on_disk) = (0, 0);
+        for step in 0..24 {
+            world.push(step);
+            if step == 2 {
+                world.order("BGREWRITEAOF");
+            }
+            world.clock.0.set(world.clock.0.get() + 1_100_000_000);
+            world.pump();
+            new = new.or_else(|| file(&world, "appendonly.aof.2.incr.aof"));
+            let Some(new) = &new else {
+                world.keep_house();
+                continue;
+            };
+            let is_whole = old.borrow().on_disk == old.borrow().bytes;
+            let new = new.borrow();
+            assert!(is_whole || new.on_disk.is_empty(), "{fsync:?}, {step}: on disk before the old file");
+            assert!(
+                is_whole || new.bytes.is_empty() || fsync != Appendfsync::Always,
+                "{fsync:?}, {step}: acknowledged before the old file"
+            );
+            (written, on_disk) = (new.bytes.len(), new.on_disk.len());
+            drop(new);
+            world.keep_house();
+        }
+        assert_eq!(old.borrow().on_disk, old.borrow().bytes, "{fsync:?}");
+        assert!(written > 0 && (on_disk > 0 || fsync == Appendfsync::No), "{fsync:?}: {written}, {on_disk}");
     }
 }

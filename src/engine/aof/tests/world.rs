@@ -2,6 +2,7 @@
 //! when [`World::pump`] says so, and time is moved by hand.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -16,7 +17,8 @@ use crate::engine::loader::Source;
 use crate::engine::saver::Saving;
 use crate::keyspace::Parcel;
 use crate::server::{
-    Aof, AofFile, AofOpened, AofOrder, AofReport, ClientId, Clock, LoadPiece, SaveJob, SaveReport, Task,
+    Aof, AofFile, AofOpened, AofOrder, AofReport, AofState, ClientId, Clock, LoadPiece, SaveJob, SaveReport,
+    Task,
 };
 
 /// Nanoseconds.
@@ -31,6 +33,11 @@ impl Clock for HandClock {
     fn monotonic_ns(&self) -> u64 {
         self.0.get()
     }
+}
+
+thread_local! {
+    /// Promises, and files that keep them: most runs come to the same ones again.
+    static FOUND: RefCell<HashSet<(Vec<u64>, Image)>> = RefCell::default();
 }
 
 pub(super) type Report = Box<dyn Fn(AofReport)>;
@@ -48,13 +55,24 @@ pub(super) struct World {
     pub clock: HandClock,
     saving: Option<(SaveJob, Vec<Parcel>)>,
     pub clients: u64,
-    /// Clients that have no answer yet, with what they pushed.
-    pub waiting: Vec<(u64, u64)>,
+    pub waiting: Vec<Waiting>,
     pub acknowledged: Vec<u64>,
+    /// What was acknowledged and pushed with `always`.
+    promised: Vec<u64>,
+    has_changed_policy: bool,
+    context: String,
+}
+
+/// A client that has no answer yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    client: u64,
+    element: u64,
+    is_strict: bool,
 }
 
 impl World {
-    pub(super) fn new(is_on: bool, fsync: Appendfsync, disk: Disk) -> World {
+    pub(super) fn new(is_on: bool, fsync: Appendfsync, disk: Disk, context: &str) -> World {
         let mut server = TestServer::with(|config| {
             config.appendonly = is_on;
             config.appendfsync = fsync;
@@ -86,7 +104,6 @@ impl World {
             Writer::new(folder.clone(), asked, std::sync::Arc::clone(&gauges), report, clock.clone());
         let housekeeper = Housekeeper { folder, names, gauges, clock: clock.clone() };
         let is_late = disk.borrow().is_late;
-        let (clients, waiting, acknowledged) = (1, Vec::new(), Vec::new());
         World {
             server,
             writer,
@@ -97,9 +114,12 @@ impl World {
             disk,
             clock,
             saving: None,
-            clients,
-            waiting,
-            acknowledged,
+            clients: 1,
+            waiting: Vec::new(),
+            acknowledged: Vec::new(),
+            promised: Vec::new(),
+            has_changed_policy: false,
+            context: context.to_owned(),
         }
     }
 
@@ -120,6 +140,7 @@ impl World {
             is_idle &= orders.is_empty();
             orders.into_iter().for_each(|order| self.writer.take(order));
             self.writer.commit();
+            self.check_promised();
             is_idle &= self.is_late || !self.keep_house();
             let reports = std::mem::take(&mut *self.reports.borrow_mut());
             is_idle &= reports.is_empty();
@@ -155,8 +176,10 @@ impl World {
     pub(super) fn keep_house(&mut self) -> bool {
         let Ok(chore) = self.chores.try_recv() else { return false };
         let done = self.housekeeper.carry_out(chore);
+        self.check_promised();
         self.writer.hear(done);
         self.writer.commit();
+        self.check_promised();
         true
     }
 
@@ -178,7 +201,10 @@ impl World {
         let lines = ["MULTI", "INCR n", &push, "INCR m", "EXEC"];
         let lines = if element.is_multiple_of(3) { &lines[..] } else { &lines[2..3] };
         let answer = self.server.pipeline_as(self.clients, lines);
-        self.waiting.push((self.clients, element));
+        let rooms = &self.server.server.rooms;
+        let is_kept = rooms.persistence.aof.state == AofState::On;
+        let is_strict = is_kept && rooms.config.appendfsync == Appendfsync::Always;
+        self.waiting.push(Waiting { client: self.clients, element, is_strict });
         self.take_answer(self.waiting.len() - 1, &answer);
     }
 
@@ -186,27 +212,30 @@ impl World {
         if answer.is_empty() {
             return;
         }
-        let (_, element) = self.waiting.remove(index);
+        let Waiting { element, is_strict, .. } = self.waiting.remove(index);
         if !answer.contains("MISCONF") {
             assert!(answer.contains("(integer)"), "{answer}");
             self.acknowledged.push(element);
+            self.promised.extend(is_strict.then_some(element));
         }
     }
 
     /// Hears who is answered at last.
     fn listen(&mut self) {
         for index in (0..self.waiting.len()).rev() {
-            let answer = self.server.output_of(self.waiting[index].0);
+            let answer = self.server.output_of(self.waiting[index].client);
             self.take_answer(index, &answer);
         }
         // Whose writes are lost, because the file was closed, is told nothing.
         let closed = &self.server.closed;
-        self.waiting.retain(|(client, _)| !closed.contains(&ClientId(*client)));
+        self.waiting.retain(|waiting| !closed.contains(&ClientId(waiting.client)));
+        self.check_promised();
     }
 
     pub(super) fn order(&mut self, line: &str) -> String {
         self.clients += 1;
         self.server.connect(self.clients);
+        self.has_changed_policy |= line.contains("appendfsync");
         self.server.run_as(self.clients, line)
     }
 
@@ -221,6 +250,32 @@ impl World {
         sorted.sort_by_key(|element| element.parse::<u64>().unwrap());
         sorted.dedup();
         assert_eq!(list, sorted, "{context}: twice, or out of order");
+    }
+
+    /// What was acknowledged with `always` is in the file and on disk, whatever has failed. Up to
+    /// the operation that fails, runs are alike, and each looks at its last step there.
+    fn check_promised(&self) {
+        let disk = self.disk.borrow();
+        if self.promised.is_empty() || disk.operations < disk.fails_at {
+            return;
+        }
+        for (image, what) in [(disk.after_kill(), "kill"), (disk.after_power_cut(), "power cut")] {
+            // A hole stays where the disk refuses to cut it off, and, up to the next rewrite, where
+            // nobody had been promised what is missing.
+            let may_have_hole = disk.stays_broken && what == "kill" || self.has_changed_policy;
+            let checked = (self.promised.clone(), image);
+            if may_have_hole && disk.has_dropped && has_hole(&checked.1)
+                || FOUND.with_borrow(|found| found.contains(&checked))
+            {
+                continue;
+            }
+            let context = format!("{}, a {what} after {} operations", self.context, disk.operations);
+            let list = loaded(&checked.1, &context).0;
+            for element in &self.promised {
+                assert!(list.contains(&element.to_string()), "{context}: {element} is lost of {list:?}");
+            }
+            FOUND.with_borrow_mut(|found| found.insert(checked));
+        }
     }
 
     /// What is missing in `image` is the end.
@@ -254,6 +309,11 @@ impl World {
     pub(super) fn live(&mut self) -> Vec<String> {
         elements(&self.server.run("LRANGE l 0 -1"))
     }
+}
+
+/// Whether zeros stand where commands were.
+fn has_hole(image: &Image) -> bool {
+    image.iter().any(|(name, bytes)| name.ends_with(b".incr.aof") && bytes.contains(&0))
 }
 
 fn elements(shown: &str) -> Vec<String> {
