@@ -37,12 +37,19 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
             (self.send)(LoadPiece::File(file.clone())).map_err(unwanted)?;
             let cut_at = self.read_part(file, input, before, files.may_be_cut)?;
             (self.send)(LoadPiece::FileEnd).map_err(unwanted)?;
-            if cut_at.is_some() {
+            if let Some(offset) = cut_at {
                 let is_empty =
                     |file: &AofFile| fs::metadata(&file.path).is_ok_and(|metadata| metadata.len() == 0);
-                let is_last = files.files[index + 1..].iter().all(is_empty);
-                let wrong = "Fatal error: the truncated file is not the last file";
-                return if is_last { Ok(cut_at) } else { Err(wrong.to_owned()) };
+                if files.files[index + 1..].iter().all(is_empty) {
+                    return Ok(cut_at);
+                }
+                log::warn!(
+                    "AOF file {} is whole up to byte {offset} of {length}, and later files go on. A machine that stops \
+                     while a rewrite begins may leave that. Back up the folder, then cut this file alone with \
+                     check-aof --fix: only what is missing there is lost.",
+                    file.name
+                );
+                return Err("Fatal error: the truncated file is not the last file".to_owned());
             }
             before += length;
         }
