@@ -19,6 +19,8 @@ mod loader;
 mod loader_tests;
 pub mod os;
 pub mod owner;
+#[cfg(test)]
+mod owner_tests;
 pub mod saver;
 pub mod tasks;
 

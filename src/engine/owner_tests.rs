@@ -1,0 +1,118 @@
+//! The owner while its own queue is full all the time: whoever reports to it waits for room there,
+//! so an owner that waited for him would wait for ever.
+
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, unbounded};
+
+use super::owner::Owner;
+use super::{Event, Links, Stream, SystemClock, channel};
+use crate::aof::Manifest;
+use crate::commands::testing::TestServer;
+use crate::config::{Appendfsync, Protected};
+use crate::resp::Requests;
+use crate::server::migrate::{MigrateJob, MigrateReport};
+use crate::server::{Aof, AofOpened, ClientId, Close, Connection};
+
+/// Against a hang: no answer takes so long.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Threads that fill the queue.
+const FLOODERS: usize = 4;
+
+struct NoLinks;
+
+impl Links for NoLinks {
+    fn migrate(&mut self, _job: MigrateJob) -> Result<(), MigrateReport> {
+        unreachable!("nobody migrates")
+    }
+}
+
+/// A client's end that hands on whatever it is sent.
+struct Mailbox(Sender<Vec<u8>>);
+
+impl Stream for Mailbox {
+    fn send(&mut self, bytes: &mut Vec<u8>) {
+        // The test may have failed meanwhile.
+        let _ = self.0.send(std::mem::take(bytes));
+    }
+
+    fn close(&mut self, _close: Close) {}
+
+    fn finish(&mut self, _wait: Duration) {}
+}
+
+/// A server that forces every write to disk, with an empty file in `folder`.
+fn server_in(folder: &[u8], manifest: Manifest) -> TestServer {
+    let mut server = TestServer::with(|config| {
+        config.appendonly = true;
+        config.appendfsync = Appendfsync::Always;
+        config.appenddirname = folder.into();
+        config.enable_debug_command = Protected::Yes;
+        config.save.clear();
+    });
+    // Nobody but the file reads what is propagated.
+    server.server.rooms.propagation.unsubscribe();
+    server.server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
+    server
+}
+
+/// What one read brings.
+fn batch(lines: &[&str]) -> Requests {
+    let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    for line in lines {
+        for word in line.split(' ') {
+            let start = buffer.len() as u32;
+            buffer.extend_from_slice(word.as_bytes());
+            ranges.push((start, buffer.len() as u32));
+        }
+        ends.push(ranges.len() as u32);
+    }
+    Requests::new(buffer, ranges, ends, None)
+}
+
+#[test]
+fn the_owner_waits_for_nobody_who_waits_for_room_in_its_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap().to_owned();
+    let (handle, queue) = channel();
+    let own = handle.clone();
+    let owner = thread::spawn(move || {
+        let mut manifest = Manifest::default();
+        let names = Aof::names(&TestServer::new().server.rooms.config);
+        manifest.next_incr(&names);
+        let listed = String::from_utf8(names.manifest()).unwrap();
+        std::fs::write(format!("{path}/{listed}"), manifest.to_text()).unwrap();
+        let server = server_in(path.as_bytes(), manifest).server;
+        Owner::new(server, SystemClock::new(), own, Box::new(NoLinks), queue).run()
+    });
+    let flood: Vec<_> = (0..FLOODERS)
+        .map(|_| handle.clone())
+        .map(|handle| thread::spawn(move || while handle.send(Event::Rejected).is_ok() {}))
+        .collect();
+    let (answers, answered) = unbounded();
+    let (id, stream) = (ClientId(2), Box::new(Mailbox(answers)));
+    let connection = Connection { addr: "127.0.0.1:5000".to_owned(), ..Connection::default() };
+    handle.send(Event::Connect { id, connection, stream }).unwrap();
+    let send = |lines: &[&str]| handle.send(Event::Requests(id, batch(lines)));
+    for _ in 0..3 {
+        // In one turn: what the first line has the file's thread report waits for room while the
+        // others are dealt with.
+        for lines in [
+            ["SET k v", "DEBUG LOADAOF"],
+            ["SET k w", "CONFIG SET appendfsync everysec"],
+            ["SET k x", "CONFIG SET appendfsync always"],
+        ] {
+            send(&lines).unwrap();
+            let mut answer = Vec::new();
+            while answer.len() < 2 * b"+OK\r\n".len() {
+                let more = answered.recv_timeout(LIMIT).unwrap_or_else(|error| panic!("{lines:?}: {error}"));
+                answer.extend(more);
+            }
+            assert_eq!(String::from_utf8_lossy(&answer), "+OK\r\n+OK\r\n", "{lines:?}");
+        }
+    }
+    send(&["SHUTDOWN NOSAVE"]).unwrap();
+    flood.into_iter().for_each(|flooder| flooder.join().unwrap());
+    assert_eq!(owner.join().unwrap(), 0);
+}
