@@ -9,11 +9,14 @@ use crossbeam_channel::{Sender, unbounded};
 use super::owner::Owner;
 use super::{Event, Links, Stream, SystemClock, channel};
 use crate::aof::Manifest;
+use crate::base::ClientId;
+use crate::clients::Close;
+use crate::clients::Connection;
 use crate::commands::testing::TestServer;
 use crate::config::{Appendfsync, Protected};
 use crate::resp::Requests;
 use crate::server::migrate::{MigrateJob, MigrateReport};
-use crate::server::{Aof, AofOpened, ClientId, Close, Connection};
+use crate::server::{Aof, AofOpened};
 
 /// Against a hang: no answer takes so long.
 const LIMIT: Duration = Duration::from_secs(60);

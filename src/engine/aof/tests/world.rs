@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use super::disk::{Content, Disk, FaultyFile, FaultyFolder, Image, Shared};
 use crate::aof::Manifest;
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
 use crate::engine::aof::Writer;
@@ -17,8 +18,7 @@ use crate::engine::loader::Source;
 use crate::engine::saver::Saving;
 use crate::keyspace::Parcel;
 use crate::server::{
-    Aof, AofFile, AofOpened, AofOrder, AofReport, AofState, ClientId, Clock, LoadPiece, SaveJob, SaveReport,
-    Task,
+    Aof, AofFile, AofOpened, AofOrder, AofReport, AofState, Clock, LoadPiece, SaveJob, SaveReport, Task,
 };
 
 /// Nanoseconds.
