@@ -12,12 +12,12 @@ use super::loading::Loading;
 use super::machine::Server;
 use super::origin::Origin;
 use super::propagate::Propagation;
-use super::stats::Counters;
 use crate::base::ClientId;
 use crate::clients::{Connection, Session};
 use crate::keyspace::Keyspace;
 use crate::rdb::RdbError;
 use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};
+use crate::stats::Counters;
 use std::path::PathBuf;
 
 /// Garbage is dropped after so many commands.

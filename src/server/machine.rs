@@ -5,16 +5,12 @@ use super::aof::Aof;
 use super::apply_config::apply_config;
 use super::command::CommandTable;
 use super::host::Host;
-use super::latency::LatencyMonitor;
 use super::persistence::Saves;
 use super::process::Process;
 use super::propagate::Propagation;
-use super::rooms::{Memory, Persistence, Rooms, Stats, Stop};
-use super::slowlog::Slowlog;
-use super::stats::Counters;
+use super::rooms::{Memory, Persistence, Rooms, Stop};
 use super::task::Task;
 use super::time::{Clock, Time};
-use super::timing;
 use crate::base::ClientId;
 use crate::base::alloc;
 use crate::base::hash::HashSeed;
@@ -27,6 +23,7 @@ use crate::config::Config;
 use crate::keyspace::{Keyspace, Limits};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
+use crate::stats::Stats;
 use crate::tracking::TrackingState;
 use crate::waiting::Waiting;
 use std::sync::Arc;
@@ -74,17 +71,12 @@ impl Server {
         let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
         let limits = Limits { seed: setup.hash_seed, ..Limits::default() };
         let now = UnixMillis(setup.clock.wall_us() / 1000);
-        let timing = timing::Timing::new(setup.clock.monotonic_ns());
-        let monotonic = timing.last();
+        let stats = Stats::new(commands.all().len(), setup.clock.monotonic_ns());
+        let monotonic = stats.last_lap();
         let mut server = Server {
             keyspace: Keyspace::new(databases, limits, random.u64()),
             rooms: Rooms {
-                stats: Stats {
-                    counters: Counters::new(commands.all().len()),
-                    slowlog: Slowlog::default(),
-                    latency: LatencyMonitor::default(),
-                    timing,
-                },
+                stats,
                 config: setup.config,
                 process: Process {
                     config_file: setup.config_file,

@@ -8,11 +8,11 @@ use super::Rooms;
 use super::command::Entry;
 use super::ctx::Ctx;
 use super::origin::Origin;
-use super::redact;
 use crate::base::text::quote;
 use crate::clients::{ReplyMode, Session};
 use crate::resp::{Argv, Broadcast, Reply};
 use crate::spec::{ADMIN, SKIP_MONITOR};
+use crate::stats::{REDACTED, secrets};
 
 impl Ctx<'_> {
     /// Shows this client what runs from now on. Returns whether it was not shown that already.
@@ -80,11 +80,11 @@ fn line(
         _ if session.connection.unix => format!("unix:{}", rooms.config.unixsocket.to_str()),
         _ => session.connection.addr.clone(),
     };
-    let secrets = redact::secrets(command, argv);
+    let secrets = secrets(&command.spec, argv);
     let mut line = format!("+{secs}.{us:06} [{} {source}]", session.db.0).into_bytes();
     for (place, argument) in argv.iter().enumerate() {
         line.push(b' ');
-        line.extend(quote(if secrets.contains(place) { redact::REDACTED } else { argument }));
+        line.extend(quote(if secrets.contains(place) { REDACTED } else { argument }));
     }
     line.extend_from_slice(b"\r\n");
     line

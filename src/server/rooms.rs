@@ -5,14 +5,15 @@
 use super::host::Host;
 use super::process::Process;
 use super::{
-    Acl, Aof, ClientMemory, CommandTable, Counters, Delays, Eviction, LatencyMonitor, Loading, Propagation,
-    Saves, Shutdown, Slowlog, Task, Time, lazyfree, retained, timing,
+    Acl, Aof, ClientMemory, CommandTable, Delays, Eviction, Loading, Propagation, Saves, Shutdown, Task,
+    Time, lazyfree, retained,
 };
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
+use crate::stats::Stats;
 use crate::tracking::TrackingState;
 use crate::waiting::Waiting;
 use std::fmt;
@@ -61,18 +62,6 @@ pub struct Rooms {
     pub time: Time,
     /// What the process does for us.
     pub host: Box<dyn Host>,
-}
-
-/// What is counted and timed.
-#[derive(Debug)]
-pub struct Stats {
-    /// Counters since the start or the last CONFIG RESETSTAT.
-    pub counters: Counters,
-    /// Slow commands.
-    pub slowlog: Slowlog,
-    /// What took long.
-    pub latency: LatencyMonitor,
-    pub(super) timing: timing::Timing,
 }
 
 /// What is kept on disk.

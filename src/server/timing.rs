@@ -10,12 +10,12 @@
 use super::Rooms;
 use super::command::Command;
 use super::origin::Origin;
-use crate::base::time::MonotonicMillis;
 use crate::clients::{Close, Session};
 use crate::config::Config;
 use crate::resp::{Argv, Requests};
 use crate::spec::CommandIndex;
 use crate::spec::{BLOCKING, FAST, SKIP_SLOWLOG};
+use crate::stats::{Run, Sample, SlowCommand, shorten};
 
 /// Commands of more arguments are timed alone.
 const FEW_ARGUMENTS: usize = 16;
@@ -23,33 +23,6 @@ const FEW_ARGUMENTS: usize = 16;
 const SMALL_BYTES: usize = 16 << 10;
 /// Below this threshold of the slow log every command is timed alone, microseconds.
 const CLOSE_LOOK_US: i64 = 1000;
-
-/// The server's stopwatch.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timing {
-    /// When the last command ended, or the turn began.
-    last_ns: u64,
-    run: Option<Run>,
-}
-
-/// Small fast commands of one name in a row.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    index: CommandIndex,
-    count: u64,
-}
-
-impl Timing {
-    pub(super) fn new(now_ns: u64) -> Self {
-        Timing { last_ns: now_ns, run: None }
-    }
-
-    /// The last reading of the clock.
-    #[inline]
-    pub(super) fn last(&self) -> MonotonicMillis {
-        MonotonicMillis::from_ns(self.last_ns)
-    }
-}
 
 /// A command that has begun.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +40,11 @@ pub(super) fn begin(rooms: &mut Rooms, (command, index): (&Command, CommandIndex
         && argv.len() <= FEW_ARGUMENTS
         && argv.span() <= SMALL_BYTES
         && !looks_closely(&rooms.config);
-    if rooms.stats.timing.run.is_some_and(|run| !shares || run.index != index) {
+    let stopwatch = &rooms.stats.stopwatch;
+    if stopwatch.runs_another(index) || (!shares && stopwatch.has_run()) {
         rooms.end_run();
     }
-    Begun { at_ns: rooms.stats.timing.last_ns, shares }
+    Begun { at_ns: rooms.stats.stopwatch.last_ns(), shares }
 }
 
 /// Ends the command that began as `begun` and answered `reply_bytes`.
@@ -83,7 +57,7 @@ pub(super) fn end(
     (begun, reply_bytes): (Begun, usize),
 ) {
     if begun.shares {
-        rooms.stats.timing.run.get_or_insert(Run { index, count: 0 }).count += 1;
+        rooms.stats.stopwatch.join_run(index);
         if reply_bytes > SMALL_BYTES
             && let Some((ns, _)) = rooms.end_run()
         {
@@ -95,7 +69,7 @@ pub(super) fn end(
     // What it called is done; its own time includes theirs.
     rooms.end_run();
     rooms.lap_ns();
-    let ns = rooms.stats.timing.last_ns - begun.at_ns;
+    let ns = rooms.stats.stopwatch.last_ns() - begun.at_ns;
     rooms.stats.counters.command(index).ns += ns;
     if session.parked.is_some() {
         return;
@@ -123,12 +97,35 @@ pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) 
 }
 
 impl Rooms {
+    /// When something begins that [`Rooms::end_watch`] ends, nanoseconds of the monotonic clock;
+    /// `None` while the monitor is off.
+    pub(super) fn begin_watch(&self) -> Option<u64> {
+        (self.config.latency_monitor_threshold > 0).then(|| self.time.clock.monotonic_ns())
+    }
+
+    /// Notes how long `event` took.
+    pub(super) fn end_watch(&mut self, event: &'static str, begin_ns: Option<u64>) {
+        if let Some(begin_ns) = begin_ns {
+            self.watch_latency(event, self.time.clock.monotonic_ns() - begin_ns);
+        }
+    }
+
+    /// Notes that `event` took `ns`, if the monitor is on and that is long.
+    #[inline]
+    pub(crate) fn watch_latency(&mut self, event: &'static str, ns: u64) {
+        let threshold = self.config.latency_monitor_threshold;
+        if threshold > 0 {
+            let ms = i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
+            if ms >= threshold {
+                self.stats.latency.add(event, Sample { at_secs: self.time.now.secs(), ms });
+            }
+        }
+    }
+
     /// Nanoseconds since the last call, or since the last command ended.
     pub(crate) fn lap_ns(&mut self) -> u64 {
-        let now = self.time.clock.monotonic_ns();
-        let lap = now.saturating_sub(self.stats.timing.last_ns);
-        self.stats.timing.last_ns = now;
-        lap
+        let now_ns = self.time.clock.monotonic_ns();
+        self.stats.stopwatch.lap(now_ns)
     }
 
     /// Begins work that is no command's, between two of them. Returns the time, nanoseconds of the
@@ -137,12 +134,12 @@ impl Rooms {
         if self.end_run().is_none() {
             self.lap_ns();
         }
-        self.stats.timing.last_ns
+        self.stats.stopwatch.last_ns()
     }
 
     /// Ends a run of commands timed together. Returns its time and how many they were.
     pub(super) fn end_run(&mut self) -> Option<(u64, u64)> {
-        let Run { index, count } = self.stats.timing.run.take()?;
+        let Run { index, count } = self.stats.stopwatch.take_run()?;
         let ns = self.lap_ns();
         self.stats.counters.command(index).ns += ns;
         if self.config.latency_tracking {
@@ -163,8 +160,15 @@ fn is_slow(config: &Config, ns: u64) -> bool {
 
 fn log_if_slow(rooms: &mut Rooms, session: &Session, command: &Command, argv: Argv<'_>, ns: u64) {
     if is_slow(&rooms.config, ns) && !command.spec.flags.contains(SKIP_SLOWLOG) {
-        let max_len = rooms.config.slowlog_max_len;
-        rooms.stats.slowlog.push((session, command, argv), rooms.time.now, micros(ns), max_len);
+        let at = rooms.time.now;
+        rooms.stats.slowlog.push(rooms.config.slowlog_max_len, |id| SlowCommand {
+            id,
+            at,
+            us: micros(ns),
+            arguments: shorten(&command.spec, argv),
+            addr: session.connection.addr.clone(),
+            name: session.name.clone(),
+        });
     }
 }
 

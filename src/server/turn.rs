@@ -149,7 +149,7 @@ impl Server {
     /// Freezes the time at the last reading of the monotonic clock.
     fn freeze_time(&mut self) {
         let rooms = &mut self.rooms;
-        let (now, monotonic) = (UnixMillis(rooms.time.clock.wall_us() / 1000), rooms.stats.timing.last());
+        let (now, monotonic) = (UnixMillis(rooms.time.clock.wall_us() / 1000), rooms.stats.last_lap());
         if (now, monotonic) != (rooms.time.now, rooms.time.monotonic) {
             (rooms.time.now, rooms.time.monotonic) = (now, monotonic);
             self.keyspace.freeze(now, monotonic);
@@ -167,7 +167,7 @@ impl Server {
     /// purpose.
     #[inline]
     pub(super) fn follow_clock(&mut self) {
-        if self.rooms.stats.timing.last() != self.rooms.time.monotonic {
+        if self.rooms.stats.last_lap() != self.rooms.time.monotonic {
             self.freeze_time();
         }
     }

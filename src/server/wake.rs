@@ -14,7 +14,7 @@ use super::machine::Server;
 use super::origin::Origin;
 use super::rooms::Rooms;
 use crate::base::ClientId;
-use crate::clients::{Close, Running, Session};
+use crate::clients::{Close, Running, Session, traffic};
 use crate::keyspace::DbIndex;
 use crate::resp::{OwnedArgv, Reply};
 use crate::waiting::{Reason, Then, Ticket, TimeoutReply, Until, Wait, WakeOn};
@@ -226,7 +226,7 @@ impl Server {
         self.rooms.monitors.remove(id);
         self.rooms.pubsub.remove(id);
         self.rooms.end_tracking_of(id);
-        self.rooms.stats.counters.count_gone(&session);
+        self.rooms.stats.counters.count_gone(traffic(std::iter::once(&*session)));
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) mod facts;
 mod flags;
 mod key_search;
 mod keys;
+mod secrets;
 pub mod syntax;
 
 pub use category::*;
@@ -36,6 +37,7 @@ pub use command_index::*;
 pub use flags::*;
 pub use key_search::*;
 pub use keys::*;
+pub use secrets::Secrets;
 
 /// Everything a command says about itself.
 ///
@@ -60,6 +62,8 @@ pub struct Spec {
     pub channels: Channels,
     /// For what [`Spec::keys`] cannot express: how the keys are found.
     pub keys_by: KeysBy,
+    /// Which arguments SLOWLOG and MONITOR do not show.
+    pub secrets: Secrets,
     /// Another name of the same command. It is renamed, permitted and refused with it.
     pub alias: Option<&'static str>,
     /// The first Redis version that had the command.
@@ -101,6 +105,7 @@ impl Spec {
             keys: &[],
             channels: Channels::None,
             keys_by: KeysBy::Specs,
+            secrets: Secrets::None,
             alias: None,
             since: "1.0.0",
             complexity: "O(1)",
@@ -145,6 +150,12 @@ impl Spec {
     /// States how keys are found when the key specs alone cannot tell.
     pub const fn keys_by(mut self, keys_by: KeysBy) -> Spec {
         self.keys_by = keys_by;
+        self
+    }
+
+    /// States which arguments are secrets.
+    pub const fn secrets(mut self, secrets: Secrets) -> Spec {
+        self.secrets = secrets;
         self
     }
 

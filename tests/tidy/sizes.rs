@@ -13,7 +13,7 @@ const STRUCT_FIELDS: usize = 20;
 /// Structs that have more. The list only shrinks.
 const WIDE_STRUCTS: &[&str] = &["Aof"];
 /// Where fields are parameters or counts.
-const FLAT: &[&str] = &["src/config/", "src/server/stats.rs"];
+const FLAT: &[&str] = &["src/config/", "src/stats/counters.rs"];
 
 /// Lines of nine functions in ten at most, from `fn` to the last brace.
 const P90_FUNCTION_LINES: usize = 20;

@@ -24,6 +24,7 @@ pub const COMMANDS: &[Command] = &[
     Command::new(
         Spec::new("auth", Group::Connection, -2, "[username^6.0.0] password")
             .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .secrets(Secrets::From { place: 1, most_words: 3 })
             .since("1.0.0")
             .complexity("O(N), N: passwords of the user.")
             .summary("Logs in.")
@@ -51,6 +52,7 @@ pub const COMMANDS: &[Command] = &[
             -1,
             "[protover:integer [AUTH (username password)] [SETNAME clientname]]@arguments",
         )
+        .secrets(Secrets::Behind { start: 2, options: &[("AUTH", 2)] })
         .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
         .since("6.0.0")
         .summary("Chooses the protocol; can log in and name the connection too.")

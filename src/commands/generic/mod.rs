@@ -114,6 +114,7 @@ pub const COMMANDS: &[Command] = &[
             timeout:integer [COPY^3.0.0] [REPLACE^3.0.0] [[AUTH password^4.0.7] | [AUTH2 \
             (username password)^6.0.0]]@authentication [KEYS key^3.0.6 [key ...]]",
         )
+        .secrets(Secrets::Behind { start: 6, options: &[("AUTH", 1), ("AUTH2", 2)] })
         .flags(&[WRITE])
         .categories(&[Category::Keyspace, Category::Dangerous])
         .keys(&[

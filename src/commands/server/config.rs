@@ -45,6 +45,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command::new(
         Spec::new("config|set", Group::Server, -4, "parameter value [parameter value ...]")
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .secrets(Secrets::OfParameters)
             .since("2.0.0")
             .complexity("O(N), N: settings given.")
             .summary("Changes settings.")

@@ -2,9 +2,9 @@
 
 use crate::base::text::lossless;
 use crate::commands::help as help_of;
-use crate::server::latency::{diagnosis, graph};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
+use crate::stats::{diagnosis, graph};
 
 /// LATENCY.
 pub const COMMANDS: &[Command] = &[Command::container(

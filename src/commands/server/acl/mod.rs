@@ -99,6 +99,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command::new(
         Spec::new("acl|setuser", Group::Server, -3, "username [rule [rule ...]]")
             .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .secrets(Secrets::From { place: 2, most_words: usize::MAX })
             .since("6.0.0")
             .complexity("O(N), N: rules given.")
             .summary("Creates a user or changes its rules.")

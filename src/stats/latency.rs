@@ -1,10 +1,8 @@
 //! The latency monitor: what took longer than `latency-monitor-threshold`, by event.
 //!
-//! Whoever does something that can delay everybody measures it and calls [`Rooms::watch_latency`]
-//! with the event's name. Samples of one second are one sample, the worst, so 160 of them reach far
-//! back.
+//! Whoever does something that can delay everybody measures it and hands it over with the event's
+//! name. Samples of one second are one sample, the worst, so 160 of them reach far back.
 
-use super::Rooms;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 
@@ -92,35 +90,9 @@ impl LatencyMonitor {
         std::str::from_utf8(name).is_ok_and(|name| self.events.remove(name).is_some())
     }
 
-    fn add(&mut self, event: &'static str, sample: Sample) {
+    /// Notes how long an event took.
+    pub fn add(&mut self, event: &'static str, sample: Sample) {
         self.events.entry(event).or_default().add(sample);
-    }
-}
-
-impl Rooms {
-    /// When something begins that [`Rooms::end_watch`] ends, nanoseconds of the monotonic clock;
-    /// `None` while the monitor is off.
-    pub(super) fn begin_watch(&self) -> Option<u64> {
-        (self.config.latency_monitor_threshold > 0).then(|| self.time.clock.monotonic_ns())
-    }
-
-    /// Notes how long `event` took.
-    pub(super) fn end_watch(&mut self, event: &'static str, begin_ns: Option<u64>) {
-        if let Some(begin_ns) = begin_ns {
-            self.watch_latency(event, self.time.clock.monotonic_ns() - begin_ns);
-        }
-    }
-
-    /// Notes that `event` took `ns`, if the monitor is on and that is long.
-    #[inline]
-    pub(crate) fn watch_latency(&mut self, event: &'static str, ns: u64) {
-        let threshold = self.config.latency_monitor_threshold;
-        if threshold > 0 {
-            let ms = i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX);
-            if ms >= threshold {
-                self.stats.latency.add(event, Sample { at_secs: self.time.now.secs(), ms });
-            }
-        }
     }
 }
 

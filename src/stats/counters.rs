@@ -2,10 +2,8 @@
 
 use crate::base::histogram::Histogram;
 use crate::base::time::MonotonicMillis;
-use crate::clients::Session;
 use crate::spec::CommandIndex;
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 /// What is counted for one command.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,10 +102,10 @@ impl Counters {
         &mut self.histograms[usize::from(index.0)]
     }
 
-    /// Keeps the byte counts of a client that is gone.
-    pub fn count_gone(&mut self, session: &Session) {
-        self.read_bytes += session.connection.gauges.read_bytes.load(Ordering::Relaxed);
-        self.written_bytes += session.connection.gauges.written_bytes.load(Ordering::Relaxed);
+    /// Keeps the bytes read from and written to a client that is gone.
+    pub fn count_gone(&mut self, (read, written): (u64, u64)) {
+        self.read_bytes += read;
+        self.written_bytes += written;
     }
 
     /// Counts an error line, given without its `-`.

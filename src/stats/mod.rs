@@ -1,0 +1,52 @@
+//! What is counted and timed: [`Stats`].
+//!
+//! Its parts are counters ([`Counters`]), the log of slow commands ([`Slowlog`]), the latency
+//! monitor ([`LatencyMonitor`]) and the stopwatch that all of them read ([`Stopwatch`]). None of
+//! them reads a clock or knows a client: whoever calls hands over the time and the facts. What is
+//! kept of a command never holds a secret ([`shorten`], [`secrets`]).
+
+mod counters;
+mod latency;
+mod redact;
+mod slowlog;
+mod stopwatch;
+
+use crate::base::time::MonotonicMillis;
+pub use counters::{CommandStat, Counters, Rate};
+pub use latency::{LatencyMonitor, Sample, Series, diagnosis, graph};
+pub use redact::{REDACTED, secrets};
+pub use slowlog::{SlowCommand, Slowlog, shorten};
+pub use stopwatch::{Run, Stopwatch};
+
+/// What is counted and timed.
+#[derive(Debug)]
+pub struct Stats {
+    /// Counters since the start or the last CONFIG RESETSTAT.
+    pub counters: Counters,
+    /// Slow commands.
+    pub slowlog: Slowlog,
+    /// What took long.
+    pub latency: LatencyMonitor,
+    /// What commands are timed with.
+    pub stopwatch: Stopwatch,
+}
+
+impl Stats {
+    /// Nothing counted yet, for a table of `commands` commands, at `now_ns` of the monotonic clock.
+    #[must_use]
+    pub fn new(commands: usize, now_ns: u64) -> Self {
+        Stats {
+            counters: Counters::new(commands),
+            slowlog: Slowlog::default(),
+            latency: LatencyMonitor::default(),
+            stopwatch: Stopwatch::new(now_ns),
+        }
+    }
+
+    /// The last reading of the clock.
+    #[inline]
+    #[must_use]
+    pub fn last_lap(&self) -> MonotonicMillis {
+        MonotonicMillis::from_ns(self.stopwatch.last_ns())
+    }
+}
