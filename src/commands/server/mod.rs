@@ -17,7 +17,7 @@ pub mod info;
 pub mod keyspace;
 pub mod latency;
 #[cfg(test)]
-mod maxmemory;
+mod maxmemory_tests;
 pub mod lolwut;
 pub mod memory;
 pub mod module;
