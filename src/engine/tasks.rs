@@ -21,7 +21,7 @@ use super::{Handle, Links};
 use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;
-use crate::server::lazyfree::FreeJob;
+use crate::memory::FreeJob;
 use crate::server::{Aof, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport, Server, Task};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.

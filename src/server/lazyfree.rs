@@ -1,59 +1,10 @@
-//! Values that are freed on another thread: what is on its way there, and how much memory that will
-//! give back. Who decides by the memory in use must not count what is as good as gone.
+//! Memory that has become free: values go to the thread that frees them, free pages to the system.
 
-use super::Rooms;
+use super::rooms::Rooms;
 use super::task::Task;
-use crate::keyspace::{Garbage, Keyspace};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// What waits to be freed; shared with the thread that frees it.
-#[derive(Debug, Default)]
-pub struct Pending {
-    objects: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Pending {
-    /// Values.
-    #[must_use]
-    pub fn objects(&self) -> u64 {
-        self.objects.load(Ordering::Relaxed)
-    }
-
-    /// What they take, about, bytes.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// A load for the freeing thread. Dropping it frees it and settles the account.
-#[derive(Debug)]
-pub struct FreeJob {
-    garbage: Vec<Garbage>,
-    objects: u64,
-    bytes: u64,
-    pending: Arc<Pending>,
-}
-
-impl FreeJob {
-    fn new(garbage: Vec<Garbage>, pending: &Arc<Pending>) -> Self {
-        let objects = garbage.iter().map(Garbage::objects).sum();
-        let bytes = garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum();
-        pending.objects.fetch_add(objects, Ordering::Relaxed);
-        pending.bytes.fetch_add(bytes, Ordering::Relaxed);
-        FreeJob { garbage, objects, bytes, pending: Arc::clone(pending) }
-    }
-}
-
-impl Drop for FreeJob {
-    fn drop(&mut self) {
-        self.garbage.clear();
-        self.pending.objects.fetch_sub(self.objects, Ordering::Relaxed);
-        self.pending.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
+use crate::base::alloc;
+use crate::keyspace::Keyspace;
+use crate::memory::FreeJob;
 
 /// Sends what the databases have left to be freed on its way.
 pub(super) fn hand_over(keyspace: &mut Keyspace, rooms: &mut Rooms) {
@@ -62,6 +13,18 @@ pub(super) fn hand_over(keyspace: &mut Keyspace, rooms: &mut Rooms) {
         return;
     }
     let job = FreeJob::new(garbage, &rooms.memory.freeing);
-    rooms.stats.counters.lazyfreed_objects += job.objects;
+    rooms.stats.counters.lazyfreed_objects += job.objects();
     rooms.tasks.push(Task::Free(job));
+}
+
+impl Rooms {
+    /// Has memory given back when much has become free.
+    pub(super) fn give_back_memory(&mut self) {
+        let is_free = self.memory.retained.look(alloc::used_bytes() as u64);
+        let is_left = self.memory.retained.look_at_heaps(alloc::left_heaps());
+        if (is_free || is_left) && self.config.jemalloc_bg_thread {
+            alloc::let_go();
+            self.tasks.push(Task::GiveBack);
+        }
+    }
 }

@@ -5,12 +5,12 @@
 use super::host::Host;
 use super::process::Process;
 use super::{
-    Acl, Aof, ClientMemory, CommandTable, Delays, Eviction, Loading, Propagation, Saves, Shutdown, Task,
-    Time, lazyfree, retained,
+    Acl, Aof, ClientMemory, CommandTable, Delays, Eviction, Loading, Propagation, Saves, Shutdown, Task, Time,
 };
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
+use crate::memory::{Pending, Retained};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use crate::stats::Stats;
@@ -89,9 +89,9 @@ pub struct Memory {
     /// Making room.
     pub eviction: Eviction,
     /// Memory to be given back.
-    pub retained: retained::Retained,
+    pub retained: Retained,
     /// Values that are being freed on another thread.
-    pub freeing: Arc<lazyfree::Pending>,
+    pub freeing: Arc<Pending>,
 }
 
 /// A requested stop.

@@ -1,10 +1,10 @@
 //! What the server asks the world to do: [`Task`]. The engine carries it out and reports back.
 
-use super::lazyfree::FreeJob;
 use super::loading::LoadJob;
 use super::migrate::MigrateJob;
 use crate::base::ClientId;
 use crate::keyspace::{DbSnapshot, Parcel, WalkedDb};
+use crate::memory::FreeJob;
 use crate::rdb::SaveOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};

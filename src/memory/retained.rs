@@ -5,14 +5,10 @@
 //! would go on occupying its most; Redis has jemalloc give it back, at once on FLUSHALL and within
 //! seconds else. [`Retained`] follows what is in use: when for a second it was never near what was
 //! in use before, the owner lets its empty pages go, which is quick, and another thread gives them
-//! back ([`Task::GiveBack`]), which is not: about 0.2 ms a megabyte. What bursts of requests take
+//! back, which is not: about 0.2 ms a megabyte. What bursts of requests take
 //! again and again stays. Workers whose clients are quiet give their heaps up, whole waves of them:
 //! what that frees follows when the wave has ended. `jemalloc-bg-thread no` leaves all of that to
 //! MEMORY PURGE.
-
-use super::Rooms;
-use super::task::Task;
-use crate::base::alloc;
 
 /// Less than this stays for what comes next, bytes.
 const MIN_BYTES: u64 = 8 << 20;
@@ -39,7 +35,7 @@ pub struct Retained {
 
 impl Retained {
     /// `used` bytes are in use now. Returns whether free ones should be given back.
-    fn look(&mut self, used: u64) -> bool {
+    pub fn look(&mut self, used: u64) -> bool {
         self.lately = self.lately.max(used);
         self.looks += 1;
         if self.looks < LOOKS {
@@ -56,25 +52,13 @@ impl Retained {
 
 impl Retained {
     /// `heaps` were given up so far. Returns whether a wave of them has ended.
-    fn look_at_heaps(&mut self, heaps: u64) -> bool {
+    pub fn look_at_heaps(&mut self, heaps: u64) -> bool {
         let has_ended = std::mem::replace(&mut self.heaps, heaps) == heaps;
         let is_due = has_ended && heaps - self.heaps_given >= MIN_HEAPS;
         if is_due {
             self.heaps_given = heaps;
         }
         is_due
-    }
-}
-
-impl Rooms {
-    /// Has memory given back when much has become free.
-    pub(super) fn give_back_memory(&mut self) {
-        let is_free = self.memory.retained.look(alloc::used_bytes() as u64);
-        let is_left = self.memory.retained.look_at_heaps(alloc::left_heaps());
-        if (is_free || is_left) && self.config.jemalloc_bg_thread {
-            alloc::let_go();
-            self.tasks.push(Task::GiveBack);
-        }
     }
 }
 

@@ -1,0 +1,9 @@
+//! What memory is on its way: values that another thread frees ([`Pending`], charged by a
+//! [`FreeJob`] until it is dropped), and free memory that is to be given back to the system
+//! ([`Retained`]). Neither reads the allocator: whoever calls hands over the figures.
+
+mod freeing;
+mod retained;
+
+pub use freeing::{FreeJob, Pending};
+pub use retained::Retained;
