@@ -1,5 +1,6 @@
 //! What the process does for the server: the little things [`Host`] names.
 
+use crate::persistence::WholeSave;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,7 +19,7 @@ use super::{limits, listen, reason, sys};
 use crate::clients::Waking;
 use crate::config::{Added, Config, LogLevel, OomScoreAdj, rewrite};
 use crate::engine::{os, saver};
-use crate::server::{Host, News, ProcessFacts, WholeSave};
+use crate::server::{Host, News, ProcessFacts};
 
 /// What is read of a data file at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;

@@ -21,8 +21,8 @@ use super::saver::sleep_after_key;
 use super::{Event, Handle};
 use crate::base::alloc;
 use crate::keyspace::Batch;
+use crate::persistence::{LoadEnd, LoadJob, LoadPiece, LoadResult};
 use crate::rdb::{self, Item, LoadSummary, RdbError};
-use crate::server::{LoadEnd, LoadJob, LoadPiece, LoadResult};
 
 /// Deliveries that may wait for the owner: together about what is sorted at once.
 pub(super) const DELIVERIES: usize = 8;

@@ -4,7 +4,11 @@
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Protected;
-use crate::server::{AofOrder, AofReport, LoadEnd, LoadPiece, Task};
+use crate::persistence::AofOrder;
+use crate::persistence::AofReport;
+use crate::persistence::LoadEnd;
+use crate::persistence::LoadPiece;
+use crate::server::Task;
 use crate::waiting::Pause;
 use crate::waiting::PauseReason;
 

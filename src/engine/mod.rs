@@ -24,6 +24,13 @@ mod owner_tests;
 pub mod saver;
 pub mod tasks;
 
+use crate::persistence::AofReport;
+use crate::persistence::LoadPiece;
+use crate::persistence::LoadResult;
+use crate::persistence::SaveProgress;
+use crate::persistence::SaveReport;
+use crate::server::MigrateJob;
+use crate::server::MigrateReport;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -37,8 +44,7 @@ use crate::base::ClientId;
 use crate::base::alloc;
 use crate::clients::{Close, Connection};
 use crate::resp::Requests;
-use crate::server::migrate::{MigrateJob, MigrateReport};
-use crate::server::{AofReport, LoadPiece, LoadResult, SaveProgress, SaveReport, Server, Signal};
+use crate::server::{Server, Signal};
 
 pub use clock::SystemClock;
 use gate::Gate;

@@ -1,6 +1,8 @@
 //! The owner while its own queue is full all the time: whoever reports to it waits for room there,
 //! so an owner that waited for him would wait for ever.
 
+use crate::server::MigrateJob;
+use crate::server::MigrateReport;
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +17,6 @@ use crate::clients::Connection;
 use crate::commands::testing::TestServer;
 use crate::config::{Appendfsync, Protected};
 use crate::resp::Requests;
-use crate::server::migrate::{MigrateJob, MigrateReport};
 use crate::server::{Aof, AofOpened};
 
 /// Against a hang: no answer takes so long.

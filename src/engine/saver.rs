@@ -26,8 +26,8 @@ use crate::aof::rewrite::CommandWriter;
 use crate::aof::timestamp_line;
 use crate::base::alloc::Passing;
 use crate::keyspace::{DbIndex, KeyView, Parcel, WalkedDb};
+use crate::persistence::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 use crate::rdb::{self, RdbError, SnapshotWriter};
-use crate::server::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 
 /// What is written at once, bytes.
 const BUFFER_BYTES: usize = 256 << 10;

@@ -5,6 +5,12 @@
 //! back with an [`Event`](super::Event). The owner itself never sends events: it would wait for
 //! itself when the queue is full.
 
+use crate::persistence::LoadJob;
+use crate::persistence::LoadPiece;
+use crate::persistence::LoadResult;
+use crate::persistence::SaveJob;
+use crate::persistence::SaveReason;
+use crate::persistence::SaveReport;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +28,7 @@ use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;
 use crate::memory::FreeJob;
-use crate::server::{Aof, LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport, Server, Task};
+use crate::server::{Aof, Server, Task};
 
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;

@@ -6,7 +6,7 @@
 pub mod migrate;
 
 use crate::engine::{Handle, Links};
-use crate::server::migrate::{MigrateJob, MigrateReport};
+use crate::server::{MigrateJob, MigrateReport};
 
 /// Makes the owner's connections to other servers.
 struct Outgoing {

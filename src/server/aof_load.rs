@@ -8,79 +8,26 @@
 
 use super::call::{call, find};
 use super::changed;
-use super::loading::Loading;
 use super::machine::Server;
 use super::origin::Origin;
 use super::propagate::Propagation;
 use crate::base::ClientId;
 use crate::clients::{Connection, Session};
 use crate::keyspace::Keyspace;
-use crate::rdb::RdbError;
+use crate::persistence::Loading;
 use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};
 use crate::stats::Counters;
-use std::path::PathBuf;
 
 /// Garbage is dropped after so many commands.
 const COMMANDS_PER_CLEANING: u64 = 1024;
 
-/// The parts of an append-only file that are to be loaded.
-#[derive(Clone, Debug, Default)]
-pub struct AofFiles {
-    /// In order.
-    pub files: Vec<AofFile>,
-    /// Bytes of all of them.
-    pub total_bytes: u64,
-    /// The last one may end too early: `aof-load-truncated`.
-    pub may_be_cut: bool,
-}
-
-/// One of them.
-#[derive(Clone, Debug)]
-pub struct AofFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its name, for the log.
-    pub name: String,
-    /// Whether it is the base.
-    pub is_base: bool,
-    /// Whether it was a single file once: a snapshot may stand in it with commands behind.
-    pub is_old_style: bool,
-}
-
-impl AofFile {
-    /// The line that refuses a file whose snapshot is broken.
-    #[must_use]
-    pub fn broken_snapshot(&self, error: &RdbError) -> String {
-        let what = if self.is_old_style { "RDB preamble of the AOF file" } else { "RDB base file" };
-        format!("Error reading the {what} {}, AOF loading aborted: {error}", self.name)
-    }
-
-    /// The line that refuses a file that is no append-only file.
-    #[must_use]
-    pub fn bad_format(&self) -> String {
-        format!(
-            "Bad file format reading the append only file {}: make a backup of your AOF file, then use ./redis-check-aof \
-             --fix <filename.manifest>",
-            self.name
-        )
-    }
-}
-
-/// A load of an append-only file under way.
+/// Who runs the commands of an append-only file's part.
 #[derive(Debug)]
-pub(super) struct AofLoad {
-    file: AofFile,
-    file_started_ns: u64,
+pub(super) struct AofLoader {
+    began_ns: u64,
     client: AofClient,
     /// What is counted while commands of the file run counts for nothing.
     stats: Counters,
-}
-
-impl AofLoad {
-    /// Refuses the snapshot that the file begins with.
-    pub(super) fn broken_snapshot(&self, error: &RdbError) -> String {
-        refuse(self.file.broken_snapshot(error))
-    }
 }
 
 impl Server {
@@ -93,39 +40,39 @@ impl Server {
     }
 
     /// A part begins, and with it a client in database 0.
-    pub(super) fn begin_aof_file(&mut self, load: &mut Loading, file: AofFile) {
+    pub(super) fn begin_aof_file(&mut self) {
         let commands = self.rooms.commands.all().len();
-        load.aof = Some(Box::new(AofLoad {
-            file,
-            file_started_ns: self.rooms.time.clock.monotonic_ns(),
+        self.loader = Some(Box::new(AofLoader {
+            began_ns: self.rooms.time.clock.monotonic_ns(),
             client: AofClient::new(self),
             stats: Counters::new(commands),
         }));
     }
 
     /// Runs commands of the file. Errors with a line that was logged.
-    pub(super) fn run_loaded(&mut self, load: &mut Loading, commands: &Requests) -> Result<(), String> {
-        let Some(aof) = &mut load.aof else { return Ok(()) };
-        let quiet = Quiet::begin(self, &mut aof.stats);
-        let result = (0..commands.len()).try_for_each(|index| aof.client.take(self, commands.get(index)));
-        quiet.end(self, &mut aof.stats);
+    pub(super) fn run_loaded(&mut self, load: &Loading, commands: &Requests) -> Result<(), String> {
+        let (Some(file), Some(mut loader)) = (load.file(), self.loader.take()) else { return Ok(()) };
+        let quiet = Quiet::begin(self, &mut loader.stats);
+        let result = (0..commands.len()).try_for_each(|index| loader.client.take(self, commands.get(index)));
+        quiet.end(self, &mut loader.stats);
+        self.loader = Some(loader);
         result.map_err(|wrong| match wrong {
             Wrong::Unknown(word) => {
-                refuse(format!("Unknown command '{word}' reading the append only file {}", aof.file.name))
+                refuse(format!("Unknown command '{word}' reading the append only file {}", file.name))
             }
             Wrong::Shape(reason) => {
-                log::debug!("{}: before offset {}: {reason}", aof.file.name, load.loaded_bytes);
-                refuse(aof.file.bad_format())
+                log::debug!("{}: before offset {}: {reason}", file.name, load.loaded_bytes);
+                refuse(file.bad_format())
             }
         })
     }
 
     /// A part is loaded.
-    pub(super) fn end_aof_file(&mut self, load: &mut Loading) {
-        let Some(aof) = &load.aof else { return };
-        let kind = if aof.file.is_base { "base" } else { "incr" };
-        let ns = self.rooms.time.clock.monotonic_ns().saturating_sub(aof.file_started_ns);
-        log::info!("DB loaded from {kind} file {}: {:.3} seconds", aof.file.name, ns as f64 / 1e9);
+    pub(super) fn end_aof_file(&mut self, load: &Loading) {
+        let (Some(file), Some(loader)) = (load.file(), &self.loader) else { return };
+        let kind = if file.is_base { "base" } else { "incr" };
+        let ns = self.rooms.time.clock.monotonic_ns().saturating_sub(loader.began_ns);
+        log::info!("DB loaded from {kind} file {}: {:.3} seconds", file.name, ns as f64 / 1e9);
         clean(&mut self.keyspace);
     }
 }

@@ -2,9 +2,12 @@
 
 use super::changed;
 use super::machine::Server;
-use super::task::SaveReason;
+use super::rooms::Persistence;
 use crate::base::alloc;
 use crate::clients::{Session, traffic};
+use crate::persistence::JobWish;
+use crate::persistence::SaveReason;
+use crate::persistence::Verdict;
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;
@@ -69,10 +72,9 @@ impl Server {
     fn cron(&mut self) {
         let now = self.rooms.time.monotonic;
         self.sample();
-        let is_idle =
-            !self.rooms.persistence.saves.shutting_down && !self.rooms.persistence.aof.is_rewriting();
-        if self.rooms.persistence.saves.is_due(&self.rooms.config, now) && is_idle {
-            log::info!("{} changes since the last save. Saving...", self.rooms.persistence.saves.dirty);
+        let Persistence { saves, jobs, .. } = &mut self.rooms.persistence;
+        if saves.is_due(&self.rooms.config, now) && jobs.ask(JobWish::SavePoint) == Verdict::Begins {
+            log::info!("{} changes since the last save. Saving...", saves.dirty);
             self.save(SaveReason::Background);
         }
         self.aof_cron();

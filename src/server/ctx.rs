@@ -10,13 +10,13 @@ use super::error::CommandError;
 use super::loading::ReloadSteps;
 use super::origin::Origin;
 use super::propagate::Effect;
-use super::task::SaveReason;
 use super::{changed, loading, saving};
 use crate::base::text::lossless;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::clients::Session;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
+use crate::persistence::SaveReason;
 use crate::resp::{Argv, OwnedArgv, Reply};
 use crate::waiting::{Then, TimeoutReply, Until, Wait, WakeOn};
 
@@ -217,18 +217,9 @@ impl Ctx<'_> {
         saving::begin(self.db, self.rooms, reason);
     }
 
-    /// Whether nothing else is being saved or rewritten.
-    #[must_use]
-    pub fn may_save_now(&self) -> bool {
-        let persistence = &self.rooms.persistence.saves;
-        persistence.running.is_none()
-            && !persistence.shutting_down
-            && !self.rooms.persistence.aof.is_rewriting()
-    }
-
     /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
     pub fn give_up_background_save(&mut self) {
-        if self.rooms.persistence.saves.running == Some(SaveReason::Background) {
+        if self.rooms.persistence.jobs.saving() == Some(SaveReason::Background) {
             saving::cancel(self.db, self.rooms);
         }
     }

@@ -2,9 +2,9 @@
 
 use super::info::ProcessFacts;
 use super::shutdown::News;
-use super::task::WholeSave;
 use crate::clients::Waking;
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
+use crate::persistence::WholeSave;
 use std::io::Read;
 
 /// What the process does for the server: little things that are done at once. The roof

@@ -4,13 +4,13 @@
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
 use super::memory::{MemoryUse, largest_client};
-use super::save_meter::SaveMeter;
 use super::version::{PYREDIS_VERSION, REDIS_VERSION};
 use super::{AofState, Rooms};
 use crate::base::alloc;
 use crate::clients::{Close, Session, traffic};
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};
+use crate::persistence::SaveMeter;
 use crate::pubsub::Topic;
 use crate::waiting::Reason;
 use std::cell::OnceCell;
@@ -220,7 +220,7 @@ pub const FIELDS: &[Field] = fields! {
         "current_save_keys_processed" => |view| running_save(view).map_or(0, SaveMeter::saved);
         "current_save_keys_total" => |view| running_save(view).map_or(0, SaveMeter::total);
         "rdb_changes_since_last_save" => |view| view.rooms.persistence.saves.dirty;
-        "rdb_bgsave_in_progress" => |view| u8::from(view.rooms.persistence.saves.running.is_some());
+        "rdb_bgsave_in_progress" => |view| u8::from(view.rooms.persistence.jobs.saving().is_some());
         "rdb_last_save_time" => |view| view.rooms.persistence.saves.last_save.secs();
         "rdb_last_bgsave_status" => |view| if view.rooms.persistence.saves.last_failed { "err" } else { "ok" };
         "rdb_last_bgsave_time_sec" => |view| view.rooms.persistence.saves.last_duration_secs.unwrap_or(-1);
@@ -230,13 +230,13 @@ pub const FIELDS: &[Field] = fields! {
         "rdb_last_load_keys_expired" => |view| view.rooms.persistence.saves.last_load_expired;
         "rdb_last_load_keys_loaded" => |view| view.rooms.persistence.saves.last_load_keys;
         "aof_enabled" => |view| u8::from(view.rooms.persistence.aof.state != AofState::Off || view.rooms.persistence.loading && view.rooms.config.appendonly);
-        "aof_rewrite_in_progress" => |view| u8::from(view.rooms.persistence.aof.is_rewriting());
-        "aof_rewrite_scheduled" => |view| u8::from(view.rooms.persistence.aof.scheduled);
-        "aof_last_rewrite_time_sec" => |view| view.rooms.persistence.aof.last_rewrite_secs.unwrap_or(-1);
-        "aof_current_rewrite_time_sec" => |view| view.rooms.persistence.aof.rewrite_started.map_or(-1, |started| view.rooms.time.monotonic.secs_since(started));
-        "aof_last_bgrewrite_status" => |view| if view.rooms.persistence.aof.last_rewrite_failed { "err" } else { "ok" };
-        "aof_rewrites" => |view| view.rooms.persistence.aof.rewrites;
-        "aof_rewrites_consecutive_failures" => |view| view.rooms.persistence.aof.failures;
+        "aof_rewrite_in_progress" => |view| u8::from(view.rooms.persistence.jobs.is_rewriting());
+        "aof_rewrite_scheduled" => |view| u8::from(view.rooms.persistence.jobs.is_rewrite_scheduled());
+        "aof_last_rewrite_time_sec" => |view| view.rooms.persistence.aof.rewrites.last_secs().unwrap_or(-1);
+        "aof_current_rewrite_time_sec" => |view| view.rooms.persistence.aof.rewrites.current_secs(view.rooms.time.monotonic).unwrap_or(-1);
+        "aof_last_bgrewrite_status" => |view| if view.rooms.persistence.aof.rewrites.last_failed() { "err" } else { "ok" };
+        "aof_rewrites" => |view| view.rooms.persistence.aof.rewrites.begun();
+        "aof_rewrites_consecutive_failures" => |view| view.rooms.persistence.aof.rewrites.failures();
         "aof_last_write_status" => |view| if view.rooms.persistence.aof.error.is_some() { "err" } else { "ok" };
         "aof_last_cow_size" => |_view| 0;
         "module_fork_in_progress" => |_view| 0;
@@ -378,8 +378,8 @@ fn write_aof(rooms: &Rooms, out: &mut String) {
         out,
         "aof_current_size:{}\r\naof_base_size:{}\r\naof_pending_rewrite:0\r\naof_buffer_length:{}\r\n\
          aof_pending_bio_fsync:{}\r\naof_delayed_fsync:{}\r\n",
-        aof.current_size,
-        aof.base_size,
+        aof.sizes.current,
+        aof.sizes.base,
         aof.unwritten_bytes(),
         u8::from(aof.gauges.syncing.load(relaxed)),
         aof.delayed_fsyncs
@@ -461,7 +461,11 @@ fn uptime_secs(view: &View<'_>) -> i64 {
 
 fn current_save_secs(view: &View<'_>) -> i64 {
     let persistence = &view.rooms.persistence.saves;
-    if persistence.running.is_some() { view.rooms.time.monotonic.secs_since(persistence.started) } else { -1 }
+    if view.rooms.persistence.jobs.saving().is_some() {
+        view.rooms.time.monotonic.secs_since(persistence.started)
+    } else {
+        -1
+    }
 }
 
 /// How far the running save is.

@@ -2,10 +2,10 @@
 
 use super::access::{self, Acl};
 use super::aof::Aof;
+use super::aof_load::AofLoader;
 use super::apply_config::apply_config;
 use super::command::CommandTable;
 use super::host::Host;
-use super::persistence::Saves;
 use super::process::Process;
 use super::propagate::Propagation;
 use super::rooms::{Memory, Persistence, Rooms, Stop};
@@ -21,6 +21,7 @@ use crate::clients::Watches;
 use crate::clients::{Clients, Close, Connection, Session, WireLimits};
 use crate::config::Config;
 use crate::keyspace::{Keyspace, Limits};
+use crate::persistence::{Jobs, Saves};
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use crate::stats::Stats;
@@ -57,6 +58,8 @@ pub struct Server {
     pub keyspace: Keyspace,
     /// All else.
     pub rooms: Rooms,
+    /// Who runs the commands of the append-only file that is loaded.
+    pub(super) loader: Option<Box<AofLoader>>,
 }
 
 impl Server {
@@ -96,6 +99,7 @@ impl Server {
                 pubsub: Subscriptions::default(),
                 propagation: Propagation::default(),
                 persistence: Persistence {
+                    jobs: Jobs::default(),
                     saves: Saves { last_save: now, saved_at: monotonic, ..Saves::default() },
                     aof: Aof::default(),
                     loading: false,
@@ -119,6 +123,7 @@ impl Server {
                 },
                 host: setup.host,
             },
+            loader: None,
         };
         server.keyspace.freeze(now, monotonic);
         apply_config(&mut server.keyspace, &mut server.rooms);

@@ -4,13 +4,15 @@
 
 use super::host::Host;
 use super::process::Process;
-use super::{
-    Acl, Aof, ClientMemory, CommandTable, Delays, Eviction, Loading, Propagation, Saves, Shutdown, Task, Time,
-};
+use super::{Acl, Aof, ClientMemory, CommandTable, Eviction, Propagation, Shutdown, Task, Time};
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
 use crate::memory::{Pending, Retained};
+use crate::persistence::Delays;
+use crate::persistence::Jobs;
+use crate::persistence::Loading;
+use crate::persistence::Saves;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use crate::stats::Stats;
@@ -67,6 +69,8 @@ pub struct Rooms {
 /// What is kept on disk.
 #[derive(Debug)]
 pub struct Persistence {
+    /// What runs over the data set, and what is to.
+    pub jobs: Jobs,
     /// Saving.
     pub saves: Saves,
     /// The append-only file.

@@ -13,12 +13,13 @@
 
 use super::Rooms;
 use super::machine::Server;
-use super::save_meter::SaveMeter;
-use super::task::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, Task, WholeSave};
+use super::rooms::Persistence;
+use super::task::Task;
 use super::version::REDIS_VERSION;
 use crate::base::alloc;
 use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Keyspace, Walk};
+use crate::persistence::{SaveFormat, SaveJob, SaveMeter, SaveProgress, SaveReason, SaveReport, WholeSave};
 use crate::rdb::{Access, SaveOptions};
 use crate::waiting::PauseReason;
 use crate::waiting::Pauses;
@@ -41,11 +42,9 @@ impl Server {
 
     /// Notes that the saver has dealt with a parcel.
     pub fn parcel_saved(&mut self, progress: SaveProgress) {
-        let persistence = &mut self.rooms.persistence.saves;
-        let is_taken = persistence.running.is_some() || self.rooms.persistence.aof.is_writing_base();
-        if persistence.job == progress.job && is_taken {
-            let reason = persistence.running.unwrap_or(SaveReason::Rewrite);
-            if let Some(line) = persistence.meter.news(reason, self.rooms.time.monotonic) {
+        let Persistence { saves, jobs, .. } = &mut self.rooms.persistence;
+        if let Some(reason) = jobs.walks_for().filter(|_| saves.job == progress.job) {
+            if let Some(line) = saves.meter.news(reason, self.rooms.time.monotonic) {
                 log::info!("{line}");
             }
             self.keyspace.parcel_released(progress.parcel);
@@ -62,7 +61,7 @@ impl Server {
         }
         if report.reason == SaveReason::Rewrite {
             self.base_written(report);
-        } else if self.rooms.persistence.saves.running.is_some() {
+        } else if self.rooms.persistence.jobs.saving().is_some() {
             self.end_save(report);
         }
     }
@@ -74,6 +73,7 @@ impl Server {
         let peak_copies = self.keyspace.walk().map_or(0, Walk::peak_copies);
         let copies = self.keyspace.walk().map_or(0, Walk::all_copies);
         end_walk(&mut self.keyspace, &mut self.rooms.waiting.pauses);
+        self.rooms.persistence.jobs.end_save();
         let persistence = &mut self.rooms.persistence.saves;
         persistence.last_copies = copies;
         persistence.end(report, now, monotonic);
@@ -102,20 +102,15 @@ impl Server {
     }
 }
 
-/// Takes a snapshot of this moment and has it written on another thread; as soon as the append-only
-/// file's rewrite is done, if there is one under way.
+/// Takes a snapshot of this moment and has it written on another thread. Nothing else runs:
+/// [`crate::persistence::Jobs`] has said so.
 pub(super) fn begin(keyspace: &mut Keyspace, rooms: &mut Rooms, reason: SaveReason) {
-    if rooms.persistence.aof.is_rewriting() {
-        match reason {
-            SaveReason::Command(client) => rooms.persistence.saves.waiting = Some(client),
-            _ => rooms.persistence.saves.scheduled = true,
-        }
-        return;
-    }
     let format = SaveFormat::Snapshot(options(keyspace, rooms));
     let path = rooms.config.dbfilename.to_string();
-    rooms.persistence.saves.begin(reason, rooms.time.monotonic);
+    rooms.persistence.saves.begin(rooms.time.monotonic);
     begin_job(keyspace, rooms, reason, format, path);
+    let keys = rooms.persistence.saves.meter.total();
+    rooms.persistence.jobs.begin_save(reason, keys);
 }
 
 /// Begins a walk and asks for a thread that writes it to `path`.
@@ -154,7 +149,7 @@ pub(super) fn is_behind(keyspace: &Keyspace, rooms: &Rooms) -> bool {
 
 /// Gives up the running save, if there is one. It counts as neither done nor failed.
 pub(super) fn cancel(keyspace: &mut Keyspace, rooms: &mut Rooms) {
-    if rooms.persistence.saves.running.take().is_some() {
+    if rooms.persistence.jobs.end_save().is_some() {
         log::warn!("Background saving was given up");
         cancel_job(keyspace, rooms);
     }

@@ -2,9 +2,10 @@
 
 use super::machine::Server;
 use super::saving;
-use super::task::{SaveReason, Task};
+use super::task::Task;
 use super::version::STATION;
 use crate::base::ClientId;
+use crate::persistence::SaveReason;
 use crate::waiting::Pause;
 use crate::waiting::PauseReason;
 
@@ -114,8 +115,8 @@ impl Server {
             // Redis: a signal is periodic work.
             return;
         }
-        match self.rooms.persistence.saves.running {
-            _ if self.rooms.persistence.saves.shutting_down => return,
+        match self.rooms.persistence.jobs.saving() {
+            _ if self.rooms.persistence.jobs.is_shutting_down() => return,
             // Somebody waits for the answer.
             Some(SaveReason::Command(_) | SaveReason::Flush(_)) => return,
             Some(_) => {
@@ -138,10 +139,11 @@ impl Server {
             // What is on disk is all there is.
             return self.stop();
         }
-        if self.finish_aof(request.force) {
+        if self.finish_aof(request.force) || self.rooms.persistence.jobs.has_promised_save() {
+            // A client's SAVE begins at the end of the turn.
             return;
         }
-        self.rooms.persistence.saves.shutting_down = true;
+        self.rooms.persistence.jobs.begin_shutdown();
         let wanted = match request.save {
             ShutdownSave::Save => true,
             ShutdownSave::NoSave => false,
@@ -169,14 +171,14 @@ impl Server {
     /// Gives a shutdown up; the client that asked for it is told. Returns whether there was one.
     pub fn abort_shutdown(&mut self) -> bool {
         let Some(request) = self.rooms.stop.request.take() else { return false };
-        self.rooms.persistence.saves.shutting_down = false;
+        self.rooms.persistence.jobs.abort_shutdown();
         self.rooms.stop.announced = false;
         self.rooms.stop.ends_ns = None;
         self.rooms.stop.signal_was_given_up = request.client.is_none();
         self.rooms.persistence.aof.shutdown_aborted();
         self.rooms.host.hear(News::GoesOn);
         self.rooms.waiting.pauses.unpause(PauseReason::Shutdown);
-        if self.rooms.persistence.saves.running == Some(SaveReason::Shutdown) {
+        if self.rooms.persistence.jobs.saving() == Some(SaveReason::Shutdown) {
             saving::cancel(&mut self.keyspace, &mut self.rooms);
         }
         if let Some(client) = request.client {

@@ -6,8 +6,8 @@
 use super::evict::Room;
 use super::lazyfree;
 use super::machine::Server;
-use super::task::SaveReason;
 use crate::base::time::{MonotonicMillis, UnixMillis};
+use crate::persistence::NextJob;
 use crate::waiting::Reason;
 
 /// When in a turn a step is made.
@@ -62,10 +62,10 @@ const STEPS: [Step; 15] = [
     // What a client sent behind its wait may save, or stop the server.
     end(Server::end_due_waits),
     end(Server::continue_shutdown),
-    end(Server::begin_scheduled_save),
-    // The walk hands over before the file's thread is told: a rewrite follows from both.
-    Step { run: Server::hand_over, due_ms: Server::walk_due_ms, phase: Phase::End },
     Step { run: Server::end_aof_turn, due_ms: Server::aof_due_ms, phase: Phase::End },
+    // What has been propagated belongs to the file before; what a job fixes begins behind it.
+    end(Server::begin_next_job),
+    Step { run: Server::hand_over, due_ms: Server::walk_due_ms, phase: Phase::End },
     end(Server::hand_garbage_over),
 ];
 
@@ -125,12 +125,12 @@ impl Server {
         self.close_undecided_clients();
     }
 
-    fn begin_scheduled_save(&mut self) {
-        let saves = &mut self.rooms.persistence.saves;
-        let is_free = saves.running.is_none() && !saves.shutting_down;
-        if saves.scheduled && is_free && !self.rooms.persistence.aof.is_rewriting() {
-            self.rooms.persistence.saves.scheduled = false;
-            self.save(SaveReason::Background);
+    /// Begins what was wished for, if nothing runs.
+    fn begin_next_job(&mut self) {
+        match self.rooms.persistence.jobs.take_next() {
+            Some(NextJob::Save(reason)) => self.save(reason),
+            Some(NextJob::Rewrite) => self.prepare_rewrite(),
+            None => {}
         }
     }
 

@@ -3,8 +3,8 @@
 
 use crate::base::number;
 use crate::keyspace::Stored;
-use crate::server::migrate::{Credentials, MigrateJob, Target};
 use crate::server::{Args, CommandError, CommandResult, Ctx, Origin, Task};
+use crate::server::{Credentials, MigrateJob, Target};
 use std::sync::Arc;
 
 /// What a timeout that is none becomes, milliseconds.
@@ -107,7 +107,7 @@ fn port_of(text: &[u8]) -> u16 {
 mod tests {
     use crate::commands::testing::TestServer;
     use crate::server::Task;
-    use crate::server::migrate::{MigrateError, MigrateJob, MigrateReport};
+    use crate::server::{MigrateError, MigrateJob, MigrateReport};
 
     fn job(server: &mut TestServer, line: &str) -> MigrateJob {
         assert_eq!(server.run(line), "", "the client waits");

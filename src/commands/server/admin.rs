@@ -1,7 +1,8 @@
 //! Saving, stopping, the time.
 
+use crate::persistence::{JobWish, SaveReason, Verdict};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
-use crate::server::{SaveReason, Shutdown, ShutdownSave};
+use crate::server::{Shutdown, ShutdownSave};
 use crate::spec::*;
 
 /// BGREWRITEAOF, BGSAVE, LASTSAVE, SAVE, SHUTDOWN, TIME.
@@ -60,10 +61,11 @@ pub const COMMANDS: &[Command] = &[
 const SAVE_IN_PROGRESS: CommandError = CommandError::fixed("ERR Background save already in progress");
 
 fn save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    if ctx.rooms.persistence.saves.running.is_some() || ctx.rooms.persistence.saves.waiting.is_some() {
-        return Err(SAVE_IN_PROGRESS);
+    match ctx.rooms.persistence.jobs.ask(JobWish::Save(ctx.session.id)) {
+        Verdict::Begins => ctx.begin_save(SaveReason::Command(ctx.session.id)),
+        Verdict::Promised => {}
+        _ => return Err(SAVE_IN_PROGRESS),
     }
-    ctx.begin_save(SaveReason::Command(ctx.session.id));
     ctx.block_on_task();
     Ok(())
 }
@@ -82,28 +84,19 @@ fn bgrewriteaof(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn bgsave(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let schedule = args.keyword("SCHEDULE");
+    let wish = if args.keyword("SCHEDULE") { JobWish::ScheduleSave } else { JobWish::SaveInBackground };
     args.finish()?;
-    if ctx.rooms.persistence.saves.saves_nothing() {
-        // Redis would have finished it by now.
-        ctx.rooms.persistence.saves.scheduled = true;
-        ctx.reply.simple("Background saving started");
-        return Ok(());
-    }
-    if ctx.rooms.persistence.saves.running.is_some() {
-        return Err(SAVE_IN_PROGRESS);
-    }
-    if ctx.rooms.persistence.aof.is_rewriting() {
-        if !schedule {
-            return Err(REWRITE_IN_PROGRESS);
+    match ctx.rooms.persistence.jobs.ask(wish) {
+        Verdict::Begins => {
+            ctx.begin_save(SaveReason::Background);
+            log::info!("Background saving started");
+            ctx.reply.simple("Background saving started");
         }
-        ctx.rooms.persistence.saves.scheduled = true;
-        ctx.reply.simple("Background saving scheduled");
-        return Ok(());
+        Verdict::Promised => ctx.reply.simple("Background saving started"),
+        Verdict::Scheduled => ctx.reply.simple("Background saving scheduled"),
+        Verdict::RefusedByRewrite => return Err(REWRITE_IN_PROGRESS),
+        Verdict::RefusedBySave | Verdict::RefusedByShutdown => return Err(SAVE_IN_PROGRESS),
     }
-    ctx.begin_save(SaveReason::Background);
-    log::info!("Background saving started");
-    ctx.reply.simple("Background saving started");
     Ok(())
 }
 
@@ -157,10 +150,13 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use crate::base::ClientId;
     use crate::commands::testing::TestServer;
     use crate::config::Protected;
     use crate::keyspace::{KeyView, ValueRef};
-    use crate::server::{SaveProgress, SaveReason, SaveReport, Task};
+    use crate::persistence::AofReport;
+    use crate::persistence::{SaveProgress, SaveReason, SaveReport};
+    use crate::server::Task;
 
     /// The save that is asked for.
     fn asked(server: &mut TestServer) -> (u64, SaveReason) {
@@ -293,6 +289,36 @@ mod tests {
             server.server.saved(&SaveReport { job, reason, result: Ok(()) });
             assert_eq!(server.server.rooms.persistence.saves.saves, 0, "its report means nothing any more");
         }
+    }
+
+    #[test]
+    fn a_shutdown_waits_for_a_save_that_waited_for_a_rewrite() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        server.connect(3);
+        server.run("BGREWRITEAOF");
+        server.server.aof_report(AofReport::Prepared(1, Ok(())));
+        server.advance(0);
+        assert_eq!(server.output_of(1), "Background append only file rewriting started");
+        assert_eq!(server.run_as(2, "SAVE"), "", "the rewrite is under way");
+        server.server.take_tasks();
+        server.run_as(3, "SHUTDOWN SAVE");
+        server.advance(0);
+        let mut saves = Vec::new();
+        for _ in 0..2 {
+            let tasks = server.server.take_tasks();
+            let jobs = tasks.iter().filter_map(|task| match task {
+                Task::Save(job) => Some((job.id, job.reason)),
+                _ => None,
+            });
+            let [(job, reason)] = jobs.collect::<Vec<_>>()[..] else { panic!("one at a time: {tasks:?}") };
+            saves.push(reason);
+            server.server.saved(&SaveReport { job, reason, result: Ok(()) });
+            server.advance(0);
+        }
+        assert_eq!(saves, [SaveReason::Command(ClientId(2)), SaveReason::Shutdown]);
+        assert_eq!(server.output_of(2), "OK");
+        assert!(matches!(server.server.take_tasks()[..], [Task::Stop { exit_code: 0 }]));
     }
 
     #[test]

@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
-use crate::server::{
-    Aof, AofOpened, AofOrder, AofReport, AofState, AofWork, SaveReason, SaveReport, Signal, Task,
-};
+use crate::persistence::{AofOrder, AofReport, AofWork, SaveReason, SaveReport};
+use crate::server::{Aof, AofOpened, AofState, Signal, Task};
 
 pub(super) fn always() -> TestServer {
     let mut server = TestServer::with(|config| {
@@ -155,7 +154,7 @@ fn a_rewrite_takes_one_step_after_the_other() {
     report(&mut server, AofReport::Installed(Ok(100)));
     assert!(server.run("INFO persistence").contains("aof_rewrite_in_progress:0"));
     assert_eq!(server.server.rooms.persistence.aof.manifest.files().count(), 2);
-    assert!(server.server.rooms.persistence.aof.current_size > 100);
+    assert!(server.server.rooms.persistence.aof.sizes.current > 100);
 }
 
 #[test]
@@ -446,4 +445,35 @@ fn work_of_the_thread_that_took_long_is_told_by_the_latency_monitor() {
         ("aof-write-alone", 25),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_file_that_cannot_be_switched_to_ends_the_rewrite() {
+    let mut server = everysec();
+    server.run("BGREWRITEAOF");
+    report(&mut server, AofReport::Prepared(1, Ok(())));
+    report(&mut server, AofReport::Prepared(1, Err("gone".into())));
+    assert!(matches!(server.server.take_tasks().last(), Some(Task::CancelSave)));
+    let info = server.run("INFO persistence");
+    assert!(info.contains("aof_rewrite_in_progress:0") && info.contains("aof_last_bgrewrite_status:err"));
+    server.output_of(1);
+    assert_eq!(server.run("BGREWRITEAOF"), "", "another can begin");
+}
+
+#[test]
+fn a_rewrite_asked_for_while_a_shutdown_flushes_is_given_up() {
+    let mut server = always();
+    server.connect(2);
+    server.run("SHUTDOWN SAVE");
+    server.advance(0);
+    assert!(orders(&mut server).ends_with("flush"));
+    server.run_as(2, "BGREWRITEAOF");
+    server.advance(0);
+    report(&mut server, AofReport::Flushed(Ok(())));
+    let tasks = server.server.take_tasks();
+    let reasons = tasks.iter().filter_map(|task| match task {
+        Task::Save(job) => Some(job.reason),
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), [SaveReason::Shutdown], "the shutdown goes on: {tasks:?}");
 }

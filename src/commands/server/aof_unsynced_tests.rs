@@ -4,7 +4,7 @@
 use super::aof_tests::{always, handed, report};
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
-use crate::server::AofReport;
+use crate::persistence::AofReport;
 
 /// Brings everything handed over to disk.
 fn sync(server: &mut TestServer) {

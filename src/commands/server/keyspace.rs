@@ -3,7 +3,8 @@
 use crate::base::number::parse_i64;
 use crate::commands::db_index;
 use crate::keyspace::DbIndex;
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin, SaveReason};
+use crate::persistence::{JobWish, SaveReason, Verdict};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
 use crate::spec::*;
 
 /// The commands of this file.
@@ -77,11 +78,13 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     // Redis: the file on disk must not bring back what was deleted.
     if ctx.rooms.config.save.is_empty() {
         ctx.reply.ok();
-    } else if ctx.origin == Origin::Client && ctx.may_save_now() {
+    } else if ctx.origin != Origin::Client {
+        ctx.rooms.persistence.jobs.schedule_save();
+        ctx.reply.ok();
+    } else if ctx.rooms.persistence.jobs.ask(JobWish::SaveFlushed) == Verdict::Begins {
         ctx.begin_save(SaveReason::Flush(ctx.session.id));
         ctx.block_on_task();
     } else {
-        ctx.rooms.persistence.saves.scheduled = true;
         ctx.reply.ok();
     }
     Ok(())
@@ -125,7 +128,8 @@ fn number(text: &[u8], error: &'static str) -> Result<i64, CommandError> {
 mod tests {
     use crate::base::ClientId;
     use crate::commands::testing::TestServer;
-    use crate::server::{SaveReason, SaveReport, Task};
+    use crate::persistence::{SaveReason, SaveReport};
+    use crate::server::Task;
 
     #[test]
     fn flushing_empties_one_database_or_all_and_is_propagated_in_any_case() {

@@ -15,11 +15,11 @@ use super::log::Mark;
 use super::words;
 use crate::aof::Names;
 use crate::base::ClientId;
+use crate::persistence::AofGauges;
 use crate::server::Clock;
-use crate::server::aof::AofGauges;
 
-/// What the housekeeper is to do. The bytes of [`AofOrder`](crate::server::AofOrder) come to the
-/// writer alone.
+/// What the housekeeper is to do. The bytes of [`AofOrder`](crate::persistence::AofOrder) come to
+/// the writer alone.
 #[derive(Debug)]
 pub(super) enum Chore<T> {
     /// Makes the folder, and this file for changes, and lists it.

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader};
 use super::words;
 use crate::aof::{Batch, Found, ReadError, Reader, is_snapshot};
 use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_COMMANDS, PIECE_DELAY_US, Source, Unwanted};
-use crate::server::{AofFile, AofFiles, LoadPiece};
+use crate::persistence::{AofFile, AofFiles, LoadPiece};
 
 /// What ends the reading after somebody else found something wrong.
 fn unwanted(Unwanted: Unwanted) -> String {

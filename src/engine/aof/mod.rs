@@ -22,6 +22,7 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 
+use crate::persistence::{AofGauges, AofOrder, AofReport, AofWork};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -34,8 +35,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unb
 use super::{Event, Handle, SystemClock, affinity};
 use crate::aof::Names;
 use crate::config::{Appendfsync, Text};
-use crate::server::aof::AofGauges;
-use crate::server::{AofOrder, AofReport, AofWork, Clock};
+use crate::server::Clock;
 use disk::{Folder, RealFolder};
 use housekeeper::{Chore, Done, Housekeeper};
 use log::{Log, LogError, Mark};

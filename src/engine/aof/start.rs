@@ -19,8 +19,9 @@ use super::{leftovers, words};
 use crate::aof::{FileInfo, Manifest, Names};
 use crate::engine::loader::{Source, Unwanted};
 use crate::keyspace::Limits;
+use crate::persistence::{AofFile, AofFiles};
 use crate::rdb::{self, Checksum, Item, Note, RdbError};
-use crate::server::{Aof, AofFile, AofFiles, AofOpened, Server};
+use crate::server::{Aof, AofOpened, Server};
 
 /// The log says why the server cannot start; this is the gist of it.
 pub type Refused = String;

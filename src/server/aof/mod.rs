@@ -11,17 +11,8 @@
 //! `always` so do answers and messages that show such a change ([`unsynced`]). Nobody else waits
 //! for anything.
 //!
-//! A rewrite ([`rewrite`]) goes through these states, so that nothing has to be taken back when a
-//! file cannot be made:
-//!
-//! ```text
-//! Idle ─ begin ─▶ Preparing ─ the file is there ─▶ Writing ─ base written ─▶ Installing ─▶ Idle
-//!                     │   (the data set is fixed here) │                               │
-//!                     └──────────── failed ────────────┴───────────────────────────────┘
-//! ```
+//! How a rewrite ([`rewrite`]) goes on, [`crate::persistence::Jobs`] says.
 
-mod held;
-mod orders;
 mod reload;
 mod rewrite;
 mod stop;
@@ -29,11 +20,10 @@ mod switch;
 pub(super) mod unsynced;
 mod wait;
 
-pub use crate::clients::HeldOutput;
-pub use held::HeldReplies;
-pub use orders::{AofGauges, AofOrder, AofReport, AofWork};
 pub use wait::MAX_UNWRITTEN_BYTES;
 
+use crate::persistence::{AofGauges, AofOrder, AofReport, AofWork, HeldReplies, JobWish, Rewrites};
+use crate::server::rooms::Persistence;
 use reload::Reload;
 use stop::Flush;
 use unsynced::Unsynced;
@@ -60,34 +50,6 @@ pub enum AofState {
     WaitRewrite,
 }
 
-/// Where a rewrite stands.
-#[derive(Debug, Default)]
-enum Rewrite {
-    #[default]
-    Idle,
-    /// The file for changes is being made; the manifest that lists it.
-    Preparing(Manifest),
-    /// The base is being written to this file, by a walk over the data set.
-    Writing(String),
-    /// The files are getting their names; the manifest that lists them.
-    Installing(Manifest),
-}
-
-/// A client whose command had a rewrite begin.
-#[derive(Clone, Copy, Debug)]
-struct Starter {
-    client: ClientId,
-    command: StartCommand,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum StartCommand {
-    /// CONFIG SET appendonly yes.
-    TurnOn,
-    /// BGREWRITEAOF.
-    Rewrite,
-}
-
 /// Everything about the append-only file.
 #[derive(Debug, Default)]
 pub struct Aof {
@@ -101,13 +63,8 @@ pub struct Aof {
     is_fed: bool,
     /// Orders of this turn.
     orders: Vec<AofOrder>,
-    rewrite: Rewrite,
-    /// A rewrite is to begin as soon as nothing else runs.
-    pub scheduled: bool,
-    /// A rewrite is to begin at the end of this turn.
-    requested: bool,
-    /// Who waits to hear whether the rewrite could begin.
-    starter: Option<Starter>,
+    /// How rewriting went.
+    pub rewrites: Rewrites,
     /// Bytes handed over since the start.
     handed: u64,
     /// What was handed over at that time; moved on when it is written.
@@ -122,28 +79,10 @@ pub struct Aof {
     failing_since_ns: Option<u64>,
     /// Why writes are refused.
     pub error: Option<String>,
-    /// The system may have dropped what it had taken: only a rewrite makes the files whole again.
-    is_doubtful: bool,
     /// The second the last timestamp stood for.
     timestamp: i64,
-    /// Bytes in the files.
-    pub current_size: u64,
-    /// That after the last rewrite, or at the start.
-    pub base_size: u64,
-    /// Bytes in the file that is written to.
-    incr_size: u64,
-    /// When the running rewrite began.
-    pub rewrite_started: Option<MonotonicMillis>,
-    /// How long the last one took, seconds.
-    pub last_rewrite_secs: Option<i64>,
-    /// Whether the last one failed.
-    pub last_rewrite_failed: bool,
-    /// Rewrites begun.
-    pub rewrites: u64,
-    /// Failures since the last success or command.
-    pub failures: u64,
-    delay_minutes: i64,
-    next_try: Option<MonotonicMillis>,
+    /// How large they are.
+    pub sizes: AofSizes,
     /// Replies that wait for the file.
     pub held: HeldReplies,
     /// Changes that no answer shows before they are on disk.
@@ -152,8 +91,17 @@ pub struct Aof {
     waits: Waits,
     flush: Flush,
     reload: Reload,
-    /// Rewrites tried.
-    attempts: u64,
+}
+
+/// How large the files are, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AofSizes {
+    /// All of them.
+    pub current: u64,
+    /// All of them after the last rewrite, or at the start.
+    pub base: u64,
+    /// The one that is written to.
+    incr: u64,
 }
 
 /// What a server has found when it started.
@@ -174,18 +122,6 @@ impl Aof {
     #[must_use]
     pub fn names(config: &Config) -> Names {
         Names(config.appendfilename.as_bytes().to_vec())
-    }
-
-    /// Whether a base is being written, or about to be.
-    #[must_use]
-    pub fn is_rewriting(&self) -> bool {
-        self.requested || !matches!(self.rewrite, Rewrite::Idle)
-    }
-
-    /// Whether a walk over the data set writes a base.
-    #[must_use]
-    pub fn is_writing_base(&self) -> bool {
-        matches!(self.rewrite, Rewrite::Writing(_))
     }
 
     /// The line that refuses writes while the file cannot be written.
@@ -241,9 +177,7 @@ impl Server {
         let last = opened.manifest.incr.last().map(|file| file.name.clone());
         let aof = &mut rooms.persistence.aof;
         aof.manifest = opened.manifest;
-        aof.current_size = opened.size;
-        aof.base_size = opened.base_size;
-        aof.incr_size = opened.incr_size;
+        aof.sizes = AofSizes { current: opened.size, base: opened.base_size, incr: opened.incr_size };
         if rooms.config.appendonly
             && let Some(file) = last
         {
@@ -265,17 +199,13 @@ impl Server {
         self.end_reload(|reply| reply.ok());
     }
 
-    /// Ends a turn: what was propagated goes to the thread, a rewrite begins.
+    /// Ends a turn: what was propagated goes to the thread.
     pub(in crate::server) fn end_aof_turn(&mut self) {
         if self.rooms.persistence.aof.is_fed {
             hand_over(&mut self.rooms);
         }
         self.rooms.persistence.aof.order_reload();
         self.end_waits();
-        if self.rooms.persistence.aof.requested && self.rooms.persistence.saves.running.is_none() {
-            self.rooms.persistence.aof.requested = false;
-            self.prepare_rewrite();
-        }
     }
 
     /// The periodic work.
@@ -283,27 +213,27 @@ impl Server {
         let now = self.rooms.time.monotonic;
         self.watch_delay(now);
         let rooms = &mut self.rooms;
-        let is_busy = rooms.persistence.saves.running.is_some() || rooms.persistence.aof.is_rewriting();
-        if is_busy || rooms.persistence.saves.shutting_down {
+        let Persistence { aof, jobs, .. } = &mut rooms.persistence;
+        if !jobs.is_free() {
             return;
         }
-        if rooms.persistence.aof.scheduled {
-            if !rooms.persistence.aof.is_limited(now) {
-                rooms.persistence.aof.requested = true;
+        if jobs.is_rewrite_scheduled() {
+            if !aof.rewrites.is_limited(now) {
+                jobs.ask(JobWish::RewriteByItself);
             }
             return;
         }
-        let (percentage, aof) = (rooms.config.auto_aof_rewrite_percentage, &mut rooms.persistence.aof);
+        let percentage = rooms.config.auto_aof_rewrite_percentage;
         if aof.state != AofState::On
             || percentage == 0
-            || aof.current_size <= rooms.config.auto_aof_rewrite_min_size
+            || aof.sizes.current <= rooms.config.auto_aof_rewrite_min_size
         {
             return;
         }
-        let growth = i128::from(aof.current_size) * 100 / i128::from(aof.base_size.max(1)) - 100;
-        if growth >= i128::from(percentage) && !aof.is_limited(now) {
+        let growth = i128::from(aof.sizes.current) * 100 / i128::from(aof.sizes.base.max(1)) - 100;
+        if growth >= i128::from(percentage) && !aof.rewrites.is_limited(now) {
             log::info!("Starting automatic rewriting of AOF on {growth}% growth");
-            aof.requested = true;
+            jobs.ask(JobWish::RewriteByItself);
         }
     }
 
@@ -344,8 +274,10 @@ impl Server {
                 if self.rooms.persistence.aof.error.take().is_some() {
                     log::warn!("AOF write error looks solved, The server can write again.");
                 }
-                self.rooms.persistence.aof.is_doubtful |= rewrite;
-                self.rooms.persistence.aof.scheduled |= rewrite;
+                if rewrite {
+                    self.rooms.persistence.aof.rewrites.must_make_whole();
+                    self.rooms.persistence.jobs.schedule_rewrite();
+                }
             }
             AofReport::Lost(offset) => self.aof_lost(offset),
             AofReport::Prepared(number, result) => self.aof_prepared(number, result),
@@ -363,8 +295,7 @@ impl Server {
         let rooms = &mut self.rooms;
         match work {
             AofWork::Write => {
-                let is_saving =
-                    rooms.persistence.saves.running.is_some() || rooms.persistence.aof.is_writing_base();
+                let is_saving = rooms.persistence.jobs.walks_for().is_some();
                 rooms.watch_latency(if is_saving { "aof-write-active-child" } else { "aof-write-alone" }, ns);
                 rooms.watch_latency("aof-write", ns);
             }
@@ -376,7 +307,8 @@ impl Server {
 
 /// Hands what was propagated over to the thread.
 fn hand_over(rooms: &mut Rooms) {
-    let is_saving = rooms.persistence.saves.running.is_some() || rooms.persistence.aof.is_rewriting();
+    let jobs = &rooms.persistence.jobs;
+    let is_saving = jobs.saving().is_some() || jobs.is_rewriting();
     rooms.persistence.aof.tell_policy(&rooms.config, is_saving);
     if !rooms.persistence.aof.is_fed {
         return;
@@ -403,8 +335,8 @@ fn append(rooms: &mut Rooms, mut bytes: Vec<u8>) {
     if had_written_all {
         aof.mark = (aof.handed, rooms.time.monotonic);
     }
-    aof.current_size += length;
-    aof.incr_size += length;
+    aof.sizes.current += length;
+    aof.sizes.incr += length;
     let end = aof.handed;
     aof.order(AofOrder::Append { bytes, end });
     aof.note_handed(rooms.time.monotonic);

@@ -5,8 +5,9 @@
 //! and when it reports that it has, the engine loads the file, at once. Nobody waits for the thread
 //! itself: it may be waiting for room in the owner's queue.
 
-use super::{Aof, AofOrder};
+use super::Aof;
 use crate::base::ClientId;
+use crate::persistence::AofOrder;
 use crate::resp::Reply;
 use crate::server::Rooms;
 use crate::server::machine::Server;

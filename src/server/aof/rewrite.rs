@@ -1,21 +1,19 @@
 //! Writing the file anew: one step after the other, none of which has to be taken back.
 
-use super::{Aof, AofOrder, AofState, Rewrite, StartCommand, Starter, hand_over, switch::stop_feeding};
+use super::switch::stop_feeding;
+use super::{Aof, AofState, hand_over};
 use crate::aof::Manifest;
 use crate::base::ClientId;
-use crate::base::time::MonotonicMillis;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
+use crate::persistence::{
+    AofOrder, JobWish, RewriteStarter, SaveFormat, SaveReason, SaveReport, StartCommand, Verdict,
+};
 use crate::rdb::SaveOptions;
 use crate::server::machine::Server;
 use crate::server::origin::Origin;
-use crate::server::task::{SaveFormat, SaveReason, SaveReport};
+use crate::server::rooms::Persistence;
 use crate::server::{Rooms, saving};
-
-/// So many rewrites in a row may fail before automatic ones are limited.
-const FAILURES_TO_LIMIT: u64 = 3;
-/// Longest pause between automatic rewrites that keep failing, minutes.
-const MAX_DELAY_MINUTES: i64 = 60;
 
 /// The answer to BGREWRITEAOF where all is well.
 const STARTED: &str = "Background append only file rewriting started";
@@ -41,40 +39,38 @@ impl Server {
     }
 
     /// Begins a rewrite: the folder is made, and a new file for changes, if changes are kept.
-    pub(super) fn prepare_rewrite(&mut self) {
+    pub(in crate::server) fn prepare_rewrite(&mut self) {
         let rooms = &mut self.rooms;
         let names = Aof::names(&rooms.config);
         let mut next = rooms.persistence.aof.manifest.clone();
-        rooms.persistence.aof.attempts += 1;
-        let number = rooms.persistence.aof.attempts;
+        let number = rooms.persistence.aof.rewrites.begin(rooms.time.monotonic);
         let (file, manifest) = match rooms.persistence.aof.state {
             AofState::Off => (None, None),
             AofState::WaitRewrite => (Some(names.temporary_incr()), None),
             AofState::On => (Some(next.next_incr(&names)), Some(next.to_text())),
         };
-        rooms.persistence.aof.scheduled = false;
-        rooms.persistence.aof.rewrite_started = Some(rooms.time.monotonic);
-        rooms.persistence.aof.rewrite = Rewrite::Preparing(next);
+        rooms.persistence.jobs.begin_rewrite(next);
         rooms.persistence.aof.order(AofOrder::Prepare { number, file, manifest });
     }
 
     pub(super) fn aof_prepared(&mut self, number: u64, result: Result<(), String>) {
-        if number != self.rooms.persistence.aof.attempts {
+        if number != self.rooms.persistence.aof.rewrites.number() {
             return;
         }
-        if let (true, Err(reason)) = (self.rooms.persistence.aof.is_writing_base(), &result) {
+        if let Err(reason) = &result
+            && self.rooms.persistence.jobs.end_base().is_some()
+        {
             saving::cancel_job(&mut self.keyspace, &mut self.rooms);
             return self.rewrite_failed(reason);
         }
-        let Rewrite::Preparing(next) = &mut self.rooms.persistence.aof.rewrite else { return };
-        let next = std::mem::take(next);
-        self.rooms.persistence.aof.rewrite = Rewrite::Idle;
+        let Some(next) = self.rooms.persistence.jobs.end_preparing() else { return };
         if let Err(reason) = result {
             log::warn!("{reason}");
             let rooms = &mut self.rooms;
             let aof = &mut rooms.persistence.aof;
-            (aof.last_rewrite_failed, aof.rewrite_started) = (true, None);
-            let turns_on = aof.starter.is_some_and(|starter| starter.command == StartCommand::TurnOn);
+            aof.rewrites.not_begun();
+            let turns_on =
+                aof.rewrites.starter.is_some_and(|starter| starter.command == StartCommand::TurnOn);
             if aof.state == AofState::WaitRewrite && turns_on {
                 aof.state = AofState::Off;
                 rooms.config.appendonly = false;
@@ -83,7 +79,7 @@ impl Server {
                      logs for more info about the error."
                 );
             }
-            aof.try_again_if_needed();
+            try_again_if_needed(&mut rooms.persistence);
             return self.answer_starter(Outcome::Failed);
         }
         if let Some(file) = next.incr.last().filter(|_| self.rooms.persistence.aof.state == AofState::On) {
@@ -113,14 +109,15 @@ impl Server {
                 // What others were told before is in the base.
                 drop(rooms.propagation.take_bytes());
             }
-            let number = rooms.persistence.aof.attempts;
+            let number = rooms.persistence.aof.rewrites.number();
             rooms.persistence.aof.order(AofOrder::Switch(number));
-            rooms.persistence.aof.incr_size = 0;
+            rooms.persistence.aof.sizes.incr = 0;
             rooms.propagation.forget_selected();
         }
-        rooms.persistence.aof.rewrites += 1;
-        let path = format!("temp-rewriteaof-bg-{}-{}.aof", rooms.process.pid, rooms.persistence.aof.attempts);
-        rooms.persistence.aof.rewrite = Rewrite::Writing(path.clone());
+        rooms.persistence.aof.rewrites.count_begun();
+        let number = rooms.persistence.aof.rewrites.number();
+        let path = format!("temp-rewriteaof-bg-{}-{number}.aof", rooms.process.pid);
+        rooms.persistence.jobs.begin_base(path.clone());
         let format = base_format(keyspace, rooms);
         saving::begin_job(keyspace, rooms, SaveReason::Rewrite, format, path);
         log::info!("Background append only file rewriting started by pid {}", rooms.process.pid);
@@ -129,8 +126,7 @@ impl Server {
     /// Notes how writing a base ended, and has it put in its place.
     pub(in crate::server) fn base_written(&mut self, report: &SaveReport) {
         let rooms = &mut self.rooms;
-        let Rewrite::Writing(temporary) = &mut rooms.persistence.aof.rewrite else { return };
-        let temporary = std::mem::take(temporary);
+        let Some(temporary) = rooms.persistence.jobs.end_base() else { return };
         saving::end_walk(&mut self.keyspace, &mut rooms.waiting.pauses);
         if let Err(reason) = &report.result {
             log::warn!("Write error writing append only file on disk: {reason}");
@@ -145,14 +141,12 @@ impl Server {
         let remove = forget_history(&mut next, &rooms.config);
         let manifest = next.to_text();
         rooms.persistence.aof.order(AofOrder::Install { base: (temporary, base), incr, manifest, remove });
-        rooms.persistence.aof.rewrite = Rewrite::Installing(next);
+        rooms.persistence.jobs.begin_installing(next);
     }
 
     pub(super) fn aof_installed(&mut self, result: Result<u64, String>) {
         let rooms = &mut self.rooms;
-        let Rewrite::Installing(next) = &mut rooms.persistence.aof.rewrite else { return };
-        let next = std::mem::take(next);
-        rooms.persistence.aof.rewrite = Rewrite::Idle;
+        let Some(next) = rooms.persistence.jobs.end_installing() else { return };
         let base_bytes = match result {
             Ok(base_bytes) => base_bytes,
             Err(reason) => {
@@ -165,21 +159,20 @@ impl Server {
         let aof = &mut rooms.persistence.aof;
         aof.manifest = next;
         if aof.state != AofState::Off {
-            aof.current_size = base_bytes + aof.incr_size;
-            aof.base_size = aof.current_size;
+            aof.sizes.current = base_bytes + aof.sizes.incr;
+            aof.sizes.base = aof.sizes.current;
         }
         if aof.state == AofState::WaitRewrite {
             aof.state = AofState::On;
         }
-        (aof.last_rewrite_failed, aof.failures, aof.is_doubtful) = (false, 0, false);
+        aof.rewrites.succeeded();
         log::info!("Background AOF rewrite finished successfully");
         self.rewrite_ended();
     }
 
     fn rewrite_failed(&mut self, reason: &str) {
         let rooms = &mut self.rooms;
-        rooms.persistence.aof.rewrite = Rewrite::Idle;
-        rooms.persistence.aof.last_rewrite_failed = true;
+        rooms.persistence.aof.rewrites.failed();
         log::warn!("Background AOF rewrite terminated with error: {reason}");
         if rooms.persistence.aof.state == AofState::WaitRewrite {
             stop_feeding(rooms);
@@ -188,47 +181,21 @@ impl Server {
             // Nothing is kept any more that could not be written.
             rooms.persistence.aof.error = None;
         }
-        rooms.persistence.aof.try_again_if_needed();
+        try_again_if_needed(&mut rooms.persistence);
         self.rewrite_ended();
     }
 
     fn rewrite_ended(&mut self) {
-        let (aof, now) = (&mut self.rooms.persistence.aof, self.rooms.time.monotonic);
-        aof.last_rewrite_secs = aof.rewrite_started.take().map(|started| now.secs_since(started));
-        if let Some(client) = self.rooms.persistence.saves.waiting.take() {
-            self.save(SaveReason::Command(client));
-        }
+        self.rooms.persistence.aof.rewrites.end(self.rooms.time.monotonic);
         self.continue_shutdown();
     }
 }
 
-impl Aof {
-    /// Counts a rewrite that has failed, and schedules another if the files are of no use without
-    /// it.
-    fn try_again_if_needed(&mut self) {
-        self.failures += 1;
-        self.scheduled |= self.state == AofState::WaitRewrite || self.is_doubtful;
-    }
-
-    /// Whether rewrites that keep failing make the next one wait.
-    pub(super) fn is_limited(&mut self, now: MonotonicMillis) -> bool {
-        if self.failures < FAILURES_TO_LIMIT {
-            (self.delay_minutes, self.next_try) = (0, None);
-            return false;
-        }
-        if let Some(next) = self.next_try {
-            if now >= next {
-                self.next_try = None;
-            }
-            return now < next;
-        }
-        self.delay_minutes = (self.delay_minutes * 2).clamp(1, MAX_DELAY_MINUTES);
-        self.next_try = Some(now.saturating_add_ms(self.delay_minutes * 60_000));
-        log::warn!(
-            "Background AOF rewrite has repeatedly failed and triggered the limit, will retry in {} minutes",
-            self.delay_minutes
-        );
-        true
+/// Behind a rewrite that has failed: schedules another if the files are of no use without it.
+fn try_again_if_needed(persistence: &mut Persistence) {
+    let Persistence { aof, jobs, .. } = persistence;
+    if aof.state == AofState::WaitRewrite || aof.rewrites.must_succeed() {
+        jobs.schedule_rewrite();
     }
 }
 
@@ -241,27 +208,28 @@ impl Rooms {
         client: ClientId,
         origin: Origin,
     ) -> Result<Option<&'static str>, &'static str> {
-        if self.persistence.aof.is_rewriting() {
-            return Err("ERR Background append only file rewriting already in progress");
+        let is_transaction = origin == Origin::Transaction;
+        let wish = if is_transaction { JobWish::RewriteInTransaction } else { JobWish::Rewrite };
+        match self.persistence.jobs.ask(wish) {
+            Verdict::RefusedByRewrite => {
+                return Err("ERR Background append only file rewriting already in progress");
+            }
+            Verdict::Scheduled => {
+                self.persistence.aof.rewrites.forget_failures();
+                return Ok(Some("Background append only file rewriting scheduled"));
+            }
+            _ => {}
         }
-        // A save of nothing, as after FLUSHALL, is about to end: it is waited for.
-        let persistence = &self.persistence.saves;
-        let is_saving = persistence.running.is_some() && !persistence.saves_nothing();
-        if is_saving || persistence.scheduled || origin == Origin::Transaction {
-            self.persistence.aof.scheduled = true;
-            self.persistence.aof.failures = 0;
-            return Ok(Some("Background append only file rewriting scheduled"));
-        }
-        self.persistence.aof.requested = true;
         if origin != Origin::Client {
             return Ok(Some(STARTED));
         }
-        self.persistence.aof.starter = Some(Starter { client, command: StartCommand::Rewrite });
+        let starter = RewriteStarter { client, command: StartCommand::Rewrite };
+        self.persistence.aof.rewrites.starter = Some(starter);
         Ok(None)
     }
 
     fn answer_starter(&mut self, outcome: Outcome) {
-        let Some(starter) = self.persistence.aof.starter.take() else { return };
+        let Some(starter) = self.persistence.aof.rewrites.starter.take() else { return };
         self.answer_parked(starter.client, |_, reply| match (starter.command, outcome) {
             (StartCommand::TurnOn, Outcome::Begun) => reply.ok(),
             (StartCommand::TurnOn, Outcome::Failed) => reply.error(NOT_TURNED_ON),
@@ -301,21 +269,14 @@ fn base_format(keyspace: &Keyspace, rooms: &Rooms) -> SaveFormat {
 
 /// Gives the running rewrite up. It counts as neither done nor failed.
 pub(super) fn cancel_rewrite(keyspace: &mut Keyspace, rooms: &mut Rooms) {
-    let was_begun = rooms.persistence.aof.is_rewriting();
-    rooms.persistence.aof.requested = false;
     // Redis would have begun it when it was asked to.
     rooms.answer_starter(Outcome::Begun);
-    if rooms.persistence.aof.is_writing_base() {
+    if rooms.persistence.jobs.is_writing_base() {
         saving::cancel_job(keyspace, rooms);
     }
-    // What is being installed stays so: the files have their names already.
-    if was_begun && !matches!(rooms.persistence.aof.rewrite, Rewrite::Installing(_)) {
+    if rooms.persistence.jobs.cancel_rewrite() {
         log::info!("Killing running AOF rewrite child: {}", rooms.process.pid);
-        rooms.persistence.aof.rewrite = Rewrite::Idle;
-        rooms.persistence.aof.rewrite_started = None;
-    }
-    if let Some(client) = rooms.persistence.saves.waiting.take() {
-        saving::begin(keyspace, rooms, SaveReason::Command(client));
+        rooms.persistence.aof.rewrites.give_up();
     }
 }
 
@@ -325,24 +286,4 @@ fn forget_history(manifest: &mut Manifest, config: &Config) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     manifest.take_history().into_iter().map(|file| file.name).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rewrites_that_keep_failing_are_limited() {
-        let mut aof = Aof { failures: FAILURES_TO_LIMIT, ..Aof::default() };
-        let mut now = MonotonicMillis(0);
-        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert!(aof.is_limited(now), "after {minutes} minutes");
-            now = now.saturating_add_ms(minutes * 60_000 - 1);
-            assert!(aof.is_limited(now));
-            now = now.saturating_add_ms(1);
-            assert!(!aof.is_limited(now), "one try");
-        }
-        aof.failures = 0;
-        assert!(!aof.is_limited(now));
-    }
 }

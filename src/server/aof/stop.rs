@@ -1,6 +1,8 @@
 //! What a shutdown has to do about the append-only file.
 
-use super::{Aof, AofOrder, AofState, Rewrite, hand_over, rewrite::cancel_rewrite};
+use super::rewrite::cancel_rewrite;
+use super::{Aof, AofState, hand_over};
+use crate::persistence::AofOrder;
 use crate::server::machine::Server;
 
 /// What a shutdown has done about the append-only file.
@@ -29,16 +31,11 @@ impl Server {
     /// What a shutdown has to do about the append-only file before anything else. Returns whether
     /// the shutdown has to wait for it, or was given up.
     pub(in crate::server) fn finish_aof(&mut self, force: bool) -> bool {
-        match self.rooms.persistence.aof.flush {
-            Flush::Running => return true,
-            Flush::Done => return false,
-            Flush::No => {}
-        }
-        if matches!(self.rooms.persistence.aof.rewrite, Rewrite::Installing(_)) {
+        if self.rooms.persistence.jobs.is_installing() {
             // Its end goes on with the shutdown.
             return true;
         }
-        if self.rooms.persistence.aof.is_rewriting() {
+        if self.rooms.persistence.jobs.is_rewriting() {
             if self.rooms.persistence.aof.state == AofState::WaitRewrite {
                 if !force {
                     log::warn!("Writing initial AOF, can't exit.");
@@ -49,6 +46,11 @@ impl Server {
             }
             log::warn!("There is a child rewriting the AOF. Killing it!");
             cancel_rewrite(&mut self.keyspace, &mut self.rooms);
+        }
+        match self.rooms.persistence.aof.flush {
+            Flush::Running => return true,
+            Flush::Done => return false,
+            Flush::No => {}
         }
         if !self.rooms.persistence.aof.may_owe_bytes() {
             return false;

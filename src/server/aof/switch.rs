@@ -1,8 +1,10 @@
 //! Turning the append-only file on and off while the server runs: CONFIG SET appendonly.
 
-use super::{Aof, AofOrder, AofState, StartCommand, Starter, hand_over, rewrite::cancel_rewrite};
+use super::rewrite::cancel_rewrite;
+use super::{Aof, AofState, hand_over};
 use crate::base::ClientId;
 use crate::keyspace::Keyspace;
+use crate::persistence::{AofOrder, JobWish, RewriteStarter, StartCommand, Verdict};
 use crate::server::Rooms;
 use crate::server::machine::Server;
 
@@ -30,8 +32,8 @@ impl Rooms {
 
     fn turn_on_aof(&mut self, keyspace: &mut Keyspace, client: Option<ClientId>) -> bool {
         self.persistence.aof.state = AofState::WaitRewrite;
-        if self.persistence.saves.running.is_some() {
-            self.persistence.aof.scheduled = true;
+        if self.persistence.jobs.saving().is_some() {
+            self.persistence.jobs.schedule_rewrite();
             log::warn!(
                 "AOF was enabled but there is already another background operation. An AOF background was scheduled to \
                  start when possible."
@@ -39,25 +41,24 @@ impl Rooms {
             return false;
         }
         if client.is_none() {
-            self.persistence.aof.scheduled = true;
+            self.persistence.jobs.schedule_rewrite();
             log::warn!(
                 "AOF was enabled during a transaction. An AOF background was scheduled to start when possible."
             );
             return false;
         }
-        if self.persistence.aof.is_rewriting() {
+        if self.persistence.jobs.is_rewriting() {
             log::warn!(
                 "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting \
                  a rewrite now."
             );
             cancel_rewrite(keyspace, self);
         }
-        if self.persistence.aof.is_rewriting() {
-            self.persistence.aof.scheduled = true;
+        if self.persistence.jobs.ask(JobWish::TurnOnAof) == Verdict::Scheduled {
             return false;
         }
-        self.persistence.aof.requested = true;
-        self.persistence.aof.starter = client.map(|client| Starter { client, command: StartCommand::TurnOn });
+        let starter = client.map(|client| RewriteStarter { client, command: StartCommand::TurnOn });
+        self.persistence.aof.rewrites.starter = starter;
         true
     }
 
@@ -69,7 +70,8 @@ impl Rooms {
         let temporary = Aof::names(&self.config).temporary_incr();
         self.persistence.aof.order(if is_listed { AofOrder::Close } else { AofOrder::Discard(temporary) });
         self.persistence.aof.state = AofState::Off;
-        (self.persistence.aof.scheduled, self.persistence.aof.incr_size) = (false, 0);
+        self.persistence.jobs.forget_scheduled_rewrite();
+        self.persistence.aof.sizes.incr = 0;
         self.persistence.aof.error = None;
     }
 }

@@ -5,7 +5,7 @@ use super::faults::POLICIES;
 use super::world::World;
 use crate::base::ClientId;
 use crate::config::Appendfsync;
-use crate::server::AofOrder;
+use crate::persistence::AofOrder;
 
 #[test]
 fn with_everysec_and_no_writes_reach_the_file_while_others_are_forced_to_disk_listed_and_renamed() {

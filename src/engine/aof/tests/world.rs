@@ -1,6 +1,12 @@
 //! A whole server and its append-only file without a thread: everybody does what there is to do
 //! when [`World::pump`] says so, and time is moved by hand.
 
+use crate::persistence::AofFile;
+use crate::persistence::AofOrder;
+use crate::persistence::AofReport;
+use crate::persistence::LoadPiece;
+use crate::persistence::SaveJob;
+use crate::persistence::SaveReport;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -17,9 +23,7 @@ use crate::engine::aof::housekeeper::{Chore, Housekeeper};
 use crate::engine::loader::Source;
 use crate::engine::saver::Saving;
 use crate::keyspace::Parcel;
-use crate::server::{
-    Aof, AofFile, AofOpened, AofOrder, AofReport, AofState, Clock, LoadPiece, SaveJob, SaveReport, Task,
-};
+use crate::server::{Aof, AofOpened, AofState, Clock, Task};
 
 /// Nanoseconds.
 #[derive(Clone, Default)]

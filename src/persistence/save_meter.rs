@@ -3,7 +3,7 @@
 //! The saver thread counts keys; the server looks at the count when the thread reports, and tells
 //! the log every few seconds. A save that is done before that is not worth a line of progress.
 
-use super::task::SaveReason;
+use super::job::SaveReason;
 use crate::base::time::MonotonicMillis;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

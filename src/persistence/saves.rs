@@ -1,8 +1,7 @@
 //! When to save, and how saving went. The files themselves belong to `rdb` and the engine.
 
+use super::job::{SaveReason, SaveReport};
 use super::save_meter::SaveMeter;
-use super::task::{SaveReason, SaveReport};
-use crate::base::ClientId;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::config::Config;
 
@@ -24,12 +23,6 @@ pub struct Saves {
     pub used_at_begin: usize,
     /// Bytes copied because of the last save.
     pub last_copies: u64,
-    /// Who asked for a save by SAVE while the append-only file was rewritten.
-    pub waiting: Option<ClientId>,
-    /// Why a save runs, if one does.
-    pub running: Option<SaveReason>,
-    /// A background save is to begin at the end of the turn, or as soon as the running save ends.
-    pub scheduled: bool,
     /// When the running save began.
     pub started: MonotonicMillis,
     /// When the last successful save ended.
@@ -48,8 +41,6 @@ pub struct Saves {
     pub last_load_keys: u64,
     /// Keys the last load left out because their time had come.
     pub last_load_expired: u64,
-    /// A shutdown is under way; it waits for its save.
-    pub shutting_down: bool,
 }
 
 impl Saves {
@@ -60,7 +51,7 @@ impl Saves {
         let since = now.secs_since(self.saved_at);
         let dirty = i64::try_from(self.dirty).unwrap_or(i64::MAX);
         let due = config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
-        self.running.is_none() && may_try && due
+        may_try && due
     }
 
     /// Whether writes are refused because the last background save failed.
@@ -69,15 +60,8 @@ impl Saves {
         self.last_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty()
     }
 
-    /// Whether the running save has no keys to write, as after FLUSHALL: it is about to end.
-    #[must_use]
-    pub fn saves_nothing(&self) -> bool {
-        self.running == Some(SaveReason::Background) && self.meter.total() == 0
-    }
-
     /// Notes that a save begins now.
-    pub fn begin(&mut self, reason: SaveReason, now: MonotonicMillis) {
-        self.running = Some(reason);
+    pub fn begin(&mut self, now: MonotonicMillis) {
         self.started = now;
         self.last_try = now;
         self.dirty_at_save = self.dirty;
@@ -93,7 +77,6 @@ impl Saves {
 
     /// Notes how the running save ended.
     pub fn end(&mut self, report: &SaveReport, now: UnixMillis, monotonic: MonotonicMillis) {
-        self.running = None;
         self.last_duration_secs = Some(monotonic.secs_since(self.started));
         // Redis: a save that somebody waits for tells them alone that it failed.
         self.last_failed =

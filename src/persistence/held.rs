@@ -14,7 +14,7 @@ pub struct HeldReplies {
 
 impl HeldReplies {
     /// Notes that `client` waits for `offset`, which is no smaller than any before.
-    pub(in crate::server) fn push(&mut self, offset: u64, client: ClientId) {
+    pub fn push(&mut self, offset: u64, client: ClientId) {
         self.waiting.push_back((offset, client));
     }
 
@@ -31,7 +31,7 @@ impl HeldReplies {
     }
 
     /// The next client whose wait ends at `offset` or before.
-    pub(in crate::server) fn pop(&mut self, offset: u64) -> Option<ClientId> {
+    pub fn pop(&mut self, offset: u64) -> Option<ClientId> {
         self.waiting.pop_front_if(|(end, _)| *end <= offset).map(|(_, client)| client)
     }
 }

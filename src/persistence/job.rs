@@ -1,0 +1,97 @@
+//! What a snapshot is written for, from and to, and what is heard of it.
+
+use crate::base::ClientId;
+use crate::keyspace::{DbSnapshot, WalkedDb};
+use crate::rdb::SaveOptions;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+/// Why a snapshot is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaveReason {
+    /// SAVE: this client waits for the result.
+    Command(ClientId),
+    /// FLUSHALL: this client waits until the old data is gone from the file too.
+    Flush(ClientId),
+    /// BGSAVE or a save point.
+    Background,
+    /// The last act before the process ends.
+    Shutdown,
+    /// A new base of the append-only file.
+    Rewrite,
+}
+
+/// What a file of all keys looks like.
+#[derive(Debug)]
+pub enum SaveFormat {
+    /// A snapshot.
+    Snapshot(SaveOptions),
+    /// The commands that make the data set: a base with `aof-use-rdb-preamble no`.
+    Commands {
+        /// The time to note at the start, seconds, if it is to be noted.
+        timestamp: Option<i64>,
+    },
+}
+
+/// A snapshot to write, and how. Its keys follow, parcel by parcel.
+#[derive(Debug)]
+pub struct SaveJob {
+    /// Numbers the jobs; reports carry it.
+    pub id: u64,
+    /// Why.
+    pub reason: SaveReason,
+    /// The databases that are not empty.
+    pub dbs: Vec<WalkedDb>,
+    /// How it is written.
+    pub format: SaveFormat,
+    /// The file to replace, relative to `dir`, which is the working folder: `dbfilename`.
+    pub path: String,
+    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`,
+    /// `aof-rewrite-incremental-fsync`.
+    pub syncs_bit_by_bit: bool,
+    /// Delays that tests ask for.
+    pub delays: Arc<Delays>,
+    /// Where the thread counts the keys it has written.
+    pub keys_saved: Arc<AtomicU64>,
+}
+
+/// A snapshot to write while everybody waits.
+#[derive(Debug)]
+pub struct WholeSave {
+    /// The data of all databases that are not empty.
+    pub snapshot: Vec<DbSnapshot>,
+    /// How it is written.
+    pub options: SaveOptions,
+    /// The file to replace.
+    pub path: String,
+}
+
+/// How long the threads that save and load sleep after each key, for tests: microseconds, or if
+/// negative the number of keys after which they sleep for one.
+#[derive(Debug, Default)]
+pub struct Delays {
+    /// `rdb-key-save-delay`.
+    pub save_us: AtomicI64,
+    /// `key-load-delay`.
+    pub load_us: AtomicI64,
+}
+
+/// What a saver has done so far.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveProgress {
+    /// The job.
+    pub job: u64,
+    /// The last parcel that was dealt with.
+    pub parcel: u64,
+}
+
+/// How a save ended.
+#[derive(Debug)]
+pub struct SaveReport {
+    /// The job.
+    pub job: u64,
+    /// Why it was made.
+    pub reason: SaveReason,
+    /// What went wrong, in words for the log.
+    pub result: Result<(), String>,
+}
