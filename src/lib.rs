@@ -14,6 +14,7 @@
 //! | 2 | [`rdb`], [`aof`] | the formats of files |
 //! | 3 | [`pubsub`], [`tracking`], [`acl`] | one state each; no two of this floor know each other |
 //! | 3 | [`stats`], [`memory`], [`waiting`] | the same: what is counted, what is freed, who waits |
+//! | 3 | [`propagation`] | the same: effects, in one stream that several read |
 //! | 3 | [`persistence`] | the same: what is kept on disk, and the one job that writes it |
 //! | 3 | [`clients`] | who is connected, with what the rooms before it keep for each |
 //! | 4 | [`server`] | all rooms; runs commands, keeps the books |
@@ -44,6 +45,7 @@ pub mod acl;
 pub mod stats;
 pub mod memory;
 pub mod waiting;
+pub mod propagation;
 pub mod persistence;
 pub mod clients;
 // Floor 4: the one who knows all rooms.

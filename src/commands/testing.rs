@@ -11,6 +11,7 @@ use crate::clients::{Close, Connection, Waking};
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::persistence::WholeSave;
+use crate::propagation::ReaderId;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
 use crate::server::{Clock, Host, News, ProcessFacts, Server, Setup};
@@ -133,6 +134,8 @@ pub struct TestServer {
     pub server: Server,
     hands: Rc<Hands>,
     outputs: BTreeMap<ClientId, Vec<u8>>,
+    /// How far [`TestServer::effects`] has read.
+    reader: ReaderId,
     /// The files of the server, by name.
     pub files: Files,
     /// Clients the server has asked to close.
@@ -175,9 +178,10 @@ impl TestServer {
             hash_seed: HashSeed([3; 16]),
             limits: std::sync::Arc::default(),
         };
-        let server = Server::new(setup, table())?;
-        let mut test = TestServer { server, hands, outputs: BTreeMap::new(), files, closed: Vec::new() };
-        test.server.rooms.propagation.subscribe();
+        let mut server = Server::new(setup, table())?;
+        let reader = server.rooms.propagation.join();
+        let mut test =
+            TestServer { server, hands, outputs: BTreeMap::new(), reader, files, closed: Vec::new() };
         test.connect(1);
         Ok(test)
     }
@@ -335,7 +339,8 @@ impl TestServer {
     /// What was propagated since the last call: commands joined by ` | `, words as they are,
     /// quoted where they are not plain.
     pub fn effects(&mut self) -> String {
-        let bytes = self.server.rooms.propagation.take_bytes();
+        let blocks = self.server.rooms.propagation.read(self.reader);
+        let bytes: Vec<u8> = blocks.iter().flat_map(|block| block.iter().copied()).collect();
         let mut rest = &bytes[..];
         let mut shown = Vec::new();
         while !rest.is_empty() {

@@ -55,8 +55,6 @@ fn server_in(folder: &[u8], manifest: Manifest) -> TestServer {
         config.enable_debug_command = Protected::Yes;
         config.save.clear();
     });
-    // Nobody but the file reads what is propagated.
-    server.server.rooms.propagation.unsubscribe();
     server.server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
     server
 }

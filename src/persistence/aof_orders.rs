@@ -2,6 +2,7 @@
 
 use crate::base::ClientId;
 use crate::config::Appendfsync;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// What the AOF thread is to do.
@@ -10,7 +11,7 @@ pub enum AofOrder {
     /// Write these bytes behind everything before; then the file reaches up to offset `end`.
     Append {
         /// What was propagated.
-        bytes: Vec<u8>,
+        bytes: Arc<Vec<u8>>,
         /// Bytes handed over since the start, these included.
         end: u64,
     },

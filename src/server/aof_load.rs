@@ -10,7 +10,6 @@ use super::call::{call, find};
 use super::changed;
 use super::machine::Server;
 use super::origin::Origin;
-use super::propagate::Propagation;
 use crate::base::ClientId;
 use crate::clients::{Connection, Session};
 use crate::keyspace::Keyspace;
@@ -78,20 +77,19 @@ impl Server {
 }
 
 /// What else happens to a server that loads is put aside until the end.
-struct Quiet {
-    readers: u32,
-}
+struct Quiet;
 
 impl Quiet {
     fn begin(server: &mut Server, stats: &mut Counters) -> Self {
         std::mem::swap(&mut server.rooms.stats.counters, stats);
         server.keyspace.stop_clock();
-        Quiet { readers: Propagation::fall_silent(&mut server.rooms.propagation) }
+        server.rooms.propagation.set_silent(true);
+        Quiet
     }
 
     fn end(self, server: &mut Server, stats: &mut Counters) {
         std::mem::swap(&mut server.rooms.stats.counters, stats);
-        server.rooms.propagation.tell_again(self.readers);
+        server.rooms.propagation.set_silent(false);
         server.keyspace.freeze(server.rooms.time.now, server.rooms.time.monotonic);
         server.rooms.persistence.saves.dirty = 0;
     }

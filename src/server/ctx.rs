@@ -9,7 +9,6 @@ use super::command::Command;
 use super::error::CommandError;
 use super::loading::ReloadSteps;
 use super::origin::Origin;
-use super::propagate::Effect;
 use super::{changed, loading, saving};
 use crate::base::text::lossless;
 use crate::base::time::{MonotonicMillis, UnixMillis};
@@ -17,6 +16,7 @@ use crate::clients::Session;
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Keyspace};
 use crate::persistence::SaveReason;
+use crate::propagation::Effect;
 use crate::resp::{Argv, OwnedArgv, Reply};
 use crate::waiting::{Then, TimeoutReply, Until, Wait, WakeOn};
 

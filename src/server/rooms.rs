@@ -4,7 +4,7 @@
 
 use super::host::Host;
 use super::process::Process;
-use super::{Acl, Aof, ClientMemory, CommandTable, Eviction, Propagation, Shutdown, Task, Time};
+use super::{Acl, Aof, ClientMemory, CommandTable, Eviction, Shutdown, Task, Time};
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
@@ -13,6 +13,7 @@ use crate::persistence::Delays;
 use crate::persistence::Jobs;
 use crate::persistence::Loading;
 use crate::persistence::Saves;
+use crate::propagation::Propagation;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
 use crate::stats::Stats;

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 use super::disk::LogFile;
 
@@ -36,7 +37,7 @@ impl LogError {
 /// A chunk of what was handed over, and the offset behind it.
 #[derive(Debug)]
 struct Piece {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     end: u64,
 }
 
@@ -167,7 +168,7 @@ impl<F: LogFile> Log<F> {
     }
 
     /// Takes bytes that reach up to offset `end`. They are written by [`Log::write`].
-    pub fn push(&mut self, bytes: Vec<u8>, end: u64) {
+    pub fn push(&mut self, bytes: Arc<Vec<u8>>, end: u64) {
         self.waiting.push_back(Piece { bytes, end });
     }
 
@@ -357,7 +358,7 @@ mod tests {
         log.keep_unsynced(keeps);
         let (mut failures, mut doubtful) = (0, false);
         for index in 0..10_u64 {
-            log.push(format!("piece {index};").into_bytes(), (index + 1) * 8);
+            log.push(Arc::new(format!("piece {index};").into_bytes()), (index + 1) * 8);
             while log.has_waiting() || log.has_unsynced() {
                 let synced = log.synced_to();
                 if log.write().and_then(|()| log.sync()).is_err() {
@@ -397,9 +398,9 @@ mod tests {
         let mut file = FaultyFile::default();
         let mut log = Log::default();
         log.begin(&mut file, 0);
-        log.push(b"acknowledged;".to_vec(), 13);
+        log.push(Arc::new(b"acknowledged;".to_vec()), 13);
         log.write().and_then(|()| log.sync()).unwrap();
-        log.push(b"written;".to_vec(), 21);
+        log.push(Arc::new(b"written;".to_vec()), 21);
         log.write().unwrap();
         assert_eq!((log.synced_to(), log.written_to()), (13, 21));
         drop(log);

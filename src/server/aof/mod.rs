@@ -23,6 +23,7 @@ mod wait;
 pub use wait::MAX_UNWRITTEN_BYTES;
 
 use crate::persistence::{AofGauges, AofOrder, AofReport, AofWork, HeldReplies, JobWish, Rewrites};
+use crate::propagation::ReaderId;
 use crate::server::rooms::Persistence;
 use reload::Reload;
 use stop::Flush;
@@ -59,8 +60,8 @@ pub struct Aof {
     pub manifest: Manifest,
     /// What the thread tells.
     pub gauges: Arc<AofGauges>,
-    /// Whether there is a file for what is propagated.
-    is_fed: bool,
+    /// Its place in what is propagated, while there is a file for that.
+    reader: Option<ReaderId>,
     /// Orders of this turn.
     orders: Vec<AofOrder>,
     /// How rewriting went.
@@ -153,10 +154,16 @@ impl Aof {
         self.orders.push(order);
     }
 
+    /// Whether there is a file for what is propagated.
+    #[inline]
+    pub(in crate::server) fn is_fed(&self) -> bool {
+        self.reader.is_some()
+    }
+
     /// Whether an answer shows no change before it is on disk.
     #[inline]
     pub(in crate::server) fn is_strict(&self, config: &Config) -> bool {
-        self.is_fed && config.appendfsync == Appendfsync::Always
+        self.is_fed() && config.appendfsync == Appendfsync::Always
     }
 
     fn tell_policy(&mut self, config: &Config, is_saving: bool) {
@@ -183,8 +190,7 @@ impl Server {
         {
             aof.state = AofState::On;
             aof.order(AofOrder::Attach(file));
-            aof.is_fed = true;
-            rooms.propagation.subscribe();
+            aof.reader = Some(rooms.propagation.join());
         }
     }
 
@@ -201,7 +207,7 @@ impl Server {
 
     /// Ends a turn: what was propagated goes to the thread.
     pub(in crate::server) fn end_aof_turn(&mut self) {
-        if self.rooms.persistence.aof.is_fed {
+        if self.rooms.persistence.aof.is_fed() {
             hand_over(&mut self.rooms);
         }
         self.rooms.persistence.aof.order_reload();
@@ -258,7 +264,7 @@ impl Server {
             AofReport::Written(offset) => self.aof_written(offset),
             AofReport::Synced(offset) => self.aof_synced(offset),
             // The file is closed, or deleted, by an order that is on its way.
-            AofReport::Failed { .. } if !self.rooms.persistence.aof.is_fed => {}
+            AofReport::Failed { .. } if !self.rooms.persistence.aof.is_fed() => {}
             AofReport::Failed { reason, on_fsync } => {
                 let what =
                     if on_fsync { "Fail to fsync the AOF file" } else { "Error writing to the AOF file" };
@@ -310,24 +316,27 @@ fn hand_over(rooms: &mut Rooms) {
     let jobs = &rooms.persistence.jobs;
     let is_saving = jobs.saving().is_some() || jobs.is_rewriting();
     rooms.persistence.aof.tell_policy(&rooms.config, is_saving);
-    if !rooms.persistence.aof.is_fed {
-        return;
-    }
-    let bytes = rooms.propagation.take_bytes();
-    if !bytes.is_empty() {
-        append(rooms, bytes);
+    let Some(reader) = rooms.persistence.aof.reader else { return };
+    for block in rooms.propagation.read(reader) {
+        if let Some(line) = due_timestamp(rooms) {
+            append(rooms, Arc::new(line));
+        }
+        append(rooms, block);
     }
     rooms.persistence.aof.hand_over_unsynced();
 }
 
-fn append(rooms: &mut Rooms, mut bytes: Vec<u8>) {
+/// The line that tells the time of what follows, if it has not been told: once a second.
+fn due_timestamp(rooms: &mut Rooms) -> Option<Vec<u8>> {
     let secs = rooms.time.now.secs();
-    if rooms.config.aof_timestamp_enabled && secs > rooms.persistence.aof.timestamp {
+    let is_due = rooms.config.aof_timestamp_enabled && secs > rooms.persistence.aof.timestamp;
+    is_due.then(|| {
         rooms.persistence.aof.timestamp = secs;
-        let mut line = timestamp_line(secs);
-        line.append(&mut bytes);
-        bytes = line;
-    }
+        timestamp_line(secs)
+    })
+}
+
+fn append(rooms: &mut Rooms, bytes: Arc<Vec<u8>>) {
     let aof = &mut rooms.persistence.aof;
     let length = bytes.len() as u64;
     let had_written_all = aof.unwritten_bytes() == 0;

@@ -104,11 +104,8 @@ impl Server {
         let (keyspace, rooms) = (&mut self.keyspace, &mut self.rooms);
         hand_over(rooms);
         if rooms.persistence.aof.state != AofState::Off {
-            if !std::mem::replace(&mut rooms.persistence.aof.is_fed, true) {
-                rooms.propagation.subscribe();
-                // What others were told before is in the base.
-                drop(rooms.propagation.take_bytes());
-            }
+            // What others were told before is in the base.
+            rooms.persistence.aof.reader.get_or_insert_with(|| rooms.propagation.join());
             let number = rooms.persistence.aof.rewrites.number();
             rooms.persistence.aof.order(AofOrder::Switch(number));
             rooms.persistence.aof.sizes.incr = 0;

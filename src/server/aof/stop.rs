@@ -55,7 +55,7 @@ impl Server {
         if !self.rooms.persistence.aof.may_owe_bytes() {
             return false;
         }
-        if self.rooms.persistence.aof.is_fed {
+        if self.rooms.persistence.aof.is_fed() {
             log::info!("Calling fsync() on the AOF file.");
             hand_over(&mut self.rooms);
         }
@@ -69,7 +69,7 @@ impl Aof {
     /// Whether a stop has to see to it that what was answered is in the file: there is one, or
     /// there was, and it may not be closed yet.
     pub(in crate::server) fn may_owe_bytes(&self) -> bool {
-        self.is_fed || self.handed > 0
+        self.is_fed() || self.handed > 0
     }
 
     /// A shutdown was given up: the next one begins anew.

@@ -88,7 +88,7 @@ impl Server {
 /// Nothing more is appended for now.
 pub(super) fn stop_feeding(rooms: &mut Rooms) {
     hand_over(rooms);
-    if std::mem::take(&mut rooms.persistence.aof.is_fed) {
-        rooms.propagation.unsubscribe();
+    if let Some(reader) = rooms.persistence.aof.reader.take() {
+        rooms.propagation.leave(reader);
     }
 }

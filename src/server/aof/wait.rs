@@ -56,7 +56,7 @@ impl Aof {
 
     /// Up to which offset answers to writes wait for the file, if they wait.
     pub(in crate::server) fn hold_up_to(&mut self) -> Option<(u64, impl FnMut(ClientId))> {
-        if !self.is_fed {
+        if !self.is_fed() {
             return None;
         }
         let is_strict = self.owes_disk();
@@ -209,7 +209,7 @@ impl Server {
     /// Says so when the disk is too slow, and makes writers wait until it has caught up.
     pub(super) fn watch_delay(&mut self, now: MonotonicMillis) {
         let aof = &mut self.rooms.persistence.aof;
-        let is_served = aof.is_fed && aof.error.is_none();
+        let is_served = aof.is_fed() && aof.error.is_none();
         let unwritten = if is_served { aof.unwritten_bytes() } else { 0 };
         if unwritten == 0 || aof.handed - unwritten >= aof.mark.0 {
             aof.mark = (aof.handed, now);

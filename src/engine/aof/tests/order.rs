@@ -6,6 +6,7 @@ use super::world::World;
 use crate::base::ClientId;
 use crate::config::Appendfsync;
 use crate::persistence::AofOrder;
+use std::sync::Arc;
 
 #[test]
 fn with_everysec_and_no_writes_reach_the_file_while_others_are_forced_to_disk_listed_and_renamed() {
@@ -48,7 +49,7 @@ fn what_is_to_be_told_when_everything_before_is_done_waits_for_the_housekeeper()
         let number = 0;
         world.writer.take(AofOrder::Prepare { number, file: Some(b"new".to_vec()), manifest: None });
         world.writer.take(order);
-        world.writer.take(AofOrder::Append { bytes: b"*1\r\n$4\r\nPING\r\n".to_vec(), end: 14 });
+        world.writer.take(AofOrder::Append { bytes: Arc::new(b"*1\r\n$4\r\nPING\r\n".to_vec()), end: 14 });
         world.writer.commit();
         assert!(world.reports.borrow().is_empty(), "{told}: {:?}", world.reports.borrow());
         while world.keep_house() {}

@@ -83,8 +83,6 @@ impl World {
             config.auto_aof_rewrite_percentage = 0;
             config.save.clear();
         });
-        // Nobody but the file reads what is propagated.
-        server.server.rooms.propagation.unsubscribe();
         let disk = Rc::new(RefCell::new(disk));
         let names = Aof::names(&server.server.rooms.config);
         let mut manifest = Manifest::default();

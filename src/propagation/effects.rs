@@ -1,10 +1,9 @@
-//! What leaves the server as a change: the effects of each unit, in order.
+//! Effects: what a command propagates ([`Effect`]), and a unit of them ([`Propagation`]).
 //!
-//! A unit is what one client command did, with everything nested in it. Its effects are collected
-//! while it runs and encoded once, as RESP, at its end; more than one effect is wrapped in
-//! MULTI/EXEC, so that a reader never sees half a unit. The same bytes serve the append-only file
-//! and the replication backlog.
+//! More than one effect of a unit is wrapped in MULTI/EXEC, so that a reader never sees half a
+//! unit.
 
+use super::backlog::{Backlog, Block, ReaderId};
 use crate::keyspace::DbIndex;
 use crate::resp::{Argv, OwnedArgv, reply};
 
@@ -33,35 +32,41 @@ impl Effect {
 /// Collects the effects of a unit and encodes them. See the module.
 #[derive(Debug, Default)]
 pub struct Propagation {
-    /// How many want the bytes: the append-only file, the backlog, a test.
-    readers: u32,
+    backlog: Backlog,
+    /// Nobody is told of what happens now.
+    is_silent: bool,
     unit: Vec<(DbIndex, OwnedArgv)>,
     /// Whether its effects are units of their own.
     is_apart: bool,
     /// The database of the last propagated command; a SELECT goes before a command of another.
     selected: Option<DbIndex>,
-    bytes: Vec<u8>,
 }
 
 impl Propagation {
     /// Whether anybody wants effects. When nobody does, nothing is copied.
+    #[inline]
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        self.readers > 0
+        self.backlog.has_readers() && !self.is_silent
     }
 
-    /// Adds a reader of [`Propagation::take_bytes`].
-    pub fn subscribe(&mut self) {
-        self.readers += 1;
+    /// Adds a reader of what is propagated from now on, which begins with a SELECT.
+    pub fn join(&mut self) -> ReaderId {
+        self.selected = None;
+        self.backlog.join()
     }
 
     /// A reader has left; what nobody wants any more is dropped.
-    pub fn unsubscribe(&mut self) {
-        self.readers = self.readers.saturating_sub(1);
-        if self.readers == 0 {
+    pub fn leave(&mut self, reader: ReaderId) {
+        self.backlog.leave(reader);
+        if !self.backlog.has_readers() {
             self.unit.clear();
-            self.bytes.clear();
         }
+    }
+
+    /// What was propagated since `reader` read last, as RESP.
+    pub fn read(&mut self, reader: ReaderId) -> Vec<Block> {
+        self.backlog.read(reader)
     }
 
     /// The next command is preceded by a SELECT: a new file begins.
@@ -69,14 +74,9 @@ impl Propagation {
         self.selected = None;
     }
 
-    /// Nobody is told of what follows, until [`Propagation::tell_again`] gets the answer back.
-    pub fn fall_silent(&mut self) -> u32 {
-        std::mem::take(&mut self.readers)
-    }
-
-    /// Ends what [`Propagation::fall_silent`] began.
-    pub fn tell_again(&mut self, readers: u32) {
-        self.readers = readers;
+    /// Whether nobody is told of what follows.
+    pub fn set_silent(&mut self, is_silent: bool) {
+        self.is_silent = is_silent;
     }
 
     /// Adds one effect to the running unit.
@@ -121,11 +121,6 @@ impl Propagation {
         }
     }
 
-    /// What was propagated since the last call, as RESP.
-    pub fn take_bytes(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
-    }
-
     fn select(&mut self, db: DbIndex) {
         if self.selected != Some(db) {
             self.selected = Some(db);
@@ -134,7 +129,7 @@ impl Propagation {
     }
 
     fn encode(&mut self, argv: &OwnedArgv) {
-        reply::write_command(argv.as_argv(), &mut self.bytes);
+        reply::write_command(argv.as_argv(), self.backlog.tail());
     }
 }
 
@@ -146,8 +141,8 @@ mod tests {
         OwnedArgv::from_parts(line.split(' ').map(str::as_bytes))
     }
 
-    fn words(bytes: &[u8]) -> String {
-        let text = String::from_utf8_lossy(bytes).into_owned();
+    fn words(blocks: &[Block]) -> String {
+        let text: String = blocks.iter().map(|block| String::from_utf8_lossy(block).into_owned()).collect();
         let words: Vec<_> = text.split("\r\n").filter(|line| !line.starts_with(['*', '$'])).collect();
         words.join(" ").trim().to_string()
     }
@@ -157,18 +152,18 @@ mod tests {
         let mut propagation = Propagation::default();
         propagation.push(DbIndex(0), argv("SET a 1"));
         propagation.end_unit();
-        assert!(propagation.take_bytes().is_empty(), "nobody wants it");
-        propagation.subscribe();
+        let reader = propagation.join();
+        assert!(propagation.read(reader).is_empty(), "nobody wanted it");
         propagation.push_effect(DbIndex(0), argv("SET a 1").as_argv(), Effect::Verbatim);
         propagation.end_unit();
-        assert_eq!(words(&propagation.take_bytes()), "SELECT 0 SET a 1");
+        assert_eq!(words(&propagation.read(reader)), "SELECT 0 SET a 1");
         propagation.push(DbIndex(0), argv("DEL b"));
         let mut effect = Effect::default();
         effect.replace(argv("SREM s x"));
         propagation.push_effect(DbIndex(3), argv("SPOP s").as_argv(), effect);
         propagation.push_effect(DbIndex(3), argv("SPOP s").as_argv(), Effect::Nothing);
         propagation.end_unit();
-        assert_eq!(words(&propagation.take_bytes()), "MULTI DEL b SELECT 3 SREM s x EXEC");
+        assert_eq!(words(&propagation.read(reader)), "MULTI DEL b SELECT 3 SREM s x EXEC");
         for apart in [true, false] {
             propagation.push(DbIndex(3), argv("DEL a"));
             propagation.push(DbIndex(3), argv("DEL b"));
@@ -177,7 +172,7 @@ mod tests {
             }
             propagation.end_unit();
             let wanted = if apart { "DEL a DEL b" } else { "MULTI DEL a DEL b EXEC" };
-            assert_eq!(words(&propagation.take_bytes()), wanted);
+            assert_eq!(words(&propagation.read(reader)), wanted);
         }
     }
 }
