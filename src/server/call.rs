@@ -177,6 +177,7 @@ impl Server {
     /// The bracket around what a client's command does, at its first run and whenever it is run
     /// again: `act` runs it; then what it did is settled and told, and whoever waited for it is
     /// served.
+    #[inline]
     pub(super) fn run_unit(
         &mut self,
         session: &mut Session,
