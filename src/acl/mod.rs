@@ -75,6 +75,19 @@ impl fmt::Display for SetUserError {
 
 impl std::error::Error for SetUserError {}
 
+/// Users, what their rules speak of, and who was refused.
+#[derive(Debug)]
+pub struct Acl {
+    /// All users.
+    pub users: Users,
+    /// The commands as rules see them.
+    pub catalog: Catalog,
+    /// The latest refusals.
+    pub log: AclLog,
+    /// How long passwords wait.
+    pub throttle: Throttle,
+}
+
 /// All users by name. The user `default` is always among them.
 #[derive(Clone, Debug)]
 pub struct Users {

@@ -5,7 +5,15 @@
 //! subcommand exists. An entry is a line with the subcommand's syntax and the indented lines behind
 //! it.
 
+use crate::server::Command;
 use crate::server::Ctx;
+
+/// What HELP answers for a container: its subcommands, their syntax and what they are for.
+pub(super) fn of_container(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
+    reply(ctx, container, |name| {
+        subcommands.iter().any(|sub| sub.spec.own_name().eq_ignore_ascii_case(name))
+    });
+}
 
 /// Answers HELP of `container`, with the entries of subcommands that are there.
 pub(super) fn reply(ctx: &mut Ctx<'_>, container: &str, exists: impl Fn(&str) -> bool) {

@@ -102,7 +102,7 @@ fn function_flush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn function_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "FUNCTION", FUNCTION_COMMANDS);
+    help::of_container(ctx, "FUNCTION", FUNCTION_COMMANDS);
     Ok(())
 }
 

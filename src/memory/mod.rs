@@ -2,8 +2,12 @@
 //! [`FreeJob`] until it is dropped), and free memory that is to be given back to the system
 //! ([`Retained`]). Neither reads the allocator: whoever calls hands over the figures.
 
+mod client_memory;
+mod eviction;
 mod freeing;
 mod retained;
 
+pub use client_memory::ClientMemory;
+pub use eviction::{Eviction, Room};
 pub use freeing::{FreeJob, Pending};
 pub use retained::Retained;

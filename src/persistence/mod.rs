@@ -13,6 +13,7 @@ mod loading;
 mod rewrites;
 mod save_meter;
 mod saves;
+mod unsynced;
 
 pub use aof_orders::{AofGauges, AofOrder, AofReport, AofWork};
 pub use held::HeldReplies;
@@ -23,3 +24,4 @@ pub use loading::{LoadCounts, Loading};
 pub use rewrites::{RewriteStarter, Rewrites, StartCommand};
 pub use save_meter::SaveMeter;
 pub use saves::Saves;
+pub use unsynced::Unsynced;

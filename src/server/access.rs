@@ -12,6 +12,7 @@ use super::error::{CommandError, CommandResult};
 use super::host::Host;
 use super::origin::Origin;
 use super::{Rooms, client_info};
+use crate::acl::Acl;
 use crate::acl::{
     AclLog, Catalog, Context, DEFAULT_USER, Denial, Guess, LogEntry, Reason, Rulebook, SetUserError,
     Throttle, User, Users,
@@ -39,19 +40,6 @@ pub(super) const PROTECTED: &str = "DENIED Redis is running in protected mode be
      'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the \
      '--protected-mode no' option. 4) Setup a an authentication password for the default user. NOTE: You only need to \
      do one of the above things in order for the server to start accepting connections from the outside.";
-
-/// Users, what their rules speak of, and who was refused.
-#[derive(Debug)]
-pub struct Acl {
-    /// All users.
-    pub users: Users,
-    /// The commands as rules see them.
-    pub catalog: Catalog,
-    /// The latest refusals.
-    pub log: AclLog,
-    /// How long passwords wait.
-    pub(super) throttle: Throttle,
-}
 
 /// A call that its user may not make.
 #[derive(Clone, Copy, Debug)]

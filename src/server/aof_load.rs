@@ -6,6 +6,8 @@
 //! how far they are good, is the engine's: commands come in pieces ([`super::loading`]), between
 //! which clients are served.
 
+use super::aof_loader::AofClient;
+use super::aof_loader::AofLoader;
 use super::call::{call, find};
 use super::changed;
 use super::machine::Server;
@@ -14,20 +16,11 @@ use crate::base::ClientId;
 use crate::clients::{Connection, Session};
 use crate::keyspace::Keyspace;
 use crate::persistence::Loading;
-use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};
+use crate::resp::{Argv, Protocol, Reply, Requests};
 use crate::stats::Counters;
 
 /// Garbage is dropped after so many commands.
 const COMMANDS_PER_CLEANING: u64 = 1024;
-
-/// Who runs the commands of an append-only file's part.
-#[derive(Debug)]
-pub(super) struct AofLoader {
-    began_ns: u64,
-    client: AofClient,
-    /// What is counted while commands of the file run counts for nothing.
-    stats: Counters,
-}
 
 impl Server {
     /// Empties all databases, as before DEBUG LOADAOF. The keys are freed on another thread.
@@ -93,16 +86,6 @@ impl Quiet {
         server.keyspace.freeze(server.rooms.time.now, server.rooms.time.monotonic);
         server.rooms.persistence.saves.dirty = 0;
     }
-}
-
-/// The client that is no client: its commands come from the file.
-#[derive(Debug)]
-struct AofClient {
-    session: Box<Session>,
-    /// The commands behind a MULTI.
-    transaction: Option<Vec<OwnedArgv>>,
-    commands: u64,
-    out: Vec<u8>,
 }
 
 enum Wrong {

@@ -1,5 +1,6 @@
 //! What follows from the parameters: every part is given those it goes by.
 
+use super::ctx::Ctx;
 use super::rooms::Rooms;
 use crate::config::{Appendfsync, MaxmemoryPolicy, NotifyClasses};
 use crate::keyspace::{AccessClock, Keyspace, Limits};
@@ -15,6 +16,13 @@ impl Rooms {
             log::warn!("Unable to write oom_score_adj: {reason}");
         }
         result.is_ok()
+    }
+}
+
+impl Ctx<'_> {
+    /// Lets every part go by the parameters as they are now. Source: CONFIG SET.
+    pub fn apply_config(&mut self) {
+        apply_config(self.db, self.rooms);
     }
 }
 

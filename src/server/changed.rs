@@ -1,10 +1,114 @@
 //! What follows from a change of a key. Handlers come here through [`Ctx::changed`](super::Ctx).
 
 use super::Rooms;
+use super::ctx::Ctx;
 use super::tracking::Cause;
 use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex, Keyspace};
 use crate::resp::OwnedArgv;
+
+impl Ctx<'_> {
+    /// Says that `key` of the current database changed, and what happened to it. This alone keeps
+    /// the books: dirty count, watchers, tracking, notifications, waking parked clients.
+    pub fn changed(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
+        self.changes += 1;
+        key_changed(self.db, self.rooms, class, event, key);
+        self.place_own();
+    }
+
+    /// As [`Ctx::changed`], with `count` changes on the dirty counter: a command that removed
+    /// several elements of one key.
+    pub fn changed_by(&mut self, count: u64, class: NotifyClasses, event: &str, key: &[u8]) {
+        if count > 0 {
+            self.changes += count - 1;
+            self.rooms.persistence.saves.dirty += count - 1;
+            self.changed(class, event, key);
+        }
+    }
+
+    /// As [`Ctx::changed`], for a key of another database.
+    pub fn changed_in(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
+        let Some(db) = self.db.at(db) else { return };
+        self.changes += 1;
+        key_changed(db, self.rooms, class, event, key);
+        self.place_own();
+    }
+
+    /// Says that a second key, of any database, took part in a change that is counted already:
+    /// the new name of RENAME.
+    pub fn also_changed(&mut self, db: DbIndex, class: NotifyClasses, event: &str, key: &[u8]) {
+        let Some(db) = self.db.at(db) else { return };
+        key_touched(db, self.rooms, class, event, key);
+        self.place_own();
+    }
+
+    /// Removes every key of some databases. Who tracks keys is told once.
+    pub fn flush_dbs(&mut self, dbs: impl IntoIterator<Item = DbIndex>) {
+        for db in dbs {
+            let removed = flush(self.db, self.rooms, db);
+            self.changed_db(db, removed as u64);
+        }
+        if self.rooms.tracking.tables.is_active() {
+            self.rooms.invalidate_all();
+        }
+    }
+
+    /// Exchanges the keys of two databases, which exist.
+    pub fn swap_dbs(&mut self, one: DbIndex, two: DbIndex) {
+        swap(self.db, self.rooms, one, two);
+        self.changed_db(one, 1);
+        self.changed_db(two, 0);
+    }
+
+    /// Says that a whole database changed, which counts as `count` changes: it was emptied or
+    /// exchanged. Whoever waits for one of its keys looks again.
+    fn changed_db(&mut self, db: DbIndex, count: u64) {
+        settle_all(self.db, self.rooms);
+        self.changes += count;
+        self.rooms.persistence.saves.dirty += count;
+        self.rooms.waiting.queue.signal_all(db);
+    }
+
+    /// As [`Ctx::changed`], for a command that took elements out of a collection: an emptied key
+    /// is removed, with its `del` event. Returns whether it was.
+    pub fn shrunk(&mut self, class: NotifyClasses, event: &str, key: &[u8]) -> bool {
+        self.changed(class, event, key);
+        let emptied = self.db.is_empty_collection(key);
+        if emptied {
+            self.remove_emptied(key);
+        }
+        emptied
+    }
+
+    /// Removes a collection that the running command has emptied, with its `del` event, after the
+    /// change was reported. A handler that holds the collection knows when; others use
+    /// [`Ctx::shrunk`].
+    pub fn remove_emptied(&mut self, key: &[u8]) {
+        self.db.remove(key);
+        notify(self.rooms, self.db.index(), NotifyClasses::GENERIC, "del", key);
+        self.place_own();
+    }
+
+    /// Announces what was found out so far about keys of all databases, before a change is
+    /// reported: MOVE tells that the key is new there before it tells of the move.
+    pub fn settle(&mut self) {
+        settle_all(self.db, self.rooms);
+        self.place_own();
+    }
+
+    /// An event for subscribers of notifications, when no key changed or a second event belongs
+    /// to a change already reported.
+    pub fn notify(&mut self, class: NotifyClasses, event: &str, key: &[u8]) {
+        notify(self.rooms, self.db.index(), class, event, key);
+        self.place_own();
+    }
+
+    /// Adds to the dirty counter for a change that was reported by [`Ctx::also_changed`].
+    pub fn count_changes(&mut self, count: u64) {
+        self.changes += count;
+        self.rooms.persistence.saves.dirty += count;
+    }
+}
 
 /// Keeps the books for one changed key of `db`.
 pub(super) fn key_changed(db: &mut Db, rooms: &mut Rooms, class: NotifyClasses, event: &str, key: &[u8]) {

@@ -15,19 +15,10 @@ use super::machine::Server;
 use crate::base::ClientId;
 use crate::clients::{Close, Session};
 use crate::config::Config;
+use crate::memory::ClientMemory;
 
 /// A lower limit would leave nobody to raise it.
 const MIN_LIMIT_BYTES: u64 = 128 << 10;
-
-/// The sum of what clients cost.
-#[derive(Debug, Default)]
-pub struct ClientMemory {
-    total: usize,
-    /// The limit by which clients were weighed last; 0 is none.
-    followed: u64,
-    /// Who must be weighed again.
-    moved: Vec<ClientId>,
-}
 
 impl ClientMemory {
     fn weigh(&mut self, session: &mut Session, arriving: usize) {

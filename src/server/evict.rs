@@ -19,145 +19,17 @@
 use super::machine::Server;
 use super::{Rooms, changed, lazyfree};
 use crate::base::alloc;
-use crate::base::time::MonotonicMillis;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};
-use crate::keyspace::{Among, DbIndex, EvictionPool, Keyspace, Walk};
+use crate::keyspace::{Among, DbIndex, Keyspace, Walk};
+use crate::memory::Room;
 use crate::resp::OwnedArgv;
 
 /// Evictions between two readings of the clock.
 const KEYS_PER_LAP: u32 = 16;
-/// For how long at least what was evicted counts as held by the reader of an old state,
-/// milliseconds.
-const HELD_MS: i64 = 1000;
-/// So much may pass without being counted, bytes: what goes beyond shall be made room for.
-const MAX_PASSING_BYTES: usize = 16 << 20;
 /// Arguments smaller than this pass, bytes.
 const BIG_ARGUMENTS_BYTES: usize = 16 << 10;
 /// Candidates of the pool that may be gone before it is filled anew.
 const MAX_STALE: usize = 16;
-
-/// What became of the last attempt to get below the limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Room {
-    /// There is room, or no limit.
-    #[default]
-    Enough,
-    /// Not yet; eviction goes on in the next turns.
-    Running,
-    /// There is none, and nothing can be evicted.
-    None,
-}
-
-/// The state of eviction.
-#[derive(Debug)]
-pub struct Eviction {
-    /// Where the memory in use is read, bytes. A test gives another one.
-    pub used_bytes: fn(&Keyspace) -> u64,
-    /// The same for the owner's thread alone, from whatever start: what others do must not be
-    /// mistaken for what a removal gives back. A test gives another one.
-    pub own_bytes: fn(&Keyspace) -> i64,
-    pool: EvictionPool,
-    /// The database whose turn it is under a policy of chance.
-    next_db: u16,
-    /// Whether there is room for commands that use memory.
-    pub room: Room,
-    held: Held,
-    /// What telling others of this turn's evictions takes until the turn's answers have left,
-    /// bytes.
-    told: u64,
-    /// By how much this turn's answers have made their buffers grow, bytes.
-    answers: usize,
-    /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
-    over_since_ns: Option<u64>,
-    /// How long memory was over the limit before that.
-    over_ns: u64,
-}
-
-impl Default for Eviction {
-    fn default() -> Self {
-        Eviction {
-            used_bytes: |_| lasting_bytes(),
-            own_bytes: |_| alloc::claimed_bytes(),
-            pool: EvictionPool::default(),
-            next_db: 0,
-            room: Room::default(),
-            held: Held::default(),
-            told: 0,
-            answers: 0,
-            over_since_ns: None,
-            over_ns: 0,
-        }
-    }
-}
-
-/// What was evicted and may still be held by the reader of an old state, bytes. He passes it soon,
-/// so it counts for one to two periods of [`HELD_MS`].
-#[derive(Debug, Default)]
-struct Held {
-    this_period: u64,
-    last_period: u64,
-    ends: MonotonicMillis,
-}
-
-impl Held {
-    fn bytes(&self) -> u64 {
-        self.this_period + self.last_period
-    }
-
-    /// Begins a new period if it is time.
-    fn turn(&mut self, now: MonotonicMillis) {
-        if now >= self.ends {
-            let is_recent = now < self.ends.saturating_add_ms(HELD_MS);
-            self.last_period = if is_recent { self.this_period } else { 0 };
-            self.this_period = 0;
-            self.ends = now.saturating_add_ms(HELD_MS);
-        }
-    }
-}
-
-impl Eviction {
-    /// How long memory has been over the limit now, and in all, milliseconds.
-    #[must_use]
-    pub fn exceeded_ms(&self, now_ns: u64) -> (u64, u64) {
-        let current = self.over_since_ns.map_or(0, |since| now_ns.saturating_sub(since));
-        (current / 1_000_000, (self.over_ns + current) / 1_000_000)
-    }
-
-    /// Forgets candidates that another policy has ranked.
-    pub fn policy_changed(&mut self) {
-        self.pool.clear();
-    }
-
-    /// Forgets what was counted. Source: CONFIG RESETSTAT.
-    pub fn reset_stats(&mut self) {
-        (self.over_since_ns, self.over_ns) = (None, 0);
-    }
-
-    /// A turn begins: what the last one told has left.
-    pub(super) fn begin_turn(&mut self) {
-        self.told = 0;
-    }
-
-    /// Answers take so much more until the end of the turn.
-    pub(super) fn answers_grew(&mut self, bytes: usize) {
-        self.answers += bytes;
-        alloc::pass(bytes as isize);
-    }
-
-    /// The turn's answers have left; what a socket did not take no longer passes.
-    pub(super) fn answers_left(&mut self) {
-        alloc::pass(-(std::mem::take(&mut self.answers) as isize));
-    }
-
-    fn note(&mut self, room: Room, now_ns: u64) {
-        self.room = room;
-        if room != Room::Enough {
-            self.over_since_ns.get_or_insert(now_ns);
-        } else if let Some(since) = self.over_since_ns.take() {
-            self.over_ns += now_ns.saturating_sub(since);
-        }
-    }
-}
 
 impl Server {
     /// Goes on with an eviction that took longer than one command may wait for it.
@@ -178,13 +50,8 @@ pub(super) fn make_room(keyspace: &mut Keyspace, rooms: &mut Rooms, arguments: u
     }
 }
 
-/// What is handed out by the allocator and does not only pass, bytes.
-fn lasting_bytes() -> u64 {
-    alloc::used_bytes().saturating_sub(alloc::passing_bytes().min(MAX_PASSING_BYTES)) as u64
-}
-
 fn enforce_limit(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) {
-    rooms.memory.eviction.held.turn(rooms.time.monotonic);
+    rooms.memory.eviction.turn(rooms.time.monotonic);
     let room = if is_held_off(rooms) || bytes_over(keyspace, rooms, staying) == 0 {
         Room::Enough
     } else {
@@ -240,8 +107,7 @@ fn bytes_over(keyspace: &Keyspace, rooms: &Rooms, staying: u64) -> u64 {
     let copied = keyspace.walk().map_or(0, Walk::copies);
     let as_good_as_free = rooms.memory.freeing.bytes()
         + copied
-        + rooms.memory.eviction.held.bytes()
-        + rooms.memory.eviction.told
+        + rooms.memory.eviction.as_good_as_free()
         + rooms.uncounted_bytes();
     used.saturating_sub(as_good_as_free).saturating_sub(rooms.config.maxmemory)
 }
@@ -304,7 +170,7 @@ fn choose(keyspace: &mut Keyspace, rooms: &mut Rooms) -> Option<(DbIndex, Vec<u8
 
 fn choose_of_pool(keyspace: &mut Keyspace, rooms: &mut Rooms, among: Among) -> Option<(DbIndex, Vec<u8>)> {
     let samples = rooms.config.maxmemory_samples;
-    let pool = &mut rooms.memory.eviction.pool;
+    let pool = rooms.memory.eviction.pool();
     for _ in 0..MAX_STALE {
         keyspace.iter_mut().for_each(|db| db.sample_for_eviction(pool, samples, among));
         while let Some((index, key)) = pool.pop() {
@@ -321,8 +187,7 @@ fn choose_of_pool(keyspace: &mut Keyspace, rooms: &mut Rooms, among: Among) -> O
 fn choose_by_chance(keyspace: &mut Keyspace, rooms: &mut Rooms, among: Among) -> Option<(DbIndex, Vec<u8>)> {
     let databases = keyspace.databases() as u16;
     for _ in 0..databases {
-        let index = DbIndex(rooms.memory.eviction.next_db % databases);
-        rooms.memory.eviction.next_db = (index.0 + 1) % databases;
+        let index = rooms.memory.eviction.next_db(databases);
         if let Some(key) = keyspace.at(index).and_then(|db| db.random_candidate(among)) {
             return Some((index, key));
         }
@@ -343,7 +208,7 @@ fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8])
     freed += keyspace.facts.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
     if let Some(bytes) = usage {
         let held = (bytes as u64).saturating_sub(freed);
-        rooms.memory.eviction.held.this_period += held;
+        rooms.memory.eviction.hold(held);
         freed += held;
     }
     let silent = (rooms.memory.eviction.own_bytes)(keyspace);
@@ -359,7 +224,7 @@ fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8])
     end_unit(rooms);
     // Tracking clients and subscribers hear of it; making room for that would tell them more.
     let told = (rooms.memory.eviction.own_bytes)(keyspace) - silent;
-    rooms.memory.eviction.told += u64::try_from(told).unwrap_or(0);
+    rooms.memory.eviction.tell(u64::try_from(told).unwrap_or(0));
     // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides
     // what is propagated.
     if !keyspace.facts.garbage.is_empty() {
@@ -378,23 +243,6 @@ fn end_unit(rooms: &mut Rooms) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_reader_may_hold_counts_for_one_to_two_periods() {
-        let mut held = Held::default();
-        held.turn(MonotonicMillis(10_000));
-        held.this_period += 7;
-        held.turn(MonotonicMillis(10_999));
-        assert_eq!(held.bytes(), 7);
-        held.turn(MonotonicMillis(11_000));
-        held.this_period += 5;
-        assert_eq!(held.bytes(), 12);
-        held.turn(MonotonicMillis(12_000));
-        assert_eq!(held.bytes(), 5);
-        held.turn(MonotonicMillis(20_000));
-        assert_eq!(held.bytes(), 0, "nobody asked for long");
-    }
-
     #[test]
     fn tenacity_is_time() {
         let expected = [(0, 0), (10, 500_000), (11, 575_000), (100, u64::MAX)];

@@ -1,7 +1,6 @@
 //! What the process does for the server: [`Host`].
 
-use super::info::ProcessFacts;
-use super::shutdown::News;
+use super::stop::News;
 use crate::clients::Waking;
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::persistence::WholeSave;
@@ -46,4 +45,23 @@ pub trait Host {
     fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String>;
     /// Opens a file of the data folder.
     fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
+}
+
+/// What the operating system says of the process.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessFacts {
+    /// The system, its release and the machine: `Linux 6.1.0 x86_64`.
+    pub system: String,
+    /// Resident memory, bytes.
+    pub resident_bytes: u64,
+    /// Memory of the machine, bytes.
+    pub total_memory_bytes: u64,
+    /// CPU time in the kernel, microseconds.
+    pub cpu_system_us: u64,
+    /// CPU time outside it, microseconds.
+    pub cpu_user_us: u64,
+    /// CPU time of the calling thread in the kernel, microseconds.
+    pub thread_system_us: u64,
+    /// CPU time of the calling thread outside it, microseconds.
+    pub thread_user_us: u64,
 }

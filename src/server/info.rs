@@ -3,6 +3,7 @@
 //! A field has a section, a name, and a function that renders its value from the server's rooms.
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
+use super::host::ProcessFacts;
 use super::memory::{MemoryUse, largest_client};
 use super::version::{PYREDIS_VERSION, REDIS_VERSION};
 use super::{AofState, Rooms};
@@ -48,25 +49,6 @@ impl<'a> View<'a> {
     pub fn memory(&self) -> &MemoryUse {
         self.memory.get_or_init(|| MemoryUse::of(self))
     }
-}
-
-/// What the operating system says of the process.
-#[derive(Clone, Debug, Default)]
-pub struct ProcessFacts {
-    /// The system, its release and the machine: `Linux 6.1.0 x86_64`.
-    pub system: String,
-    /// Resident memory, bytes.
-    pub resident_bytes: u64,
-    /// Memory of the machine, bytes.
-    pub total_memory_bytes: u64,
-    /// CPU time in the kernel, microseconds.
-    pub cpu_system_us: u64,
-    /// CPU time outside it, microseconds.
-    pub cpu_user_us: u64,
-    /// CPU time of the calling thread in the kernel, microseconds.
-    pub thread_system_us: u64,
-    /// CPU time of the calling thread outside it, microseconds.
-    pub thread_user_us: u64,
 }
 
 /// One line of INFO.

@@ -12,8 +12,9 @@
 //! Whatever is wrong with a file ends the process: starting empty would overwrite it with the next
 //! save.
 
+use super::ctx::Ctx;
 use super::machine::Server;
-use super::shutdown::News;
+use super::stop::News;
 use super::task::Task;
 use super::{Rooms, changed, saving};
 use crate::keyspace::{Db, Keyspace, PresentKeys};
@@ -179,6 +180,13 @@ fn note_summary(rooms: &mut Rooms, load: &Loading) {
     rooms.persistence.saves.last_load_expired = expired;
     let empty = if empty > 0 { format!(", empty keys skipped: {empty}") } else { String::new() };
     log::info!("Done loading RDB, keys loaded: {keys}, keys expired: {expired}{empty}.");
+}
+
+impl Ctx<'_> {
+    /// Writes the data set and reads it back. Errors in words. Source: DEBUG RELOAD.
+    pub fn reload(&mut self, steps: ReloadSteps) -> Result<(), String> {
+        reload(self.db, self.rooms, steps)
+    }
 }
 
 /// Writes the data set to its file and reads it back. Source: DEBUG RELOAD.

@@ -1,8 +1,8 @@
 //! The state machine: [`Server`], and what it is made from.
 
-use super::access::{self, Acl};
+use super::access;
 use super::aof::Aof;
-use super::aof_load::AofLoader;
+use super::aof_loader::AofLoader;
 use super::apply_config::apply_config;
 use super::command::CommandTable;
 use super::host::Host;
@@ -10,6 +10,7 @@ use super::process::Process;
 use super::rooms::{Memory, Persistence, Rooms, Stop};
 use super::task::Task;
 use super::time::{Clock, Time};
+use crate::acl::Acl;
 use crate::base::ClientId;
 use crate::base::alloc;
 use crate::base::hash::HashSeed;

@@ -4,10 +4,13 @@
 
 use super::host::Host;
 use super::process::Process;
-use super::{Acl, Aof, ClientMemory, CommandTable, Eviction, Shutdown, Task, Time};
+use super::stop::Shutdown;
+use super::{Aof, CommandTable, Task, Time};
+use crate::acl::Acl;
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
+use crate::memory::{ClientMemory, Eviction};
 use crate::memory::{Pending, Retained};
 use crate::persistence::Delays;
 use crate::persistence::Jobs;

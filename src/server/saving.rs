@@ -12,6 +12,7 @@
 //! calls [`begin_job`] with its own path and options.
 
 use super::Rooms;
+use super::ctx::Ctx;
 use super::machine::Server;
 use super::rooms::Persistence;
 use super::task::Task;
@@ -24,6 +25,20 @@ use crate::rdb::{Access, SaveOptions};
 use crate::waiting::PauseReason;
 use crate::waiting::Pauses;
 use std::sync::Arc;
+
+impl Ctx<'_> {
+    /// Takes a snapshot of this moment and has it written on another thread.
+    pub fn begin_save(&mut self, reason: SaveReason) {
+        begin(self.db, self.rooms, reason);
+    }
+
+    /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
+    pub fn give_up_background_save(&mut self) {
+        if self.rooms.persistence.jobs.saving() == Some(SaveReason::Background) {
+            cancel(self.db, self.rooms);
+        }
+    }
+}
 
 impl Server {
     /// Takes a snapshot of this moment and has it written.

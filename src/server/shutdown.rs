@@ -2,64 +2,17 @@
 
 use super::machine::Server;
 use super::saving;
+use super::stop::News;
+use super::stop::ShutdownSave;
+use super::stop::Signal;
 use super::task::Task;
 use super::version::STATION;
-use crate::base::ClientId;
 use crate::persistence::SaveReason;
 use crate::waiting::Pause;
 use crate::waiting::PauseReason;
 
-/// What the process was told from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM.
-    Terminate,
-    /// SIGINT.
-    Interrupt,
-    /// SIGHUP: reopen the log file.
-    Hangup,
-}
-
-/// How the server stands, for whoever supervises the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
-    /// What was on disk is loaded; commands are carried out.
-    Ready,
-    /// It is about to stop.
-    Stopping,
-    /// It saves before it stops.
-    SavingAtExit,
-    /// It could not save.
-    CannotSave,
-    /// The stop that was asked for is given up.
-    GoesOn,
-}
-
-/// How SHUTDOWN treats the data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ShutdownSave {
-    /// Save if save points are set.
-    #[default]
-    Default,
-    /// Save in any case.
-    Save,
-    /// Do not save.
-    NoSave,
-}
-
 /// So long a stop that does not save, or is insisted on, waits for the disk, nanoseconds.
 const INSIST_NS: u64 = 1_000_000_000;
-
-/// A request to stop.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Shutdown {
-    /// Whether to save.
-    pub save: ShutdownSave,
-    /// Stop even if saving fails.
-    pub force: bool,
-    /// The client that asked; it gets an answer only when the server does not stop.
-    pub client: Option<ClientId>,
-}
 
 impl Server {
     /// Acts on a signal.

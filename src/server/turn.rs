@@ -3,10 +3,10 @@
 //! [`STEPS`] is all of it, in order. A step that can be due without an event says when, and so the
 //! table also tells how long the owner may sleep. A new periodic duty is a line of the table.
 
-use super::evict::Room;
 use super::lazyfree;
 use super::machine::Server;
 use crate::base::time::{MonotonicMillis, UnixMillis};
+use crate::memory::Room;
 use crate::persistence::NextJob;
 use crate::waiting::Reason;
 

@@ -168,7 +168,7 @@ pub(super) fn set_name(ctx: &mut Ctx<'_>, name: &[u8]) -> CommandResult {
 }
 
 fn client_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "CLIENT", COMMANDS);
+    help::of_container(ctx, "CLIENT", COMMANDS);
     Ok(())
 }
 

@@ -121,8 +121,8 @@ fn quit(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn select(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let index = super::int_between(&mut args, i32::MIN.into(), i32::MAX.into())?;
-    ctx.session.db = super::db_index(ctx, index)?;
+    let index = super::argument::int_between(&mut args, i32::MIN.into(), i32::MAX.into())?;
+    ctx.session.db = super::argument::db_index(ctx, index)?;
     ctx.reply.ok();
     Ok(())
 }

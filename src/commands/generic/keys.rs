@@ -1,7 +1,7 @@
 //! Removing, naming, moving, copying and listing keys.
 
 use crate::base::glob::{Budget, Case, glob_match};
-use crate::commands::{db_index, int_between};
+use crate::commands::argument::{db_index, int_between};
 use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex};
 use crate::server::{Args, CommandError, CommandResult, Ctx};

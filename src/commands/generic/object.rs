@@ -115,7 +115,7 @@ fn refcount(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn help_(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "OBJECT", COMMANDS);
+    help::of_container(ctx, "OBJECT", COMMANDS);
     Ok(())
 }
 

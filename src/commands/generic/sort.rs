@@ -12,7 +12,7 @@ mod pattern;
 
 use crate::base::number::strtod;
 use crate::clients::Close;
-use crate::commands::{max_waiting_bytes, reply_text};
+use crate::commands::answer::{max_waiting_bytes, reply_text};
 use crate::config::NotifyClasses;
 use crate::ds::listpack::ListpackValue;
 use crate::keyspace::sorted_set::Direction;

@@ -5,10 +5,11 @@
 //! Cells of the map are ranges of scores, so a search reads a few ranges of ranks and measures
 //! every place in them.
 
-use super::super::{reply_text, store_sorted_set};
 use super::{number_of, place, place_of, reply_distance, reply_place, unit};
 use crate::base::geohash::{Place, Search, Shape};
 use crate::base::text::lossless;
+use crate::commands::answer::reply_text;
+use crate::commands::stored::store_sorted_set;
 use crate::keyspace::sorted_set::{Direction, Gathered, ScoreRange};
 use crate::keyspace::{Member, SortedSet};
 use crate::server::{Args, CommandError, CommandResult, Ctx};

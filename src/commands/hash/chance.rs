@@ -1,6 +1,7 @@
 //! HRANDFIELD.
 
-use super::super::{close_overfull, int_between, max_waiting_bytes, reply_text};
+use crate::commands::answer::{close_overfull, max_waiting_bytes, reply_text};
+use crate::commands::argument::int_between;
 use crate::keyspace::{Hash, Text};
 use crate::resp::Reply;
 use crate::resp::reply::Protocol;

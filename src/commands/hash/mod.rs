@@ -7,7 +7,8 @@ mod counter;
 #[cfg(test)]
 mod tests;
 
-use super::{reply_text, scan};
+use super::answer::reply_text;
+use super::scan;
 use crate::config::NotifyClasses;
 use crate::keyspace::Hash;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};

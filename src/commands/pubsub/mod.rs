@@ -294,7 +294,7 @@ fn pubsub_numpat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn pubsub_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "PUBSUB", PUBSUB_COMMANDS);
+    help::of_container(ctx, "PUBSUB", PUBSUB_COMMANDS);
     Ok(())
 }
 

@@ -106,7 +106,7 @@ fn command_count(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn command_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "COMMAND", SUBCOMMANDS);
+    help::of_container(ctx, "COMMAND", SUBCOMMANDS);
     Ok(())
 }
 

@@ -204,7 +204,7 @@ pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
 }
 
 fn config_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "CONFIG", SUBCOMMANDS);
+    help::of_container(ctx, "CONFIG", SUBCOMMANDS);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Whole databases: counting, emptying, exchanging them.
 
 use crate::base::number::parse_i64;
-use crate::commands::db_index;
+use crate::commands::argument::db_index;
 use crate::keyspace::DbIndex;
 use crate::persistence::{JobWish, SaveReason, Verdict};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};

@@ -1,7 +1,7 @@
 //! LATENCY: what took long, and how long commands take.
 
 use crate::base::text::lossless;
-use crate::commands::help as help_of;
+use crate::commands::help as help_texts;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 use crate::stats::{diagnosis, graph};
@@ -164,7 +164,7 @@ fn histogram(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 }
 
 fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help_of(ctx, "LATENCY", SUBCOMMANDS);
+    help_texts::of_container(ctx, "LATENCY", SUBCOMMANDS);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! MEMORY: what a key costs, and where the rest of the memory goes.
 
 use crate::base::alloc;
-use crate::commands::help as help_of;
+use crate::commands::help as help_texts;
 use crate::server::info::View;
 use crate::server::memory::{DatabaseUse, MemoryUse};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -103,7 +103,7 @@ fn purge(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help_of(ctx, "MEMORY", SUBCOMMANDS);
+    help_texts::of_container(ctx, "MEMORY", SUBCOMMANDS);
     Ok(())
 }
 

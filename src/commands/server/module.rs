@@ -60,7 +60,7 @@ const SUBCOMMANDS: &[Command] = &[
 ];
 
 fn module_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "MODULE", SUBCOMMANDS);
+    help::of_container(ctx, "MODULE", SUBCOMMANDS);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! SLOWLOG: the commands that took longest lately.
 
-use crate::commands::help as help_of;
+use crate::commands::help as help_texts;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 
@@ -86,7 +86,7 @@ fn reset(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help_of(ctx, "SLOWLOG", SUBCOMMANDS);
+    help_texts::of_container(ctx, "SLOWLOG", SUBCOMMANDS);
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! Answers are streamed where no member can come up twice; a union, and a difference of much, is
 //! built as a set first. Such a set may begin as a clone of a large source, which shares its pages.
 
-use super::super::reply_text;
+use crate::commands::answer::reply_text;
 use crate::config::NotifyClasses;
 use crate::keyspace::{Limits, Member, Set, Value};
 use crate::server::{Args, CommandError, CommandResult, Ctx};

@@ -1,6 +1,7 @@
 //! SPOP and SRANDMEMBER.
 
-use super::super::{close_overfull, int_between, max_waiting_bytes, reply_text};
+use crate::commands::answer::{close_overfull, max_waiting_bytes, reply_text};
+use crate::commands::argument::int_between;
 use crate::config::NotifyClasses;
 use crate::keyspace::Set;
 use crate::resp::OwnedArgv;

@@ -3,8 +3,8 @@
 //! The sources are held by reference while they are read, so a destination may be one of them.
 //! Sums are added up in the order of Redis, smallest source first, as it decides on the last digit.
 
-use super::super::store_sorted_set;
 use super::Shape;
+use crate::commands::stored::store_sorted_set;
 use crate::keyspace::sorted_set::Gathered;
 use crate::keyspace::{Limits, Member, Set, SortedSet, Value, ValueRef};
 use crate::server::{Args, CommandError, CommandResult, Ctx};

@@ -1,8 +1,9 @@
 //! ZRANDMEMBER.
 
-use super::super::{int_between, max_waiting_bytes, reply_text};
 use super::Shape;
 use crate::clients::Close;
+use crate::commands::answer::{max_waiting_bytes, reply_text};
+use crate::commands::argument::int_between;
 use crate::keyspace::SortedSet;
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 

@@ -19,7 +19,8 @@ mod pop;
 mod range;
 mod remove;
 
-use super::{reply_text, scan};
+use super::answer::reply_text;
+use super::scan;
 use crate::ds::listpack::ListpackValue;
 use crate::keyspace::SortedSet;
 use crate::resp::Reply;

@@ -1,8 +1,8 @@
 //! Taking members from an end: ZPOPMIN, ZPOPMAX and ZMPOP, and BZPOPMIN, BZPOPMAX and BZMPOP,
 //! which wait until there is something to take. See `server::blocking`.
 
-use super::super::reply_text;
 use crate::base::number::I64Text;
+use crate::commands::answer::reply_text;
 use crate::config::NotifyClasses;
 use crate::keyspace::SortedSet;
 use crate::keyspace::sorted_set::End;

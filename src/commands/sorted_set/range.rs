@@ -2,9 +2,9 @@
 //!
 //! Whatever the range is of, it becomes ranks; LIMIT and direction are arithmetic on them.
 
-use super::super::store_sorted_set;
 use super::Shape;
 use super::bounds::{self, Limit, RankRange};
+use crate::commands::stored::store_sorted_set;
 use crate::keyspace::SortedSet;
 use crate::keyspace::sorted_set::{Direction, Gathered, LexRange, ScoreRange};
 use crate::server::{Args, CommandError, CommandResult, Ctx};

@@ -7,116 +7,34 @@
 //! others.
 //!
 //! The answers of clients that wrote leave when the thread has reported the offset of their writes:
-//! as on disk with `appendfsync always`, otherwise as in the file ([`wait`], [`HeldReplies`]). With
-//! `always` so do answers and messages that show such a change ([`unsynced`]). Nobody else waits
-//! for anything.
+//! as on disk with `appendfsync always`, otherwise as in the file ([`wait`],
+//! [`crate::persistence::HeldReplies`]). With `always` so do answers and messages that show such a
+//! change ([`unsynced`]). Nobody else waits for anything.
 //!
 //! How a rewrite ([`rewrite`]) goes on, [`crate::persistence::Jobs`] says.
 
 mod reload;
 mod rewrite;
+mod state;
 mod stop;
 mod switch;
 pub(super) mod unsynced;
 mod wait;
 
+pub use state::{Aof, AofOpened, AofState};
 pub use wait::MAX_UNWRITTEN_BYTES;
 
-use crate::persistence::{AofGauges, AofOrder, AofReport, AofWork, HeldReplies, JobWish, Rewrites};
-use crate::propagation::ReaderId;
+use crate::persistence::{AofOrder, AofReport, AofWork, JobWish};
 use crate::server::rooms::Persistence;
-use reload::Reload;
-use stop::Flush;
-use unsynced::Unsynced;
-use wait::Waits;
+use state::AofSizes;
 
 use super::machine::Server;
 use crate::aof::{Manifest, Names, timestamp_line};
 use crate::base::ClientId;
-use crate::base::time::MonotonicMillis;
 use crate::config::{Appendfsync, Config};
 use crate::server::Rooms;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// Whether an append-only file is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AofState {
-    /// No.
-    #[default]
-    Off,
-    /// Yes.
-    On,
-    /// It was turned on, and its first base is being written.
-    WaitRewrite,
-}
-
-/// Everything about the append-only file.
-#[derive(Debug, Default)]
-pub struct Aof {
-    /// Whether it is kept.
-    pub state: AofState,
-    /// Its files.
-    pub manifest: Manifest,
-    /// What the thread tells.
-    pub gauges: Arc<AofGauges>,
-    /// Its place in what is propagated, while there is a file for that.
-    reader: Option<ReaderId>,
-    /// Orders of this turn.
-    orders: Vec<AofOrder>,
-    /// How rewriting went.
-    pub rewrites: Rewrites,
-    /// Bytes handed over since the start.
-    handed: u64,
-    /// What was handed over at that time; moved on when it is written.
-    mark: (u64, MonotonicMillis),
-    /// Whether too much is on its way.
-    pub is_behind: bool,
-    /// How often that was so.
-    pub delayed_fsyncs: u64,
-    /// The policy the thread knows.
-    told: Option<(Appendfsync, bool)>,
-    /// Since when the file cannot be written or forced to disk, by the monotonic clock.
-    failing_since_ns: Option<u64>,
-    /// Why writes are refused.
-    pub error: Option<String>,
-    /// The second the last timestamp stood for.
-    timestamp: i64,
-    /// How large they are.
-    pub sizes: AofSizes,
-    /// Replies that wait for the file.
-    pub held: HeldReplies,
-    /// Changes that no answer shows before they are on disk.
-    unsynced: Unsynced,
-    /// For how long, and what for.
-    waits: Waits,
-    flush: Flush,
-    reload: Reload,
-}
-
-/// How large the files are, bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AofSizes {
-    /// All of them.
-    pub current: u64,
-    /// All of them after the last rewrite, or at the start.
-    pub base: u64,
-    /// The one that is written to.
-    incr: u64,
-}
-
-/// What a server has found when it started.
-#[derive(Debug, Default)]
-pub struct AofOpened {
-    /// The files.
-    pub manifest: Manifest,
-    /// Bytes in all of them.
-    pub size: u64,
-    /// Bytes in the base.
-    pub base_size: u64,
-    /// Bytes in the last one.
-    pub incr_size: u64,
-}
 
 impl Aof {
     /// What the files are called.

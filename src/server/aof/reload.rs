@@ -6,6 +6,7 @@
 //! itself: it may be waiting for room in the owner's queue.
 
 use super::Aof;
+use super::state::ReloadStep;
 use crate::base::ClientId;
 use crate::persistence::AofOrder;
 use crate::resp::Reply;
@@ -15,30 +16,11 @@ use crate::server::task::Task;
 use crate::waiting::Pause;
 use crate::waiting::PauseReason;
 
-/// Where a reload stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Step {
-    #[default]
-    Idle,
-    /// Somebody has asked for it.
-    Requested,
-    /// The thread writes what is on its way.
-    Ordered,
-}
-
-/// A reload on its way.
-#[derive(Debug, Default)]
-pub(super) struct Reload {
-    step: Step,
-    /// Who waits for its end.
-    clients: Vec<ClientId>,
-}
-
 impl Aof {
     /// Ends a turn, behind what was propagated in it.
     pub(super) fn order_reload(&mut self) {
-        if self.reload.step == Step::Requested {
-            self.reload.step = Step::Ordered;
+        if self.reload.step == ReloadStep::Requested {
+            self.reload.step = ReloadStep::Ordered;
             self.order(AofOrder::Reload);
         }
     }
@@ -50,8 +32,8 @@ impl Rooms {
         self.waiting.pauses.pause(PauseReason::Reload, Pause::Writes, None);
         let reload = &mut self.persistence.aof.reload;
         reload.clients.extend(client);
-        if reload.step == Step::Idle {
-            reload.step = Step::Requested;
+        if reload.step == ReloadStep::Idle {
+            reload.step = ReloadStep::Requested;
         }
     }
 }

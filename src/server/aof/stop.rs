@@ -1,18 +1,10 @@
 //! What a shutdown has to do about the append-only file.
 
 use super::rewrite::cancel_rewrite;
+use super::state::Flush;
 use super::{Aof, AofState, hand_over};
 use crate::persistence::AofOrder;
 use crate::server::machine::Server;
-
-/// What a shutdown has done about the append-only file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Flush {
-    #[default]
-    No,
-    Running,
-    Done,
-}
 
 impl Server {
     pub(super) fn aof_flushed(&mut self, result: Result<(), String>) {

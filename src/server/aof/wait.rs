@@ -34,19 +34,6 @@ const GIVE_UP_NS: u64 = 5_000_000_000;
 const NOT_ON_DISK: &[u8] =
     b"-MISCONF Errors writing to the AOF file: what was changed is in memory and not on disk\r\n";
 
-/// What those who wait are owed.
-#[derive(Debug, Default)]
-pub(super) struct Waits {
-    /// Since when nobody was released.
-    since: MonotonicMillis,
-    /// Nobody waits for what was handed over up to here: the disk was too slow.
-    let_go_to: u64,
-    /// Answers to what was handed over up to here are not given before it is on disk.
-    promised: u64,
-    /// What is on disk, so far as somebody waited for it.
-    synced: u64,
-}
-
 impl Aof {
     /// Bytes handed over that are not in the file.
     #[must_use]

@@ -340,7 +340,7 @@ fn acl_save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn acl_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
-    help(ctx, "ACL", SUBCOMMANDS);
+    help::of_container(ctx, "ACL", SUBCOMMANDS);
     Ok(())
 }
 

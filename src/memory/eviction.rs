@@ -1,0 +1,194 @@
+//! The state of eviction: [`Eviction`].
+
+use crate::base::alloc;
+use crate::base::time::MonotonicMillis;
+use crate::keyspace::{DbIndex, EvictionPool, Keyspace};
+
+/// For how long at least what was evicted counts as held by the reader of an old state,
+/// milliseconds.
+const HELD_MS: i64 = 1000;
+/// So much may pass without being counted, bytes: what goes beyond shall be made room for.
+const MAX_PASSING_BYTES: usize = 16 << 20;
+
+/// What became of the last attempt to get below the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// There is room, or no limit.
+    #[default]
+    Enough,
+    /// Not yet; eviction goes on in the next turns.
+    Running,
+    /// There is none, and nothing can be evicted.
+    None,
+}
+
+/// The state of eviction.
+#[derive(Debug)]
+pub struct Eviction {
+    /// Where the memory in use is read, bytes. A test gives another one.
+    pub used_bytes: fn(&Keyspace) -> u64,
+    /// The same for the owner's thread alone, from whatever start: what others do must not be
+    /// mistaken for what a removal gives back. A test gives another one.
+    pub own_bytes: fn(&Keyspace) -> i64,
+    pool: EvictionPool,
+    /// The database whose turn it is under a policy of chance.
+    next_db: u16,
+    /// Whether there is room for commands that use memory.
+    pub room: Room,
+    held: Held,
+    /// What telling others of this turn's evictions takes until the turn's answers have left,
+    /// bytes.
+    told: u64,
+    /// By how much this turn's answers have made their buffers grow, bytes.
+    answers: usize,
+    /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
+    over_since_ns: Option<u64>,
+    /// How long memory was over the limit before that.
+    over_ns: u64,
+}
+
+/// What is handed out by the allocator and does not only pass, bytes.
+fn lasting_bytes() -> u64 {
+    alloc::used_bytes().saturating_sub(alloc::passing_bytes().min(MAX_PASSING_BYTES)) as u64
+}
+
+impl Default for Eviction {
+    fn default() -> Self {
+        Eviction {
+            used_bytes: |_| lasting_bytes(),
+            own_bytes: |_| alloc::claimed_bytes(),
+            pool: EvictionPool::default(),
+            next_db: 0,
+            room: Room::default(),
+            held: Held::default(),
+            told: 0,
+            answers: 0,
+            over_since_ns: None,
+            over_ns: 0,
+        }
+    }
+}
+
+/// What was evicted and may still be held by the reader of an old state, bytes. He passes it soon,
+/// so it counts for one to two periods of [`HELD_MS`].
+#[derive(Debug, Default)]
+struct Held {
+    this_period: u64,
+    last_period: u64,
+    ends: MonotonicMillis,
+}
+
+impl Held {
+    fn bytes(&self) -> u64 {
+        self.this_period + self.last_period
+    }
+
+    /// Begins a new period if it is time.
+    fn turn(&mut self, now: MonotonicMillis) {
+        if now >= self.ends {
+            let is_recent = now < self.ends.saturating_add_ms(HELD_MS);
+            self.last_period = if is_recent { self.this_period } else { 0 };
+            self.this_period = 0;
+            self.ends = now.saturating_add_ms(HELD_MS);
+        }
+    }
+}
+
+impl Eviction {
+    /// How long memory has been over the limit now, and in all, milliseconds.
+    #[must_use]
+    pub fn exceeded_ms(&self, now_ns: u64) -> (u64, u64) {
+        let current = self.over_since_ns.map_or(0, |since| now_ns.saturating_sub(since));
+        (current / 1_000_000, (self.over_ns + current) / 1_000_000)
+    }
+
+    /// Forgets candidates that another policy has ranked.
+    pub fn policy_changed(&mut self) {
+        self.pool.clear();
+    }
+
+    /// Forgets what was counted. Source: CONFIG RESETSTAT.
+    pub fn reset_stats(&mut self) {
+        (self.over_since_ns, self.over_ns) = (None, 0);
+    }
+
+    /// A turn begins: what the last one told has left.
+    pub fn begin_turn(&mut self) {
+        self.told = 0;
+    }
+
+    /// Answers take so much more until the end of the turn.
+    pub fn answers_grew(&mut self, bytes: usize) {
+        self.answers += bytes;
+        alloc::pass(bytes as isize);
+    }
+
+    /// The turn's answers have left; what a socket did not take no longer passes.
+    pub fn answers_left(&mut self) {
+        alloc::pass(-(std::mem::take(&mut self.answers) as isize));
+    }
+
+    /// Time goes on for what was evicted and may still be held.
+    pub fn turn(&mut self, now: MonotonicMillis) {
+        self.held.turn(now);
+    }
+
+    /// `bytes` were evicted, and the reader of an old state may still hold them.
+    pub fn hold(&mut self, bytes: u64) {
+        self.held.this_period += bytes;
+    }
+
+    /// Telling others of an eviction takes `bytes` until the turn's answers have left.
+    pub fn tell(&mut self, bytes: u64) {
+        self.told += bytes;
+    }
+
+    /// Bytes in use that will be free soon without anything being evicted.
+    #[must_use]
+    pub fn as_good_as_free(&self) -> u64 {
+        self.held.bytes() + self.told
+    }
+
+    /// The candidates that were sampled before.
+    pub fn pool(&mut self) -> &mut EvictionPool {
+        &mut self.pool
+    }
+
+    /// The database whose turn it is under a policy of chance, of so many.
+    pub fn next_db(&mut self, databases: u16) -> DbIndex {
+        let index = DbIndex(self.next_db % databases);
+        self.next_db = (index.0 + 1) % databases;
+        index
+    }
+
+    /// How an attempt to get below the limit ended.
+    pub fn note(&mut self, room: Room, now_ns: u64) {
+        self.room = room;
+        if room != Room::Enough {
+            self.over_since_ns.get_or_insert(now_ns);
+        } else if let Some(since) = self.over_since_ns.take() {
+            self.over_ns += now_ns.saturating_sub(since);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reader_may_hold_counts_for_one_to_two_periods() {
+        let mut held = Held::default();
+        held.turn(MonotonicMillis(10_000));
+        held.this_period += 7;
+        held.turn(MonotonicMillis(10_999));
+        assert_eq!(held.bytes(), 7);
+        held.turn(MonotonicMillis(11_000));
+        held.this_period += 5;
+        assert_eq!(held.bytes(), 12);
+        held.turn(MonotonicMillis(12_000));
+        assert_eq!(held.bytes(), 5);
+        held.turn(MonotonicMillis(20_000));
+        assert_eq!(held.bytes(), 0, "nobody asked for long");
+    }
+}

@@ -1,0 +1,129 @@
+//! The state of the append-only file: [`Aof`].
+
+use crate::aof::Manifest;
+use crate::base::ClientId;
+use crate::base::time::MonotonicMillis;
+use crate::config::Appendfsync;
+use crate::persistence::{AofGauges, AofOrder, HeldReplies, Rewrites, Unsynced};
+use crate::propagation::ReaderId;
+use std::sync::Arc;
+
+/// Whether an append-only file is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AofState {
+    /// No.
+    #[default]
+    Off,
+    /// Yes.
+    On,
+    /// It was turned on, and its first base is being written.
+    WaitRewrite,
+}
+
+/// Everything about the append-only file.
+#[derive(Debug, Default)]
+pub struct Aof {
+    /// Whether it is kept.
+    pub state: AofState,
+    /// Its files.
+    pub manifest: Manifest,
+    /// What the thread tells.
+    pub gauges: Arc<AofGauges>,
+    /// Its place in what is propagated, while there is a file for that.
+    pub(super) reader: Option<ReaderId>,
+    /// Orders of this turn.
+    pub(super) orders: Vec<AofOrder>,
+    /// How rewriting went.
+    pub rewrites: Rewrites,
+    /// Bytes handed over since the start.
+    pub(super) handed: u64,
+    /// What was handed over at that time; moved on when it is written.
+    pub(super) mark: (u64, MonotonicMillis),
+    /// Whether too much is on its way.
+    pub is_behind: bool,
+    /// How often that was so.
+    pub delayed_fsyncs: u64,
+    /// The policy the thread knows.
+    pub(super) told: Option<(Appendfsync, bool)>,
+    /// Since when the file cannot be written or forced to disk, by the monotonic clock.
+    pub(super) failing_since_ns: Option<u64>,
+    /// Why writes are refused.
+    pub error: Option<String>,
+    /// The second the last timestamp stood for.
+    pub(super) timestamp: i64,
+    /// How large they are.
+    pub sizes: AofSizes,
+    /// Replies that wait for the file.
+    pub held: HeldReplies,
+    /// Changes that no answer shows before they are on disk.
+    pub(super) unsynced: Unsynced,
+    /// For how long, and what for.
+    pub(super) waits: Waits,
+    pub(super) flush: Flush,
+    pub(super) reload: Reload,
+}
+
+/// How large the files are, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AofSizes {
+    /// All of them.
+    pub current: u64,
+    /// All of them after the last rewrite, or at the start.
+    pub base: u64,
+    /// The one that is written to.
+    pub(super) incr: u64,
+}
+
+/// What a server has found when it started.
+#[derive(Debug, Default)]
+pub struct AofOpened {
+    /// The files.
+    pub manifest: Manifest,
+    /// Bytes in all of them.
+    pub size: u64,
+    /// Bytes in the base.
+    pub base_size: u64,
+    /// Bytes in the last one.
+    pub incr_size: u64,
+}
+
+/// What those who wait are owed.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// Since when nobody was released.
+    pub(super) since: MonotonicMillis,
+    /// Nobody waits for what was handed over up to here: the disk was too slow.
+    pub(super) let_go_to: u64,
+    /// Answers to what was handed over up to here are not given before it is on disk.
+    pub(super) promised: u64,
+    /// What is on disk, so far as somebody waited for it.
+    pub(super) synced: u64,
+}
+
+/// What a shutdown has done about the append-only file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Flush {
+    #[default]
+    No,
+    Running,
+    Done,
+}
+
+/// Where a reload stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum ReloadStep {
+    #[default]
+    Idle,
+    /// Somebody has asked for it.
+    Requested,
+    /// The thread writes what is on its way.
+    Ordered,
+}
+
+/// A reload on its way.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    pub(super) step: ReloadStep,
+    /// Who waits for its end.
+    pub(super) clients: Vec<ClientId>,
+}

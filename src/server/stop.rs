@@ -1,0 +1,52 @@
+//! How a server is asked to stop, and what it tells whoever supervises the process.
+
+use crate::base::ClientId;
+
+/// What the process was told from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+    /// SIGHUP: reopen the log file.
+    Hangup,
+}
+
+/// How the server stands, for whoever supervises the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// What was on disk is loaded; commands are carried out.
+    Ready,
+    /// It is about to stop.
+    Stopping,
+    /// It saves before it stops.
+    SavingAtExit,
+    /// It could not save.
+    CannotSave,
+    /// The stop that was asked for is given up.
+    GoesOn,
+}
+
+/// How SHUTDOWN treats the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShutdownSave {
+    /// Save if save points are set.
+    #[default]
+    Default,
+    /// Save in any case.
+    Save,
+    /// Do not save.
+    NoSave,
+}
+
+/// A request to stop.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shutdown {
+    /// Whether to save.
+    pub save: ShutdownSave,
+    /// Stop even if saving fails.
+    pub force: bool,
+    /// The client that asked; it gets an answer only when the server does not stop.
+    pub client: Option<ClientId>,
+}
