@@ -122,6 +122,8 @@ impl Drop for Promise {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::wait_until;
+    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
@@ -129,27 +131,26 @@ mod tests {
     fn everybody_gets_through_a_narrow_gate() {
         const THREADS: usize = 40;
         const ROUNDS: usize = 200;
-        let (gate, places, passed) = (Gate::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-        let take =
-            || places.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |places| places.checked_sub(1)).ok();
-        thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    for _ in 0..ROUNDS {
-                        gate.pass(take);
-                        passed.fetch_add(1, Ordering::SeqCst);
-                    }
-                });
-            }
-            // One place at a time: a wake-up that gets lost would leave all of them waiting.
-            for done in 0..THREADS * ROUNDS {
-                places.fetch_add(1, Ordering::SeqCst);
-                gate.open();
-                while passed.load(Ordering::SeqCst) <= done {
-                    thread::yield_now();
+        let shared = Arc::new((Gate::default(), AtomicUsize::new(0), AtomicUsize::new(0)));
+        for _ in 0..THREADS {
+            let shared = Arc::clone(&shared);
+            // No scope: it would wait for threads that wait for ever.
+            thread::spawn(move || {
+                let (gate, places, passed) = &*shared;
+                let one_less = |places: usize| places.checked_sub(1);
+                for _ in 0..ROUNDS {
+                    gate.pass(|| places.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).ok());
+                    passed.fetch_add(1, Ordering::SeqCst);
                 }
-            }
-        });
+            });
+        }
+        let (gate, places, passed) = &*shared;
+        // One place at a time: a wake-up that gets lost would leave all of them waiting.
+        for done in 0..THREADS * ROUNDS {
+            places.fetch_add(1, Ordering::SeqCst);
+            gate.open();
+            wait_until("somebody takes the place", || passed.load(Ordering::SeqCst) > done);
+        }
         assert_eq!(gate.waiting.load(Ordering::SeqCst), 0);
     }
 

@@ -23,6 +23,8 @@ pub mod owner;
 mod owner_tests;
 pub mod saver;
 pub mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use crate::persistence::AofReport;
 use crate::persistence::LoadPiece;
@@ -204,12 +206,10 @@ impl Queue {
         self.events.recv_timeout(patience).inspect(|_| self.gate.0.open())
     }
 
-    /// Waits for an event.
+    /// Waits for an event, within the limit of tests.
     #[cfg(test)]
     pub fn receive(&self) -> Event {
-        let event = self.events.recv().expect("somebody holds a handle");
-        self.gate.0.open();
-        event
+        self.receive_within(testing::LIMIT).expect("an event within the limit")
     }
 
     /// Gives the memory of a batch that has run back to the workers of so many clients. A big one

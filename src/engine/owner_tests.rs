@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::owner::Owner;
+use super::testing::LIMIT;
 use super::{Event, Links, Stream, SystemClock, channel};
 use crate::aof::Manifest;
 use crate::base::ClientId;
@@ -19,8 +20,6 @@ use crate::config::{Appendfsync, Protected};
 use crate::resp::Requests;
 use crate::server::{Aof, AofOpened};
 
-/// Against a hang: no answer takes so long.
-const LIMIT: Duration = Duration::from_secs(60);
 /// Threads that fill the queue.
 const FLOODERS: usize = 4;
 

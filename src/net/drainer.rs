@@ -113,15 +113,13 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
+    use crate::engine::testing::wait_until;
 
     #[test]
     fn the_thread_ends_with_its_employer() {
         let drainer = Drainer::start().unwrap();
         let watched = Arc::downgrade(&drainer.watched);
         drop(drainer);
-        while watched.strong_count() > 0 {
-            thread::yield_now();
-        }
+        wait_until("the thread lets go of its sockets", || watched.strong_count() == 0);
     }
 }

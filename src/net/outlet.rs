@@ -270,6 +270,7 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::wait_until;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
     use std::thread;
@@ -355,9 +356,7 @@ mod tests {
         let mut got = Vec::new();
         theirs.read_to_end(&mut got).unwrap();
         assert!(got.len() < 5_000_000);
-        while pending(&outlet) > 0 {
-            thread::yield_now();
-        }
+        wait_until("what is pending is dropped", || pending(&outlet) == 0);
     }
 
     #[test]

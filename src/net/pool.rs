@@ -229,6 +229,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::wait_until;
     use crate::engine::{Queue, channel};
     use std::io::{Read, Write};
     use std::net::TcpStream;
@@ -312,9 +313,7 @@ mod tests {
         let (net, first, address, queue, _) = served(1);
         drop(first);
         while !matches!(queue.receive(), Event::Disconnect(_)) {}
-        while net.open() > 0 {
-            thread::yield_now();
-        }
+        wait_until("the slot is given back", || net.open() == 0);
         let _second = TcpStream::connect(address).unwrap();
         assert!(matches!(queue.receive(), Event::Connect { .. }));
         net.stop();

@@ -177,29 +177,28 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crossbeam_channel::bounded;
+    use crate::engine::testing::{LIMIT, wait_until};
+    use crossbeam_channel::{RecvTimeoutError, bounded};
     use std::thread::{self, ThreadId};
 
     /// Runs a job that reports its thread, and waits until it has.
     fn thread_of_a_job(threads: &Arc<Threads<()>>) -> ThreadId {
         let (report, reported) = bounded(1);
         threads.run(Box::new(move || report.send(thread::current().id()).unwrap()), ()).unwrap();
-        reported.recv().unwrap()
+        reported.recv_timeout(LIMIT).expect("the job runs within the limit")
     }
 
-    fn wait_until(condition: impl Fn() -> bool) {
-        while !condition() {
-            thread::yield_now();
-        }
+    fn wait_for_count(threads: &Threads<()>, wanted: (usize, usize)) {
+        wait_until(&format!("{wanted:?} threads are free and there"), || threads.count() == wanted);
     }
 
     #[test]
     fn a_free_thread_is_reused_and_a_panic_does_not_cost_it() {
         let threads = Threads::new(IDLE);
         let first = thread_of_a_job(&threads);
-        wait_until(|| threads.count() == (1, 1));
+        wait_for_count(&threads, (1, 1));
         threads.run(Box::new(|| panic::resume_unwind(Box::new("on purpose"))), ()).unwrap();
-        wait_until(|| threads.count() == (1, 1));
+        wait_for_count(&threads, (1, 1));
         assert_eq!(thread_of_a_job(&threads), first);
     }
 
@@ -210,7 +209,7 @@ mod tests {
         threads.run(Box::new(move || released.recv().unwrap_or(())), ()).unwrap();
         thread_of_a_job(&threads);
         drop(release);
-        wait_until(|| threads.count() == (2, 2));
+        wait_for_count(&threads, (2, 2));
     }
 
     #[test]
@@ -223,9 +222,9 @@ mod tests {
         }
         assert_eq!(threads.count(), (0, READY + 20));
         drop(release);
-        wait_until(|| threads.count() == (READY, READY));
+        wait_for_count(&threads, (READY, READY));
         thread_of_a_job(&threads);
-        wait_until(|| threads.count() == (READY, READY));
+        wait_for_count(&threads, (READY, READY));
     }
 
     #[test]
@@ -245,7 +244,8 @@ mod tests {
         for _ in 0..200 {
             let (place, given_back) = bounded::<()>(0);
             threads.run(Box::new(|| {}), place).unwrap();
-            assert!(given_back.recv().is_err(), "a place is dropped");
+            let given_back = given_back.recv_timeout(LIMIT);
+            assert_eq!(given_back, Err(RecvTimeoutError::Disconnected), "a place is dropped");
         }
         assert_eq!(threads.count(), (1, 1));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::rdb::{fill, state};
-use crate::support::{Client, RealServer, Server, of_redis, signal, text};
+use crate::support::{Client, RealServer, Server, of_redis, signal, text, wait_until};
 
 const ALWAYS: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
@@ -123,7 +123,9 @@ fn folders_travel_between_pyredis_and_a_real_redis() {
             client.run(line);
         }
         client.run("BGREWRITEAOF");
-        while client.run("INFO persistence").contains("aof_rewrite_in_progress:1") {}
+        wait_until("redis-server has rewritten its file", || {
+            client.run("INFO persistence").contains("aof_rewrite_in_progress:0")
+        });
         change(&mut client);
         let digest = client.run("DEBUG DIGEST");
         assert_eq!(client.run("DEBUG LOADAOF"), "OK");
@@ -323,6 +325,12 @@ enum BadDisk {
     Hanging,
 }
 
+/// Asks until a command has run so often.
+fn wait_until_called(client: &mut Client, command: &str, calls: u64) {
+    let wanted = format!("cmdstat_{command}:calls={calls},");
+    wait_until(&wanted, || client.run("INFO commandstats").contains(&wanted));
+}
+
 impl BadDisk {
     /// A server that has met it with a write. `None` where there is no such disk.
     fn met_by(self, fsync: &str) -> Option<(Server, Client)> {
@@ -341,7 +349,7 @@ impl BadDisk {
         writer.send(&format!("SET key {}", "x".repeat(300)));
         match self {
             BadDisk::Full => drop(server.wait_for("Error writing to the AOF file: File too large")),
-            BadDisk::Hanging => while !client.run("INFO commandstats").contains("cmdstat_set:calls=2") {},
+            BadDisk::Hanging => wait_until_called(&mut client, "set", 2),
         }
         Some((server, writer))
     }
@@ -416,9 +424,9 @@ fn a_disk_that_stands_still_shows_nothing_that_a_kill_takes_away() {
     // The disk takes nothing for ten minutes.
     assert_eq!(writer.run("DEBUG AOF-FLUSH-SLEEP 600000000"), "OK");
     writer.send("SET key new");
-    while !other.run("INFO commandstats").contains("cmdstat_set:calls=2") {}
+    wait_until_called(&mut other, "set", 2);
     reader.send("GET key");
-    while !other.run("INFO commandstats").contains("cmdstat_get:calls=1") {}
+    wait_until_called(&mut other, "get", 1);
     assert_eq!(other.run("GET there"), "\"1\"");
     assert_eq!(other.run("GET missing"), "(nil)");
     signal(server.pid(), "KILL");

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::persistence::{field, temporary_files, wait_until};
+use crate::persistence::{field, temporary_files, wait_for_field};
 use crate::support::{Server, signal};
 
 /// Keys of the data set: half of them in the base, half behind it.
@@ -70,7 +70,9 @@ fn while_an_append_only_file_is_loaded_clients_are_told_so() {
         assert_eq!(client.run("MULTI"), "OK");
         assert_eq!(client.run("GET key:1"), loading);
         assert!(client.run("EXEC").starts_with("-EXECABORT"));
-        wait_until(&mut client, "persistence", "loading_loaded_bytes", |bytes| !["", "0"].contains(&bytes));
+        wait_for_field(&mut client, "persistence", "loading_loaded_bytes", |bytes| {
+            !["", "0"].contains(&bytes)
+        });
         assert_eq!(field(&mut client, "persistence", "loading"), "1");
         assert_eq!(field(&mut client, "persistence", "async_loading"), "0");
         assert_eq!(field(&mut client, "persistence", "loading_total_bytes"), (bytes - manifest).to_string());
@@ -101,7 +103,9 @@ fn a_server_that_ends_while_it_loads_leaves_every_file_as_it_was() {
         let mut server = Server::spawn(folder, &slow("--key-load-delay", &[]));
         server.wait_for("Server initialized");
         let mut client = server.client();
-        wait_until(&mut client, "persistence", "loading_loaded_bytes", |bytes| !["", "0"].contains(&bytes));
+        wait_for_field(&mut client, "persistence", "loading_loaded_bytes", |bytes| {
+            !["", "0"].contains(&bytes)
+        });
         match how {
             "SHUTDOWN" => client.send("SHUTDOWN"),
             _ => signal(server.pid(), how),
@@ -122,7 +126,7 @@ fn a_rewrite_that_is_killed_loses_nothing_and_the_next_start_cleans_up() {
             Server::start_in(folder, &slow("--rdb-key-save-delay", &["--aof-use-rdb-preamble", preamble]));
         let mut client = server.client();
         assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
-        wait_until(&mut client, "persistence", "current_save_keys_processed", |keys| {
+        wait_for_field(&mut client, "persistence", "current_save_keys_processed", |keys| {
             !["", "0"].contains(&keys)
         });
         assert_eq!(client.run("SET meanwhile x"), "OK");
@@ -156,7 +160,7 @@ fn a_first_base_that_is_killed_leaves_the_folder_as_if_it_never_began() {
     let mut client = server.client();
     assert_eq!(client.run("CONFIG SET appendonly yes"), "OK");
     assert_eq!(client.run("SET other 1"), "OK");
-    wait_until(&mut client, "persistence", "aof_rewrite_in_progress", |is| is == "1");
+    wait_for_field(&mut client, "persistence", "aof_rewrite_in_progress", |is| is == "1");
     signal(server.pid(), "KILL");
     server.wait();
     let folder = take_folder(&mut server);

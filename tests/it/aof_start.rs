@@ -2,12 +2,13 @@
 //! have left theirs.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
 use crate::persistence::field;
-use crate::support::{Client, Installation, PYREDIS, Server, clean};
+use crate::support::{Installation, PYREDIS, Server, clean, wait_until};
 
 const ON: [&str; 6] = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""];
 const INCR: &str = "appendonlydir/appendonly.aof.1.incr.aof";
@@ -154,15 +155,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Asks, each time behind a round trip to the server, until a file is gone.
-fn wait_until_gone(client: &mut Client, path: &Path) {
-    for _ in 0..1_000_000 {
-        if !path.exists() {
-            return;
-        }
-        client.run("PING");
-    }
-    panic!("{} stays", path.display());
+fn wait_until_gone(path: &Path) {
+    wait_until(&format!("{} is gone", path.display()), || !path.exists());
 }
 
 /// A folder whose parts have number 2, after a rewrite.
@@ -172,8 +166,8 @@ fn folder_with_rewritten_data() -> tempfile::TempDir {
     client.run("BGREWRITEAOF");
     server.wait_for("Background AOF rewrite finished successfully");
     assert_eq!(client.run("SET other 1"), "OK");
-    wait_until_gone(&mut client, &server.folder.path().join(BASE));
-    wait_until_gone(&mut client, &server.folder.path().join(INCR));
+    wait_until_gone(&server.folder.path().join(BASE));
+    wait_until_gone(&server.folder.path().join(INCR));
     server.stop()
 }
 
@@ -204,7 +198,7 @@ fn what_rewrites_that_were_killed_have_left_is_removed_and_nothing_else() {
 
     let server = Server::start_in(folder, &ON);
     let mut client = server.client();
-    left.iter().for_each(|(name, _)| wait_until_gone(&mut client, &path(server.folder.path(), name)));
+    left.iter().for_each(|(name, _)| wait_until_gone(&path(server.folder.path(), name)));
     let mut expected = [&listed[..], &others.map(str::to_owned)].concat();
     expected.sort();
     assert_eq!(names(server.folder.path()), expected);
@@ -268,10 +262,8 @@ fn the_first_client_that_gets_in_is_answered() {
     let mut folder = tempfile::tempdir().unwrap();
     for start in 0..10 {
         let server = Server::spawn(folder, &ON);
-        let mut client = (0..1_000_000)
-            .find_map(|_| std::net::TcpStream::connect(("127.0.0.1", server.port)).ok())
-            .map(|_| server.client())
-            .expect("the server listens");
+        wait_until("the server listens", || TcpStream::connect(("127.0.0.1", server.port)).is_ok());
+        let mut client = server.client();
         assert_eq!(client.run("PING"), "PONG");
         assert_eq!(client.run("INCR starts"), format!("(int) {}", start + 1));
         folder = server.stop();

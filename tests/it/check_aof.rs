@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{PYREDIS, Server, clean, of_redis, text, within_limit};
+use crate::support::{PYREDIS, Server, clean, of_redis, text, wait_until, within_limit};
 
 fn command(words: &str) -> String {
     let words: Vec<_> = words.split(' ').collect();
@@ -24,7 +24,7 @@ fn check(folder: &Path, tool: &[&str], arguments: &[&str]) -> Option<(Option<i32
     let mut child = of_redis(tool[0], child)?;
     // It may have ended without a question.
     let _ = child.stdin.take().unwrap().write_all(b"y\n");
-    let output = within_limit(move || child.wait_with_output().unwrap());
+    let output = within_limit(&format!("{tool:?} ends"), move || child.wait_with_output().unwrap());
     let said = text(&output.stdout)
         .replace("Continue? [y/N]: ", "")
         .replace("redis-check-aof", "check-aof")
@@ -156,6 +156,11 @@ fn parts_are_judged_fixed_and_cut_to_a_time_as_redis_does() {
 }
 
 /// A real file of ours, with a snapshot as its base and times behind it, cut to a time and loaded.
+/// The seconds in an answer of TIME.
+fn seconds(time: &str) -> u64 {
+    time.split('"').nth(1).unwrap().parse().unwrap()
+}
+
 #[test]
 fn a_folder_cut_to_a_time_holds_what_was_there_then() {
     let arguments =
@@ -167,10 +172,9 @@ fn a_folder_cut_to_a_time_holds_what_was_there_then() {
         assert_eq!(client.run("BGREWRITEAOF"), "Background append only file rewriting started");
         server.wait_for("Background AOF rewrite finished successfully");
         client.run("SET early 1");
-        let early = client.run("TIME");
-        let early: u64 = early.split('"').nth(1).unwrap().parse().unwrap();
+        let early = seconds(&client.run("TIME"));
         // The next second gets an annotation of its own.
-        while client.run("TIME").split('"').nth(1).unwrap().parse::<u64>().unwrap() <= early + 1 {}
+        wait_until("the second after the next begins", || seconds(&client.run("TIME")) > early + 1);
         client.run("SET late 1");
         let folder = server.stop();
         let parts = folder.path().join("appendonlydir");

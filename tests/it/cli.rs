@@ -128,7 +128,9 @@ fn first_lines(port: u16, words: &[&str], count: usize) -> Option<Vec<String>> {
     let mut child = of_redis("redis-cli", redis_cli(port, words).stdout(Stdio::piped()).spawn())?;
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let _running = Running(child);
-    Some(within_limit(move || lines.take(count).map(|line| masked(&line)).collect()))
+    Some(within_limit(&format!("{count} lines of {words:?}"), move || {
+        lines.take(count).map(|line| masked(&line)).collect()
+    }))
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn monitor_shows_what_others_send() {
     let _running = Running(child);
     let mut client = server.client();
     let addr = client.local_addr();
-    let shown = within_limit(move || {
+    let shown = within_limit("the commands are shown", move || {
         assert_eq!(lines.next().as_deref(), Some("OK"));
         client.run("SELECT 2");
         client.show(&[b"SET", b"k", b"a b"]);
@@ -169,7 +171,7 @@ fn bulk_loading_counts_answers_and_errors_as_with_a_real_server() {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(requests).unwrap();
-        let output = within_limit(move || child.wait_with_output().unwrap());
+        let output = within_limit("redis-cli --pipe ends", move || child.wait_with_output().unwrap());
         (text(&output.stdout).to_owned(), text(&output.stderr).to_owned(), output.status.code())
     };
     let expected = loaded(real.port);

@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
-use std::thread;
 
 use crate::support::{
-    Client, Installation, LIMIT, Server, free_port, pyredis, run, signal, text, within_limit,
+    Client, Installation, LIMIT, Server, free_port, pyredis, run, signal, text, wait_until,
 };
 
 fn lines(text: &str) -> usize {
@@ -305,11 +304,7 @@ fn upstart_sees_a_stopped_process_and_continues_it() {
     let mut server = Server::spawn_as(program, folder, &["--supervised", "upstart"]);
     server.wait_for("supervised by upstart, will stop to signal readiness.");
     let state = format!("/proc/{}/stat", server.pid());
-    within_limit(move || {
-        while !fs::read_to_string(&state).unwrap().contains(") T ") {
-            thread::yield_now();
-        }
-    });
+    wait_until("it stops itself", || fs::read_to_string(&state).unwrap().contains(") T "));
     signal(server.pid(), "CONT");
     server.wait_for("Ready to accept connections");
     assert_eq!(server.client().run("PING"), "PONG");
@@ -394,12 +389,13 @@ fn interrupt_a_busy_server() -> i32 {
     assert_eq!(client.run("PING"), "PONG");
     client.send("DEBUG SLEEP 3600");
     // Signals of one kind that wait together are one, hence the loop.
-    let mut patience = 10_000;
-    while !server.has_ended() {
-        assert_ne!(patience, 0, "SIGINT again and again does not end it");
-        patience -= 1;
-        signal(server.pid(), "INT");
-    }
+    wait_until("SIGINT again and again ends it", || {
+        let has_ended = server.has_ended();
+        if !has_ended {
+            signal(server.pid(), "INT");
+        }
+        has_ended
+    });
     let code = server.wait().code().expect("an exit code");
     assert!(!pid_file.exists());
     assert_eq!(code == 1, server.log.iter().any(|line| line.contains("You insist... exiting now.")));
@@ -448,11 +444,7 @@ fn daemonize_detaches_as_redis_does() {
     let output = run(pyredis(here.folder.path()).args(directives));
     assert_eq!((output.status.code(), output.stdout.len(), output.stderr.len()), (Some(0), 0, 0));
     // The parent has ended; its child holds the PID file some time later.
-    let mut patience = 10_000;
-    while here.run("status", &[]).0 != 0 {
-        assert_ne!(patience, 0, "no server holds the PID file");
-        patience -= 1;
-    }
+    wait_until("a server holds the PID file", || here.run("status", &[]).0 == 0);
     here.expect("restart", &[]);
     assert_eq!(here.client().run("PING"), "PONG");
     let log = fs::read_to_string(here.path("log")).unwrap();

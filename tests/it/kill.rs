@@ -24,7 +24,7 @@ use pyredis::server::Clock;
 use tempfile::TempDir;
 
 use crate::aof::copy;
-use crate::support::{Client, RealServer, Server, clean, signal};
+use crate::support::{Client, LIMIT, RealServer, Server, clean, signal};
 
 /// Kills, when the environment does not say.
 const ROUNDS: u64 = 4;
@@ -273,7 +273,7 @@ fn kill_in_a_loop(fsync: &str) {
         drop(told);
         let mut client = server.client();
         for _ in 0..KILL_AFTER + random.below(2 * KILL_AFTER) {
-            heard.recv().expect("the server serves");
+            heard.recv_timeout(LIMIT).expect("a step is acknowledged within the limit");
             if random.below(40) == 0 {
                 disturb(&mut random, &mut client);
             }

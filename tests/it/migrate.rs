@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use crate::support::{Client, RealServer, Server};
+use crate::support::{Client, LIMIT, RealServer, Server, within_limit};
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
 
@@ -68,7 +68,8 @@ fn others_are_served_while_the_target_takes_its_time() {
         other.run(line);
     }
     waiting.send(&format!("MIGRATE 127.0.0.1 {port}  3 60000 KEYS stays goes"));
-    let (mut connection, _) = target.accept().unwrap();
+    let (mut connection, _) = within_limit("MIGRATE connects", move || target.accept().unwrap());
+    connection.set_read_timeout(Some(LIMIT)).unwrap();
     let mut sent = BufReader::new(connection.try_clone().unwrap()).lines();
     assert_eq!(sent.find(|line| line.as_ref().is_ok_and(|line| line == "goes")).unwrap().unwrap(), "goes");
     // Both are on their way, and the target has not answered.

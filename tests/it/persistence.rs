@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::aof::limit_files;
-use crate::support::{Client, RealServer, Server, pyredis, run, signal, text};
+use crate::support::{Client, RealServer, Server, pyredis, run, signal, text, wait_until, within_limit};
 
 /// Keys of the files that these tests make.
 const KEYS: usize = 2000;
@@ -30,13 +30,8 @@ pub(crate) fn field(client: &mut Client, section: &str, name: &str) -> String {
 
 /// Asks until `done` is content with a field; every question is a round trip, so it is no busy
 /// loop.
-pub(crate) fn wait_until(client: &mut Client, section: &str, name: &str, done: impl Fn(&str) -> bool) {
-    for _ in 0..1_000_000 {
-        if done(&field(client, section, name)) {
-            return;
-        }
-    }
-    panic!("{name} never became what was waited for");
+pub(crate) fn wait_for_field(client: &mut Client, section: &str, name: &str, done: impl Fn(&str) -> bool) {
+    wait_until(&format!("{name} becomes what is wanted"), || done(&field(client, section, name)));
 }
 
 pub(crate) fn temporary_files(folder: &Path) -> usize {
@@ -62,7 +57,7 @@ fn while_data_is_loaded_clients_are_told_so() {
     assert_eq!(client.run("GET key:1"), "-LOADING Redis is loading the dataset in memory");
     assert_eq!(client.run("PING"), "-LOADING Redis is loading the dataset in memory");
     assert_eq!(field(&mut client, "persistence", "loading"), "1");
-    wait_until(&mut client, "persistence", "loading_total_bytes", |bytes| {
+    wait_for_field(&mut client, "persistence", "loading_total_bytes", |bytes| {
         bytes.parse().is_ok_and(|b: u64| b > 1000)
     });
     assert!(client.run("CONFIG SET appendonly yes").starts_with("-"), "not while loading");
@@ -101,7 +96,7 @@ fn a_save_that_is_killed_leaves_the_old_file_and_the_next_start_cleans_up() {
     let mut client = server.client();
     assert_eq!(client.run("SET new key"), "OK");
     assert_eq!(client.run("BGSAVE"), "Background saving started");
-    wait_until(&mut client, "persistence", "current_save_keys_processed", |keys| {
+    wait_for_field(&mut client, "persistence", "current_save_keys_processed", |keys| {
         keys != "0" && !keys.is_empty()
     });
     assert_eq!(temporary_files(server.folder.path()), 1);
@@ -249,7 +244,8 @@ impl StillDisk {
 
     /// Lets the save open its file. What it writes has room for 64 KiB until somebody reads.
     fn open(&self) -> fs::File {
-        fs::File::open(&self.pipe).unwrap()
+        let pipe = self.pipe.clone();
+        within_limit("the save opens its file", move || fs::File::open(pipe).unwrap())
     }
 }
 
@@ -285,7 +281,7 @@ fn a_disk_that_stands_still_costs_a_save_bounded_memory_and_readers_nothing() {
         }
     });
     // The writer is held back when this much has been copied.
-    wait_until(&mut client, "persistence", "current_cow_peak", |bytes| {
+    wait_for_field(&mut client, "persistence", "current_cow_peak", |bytes| {
         bytes.parse::<u64>().unwrap() >= 4 * MIB
     });
     for key in (0..KEYS).rev().take(2000) {
@@ -329,7 +325,7 @@ fn a_long_string_is_not_copied_for_a_save() {
     }
     let is_waiting =
         |list: &str| ["setrange", "exec", "append", "bitfield"].iter().all(|name| list.contains(name));
-    while !is_waiting(&client.run("CLIENT LIST")) {}
+    wait_until("all four clients wait", || is_waiting(&client.run("CLIENT LIST")));
     let copied = number(&mut client, "persistence", "current_cow_size");
     // Everybody else goes on, whatever he does with these keys.
     assert_eq!(client.run("GETRANGE one 5 5"), "\"\\0\"");

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use crate::support::{Installation, clean, run, text, within_limit};
+use crate::support::{Installation, clean, run, text, wait_until, within_limit};
 
 /// What a pipe holds.
 const PIPE_BYTES: usize = 64 << 10;
@@ -52,7 +52,7 @@ fn of_six_starts_at_once_one_wins() {
 fn expect_one_winner(here: &Installation, starts: Vec<Child>) {
     let mut winners = 0;
     for start in starts {
-        let output = within_limit(move || start.wait_with_output().unwrap());
+        let output = within_limit("each start ends", move || start.wait_with_output().unwrap());
         let stderr = text(&output.stderr);
         match output.status.code() {
             Some(0) => winners += 1,
@@ -82,10 +82,8 @@ fn start_that_fails_leaves_the_place_to_one_of_the_six_that_wait() {
         .spawn()
         .unwrap();
     let pid_file = here.pid_file();
-    within_limit(move || {
-        while !fs::File::open(&pid_file).is_ok_and(|file| file.try_lock_shared().is_err()) {
-            thread::yield_now();
-        }
+    wait_until("the PID file is locked", || {
+        fs::File::open(&pid_file).is_ok_and(|file| file.try_lock_shared().is_err())
     });
     assert_eq!(fs::read_to_string(here.pid_file()).unwrap(), "", "it does not serve");
 
@@ -97,13 +95,11 @@ fn start_that_fails_leaves_the_place_to_one_of_the_six_that_wait() {
         })
         .collect();
     let waiting = format!("Waiting for PID {}, which is starting", failing.id());
-    within_limit(move || {
-        while fs::read_to_string(&log).unwrap_or_default().matches(&waiting).count() < 6 {
-            thread::yield_now();
-        }
+    wait_until("all six wait for the one that starts", || {
+        fs::read_to_string(&log).unwrap_or_default().matches(&waiting).count() == 6
     });
     thread::spawn(move || io::copy(&mut said, &mut io::sink()));
-    let failed = within_limit(move || failing.wait_with_output().unwrap());
+    let failed = within_limit("the start that fails ends", move || failing.wait_with_output().unwrap());
     assert_eq!(failed.status.code(), Some(1));
     assert!(text(&failed.stderr).starts_with("pyredis: can't listen on xxx"));
     expect_one_winner(&here, starts);

@@ -11,11 +11,13 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use pyredis::engine::SystemClock;
 use pyredis::resp::value::Value;
 use pyredis::resp::{OwnedArgv, reply};
+use pyredis::server::Clock;
 
 /// No step of a test takes longer on a machine that works at all.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -67,14 +69,42 @@ pub(crate) fn signal(pid: u32, name: &str) {
 /// Runs a command to its end, within the limit.
 pub(crate) fn run(command: &mut Command) -> Output {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    within_limit(move || child.wait_with_output().unwrap())
+    within_limit(&format!("{command:?} ends"), move || child.wait_with_output().unwrap())
 }
 
-/// Runs something that could hang, on a thread that may be left behind if it does.
-pub(crate) fn within_limit<T: Send + 'static>(action: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs something that could hang, on a thread that may be left behind if it does. `what` names
+/// what is waited for.
+pub(crate) fn within_limit<T: Send + 'static>(what: &str, action: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(action()));
-    receiver.recv_timeout(LIMIT).expect("not done within the limit")
+    match receiver.recv_timeout(LIMIT) {
+        Ok(result) => result,
+        Err(RecvTimeoutError::Timeout) => panic!("not within {LIMIT:?}: {what}"),
+        Err(RecvTimeoutError::Disconnected) => panic!("failed: {what}"),
+    }
+}
+
+/// Asks again and again until the answer is yes. `what` names what is waited for.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let waiting = Waiting::begin();
+    while !holds() {
+        assert!(!waiting.left().is_zero(), "not within {LIMIT:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// One wait, however many steps it takes.
+struct Waiting(SystemClock);
+
+impl Waiting {
+    fn begin() -> Self {
+        Waiting(SystemClock::new())
+    }
+
+    /// How much longer it may take.
+    fn left(&self) -> Duration {
+        LIMIT.saturating_sub(Duration::from_nanos(self.0.monotonic_ns()))
+    }
 }
 
 /// What a process printed, as text.
@@ -136,8 +166,9 @@ impl Server {
 
     /// Reads the log up to a line that contains `wanted`, and returns that line.
     pub(crate) fn wait_for(&mut self, wanted: &str) -> String {
+        let waiting = Waiting::begin();
         loop {
-            let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|error| {
+            let line = self.lines.recv_timeout(waiting.left()).unwrap_or_else(|error| {
                 panic!("no line with {wanted:?} in the log ({error}); it has\n{}", self.log.join("\n"))
             });
             self.log.push(line.clone());
@@ -149,9 +180,17 @@ impl Server {
 
     /// Reads the rest of the log and says how the process ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
-            self.log.push(line);
+        let waiting = Waiting::begin();
+        loop {
+            match self.lines.recv_timeout(waiting.left()) {
+                Ok(line) => self.log.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("not within {LIMIT:?}: the server ends; its log has\n{}", self.log.join("\n"))
+                }
+            }
         }
+        wait_until("the server, which has closed its log, ends", || self.has_ended());
         self.child.wait().unwrap()
     }
 
@@ -243,13 +282,18 @@ impl RealServer {
             .spawn();
         let mut child = of_redis("redis-server", child)?;
         let mut log = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("Ready to accept") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "redis-server ended before it was ready");
-        }
+        // Whatever happens from here on, it is stopped.
+        let server = Self { child, port, folder };
+        let mut log = within_limit("redis-server is ready", move || {
+            let mut line = String::new();
+            while !line.contains("Ready to accept") {
+                line.clear();
+                assert!(log.read_line(&mut line).unwrap() > 0, "redis-server ended before it was ready");
+            }
+            log
+        });
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        Some(Self { child, port, folder })
+        Some(server)
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
-use crate::support::{LIMIT, Server, signal, text, within_limit};
+use crate::support::{LIMIT, Server, signal, text, wait_until, within_limit};
 
 fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
@@ -155,9 +155,10 @@ fn a_client_that_does_not_read_delays_nobody_and_loses_nothing() {
     slow.write_all(&b"GET big\r\n".repeat(40)).unwrap();
     let mut quick = server.client();
     // Eight digits of pending bytes: all forty replies are made, and the socket has taken its part.
-    while !quick.run("CLIENT LIST").split("omem=").any(|rest| rest.find(' ') == Some(8)) {
+    wait_until("forty megabytes are pending", || {
         assert_eq!(quick.run("PING"), "PONG");
-    }
+        quick.run("CLIENT LIST").split("omem=").any(|rest| rest.find(' ') == Some(8))
+    });
     slow.write_all(b"QUIT\r\n").unwrap();
     let mut all = Vec::new();
     slow.read_to_end(&mut all).unwrap();
@@ -178,7 +179,7 @@ fn clients_that_do_not_read_have_one_thread_for_all_of_them() {
     }
     // Seven digits of pending bytes each: the sockets have taken their part.
     let pending = |list: &str| list.split("omem=").filter(|rest| rest.find(' ') == Some(7)).count();
-    while pending(&quick.run("CLIENT LIST")) < CLIENTS {}
+    wait_until("all clients are behind", || pending(&quick.run("CLIENT LIST")) == CLIENTS);
     let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().count();
     assert!(threads < CLIENTS + 40, "{threads} threads for {CLIENTS} clients");
     assert_eq!(quick.run("PING"), "PONG");
@@ -192,7 +193,7 @@ fn a_client_that_does_not_read_cannot_hold_up_the_end() {
     slow.write_all(&set("big", &pattern(1_000_000))).unwrap();
     slow.write_all(&b"GET big\r\n".repeat(40)).unwrap();
     slow.read_exact(&mut [0; 10]).unwrap();
-    within_limit(move || server.stop());
+    within_limit("the server ends", move || server.stop());
 }
 
 #[test]
@@ -222,6 +223,7 @@ fn the_unix_socket_answers_and_its_file_goes_with_the_server() {
     let path = folder.path().join("s");
     let server = Server::start(&["--save", "", "--unixsocket", path.to_str().unwrap()]);
     let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(b"PING\r\nCLIENT INFO\r\nQUIT\r\n").unwrap();
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();

@@ -365,6 +365,7 @@ mod tests {
                     failures += 1;
                     doubtful |= log.is_doubtful();
                     assert_eq!(log.synced_to(), synced, "what failed is not acknowledged");
+                    assert!(failures < 1000, "piece {index} never arrives");
                 }
             }
             assert_eq!((log.synced_to(), log.written_to()), ((index + 1) * 8, (index + 1) * 8));

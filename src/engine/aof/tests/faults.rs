@@ -7,6 +7,9 @@ use crate::server::AofState;
 
 pub(super) const POLICIES: [Appendfsync; 3] = [Appendfsync::Always, Appendfsync::Everysec, Appendfsync::No];
 
+/// No scenario needs as many operations of the disk.
+const MANY: u32 = 10_000;
+
 /// Runs `scenario` with a disk that fails at each operation in turn, until a run needs fewer
 /// operations: it says whether it came to the one that fails.
 fn at_every_operation(scenario: impl Fn(Disk, Appendfsync, &str) -> bool) {
@@ -19,18 +22,14 @@ fn at_every_operation(scenario: impl Fn(Disk, Appendfsync, &str) -> bool) {
             (false, 5, true),
             (true, 5, true),
         ] {
-            let mut fails_at = 0;
-            loop {
+            let operations = (0..MANY).find(|&fails_at| {
                 let context = format!(
                     "{fsync:?}, fails at {fails_at}, for good: {stays_broken}, torn: {torn}, late: {is_late}"
                 );
                 let disk = Disk { fails_at, stays_broken, torn, is_late, ..Disk::default() };
-                if !scenario(disk, fsync, &context) {
-                    break;
-                }
-                fails_at += 1;
-            }
-            assert!(fails_at > 20, "{fails_at} operations");
+                !scenario(disk, fsync, &context)
+            });
+            assert!(operations.is_some_and(|count| count > 20), "{operations:?} operations");
         }
     }
 }

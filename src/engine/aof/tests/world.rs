@@ -25,6 +25,9 @@ use crate::engine::saver::Saving;
 use crate::keyspace::Parcel;
 use crate::server::{Aof, AofOpened, AofState, Clock, Task};
 
+/// Nothing keeps anybody busy for as many turns.
+const TURNS: usize = 10_000;
+
 /// Nanoseconds.
 #[derive(Clone, Default)]
 pub(super) struct HandClock(pub Rc<Cell<u64>>);
@@ -127,32 +130,34 @@ impl World {
 
     /// Lets everybody do what there is to do.
     pub(super) fn pump(&mut self) {
-        loop {
-            let mut is_idle = true;
-            for task in self.server.server.take_tasks() {
-                is_idle = false;
-                match task {
-                    Task::Save(job) => self.saving = Some((job, Vec::new())),
-                    Task::HandOver(parcel) => self.saving.as_mut().unwrap().1.push(parcel),
-                    Task::CancelSave => self.saving = None,
-                    _ => {}
-                }
-            }
-            let orders: Vec<AofOrder> = self.server.server.rooms.persistence.aof.take_orders();
-            is_idle &= orders.is_empty();
-            orders.into_iter().for_each(|order| self.writer.take(order));
-            self.writer.commit();
-            self.check_promised();
-            is_idle &= self.is_late || !self.keep_house();
-            let reports = std::mem::take(&mut *self.reports.borrow_mut());
-            is_idle &= reports.is_empty();
-            reports.into_iter().for_each(|report| self.server.server.aof_report(report));
-            self.server.advance(0);
-            if is_idle && !self.write_base() {
-                break;
+        let is_idle = (0..TURNS).any(|_| !self.turn());
+        assert!(is_idle, "{}: the work does not end", self.context);
+        self.listen();
+    }
+
+    /// Lets everybody do something. Returns whether there was anything to do.
+    fn turn(&mut self) -> bool {
+        let mut is_idle = true;
+        for task in self.server.server.take_tasks() {
+            is_idle = false;
+            match task {
+                Task::Save(job) => self.saving = Some((job, Vec::new())),
+                Task::HandOver(parcel) => self.saving.as_mut().unwrap().1.push(parcel),
+                Task::CancelSave => self.saving = None,
+                _ => {}
             }
         }
-        self.listen();
+        let orders: Vec<AofOrder> = self.server.server.rooms.persistence.aof.take_orders();
+        is_idle &= orders.is_empty();
+        orders.into_iter().for_each(|order| self.writer.take(order));
+        self.writer.commit();
+        self.check_promised();
+        is_idle &= self.is_late || !self.keep_house();
+        let reports = std::mem::take(&mut *self.reports.borrow_mut());
+        is_idle &= reports.is_empty();
+        reports.into_iter().for_each(|report| self.server.server.aof_report(report));
+        self.server.advance(0);
+        !is_idle || self.write_base()
     }
 
     /// Writes the base, if there is one to write.
@@ -187,9 +192,12 @@ impl World {
 
     pub(super) fn pass(&mut self, ms: u64) {
         self.pump();
-        while self.is_late && self.keep_house() {
+        let has_ended = (0..TURNS).any(|_| {
+            let was_busy = self.is_late && self.keep_house();
             self.pump();
-        }
+            !was_busy
+        });
+        assert!(has_ended, "{}: the chores do not end", self.context);
         self.clock.0.set(self.clock.0.get() + ms * 1_000_000);
         self.server.advance(ms as i64);
         self.pump();
