@@ -9,11 +9,12 @@
 #   external   every file runs against a server started for it, without the slow tests
 #   reference  runs the files on the real redis-server only and keeps what passes
 #
-#   --ci       spawn --retry --verbose with the files of scripts/compat/ci.txt: the part that fits
-#              a few minutes on two cores
+#   --ci       spawn --retry --verbose --timeout 60 --limit 720 with the files of scripts/compat/ci.txt:
+#              the part that fits a few minutes on two cores; by default with the build of the profile `quick`
 #
 #   --jobs N      files run at a time (default 2)
 #   --timeout S   a file ends after S seconds without progress, or 4*S in all (default 180)
+#   --limit S     the whole run ends after S seconds; files that have not ended then are failures
 #   --verbose     name every failing and every not-run test after the table
 #   --listed      run the tests of the two lists too, and name those that pass
 #   --retry       run a file in which a test failed once more; a test fails only if it fails twice
@@ -25,11 +26,12 @@
 # A test counts when it passes on the real redis-server (measured on first use and kept beside
 # the suite). scripts/compat/skip.tsv lists the tests we decided not to pass,
 # scripts/compat/waits.tsv those that wait for something not built yet; neither is run.
-# Ends with 1 when any other reference test failed or did not run, with 2 on a mistake, and with 3
-# when nothing could be compared: Redis's suite, its server or a package cannot be had here.
+# Ends with 1 when any other reference test failed or did not run, or the server does not start; with 2
+# on a mistake; and with 3 when nothing could be compared: Redis's suite, its server or a package cannot
+# be had here.
 #
-# The binary is the release build of this repository, brought up to date first; PYREDIS_BIN
-# names another. The suite comes from Debian's source package, into a folder under
+# The binary is the release build of this repository (that of the profile `quick` with --ci), brought up
+# to date first; PYREDIS_BIN names another. The suite comes from Debian's source package, into a folder under
 # ${TMPDIR:-/tmp} (PYREDIS_COMPAT_CACHE names another); it is never part of this repository.
 set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
@@ -39,6 +41,9 @@ cache=${PYREDIS_COMPAT_CACHE:-${TMPDIR:-/tmp}/pyredis-compat}
 
 # The exit status when there is nothing to compare with.
 readonly nothing_to_compare=3
+
+# How long --ci runs, and one of its files without progress; how long the suite may take to arrive. Seconds.
+readonly ci_seconds=720 ci_file_seconds=60 fetch_seconds=300
 
 # Ends the script because a comparison cannot be made here, whatever pyredis does.
 cannot_compare() {
@@ -66,10 +71,12 @@ fetch_suite() {
     -o "Dir::State::Lists=$work/lists" -o APT::Sandbox::User= -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache=)
   (
     cd "$work" &&
-      "${apt[@]}" update &&
-      "${apt[@]}" --download-only source redis &&
-      dpkg-source --extract redis_7.0.15-*.dsc source
+      timeout "$fetch_seconds" "${apt[@]}" update &&
+      timeout "$fetch_seconds" "${apt[@]}" --download-only source redis
   ) >"$work.log" 2>&1 </dev/null || cannot_compare "the source package could not be fetched: see $work.log"
+  # What has arrived and is not what we expect is a fault of ours, and no missing network.
+  (cd "$work" && dpkg-source --extract redis_7.0.15-*.dsc source) >>"$work.log" 2>&1 </dev/null ||
+    die "the source package has arrived, and is not that of redis 7.0.15: see $work.log"
   rm -rf "$cache/suite"
   mkdir "$cache/suite"
   # Only what the suite runs from; the sources of the server stay behind.
@@ -78,7 +85,7 @@ fetch_suite() {
 }
 
 main() {
-  local argument
+  local argument profile=release
   for argument in "$@"; do
     case $argument in -h | --help) print_head_comment "${BASH_SOURCE[0]}" && exit 0 ;; esac
   done
@@ -86,7 +93,8 @@ main() {
     shift
     local files
     mapfile -t files < <(ci_files)
-    set -- spawn --retry --verbose "$@" "${files[@]}"
+    set -- spawn --retry --verbose --timeout "$ci_file_seconds" --limit "$ci_seconds" "$@" "${files[@]}"
+    profile=quick
   fi
   case ${1:-} in
     spawn | external | reference) ;;
@@ -99,14 +107,14 @@ main() {
   (require_reference) || cannot_compare "there is no reference"
   mkdir -p "$cache"
   exec {lock}>"$cache/fetch.lock"
-  flock "$lock"
+  flock -w $((2 * fetch_seconds)) "$lock" || die "somebody else has been fetching the suite for too long: $cache/fetch.lock"
   fetch_suite
   exec {lock}>&-
   local suite=(python3 -B "$root/scripts/compat/suite.py" --cache "$cache")
   # Without a binary it only checks the arguments and the lists: mistakes come before a long build.
   "${suite[@]}" "$@"
   local binary=/usr/bin/redis-server
-  [[ $1 == reference ]] || binary=$(binary_under_test)
+  [[ $1 == reference ]] || binary=$(binary_under_test "$profile")
   exec "${suite[@]}" --binary "$binary" "$@"
 }
 

@@ -27,6 +27,7 @@ REFERENCE_BINARY = Path("/usr/bin/redis-server")
 TOOLS = ["redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb"]
 SKIP_KINDS = ["fork", "demanded-crash", "module", "allocator"]
 WHOLE_FILE = "*"
+START_SECONDS = 30  # A server that answers no PING within this time does not start.
 SLOTS = 10  # Ports 12000-21999, cluster buses 10000 above: all below the ephemeral ports.
 EXTERNAL_ARGS = ["--save", "", "--enable-protected-configs", "yes", "--enable-debug-command", "yes",
                  "--enable-module-command", "yes", "--bind", "127.0.0.1"]
@@ -34,6 +35,14 @@ EXTERNAL_ARGS = ["--save", "", "--enable-protected-configs", "yes", "--enable-de
 
 class Mistake(Exception):
     """Something the caller got wrong; its text is the whole message."""
+
+
+class DoesNotStart(Exception):
+    """The server under test does not serve; the text says how it ended, and what it said last."""
+
+
+class Stopped(Exception):
+    """Nothing is run any more: the time is up, or somebody has interrupted."""
 
 
 # ── what one run of one file says ────────────────────────────────────────────────────────────────
@@ -107,6 +116,8 @@ class Runner:
             finally:
                 if server:
                     self.end(server)
+            if self.stopping:  # What was killed in the middle is no result.
+                raise Stopped
             text = log.read_text("utf-8", "surrogateescape")
             return Outcome(unit, text, time.monotonic() - started, ended)
 
@@ -130,18 +141,27 @@ class Runner:
         command = [str(tree / "src/redis-server"), "--port", str(port), "--dir", str(folder), *EXTERNAL_ARGS]
         with server_log.open("wb") as out:
             server = self.spawn(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + START_SECONDS
         while not answers(port):
             if server.poll() is not None or time.monotonic() > deadline:
+                how = f"it answers no PING within {START_SECONDS} s" if server.returncode is None else (
+                    f"it ended with {server.returncode}")
                 self.end(server)
-                raise Mistake(f"the server did not start: see {server_log}")
+                said = server_log.read_text("utf-8", "replace").split("\n")
+                raise DoesNotStart("\n".join([how, *filter(None, said[-5:])]))
             time.sleep(0.05)
         return server
+
+    def check_start(self, binary, log):
+        """Starts the server once: one that cannot is told in a line, not by every test of every file."""
+        with self.slot() as (tree, base_port):
+            prepare(tree, self.cache / "suite", binary)
+            self.end(self.start_server(tree, base_port + 950, log))
 
     def spawn(self, command, **options):
         with self.guard:
             if self.stopping:
-                raise Mistake("interrupted")
+                raise Stopped
             process = subprocess.Popen(command, start_new_session=True, **options)
             self.live.add(process)
             return process
@@ -164,19 +184,19 @@ class Runner:
             self.end(process)
 
     def slot(self):
-        return Slot(self.cache)
+        return Slot(self)
 
 
 class Slot:
     """A copy of the suite and a block of ports, ours while the lock is held."""
 
-    def __init__(self, cache):
-        self.cache = cache
+    def __init__(self, runner):
+        self.runner = runner
 
     def __enter__(self):
-        while True:
+        while not self.runner.stopping:
             for number in range(SLOTS):
-                folder = self.cache / f"slot-{number}"
+                folder = self.runner.cache / f"slot-{number}"
                 folder.mkdir(exist_ok=True)
                 self.lock = (folder / "lock").open("w")
                 try:
@@ -185,6 +205,7 @@ class Slot:
                 except BlockingIOError:
                     self.lock.close()
             time.sleep(1)
+        raise Stopped
 
     def __exit__(self, *_):
         self.lock.close()
@@ -227,14 +248,18 @@ def reference(runner, unit, mode, fresh):
     if not fresh and kept.exists():
         rows = (row.split("\t", 1) for row in kept.read_text("utf-8", "surrogateescape").split("\n") if row)
         return collections.Counter({name: int(count) for count, name in rows})
-    passes = collections.Counter()
+    passes, has_finished = collections.Counter(), False
     for attempt in (1, 2):  # A busy machine fails tests that time things: what passes once, passes.
         outcome = runner.run(unit, mode, REFERENCE_BINARY, [], attempt_log(folder, unit, attempt))
         if unit.startswith("integration/psync2"):
             outcome.ok = collections.Counter(dict.fromkeys(outcome.ok, 1))
         passes |= outcome.ok
+        has_finished |= outcome.finished
         if outcome.finished and not outcome.err and not outcome.stray:
             break
+    if not has_finished:  # Kept, what is missing would not be compared in any later run, either.
+        print(f"compat.sh: redis-server itself does not get through {unit}", file=sys.stderr)
+        return passes
     text = "".join(f"{count}\t{name}\n" for name, count in passes.items())
     fragment = kept.with_suffix(f".{os.getpid()}")
     fragment.write_text(text, "utf-8", "surrogateescape")
@@ -395,6 +420,7 @@ def parse_arguments(words):
     parser.add_argument("--binary", type=Path)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout", type=int, default=180)
+    parser.add_argument("--limit", type=int)
     for flag in ("--verbose", "--listed", "--fresh", "--retry"):
         parser.add_argument(flag, action="store_true")
     parser.add_argument("words", nargs="+")
@@ -408,20 +434,33 @@ def parse_arguments(words):
         raise Mistake(f"--jobs must be 1 to {SLOTS}")
     if options.timeout < 1:
         raise Mistake("--timeout must be at least 1")
+    if options.limit is not None and options.limit < 1:
+        raise Mistake("--limit must be at least 1")
     return options
 
 
-def work_through(units, jobs, task, report):
-    """Runs the task over all files, `jobs` at a time, and reports each as it ends."""
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(task, unit) for unit in units]
+def work_through(runner, units, options, task, report):
+    """Runs the task over all files, some at a time, and reports each as it ends. Returns the files that have
+    not ended within the limit."""
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        waiting = {pool.submit(task, unit): unit for unit in units}
         try:
-            for future in concurrent.futures.as_completed(waiting):
+            for future in concurrent.futures.as_completed(waiting, options.limit):
                 report(future.result())
-        except BaseException:
+        except concurrent.futures.TimeoutError:
+            return [unit for future, unit in waiting.items() if not future.done()]
+        finally:
             for future in waiting:
                 future.cancel()
-            raise
+            runner.end_all()  # The pool waits for what runs.
+    return []
+
+
+def tell_late(late, options):
+    """Says which files have not ended, and returns how many."""
+    if late:
+        print(f"compat.sh: the limit of {options.limit} s is over, and {len(late)} files have not ended: {' '.join(late)}")
+    return len(late)
 
 
 def measure_reference(runner, options, units):
@@ -435,9 +474,9 @@ def measure_reference(runner, options, units):
         total.append(passes.total())
         print(f"{unit:<42} {passes.total():>5}", flush=True)
 
-    work_through(units, options.jobs, task, report)
+    late = work_through(runner, units, options, task, report)
     print(f"reference {options.mode}: {sum(total)} tests pass on redis-server, in {len(total)} files")
-    return 0
+    return 1 if tell_late(late, options) else 0
 
 
 def compare(runner, options, units, skip, waits):
@@ -464,8 +503,9 @@ def compare(runner, options, units, skip, waits):
         rows.append(row)
         print(row.row(), flush=True)
 
-    print(HEADER)
-    work_through(units, options.jobs, task, report)
+    runner.check_start(options.binary, logs / "start.log")
+    print(HEADER, flush=True)
+    late = work_through(runner, units, options, task, report)
     names = [line for row in rows for line in row.names()]
     (logs / "failures.txt").write_text("".join(line + "\n" for line in names), "utf-8", "surrogateescape")
     if options.verbose and names:
@@ -473,6 +513,10 @@ def compare(runner, options, units, skip, waits):
     print(f"The suite's output is in {logs}, failing tests by name in {logs / 'failures.txt'}")
     line, wrong = summary(options.mode, rows, skip, waits)
     print(line)
+    empty = [row.unit for row in rows if options.patterns and not row.reference]
+    if empty:
+        print(f"compat.sh: redis-server itself passes no test of {' '.join(empty)}: nothing was compared")
+    wrong += len(empty) + tell_late(late, options)
     return 1 if wrong else 0
 
 
@@ -504,6 +548,9 @@ if __name__ == "__main__":
     except Mistake as mistake:
         print(f"compat.sh: {mistake}", file=sys.stderr)
         sys.exit(2)
+    except DoesNotStart as reason:
+        print(f"compat.sh: the server does not start: {reason}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # The reader has seen enough (`| head`).

@@ -64,14 +64,16 @@ install_missing() {
   ) >&2 </dev/null || die "apt-get could not install ${packages[*]}"
 }
 
-# Prints the path of the binary under test: PYREDIS_BIN, or the release build, brought up to date first.
+# Prints the path of the binary under test: PYREDIS_BIN, or the build of a cargo profile, brought up to date
+# first: binary_under_test [PROFILE]
 binary_under_test() {
-  local binary=${PYREDIS_BIN:-}
+  local binary=${PYREDIS_BIN:-} profile=${1:-release}
   if [[ -z $binary ]]; then
     command -v cargo >/dev/null 2>&1 || die "cargo is missing: install Rust, or name a server binary in PYREDIS_BIN"
-    note "building the release binary"
-    (cd "$root" && cargo build --release --locked --quiet --bin pyredis >&2) || die "cargo build --release failed"
-    binary=$(cd "$root" && realpath "${CARGO_TARGET_DIR:-target}")/release/pyredis
+    note "building the $profile binary"
+    (cd "$root" && cargo build --profile "$profile" --locked --quiet --bin pyredis >&2) ||
+      die "cargo build --profile $profile failed"
+    binary=$(cd "$root" && realpath "${CARGO_TARGET_DIR:-target}")/$profile/pyredis
   fi
   [[ -f $binary && -x $binary ]] || die "not an executable file: $binary"
   realpath --no-symlinks "$binary"
