@@ -17,7 +17,8 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(1) for each element.")
             .summary("Counts elements in; creates the HyperLogLog if missing."),
         pfadd,
-    ),
+    )
+    .edits_string_at(1),
     Command::new(
         Spec::new("pfcount", Group::HyperLogLog, -2, "key [key ...]")
             .flags(&[READONLY, MAY_REPLICATE])
@@ -27,7 +28,8 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(1) for one key, O(N) for N keys.")
             .summary("Estimates how many different elements were counted in."),
         pfcount,
-    ),
+    )
+    .edits_string_at(1),
     Command::new(
         Spec::new("pfdebug", Group::HyperLogLog, 3, "subcommand key")
             .flags(&[WRITE, DENYOOM, ADMIN])
@@ -37,7 +39,8 @@ pub const COMMANDS: &[Command] = &[
             .summary("Shows the inside of a HyperLogLog, for tests.")
             .system(),
         pfdebug,
-    ),
+    )
+    .edits_string_at(2),
     Command::new(
         Spec::new("pfmerge", Group::HyperLogLog, -2, "destkey sourcekey [sourcekey ...]")
             .flags(&[WRITE, DENYOOM])
@@ -46,7 +49,8 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(N), N: keys.")
             .summary("Merges HyperLogLogs into one."),
         pfmerge,
-    ),
+    )
+    .edits_string_at(1),
     Command::new(
         Spec::new("pfselftest", Group::HyperLogLog, 1, "")
             .flags(&[ADMIN])

@@ -28,12 +28,15 @@ struct Checked {
     command: &'static str,
     /// Each key, and whether it may be changed.
     keys: HashMap<Vec<u8>, bool>,
+    /// The key whose string the command is declared to change a part of.
+    edited_string: Option<Vec<u8>>,
     reads_any_key: bool,
 }
 
 impl CheckedKeys {
-    /// What a call of the command `spec` declares is held to.
-    pub(super) fn of(spec: &Spec, argv: Argv<'_>) -> CheckedKeys {
+    /// What a call of the command `spec` declares is held to, which changes a part of the string
+    /// at `edited_string`.
+    pub(super) fn of(spec: &Spec, argv: Argv<'_>, edited_string: Option<&[u8]>) -> CheckedKeys {
         if TOUCH_KEYS_OF_THEIR_OWN.contains(&spec.name) {
             return CheckedKeys(None);
         }
@@ -41,13 +44,23 @@ impl CheckedKeys {
         for key in spec.find_keys(argv) {
             *keys.entry(argv.at(key.index).to_vec()).or_insert(false) |= may_change(key.flags);
         }
-        CheckedKeys(Some(Arc::new(Checked { command: spec.name, keys, reads_any_key: false })))
+        CheckedKeys(Some(Arc::new(Checked {
+            command: spec.name,
+            keys,
+            edited_string: edited_string.map(<[u8]>::to_vec),
+            reads_any_key: false,
+        })))
     }
 
     /// The same for a command that was found to have the right to read any key.
     pub(super) fn with_any_read(&self) -> CheckedKeys {
         let widened = |checked: &Arc<Checked>| {
-            Arc::new(Checked { command: checked.command, keys: checked.keys.clone(), reads_any_key: true })
+            Arc::new(Checked {
+                command: checked.command,
+                keys: checked.keys.clone(),
+                edited_string: checked.edited_string.clone(),
+                reads_any_key: true,
+            })
         };
         CheckedKeys(self.0.as_ref().map(widened))
     }
@@ -68,6 +81,17 @@ impl CheckedKeys {
         assert!(
             checked.keys.get(key) == Some(&true),
             "{} changes a key that its rights were not checked for",
+            checked.command
+        );
+    }
+
+    /// Asserts that the running command is declared to change a part of the string at `key`: only
+    /// then does it wait while a walk holds a long one.
+    pub(super) fn assert_edits_string(&self, key: &[u8]) {
+        let Some(checked) = &self.0 else { return };
+        assert!(
+            checked.edited_string.as_deref() == Some(key),
+            "{} changes a part of a string without being declared to",
             checked.command
         );
     }

@@ -450,6 +450,13 @@ impl Db {
         }
     }
 
+    /// In debug builds: the running command is declared to change a part of the string at `key`.
+    fn assert_edits_string(&self, key: &[u8]) {
+        if cfg!(debug_assertions) {
+            self.checked_keys.assert_edits_string(key);
+        }
+    }
+
     // ── inside ───────────────────────────────────────────────────────────────────────────────
 
     // Redis: a key is gone once its deadline has passed, not when it is reached.

@@ -147,11 +147,17 @@ impl Keyspace {
     }
 
     /// In debug builds: holds the accessors to the keys that the rights of a call are checked for,
-    /// until [`Keyspace::end_command`] gets what this returns: what they were held to before.
+    /// and to the one whose string it is declared to change a part of, until
+    /// [`Keyspace::end_command`] gets what this returns: what they were held to before.
     #[must_use]
-    pub fn begin_command(&mut self, spec: &Spec, argv: Argv<'_>) -> CheckedKeys {
+    pub fn begin_command(
+        &mut self,
+        spec: &Spec,
+        argv: Argv<'_>,
+        edited_string: Option<&[u8]>,
+    ) -> CheckedKeys {
         if cfg!(debug_assertions) {
-            self.hold_to(CheckedKeys::of(spec, argv))
+            self.hold_to(CheckedKeys::of(spec, argv, edited_string))
         } else {
             CheckedKeys::default()
         }
@@ -294,6 +300,11 @@ impl DerefMut for Keyspace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(debug_assertions)]
+    use crate::{
+        resp::OwnedArgv,
+        spec::{Group, KeySpec, RW, UPDATE},
+    };
 
     #[test]
     fn deadlines_and_garbage_of_all_databases_are_found_wherever_it_is_positioned() {
@@ -326,5 +337,27 @@ mod tests {
         keyspace.at(DbIndex(2));
         assert_eq!(keyspace.lent().count(), 4);
         assert_eq!(keyspace.lent().count(), 1);
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_command_that_edits_a_string_without_being_declared_to_is_found() {
+        const KEYS: &[KeySpec] = &[KeySpec::one(1, &[RW, UPDATE])];
+        // A made-up command that is declared to edit `edited` and edits `key`.
+        let edit = |edited: Option<&[u8]>| {
+            let spec = Spec::new("madeup", Group::String, 2, "key").keys(KEYS);
+            let call = OwnedArgv::from_parts([b"madeup".as_slice(), b"key"]);
+            let mut keyspace = Keyspace::new(1, Limits::default(), 7);
+            let before = keyspace.begin_command(&spec, call.as_argv(), edited);
+            let result = keyspace.edit_string(b"key", |bytes| bytes.push(b'x'));
+            keyspace.end_command(before);
+            result
+        };
+        assert!(edit(Some(b"key")).is_ok());
+        for edited in [None, Some(b"other".as_slice())] {
+            let panic = std::panic::catch_unwind(|| edit(edited)).expect_err("it is found");
+            let text = panic.downcast_ref::<String>().expect("the assertion formats its text");
+            assert_eq!(text, "madeup changes a part of a string without being declared to");
+        }
     }
 }

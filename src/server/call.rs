@@ -290,7 +290,7 @@ pub(super) fn call(
     let now = rooms.time.now;
     let mut ctx =
         Ctx { db, reply, session, rooms, effect: Effect::Verbatim, now, origin, command, changes: 0 };
-    let held_to = ctx.db.begin_command(&command.spec, argv);
+    let held_to = ctx.db.begin_command(&command.spec, argv, command.edited_string(argv));
     let result = handler(&mut ctx, Args::new(argv, words));
     ctx.db.end_command(held_to);
     if let Err(error) = &result {

@@ -25,8 +25,8 @@ pub struct Command {
     pub handler: Option<Handler>,
     /// The subcommands of a container.
     pub subcommands: &'static [Command],
-    /// Whether it changes a part of the string at its first argument, however long that is.
-    pub edits_string: bool,
+    /// The argument whose string it changes a part of, however long that is.
+    pub edits_string_at: Option<usize>,
     /// What it logs in with, if it can.
     pub credentials: Option<Credentials>,
 }
@@ -35,21 +35,28 @@ impl Command {
     /// A command and its handler.
     #[must_use]
     pub const fn new(spec: Spec, handler: Handler) -> Self {
-        Command { spec, handler: Some(handler), subcommands: &[], edits_string: false, credentials: None }
+        Command { spec, handler: Some(handler), subcommands: &[], edits_string_at: None, credentials: None }
     }
 
     /// A container of subcommands.
     #[must_use]
     pub const fn container(spec: Spec, subcommands: &'static [Command]) -> Self {
-        Command { spec, handler: None, subcommands, edits_string: false, credentials: None }
+        Command { spec, handler: None, subcommands, edits_string_at: None, credentials: None }
     }
 
-    /// Marks a command that changes a part of the string at its first argument
-    /// ([`super::hold_back`]).
+    /// Marks a command that changes a part of the string at this argument, which it always has
+    /// ([`super::hold_back`]). Debug builds assert that whoever edits a string is marked
+    /// ([`crate::keyspace::CheckedKeys`]).
     #[must_use]
-    pub const fn edits_string(mut self) -> Self {
-        self.edits_string = true;
+    pub const fn edits_string_at(mut self, argument: usize) -> Self {
+        self.edits_string_at = Some(argument);
         self
+    }
+
+    /// The key of the string that a call changes a part of, if it does.
+    #[must_use]
+    pub fn edited_string<'a>(&self, argv: Argv<'a>) -> Option<&'a [u8]> {
+        self.edits_string_at.map(|argument| argv.at(argument))
     }
 
     /// Marks a command that can log in ([`super::login_wait`]).

@@ -5,7 +5,7 @@
 //! ([`crate::keyspace::snapshot`]). A string is one piece: to change a byte of half a GB, the owner
 //! would copy all of it while everybody waits, and memory would hold it twice. So the page with the
 //! string is handed over first, and the client's command, one that is marked
-//! [`Command::edits_string`] or an EXEC of such, waits until the parcels on their way have been
+//! [`Command::edits_string_at`] or an EXEC of such, waits until the parcels on their way have been
 //! dealt with. Others go on, also with this key.
 
 use super::command::Command;
@@ -57,7 +57,7 @@ fn by_this_walk(
     }
     let Some(db) = keyspace.at(session.db) else { return false };
     let would_copy = match &session.multi {
-        None => command.edits_string && db.edit_would_copy(argv.at(1)),
+        None => command.edited_string(argv).is_some_and(|key| db.edit_would_copy(key)),
         // A SELECT inside is not followed: what it leads to is copied.
         Some(queued) if command.spec.name == "exec" => {
             // Each is asked, so that all are handed over in this turn.

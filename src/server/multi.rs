@@ -36,8 +36,8 @@ pub(super) fn edited_strings<'t>(
     commands: &CommandTable,
     transaction: &'t Transaction,
 ) -> impl Iterator<Item = &'t [u8]> {
-    let edits = |queued: &&Queued| commands.at(queued.index).edits_string;
-    transaction.commands().iter().filter(edits).map(|queued| queued.argv().at(1))
+    let edited = |queued: &'t Queued| commands.at(queued.index).edited_string(queued.argv());
+    transaction.commands().iter().filter_map(edited)
 }
 
 /// The flags by which the gate judges `command`: EXEC is as restricted as what it would run, and

@@ -49,7 +49,7 @@ pub const COMMANDS: &[Command] = &[
         .summary("Reads and changes integers of any width inside a string."),
         field::bitfield,
     )
-    .edits_string(),
+    .edits_string_at(1),
     Command::new(
         Spec::new("bitfield_ro", Group::Bitmap, -2, "key [GET (encoding offset) [GET encoding offset ...]]")
             .flags(&[READONLY, FAST])
@@ -99,7 +99,7 @@ pub const COMMANDS: &[Command] = &[
             .summary("Sets or clears one bit of a string."),
         setbit,
     )
-    .edits_string(),
+    .edits_string_at(1),
 ];
 
 const BAD_OFFSET: CommandError = CommandError::fixed("ERR bit offset is not an integer or out of range");

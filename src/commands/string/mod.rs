@@ -29,7 +29,7 @@ pub const COMMANDS: &[Command] = &[
             .summary("Adds bytes to the end of a string; creates it if missing."),
         bytes::append,
     )
-    .edits_string(),
+    .edits_string_at(1),
     Command::new(
         Spec::new("decr", Group::String, 2, "key")
             .flags(&[WRITE, DENYOOM, FAST])
@@ -215,7 +215,7 @@ pub const COMMANDS: &[Command] = &[
             .summary("Overwrites a part of a string; zeros fill any gap."),
         bytes::setrange,
     )
-    .edits_string(),
+    .edits_string_at(1),
     Command::new(
         Spec::new("strlen", Group::String, 2, "key")
             .flags(&[READONLY, FAST])

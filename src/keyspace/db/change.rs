@@ -75,6 +75,7 @@ impl Db {
         edit: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> Result<R, WrongType> {
         self.assert_may_change(key);
+        self.assert_edits_string(key);
         let hash = self.dict.hash(key);
         if self.alive(hash, key)
             && let Some(entry) = self.dict.get_mut_hashed(hash, key)
