@@ -1,8 +1,8 @@
 //! What the process does for the server: the little things [`Host`] names.
 
 use crate::persistence::WholeSave;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use super::supervisor::Supervisor;
 use super::title::Title;
 use super::{limits, listen, reason, sys};
 use crate::clients::Waking;
-use crate::config::{Added, Config, LogLevel, OomScoreAdj, rewrite};
-use crate::engine::{os, saver};
+use crate::config::{Added, Config, LogLevel, OomScoreAdj};
+use crate::engine::{config_file, os, saver};
 use crate::server::{Host, News, ProcessFacts};
 
 /// What is read of a data file at once, bytes.
@@ -79,12 +79,7 @@ impl Host for Process {
     }
 
     fn rewrite_config(&self, file: &str, config: &Config, added: Added) -> Result<(), String> {
-        let file = Path::new(file);
-        let old = match fs::read(file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            other => other.map_err(|error| reason(&error))?,
-        };
-        replace(file, &rewrite(&old, config, &Config::default(), added)).map_err(|error| reason(&error))
+        config_file::rewrite_file(file, config, added)
     }
 
     fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String> {
@@ -127,7 +122,7 @@ impl Host for Process {
     }
 
     fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
-        replace(Path::new(path), bytes).map_err(|error| reason(&error))
+        config_file::replace(Path::new(path), bytes).map_err(|error| reason(&error))
     }
 
     fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String> {
@@ -144,30 +139,6 @@ impl Host for Process {
 fn pages_of(path: &str, column: usize) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.split_ascii_whitespace().nth(column).and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-/// Puts a whole new file in the place of an old one: readers see one or the other, a crash leaves
-/// one.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!("-{}.tmp", std::process::id()));
-    let temporary = Path::new(&name);
-    let result = write_synced(temporary, path, text).and_then(|()| fs::rename(temporary, path));
-    if result.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(temporary);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    result.and_then(|()| File::open(folder)?.sync_all())
-}
-
-fn write_synced(temporary: &Path, model: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(temporary)?;
-    if let Ok(metadata) = fs::metadata(model) {
-        file.set_permissions(metadata.permissions())?;
-    }
-    file.write_all(text)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

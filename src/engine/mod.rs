@@ -12,6 +12,7 @@
 pub mod affinity;
 pub mod aof;
 pub mod clock;
+pub mod config_file;
 pub mod crash;
 mod gate;
 mod loader;
@@ -33,6 +34,7 @@ use crate::persistence::SaveProgress;
 use crate::persistence::SaveReport;
 use crate::server::MigrateJob;
 use crate::server::MigrateReport;
+use crate::server::RewriteReport;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -100,6 +102,8 @@ pub enum Event {
     Saved(SaveReport),
     /// Keys were sent to another server, or not.
     Migrated(MigrateReport),
+    /// The configuration file was written anew, or not.
+    ConfigRewritten(RewriteReport),
     /// The AOF thread reports.
     Aof(AofReport),
 }

@@ -2,7 +2,7 @@
 //!
 //! The server cannot touch files, threads or processes; it says what it wants, and the owner thread
 //! does it here at the end of the turn. What takes long goes to a thread of its own that reports
-//! back with an [`Event`](super::Event). The owner itself never sends events: it would wait for
+//! back with an [`Event`]. The owner itself never sends events: it would wait for
 //! itself when the queue is full.
 
 use crate::persistence::LoadJob;
@@ -21,9 +21,11 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::affinity;
 use super::aof::start::Opening;
 use super::aof::{self, AofThread};
+use super::config_file::ConfigWriter;
 use super::loader::{DELIVERIES, Loader};
+use super::os::words;
 use super::saver::Saving;
-use super::{Handle, Links};
+use super::{Event, Handle, Links};
 use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;
@@ -55,6 +57,8 @@ pub(super) struct Tasks {
     arrivals: VecDeque<Arrival>,
     /// The append-only file that is being loaded.
     opening: Option<Opening>,
+    /// The thread that writes the configuration file.
+    config_writer: ConfigWriter,
     /// The last saver thread.
     saver: Option<Saver>,
 }
@@ -102,6 +106,7 @@ impl Tasks {
             tokens: None,
             arrivals: VecDeque::new(),
             opening: None,
+            config_writer: ConfigWriter::default(),
             saver: None,
         }
     }
@@ -114,6 +119,14 @@ impl Tasks {
             Task::Migrate(job) => {
                 if let Err(report) = self.links.migrate(job) {
                     server.migrated(report);
+                }
+            }
+            Task::RewriteConfig(job) => {
+                let cpus = &server.rooms.config.bio_cpulist;
+                let handle = self.handle.clone();
+                let report = move |report| handle.send(Event::ConfigRewritten(report)).is_ok();
+                if let Err(report) = self.config_writer.send(job, cpus, report) {
+                    server.config_rewritten(report);
                 }
             }
             Task::HandOver(parcel) => self.hand_over(parcel),
@@ -261,7 +274,7 @@ impl Tasks {
                 let (config, gauges) = (&server.rooms.config, server.rooms.persistence.aof.gauges.clone());
                 let (folder, cpus) = (config.appenddirname.as_bytes(), &config.bio_cpulist);
                 AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone(), cpus)
-                    .map_err(|error| format!("No thread for the append-only file: {}", aof::words(&error)))?
+                    .map_err(|error| format!("No thread for the append-only file: {}", words(&error)))?
             }
         };
         Ok(self.aof.insert(thread))

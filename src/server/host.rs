@@ -25,7 +25,9 @@ pub trait Host {
     fn schedule_worker(&self, thread: i32, waking: Waking);
     /// Shows the process title that `proc-title-template` asks for. Errors in words.
     fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String>;
-    /// Writes the configuration to `file`, keeping its comments and order.
+    /// Writes the configuration to `file` at once, keeping its comments and order. Blocks on the
+    /// disk: only for CONFIG REWRITE in a transaction, where nothing can be waited for; all others
+    /// are a [`super::Task::RewriteConfig`].
     fn rewrite_config(&self, file: &str, config: &Config, added: Added) -> Result<(), String>;
     /// Tells the kernel how gladly this process may be killed when memory runs out.
     fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String>;

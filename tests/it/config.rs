@@ -212,6 +212,30 @@ fn a_file_is_rewritten_as_by_a_real_server() {
     }
 }
 
+/// The file is a pipe, from which nothing comes until somebody writes: a disk that stands still.
+#[test]
+fn a_disk_that_stands_still_keeps_only_the_client_of_a_rewrite_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("redis.conf");
+    fs::write(&file, "hz 11\n").unwrap();
+    let mut program = pyredis(folder.path());
+    program.arg("redis.conf");
+    let mut server = Server::spawn_as(program, folder, &[]);
+    server.wait_for("Ready to accept connections");
+    fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let (mut waiting, mut other) = (server.client(), server.client());
+    waiting.send("CONFIG REWRITE");
+    // Both ends are open when the server's thread has begun to read.
+    let mut pipe = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    assert_eq!(other.run("PING"), "PONG");
+    std::io::Write::write_all(&mut pipe, b"# ours\nhz 11\n").unwrap();
+    drop(pipe);
+    assert_eq!(waiting.reply(), "OK");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("# ours\nhz 11\n"), "{text}");
+}
+
 #[test]
 fn what_the_server_cannot_be_is_refused_at_start_in_one_line() {
     let here = Installation::new();

@@ -3,6 +3,7 @@
 use crate::commands::help;
 use crate::config::{self, Added, Config, ConfigSetError, SetContext};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
+use crate::server::{RewriteJob, Task, rewrite_answer};
 use crate::spec::*;
 
 /// CONFIG.
@@ -189,17 +190,27 @@ fn config_rewrite(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     rewrite_file(ctx, Added::Changed)
 }
 
-/// Writes the configuration file anew and answers.
+/// Has the configuration file written anew as the parameters are at this moment. The client waits
+/// for it; in a transaction nothing can be waited for, so there it is done in place.
 pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
-    let server = &ctx.rooms;
+    let server = &mut *ctx.rooms;
     if server.process.config_file.is_empty() {
         return Err(CommandError::fixed("ERR The server is running without a config file"));
     }
     let config = Config { users: server.acl.user_lines(&server.config), ..server.config.clone() };
-    let result = server.host.rewrite_config(&server.process.config_file, &config, added);
-    result.map_err(|reason| CommandError::line(format!("ERR Rewriting config file: {reason}")))?;
-    log::info!("CONFIG REWRITE executed with success.");
-    ctx.reply.ok();
+    let file = server.process.config_file.clone();
+    let may_wait = ctx.origin == Origin::Client;
+    let written = (!may_wait).then(|| server.host.rewrite_config(&file, &config, added));
+    // What is written in place is written again behind those under way, which are older.
+    let client = may_wait.then_some(ctx.session.id);
+    server.tasks.push(Task::RewriteConfig(RewriteJob { client, file, config: Box::new(config), added }));
+    match written {
+        Some(result) => {
+            rewrite_answer(result).map_err(CommandError::line)?;
+            ctx.reply.ok();
+        }
+        None => ctx.block_on_task(),
+    }
     Ok(())
 }
 
@@ -210,7 +221,10 @@ fn config_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
+    use super::{Added, RewriteJob, Task};
     use crate::commands::testing::TestServer;
+    use crate::config::Protected;
+    use crate::server::RewriteReport;
 
     #[test]
     fn a_setting_is_read_back_and_acts_at_once() {
@@ -231,6 +245,64 @@ mod tests {
         assert_eq!(server.run("CONFIG GET maxmemory"), "1) \"maxmemory\"\n2) \"104857600\"", "taken back");
         assert_eq!(server.run("CONFIG REWRITE"), "(error) ERR The server is running without a config file");
         assert!(server.raw("CONFIG GET save*").starts_with("*2\r\n"));
+    }
+
+    /// The rewrites that the server has asked for.
+    fn jobs(server: &mut TestServer) -> Vec<RewriteJob> {
+        let tasks = server.server.take_tasks().into_iter();
+        let job = |task| if let Task::RewriteConfig(job) = task { Some(job) } else { None };
+        tasks.filter_map(job).collect()
+    }
+
+    fn report(server: &mut TestServer, job: &RewriteJob, result: Result<(), &str>) {
+        let result = result.map_err(str::to_owned);
+        server.server.config_rewritten(RewriteReport { client: job.client, result });
+        server.advance(0);
+    }
+
+    fn with_file() -> TestServer {
+        let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+        server.server.rooms.process.config_file = "/redis.conf".to_owned();
+        server.connect(2);
+        server
+    }
+
+    #[test]
+    fn a_rewrite_writes_what_was_set_when_it_was_asked_for_and_answers_when_it_is_written() {
+        let mut server = with_file();
+        server.run("CONFIG SET hz 11");
+        assert_eq!(server.pipeline_as(1, &["CONFIG REWRITE", "PING"]), "", "it waits");
+        assert_eq!(server.run_as(2, "CONFIG SET hz 12"), "OK");
+        assert_eq!(server.run_as(2, "DEBUG CONFIG-REWRITE-FORCE-ALL"), "");
+        let jobs = jobs(&mut server);
+        let fixed: Vec<_> = jobs.iter().map(|job| (job.config.hz, job.added, &*job.file)).collect();
+        assert_eq!(fixed, [(11, Added::Changed, "/redis.conf"), (12, Added::All, "/redis.conf")]);
+        report(&mut server, &jobs[0], Ok(()));
+        assert_eq!((server.output_of(1), server.output_of(2)), ("OK\nPONG".to_owned(), String::new()));
+        report(&mut server, &jobs[1], Err("Permission denied"));
+        assert_eq!(server.output_of(2), "(error) ERR Rewriting config file: Permission denied");
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_not_answered() {
+        let mut server = with_file();
+        server.run_as(2, "CONFIG REWRITE");
+        server.disconnect(2);
+        let jobs = jobs(&mut server);
+        report(&mut server, &jobs[0], Ok(()));
+        assert_eq!((server.output_of(2), server.run("PING")), (String::new(), "PONG".to_owned()));
+    }
+
+    #[test]
+    fn in_a_transaction_a_rewrite_is_answered_at_once_and_is_still_the_last_to_be_written() {
+        let mut server = with_file();
+        server.run_as(2, "CONFIG REWRITE");
+        server.pipeline_as(1, &["MULTI", "CONFIG SET hz 13", "CONFIG REWRITE"]);
+        assert_eq!(server.run("EXEC"), "1) OK\n2) OK");
+        let jobs = jobs(&mut server);
+        assert_eq!(jobs.iter().map(|job| job.config.hz).collect::<Vec<_>>(), [10, 13]);
+        report(&mut server, &jobs[1], Ok(()));
+        assert_eq!(server.run("PING"), "PONG", "nobody waited for it");
     }
 
     #[test]

@@ -12,9 +12,9 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::disk::{Folder, LogFile};
 use super::log::Mark;
-use super::words;
 use crate::aof::Names;
 use crate::base::ClientId;
+use crate::engine::os::words;
 use crate::persistence::AofGauges;
 use crate::server::Clock;
 

@@ -8,9 +8,9 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 
-use super::words;
 use crate::aof::{Batch, Found, ReadError, Reader, is_snapshot};
 use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_COMMANDS, PIECE_DELAY_US, Source, Unwanted};
+use crate::engine::os::words;
 use crate::persistence::{AofFile, AofFiles, LoadPiece};
 
 /// What ends the reading after somebody else found something wrong.

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
 
+use super::os::words;
 use super::{Event, Handle, SystemClock, affinity};
 use crate::aof::Names;
 use crate::config::{Appendfsync, Text};
@@ -590,10 +591,4 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     fn release_all(&mut self) {
         (self.report)(AofReport::Synced(u64::MAX));
     }
-}
-
-/// What the system said, without Rust's `(os error 28)`.
-pub(super) fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }

@@ -15,9 +15,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Folder, RealFolder};
-use super::{leftovers, words};
+use super::leftovers;
 use crate::aof::{FileInfo, Manifest, Names};
 use crate::engine::loader::{Source, Unwanted};
+use crate::engine::os::words;
 use crate::keyspace::Limits;
 use crate::persistence::{AofFile, AofFiles};
 use crate::rdb::{self, Checksum, Item, Note, RdbError};

@@ -1,0 +1,32 @@
+//! A configuration file to write anew, and how that went.
+
+use crate::base::ClientId;
+use crate::config::{Added, Config};
+
+/// A configuration to write.
+pub struct RewriteJob {
+    /// Who waits; `None` when the command was answered before.
+    pub client: Option<ClientId>,
+    /// The absolute path of the file.
+    pub file: String,
+    /// What is written, the users included.
+    pub config: Box<Config>,
+    /// Which parameters are added to those of the file.
+    pub added: Added,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct RewriteReport {
+    /// Who waits.
+    pub client: Option<ClientId>,
+    /// Errors in words.
+    pub result: Result<(), String>,
+}
+
+impl std::fmt::Debug for RewriteJob {
+    /// A configuration holds passwords, which are not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RewriteJob").field("client", &self.client).field("file", &self.file).finish()
+    }
+}
