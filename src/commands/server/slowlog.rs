@@ -170,6 +170,13 @@ mod tests {
         assert_eq!(newest(&mut server), "AUTH (redacted) (redacted)");
         server.run("HELLO 3 AUTH u p");
         assert_eq!(newest(&mut server), "HELLO 3 AUTH (redacted) (redacted)");
+        server.advance(1000);
+        server.run("ACL SETUSER u >p");
+        assert_eq!(newest(&mut server), "ACL SETUSER (redacted) (redacted)");
+        assert_eq!(server.run("MIGRATE 127.0.0.1 7000 k 0 100 AUTH p"), "NOKEY");
+        assert_eq!(newest(&mut server), "MIGRATE 127.0.0.1 7000 k 0 100 AUTH (redacted)");
+        assert_eq!(server.run("MIGRATE 127.0.0.1 7000 k 0 100 AUTH2 u p"), "NOKEY");
+        assert_eq!(newest(&mut server), "MIGRATE 127.0.0.1 7000 k 0 100 AUTH2 (redacted) (redacted)");
     }
 
     #[test]
