@@ -163,9 +163,9 @@ fn linked_pid_file_is_refused_and_its_target_untouched() {
 #[test]
 fn pid_file_is_readable_by_all_whatever_the_umask() {
     let here = Installation::new();
-    let start = format!("umask 077; exec {} start redis.conf", env!("CARGO_BIN_EXE_pyredis"));
+    let start = r#"umask 077; exec "$0" start redis.conf"#;
     let mut shell = clean(Command::new("sh"), here.folder.path());
-    assert!(run(shell.args(["-c", &start])).status.success());
+    assert!(run(shell.args(["-c", start, env!("CARGO_BIN_EXE_pyredis")])).status.success());
     assert_eq!(fs::metadata(here.pid_file()).unwrap().permissions().mode() & 0o7777, 0o644);
     let content = fs::read_to_string(here.pid_file()).unwrap();
     assert_eq!(content, format!("{}\n", content.trim().parse::<u32>().unwrap()));
