@@ -78,6 +78,7 @@ impl Server {
                 }
             }
         }
+        self.run_released();
     }
 
     /// Whether it is worth a look at each of those who wait for this reason.
@@ -138,10 +139,10 @@ impl Server {
     /// for [`Server::run_released`].
     pub(super) fn go_on(&mut self, id: ClientId) {
         let Some(mut session) = self.rooms.clients.take(id) else { return };
-        if session.close == Close::No
-            && let Some(mut parked) = session.parked.take()
-        {
+        if let Some(mut parked) = session.parked.take() {
             match std::mem::replace(&mut parked.then, Then::Answered) {
+                // Its connection ends: what it waited for is left to others.
+                _ if session.close != Close::No => self.rooms.waiting.queue.unpark(id, &parked),
                 Then::RunAgain(argv) => self.run_again(&mut session, parked, argv),
                 Then::Begin | Then::Answered => self.rooms.unpark(id, &parked),
             }
@@ -204,9 +205,9 @@ impl Server {
             let parked = self.rooms.clients.get(id).and_then(|session| session.parked.as_ref());
             if parked.is_some_and(|parked| parked.timeout_reply == TimeoutReply::RunAgain) {
                 self.go_on(id);
-            } else {
-                self.rooms.time_out(id);
             }
+            // Whoever waits still has waited in vain.
+            self.rooms.time_out(id);
         }
         self.run_released();
     }

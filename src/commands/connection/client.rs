@@ -4,14 +4,12 @@ use super::tracking;
 use crate::base::ClientId;
 use crate::base::number::parse_i64;
 use crate::base::text::{lossless, original};
-use crate::clients::ClientClass;
-use crate::clients::{Close, ReplyMode, Session};
+use crate::clients::{ClientClass, Close, ReplyMode, Session};
 use crate::commands::help;
 use crate::server::client_info::info_line;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Rooms};
 use crate::spec::*;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 
 /// The subcommands of CLIENT.
 pub(super) const COMMANDS: &[Command] = &[

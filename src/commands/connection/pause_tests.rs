@@ -1,10 +1,8 @@
-//! Pauses as clients see them, for every reason: `server::pause` cannot reach commands itself.
+//! Pauses as clients see them, for every reason: the room cannot reach commands itself.
 
 use crate::base::time::MonotonicMillis;
 use crate::commands::testing::TestServer;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
-use crate::waiting::Reason;
+use crate::waiting::{Pause, PauseReason, Reason};
 
 fn pause(server: &mut TestServer, reason: PauseReason, what: Pause, until: Option<MonotonicMillis>) {
     server.server.rooms.waiting.pauses.pause(reason, what, until);

@@ -1,4 +1,4 @@
-//! CLIENT LIST and the clients that still read: `server::settle` cannot reach commands itself.
+//! CLIENT LIST and the clients that still read, as clients see it.
 
 use crate::base::ClientId;
 use crate::commands::testing::TestServer;
@@ -114,4 +114,18 @@ fn publish_waits_for_what_few_subscribers_have_sent_before() {
         server.advance(0);
         assert_eq!(server.output_of(1), if many { "" } else { "(integer) 0" });
     }
+}
+
+#[test]
+fn the_wait_of_a_client_that_is_cut_off_meanwhile_ends_with_it() {
+    let mut server = with_reader();
+    server.run("CONFIG SET client-output-buffer-limit 'pubsub 100kb 0 0'");
+    server.run_as(3, "HELLO 3");
+    server.run_as(3, "SUBSCRIBE news");
+    assert_eq!(server.run_as(3, "CLIENT LIST"), "", "it waits");
+    assert_eq!(server.run(&format!("PUBLISH news {}", "x".repeat(200 << 10))), "(integer) 1");
+    assert!(server.closed.contains(&ClientId(3)), "it has not read that");
+    server.advance(MAX_WAIT_MS);
+    assert!(!server.server.rooms.waiting.queue.has_any(Reason::Readers));
+    assert_eq!(server.run("PING"), "PONG", "the time that was over did not hold everybody");
 }

@@ -1,8 +1,7 @@
 //! CLIENT TRACKING and what belongs to it: client-side caching.
 
-use crate::base::ClientId;
-use crate::base::number;
 use crate::base::text::lossless;
+use crate::base::{ClientId, number};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 use crate::tracking::{Choice, Mode};
