@@ -2,9 +2,8 @@
 
 use super::catalog::Catalog;
 use super::password::Hash;
-use super::rules;
 use super::selector::{Call, admits};
-use super::{Denial, RuleError, Rulebook, Selector, is_one_of};
+use super::{Denial, RuleError, Rulebook, Selector, is_one_of, rules};
 use crate::base::glob::Budget;
 use crate::resp::Argv;
 use crate::spec::Spec;

@@ -5,8 +5,7 @@
 //! subcommand exists. An entry is a line with the subcommand's syntax and the indented lines behind
 //! it.
 
-use crate::server::Command;
-use crate::server::Ctx;
+use crate::server::{Command, Ctx};
 
 /// What HELP answers for a container: its subcommands, their syntax and what they are for.
 pub(super) fn of_container(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {

@@ -28,12 +28,11 @@ use super::syslog::{self, Syslog};
 use super::title::Title;
 use super::{crash, limits, listen, reason, terminal_log};
 use crate::clients::WireLimits;
-use crate::commands;
 use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
-use crate::link;
 use crate::net::{Listener, Net};
 use crate::server::{STATION, Server, Setup, Signal};
+use crate::{commands, link};
 
 /// Who sees the server.
 pub enum Front {

@@ -4,13 +4,9 @@
 use crate::aof::Manifest;
 use crate::commands::testing::TestServer;
 use crate::config::Protected;
-use crate::persistence::AofOrder;
-use crate::persistence::AofReport;
-use crate::persistence::LoadEnd;
-use crate::persistence::LoadPiece;
+use crate::persistence::{AofOrder, AofReport, LoadEnd, LoadPiece};
 use crate::server::Task;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 
 const REFUSED: &str = "(error) LOADING Redis is loading the dataset in memory";
 

@@ -27,14 +27,8 @@ pub mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 
-use crate::persistence::AofReport;
-use crate::persistence::LoadPiece;
-use crate::persistence::LoadResult;
-use crate::persistence::SaveProgress;
-use crate::persistence::SaveReport;
-use crate::server::MigrateJob;
-use crate::server::MigrateReport;
-use crate::server::RewriteReport;
+use crate::persistence::{AofReport, LoadPiece, LoadResult, SaveProgress, SaveReport};
+use crate::server::{MigrateJob, MigrateReport, RewriteReport, Server, Signal};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -44,11 +38,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, unbounded};
 
-use crate::base::ClientId;
-use crate::base::alloc;
+use crate::base::{ClientId, alloc};
 use crate::clients::{Close, Connection};
 use crate::resp::Requests;
-use crate::server::{Server, Signal};
 
 pub use clock::SystemClock;
 use gate::Gate;

@@ -13,8 +13,7 @@ use crossbeam_channel::TryRecvError;
 
 use super::tasks::{Outcome, Tasks};
 use super::{Event, Handle, Links, Promise, Queue, Stream, SystemClock, crash, transit_bytes};
-use crate::base::ClientId;
-use crate::base::alloc;
+use crate::base::{ClientId, alloc};
 use crate::clients::Close;
 use crate::server::{Clock, Server};
 

@@ -1,8 +1,7 @@
 //! The owner while its own queue is full all the time: whoever reports to it waits for room there,
 //! so an owner that waited for him would wait for ever.
 
-use crate::server::MigrateJob;
-use crate::server::MigrateReport;
+use crate::server::{Aof, AofOpened, MigrateJob, MigrateReport};
 use std::thread;
 use std::time::Duration;
 
@@ -13,12 +12,10 @@ use super::testing::LIMIT;
 use super::{Event, Links, Stream, SystemClock, channel};
 use crate::aof::Manifest;
 use crate::base::ClientId;
-use crate::clients::Close;
-use crate::clients::Connection;
+use crate::clients::{Close, Connection};
 use crate::commands::testing::TestServer;
 use crate::config::{Appendfsync, Protected};
 use crate::resp::Requests;
-use crate::server::{Aof, AofOpened};
 
 /// Threads that fill the queue.
 const FLOODERS: usize = 4;

@@ -5,12 +5,7 @@
 //! back with an [`Event`]. The owner itself never sends events: it would wait for
 //! itself when the queue is full.
 
-use crate::persistence::LoadJob;
-use crate::persistence::LoadPiece;
-use crate::persistence::LoadResult;
-use crate::persistence::SaveJob;
-use crate::persistence::SaveReason;
-use crate::persistence::SaveReport;
+use crate::persistence::{LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +13,13 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::affinity;
 use super::aof::start::Opening;
 use super::aof::{self, AofThread};
 use super::config_file::ConfigWriter;
 use super::loader::{DELIVERIES, Loader};
 use super::os::words;
 use super::saver::Saving;
-use super::{Event, Handle, Links};
+use super::{Event, Handle, Links, affinity};
 use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;

@@ -23,8 +23,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use crate::engine::{Event, Handle, SystemClock};
 use crate::rdb;
 use crate::resp::{OwnedArgv, reply};
-use crate::server::Clock;
-use crate::server::{Credentials, Direction, MigrateError, MigrateJob, MigrateReport, Target};
+use crate::server::{Clock, Credentials, Direction, MigrateError, MigrateJob, MigrateReport, Target};
 
 /// How long a connection is kept without use.
 const IDLE: Duration = Duration::from_secs(10);

@@ -16,8 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::socket::Socket;
-use crate::base::ClientId;
-use crate::base::alloc;
+use crate::base::{ClientId, alloc};
 use crate::clients::{ClientGauges, Waking, WireLimits};
 use crate::engine::{Event, Handle, Milestone, Stopped, new_batch, os, transit_bytes};
 use crate::resp::{Limits, Login, Parser};

@@ -5,16 +5,14 @@
 //! the [`Ctx`] methods here, which keep the bit true for everybody and close the connections of
 //! those who lost the right to have one.
 
-use super::command::CommandTable;
-use super::command::Entry;
+use super::command::{CommandTable, Entry};
 use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
 use super::host::Host;
 use super::origin::Origin;
 use super::{Rooms, client_info};
-use crate::acl::Acl;
 use crate::acl::{
-    AclLog, Catalog, Context, DEFAULT_USER, Denial, Guess, LogEntry, Reason, Rulebook, SetUserError,
+    Acl, AclLog, Catalog, Context, DEFAULT_USER, Denial, Guess, LogEntry, Reason, Rulebook, SetUserError,
     Throttle, User, Users,
 };
 use crate::base::ClientId;

@@ -6,8 +6,7 @@
 //! how far they are good, is the engine's: commands come in pieces ([`super::loading`]), between
 //! which clients are served.
 
-use super::aof_loader::AofClient;
-use super::aof_loader::AofLoader;
+use super::aof_loader::{AofClient, AofLoader};
 use super::call::{call, find};
 use super::changed;
 use super::machine::Server;

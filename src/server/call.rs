@@ -6,24 +6,22 @@
 
 use super::aof::unsynced;
 use super::args::Args;
-use super::changed;
 use super::client_info::info_line;
-use super::command::Command;
-use super::command::Entry;
-use super::command::Lookup;
+use super::command::{Command, Entry, Lookup};
 use super::ctx::Ctx;
 use super::error::CommandError;
 use super::machine::Server;
 use super::origin::Origin;
-use super::{Rooms, evict, gate, hold_back, login_wait, monitor, multi, output, saving, timing, tracking};
+use super::{
+    Rooms, changed, evict, gate, hold_back, login_wait, monitor, multi, output, saving, timing, tracking,
+};
 use crate::base::ClientId;
 use crate::clients::{Close, LookupCache, ReplyMode, Running, Session};
 use crate::keyspace::Keyspace;
 use crate::propagation::Effect;
 use crate::resp::{Argv, Reply, Requests};
 use crate::spec::TOUCHES_ARBITRARY_KEYS;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 
 impl Server {
     /// Runs what one read of a client brought, in order; what stands behind a command that parks

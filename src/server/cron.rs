@@ -5,9 +5,7 @@ use super::machine::Server;
 use super::rooms::Persistence;
 use crate::base::alloc;
 use crate::clients::{Session, traffic};
-use crate::persistence::JobWish;
-use crate::persistence::SaveReason;
-use crate::persistence::Verdict;
+use crate::persistence::{JobWish, SaveReason, Verdict};
 
 /// Between two runs of the periodic work.
 const CRON_MS: i64 = 100;

@@ -1,12 +1,8 @@
 //! May this command run? A fixed order of small checks, the order of Redis's `processCommand`.
 
-use super::Rooms;
-use super::access;
-use super::command::Entry;
-use super::command::Lookup;
+use super::command::{Entry, Lookup};
 use super::error::CommandError;
-use super::multi;
-use super::publish;
+use super::{Rooms, access, multi, publish};
 use crate::acl::Context;
 use crate::base::text::lossless;
 use crate::clients::Session;

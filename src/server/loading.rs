@@ -18,14 +18,9 @@ use super::stop::News;
 use super::task::Task;
 use super::{Rooms, changed, saving};
 use crate::keyspace::{Db, Keyspace, PresentKeys};
-use crate::persistence::LoadCounts;
-use crate::persistence::LoadJob;
-use crate::persistence::LoadPiece;
-use crate::persistence::LoadResult;
-use crate::persistence::Loading;
+use crate::persistence::{LoadCounts, LoadJob, LoadPiece, LoadResult, Loading};
 use crate::rdb::Checksum;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 use std::io::BufReader;
 use std::sync::Arc;
 

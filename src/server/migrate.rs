@@ -18,9 +18,7 @@
 
 use super::changed;
 use super::machine::Server;
-use super::migrate_job::Direction;
-use super::migrate_job::MigrateError;
-use super::migrate_job::MigrateReport;
+use super::migrate_job::{Direction, MigrateError, MigrateReport};
 use crate::config::NotifyClasses;
 use crate::keyspace::{DbIndex, Stored};
 use crate::resp::OwnedArgv;

@@ -9,15 +9,13 @@
 //!
 //! The queue counts against `client-query-buffer-limit`: it is nothing but requests that wait.
 
-use super::Rooms;
-use super::access;
 use super::call::call;
 use super::command::{Command, CommandTable, Entry};
 use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
 use super::origin::Origin;
-use crate::clients::{Close, Session};
-use crate::clients::{Queued, Transaction};
+use super::{Rooms, access};
+use crate::clients::{Close, Queued, Session, Transaction};
 use crate::keyspace::Presence;
 use crate::resp::Argv;
 use crate::spec::{DENYOOM, Flags};

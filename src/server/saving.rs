@@ -22,8 +22,7 @@ use crate::config::MaxmemoryPolicy;
 use crate::keyspace::{Keyspace, Walk};
 use crate::persistence::{SaveFormat, SaveJob, SaveMeter, SaveProgress, SaveReason, SaveReport, WholeSave};
 use crate::rdb::{Access, SaveOptions};
-use crate::waiting::PauseReason;
-use crate::waiting::Pauses;
+use crate::waiting::{PauseReason, Pauses};
 use std::sync::Arc;
 
 impl Ctx<'_> {

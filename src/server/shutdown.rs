@@ -2,14 +2,11 @@
 
 use super::machine::Server;
 use super::saving;
-use super::stop::News;
-use super::stop::ShutdownSave;
-use super::stop::Signal;
+use super::stop::{News, ShutdownSave, Signal};
 use super::task::Task;
 use super::version::STATION;
 use crate::persistence::SaveReason;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 
 /// So long a stop that does not save, or is insisted on, waits for the disk, nanoseconds.
 const INSIST_NS: u64 = 1_000_000_000;

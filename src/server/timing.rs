@@ -13,8 +13,7 @@ use super::origin::Origin;
 use crate::clients::{Close, Session};
 use crate::config::Config;
 use crate::resp::{Argv, Requests};
-use crate::spec::CommandIndex;
-use crate::spec::{BLOCKING, FAST, SKIP_SLOWLOG};
+use crate::spec::{BLOCKING, CommandIndex, FAST, SKIP_SLOWLOG};
 use crate::stats::{Run, Sample, SlowCommand, shorten};
 
 /// Commands of more arguments are timed alone.

@@ -15,8 +15,7 @@ use crate::base::ClientId;
 use crate::clients::Session;
 use crate::resp::{Argv, Broadcast, Protocol, Reply};
 use crate::spec::{PUBSUB, READONLY};
-use crate::tracking::OwnTracking;
-use crate::tracking::{Broadcasted, Mode};
+use crate::tracking::{Broadcasted, Mode, OwnTracking};
 
 /// The channel on which a RESP2 client hears of changes.
 const CHANNEL: &[u8] = b"__redis__:invalidate";

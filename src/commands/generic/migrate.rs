@@ -3,8 +3,7 @@
 
 use crate::base::number;
 use crate::keyspace::Stored;
-use crate::server::{Args, CommandError, CommandResult, Ctx, Origin, Task};
-use crate::server::{Credentials, MigrateJob, Target};
+use crate::server::{Args, CommandError, CommandResult, Credentials, Ctx, MigrateJob, Origin, Target, Task};
 use std::sync::Arc;
 
 /// What a timeout that is none becomes, milliseconds.

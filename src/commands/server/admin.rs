@@ -1,8 +1,7 @@
 //! Saving, stopping, the time.
 
 use crate::persistence::{JobWish, SaveReason, Verdict};
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
-use crate::server::{Shutdown, ShutdownSave};
+use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Shutdown, ShutdownSave};
 use crate::spec::*;
 
 /// BGREWRITEAOF, BGSAVE, LASTSAVE, SAVE, SHUTDOWN, TIME.

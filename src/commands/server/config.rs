@@ -2,8 +2,9 @@
 
 use crate::commands::help;
 use crate::config::{self, Added, Config, ConfigSetError, SetContext};
-use crate::server::{Args, Command, CommandError, CommandResult, Ctx, Origin};
-use crate::server::{RewriteJob, Task, rewrite_answer};
+use crate::server::{
+    Args, Command, CommandError, CommandResult, Ctx, Origin, RewriteJob, Task, rewrite_answer,
+};
 use crate::spec::*;
 
 /// CONFIG.

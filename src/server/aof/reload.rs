@@ -13,8 +13,7 @@ use crate::resp::Reply;
 use crate::server::Rooms;
 use crate::server::machine::Server;
 use crate::server::task::Task;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 
 impl Aof {
     /// Ends a turn, behind what was propagated in it.

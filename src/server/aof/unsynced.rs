@@ -9,8 +9,7 @@
 //! the file.
 
 use super::Aof;
-use crate::clients::Clients;
-use crate::clients::Session;
+use crate::clients::{Clients, Session};
 use crate::keyspace::{Db, Keyspace};
 use crate::server::Rooms;
 use crate::server::command::Command;

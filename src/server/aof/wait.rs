@@ -14,8 +14,7 @@ use crate::base::time::MonotonicMillis;
 use crate::clients::Close;
 use crate::config::Appendfsync;
 use crate::server::machine::Server;
-use crate::waiting::Pause;
-use crate::waiting::PauseReason;
+use crate::waiting::{Pause, PauseReason};
 use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.

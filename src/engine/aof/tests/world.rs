@@ -1,12 +1,7 @@
 //! A whole server and its append-only file without a thread: everybody does what there is to do
 //! when [`World::pump`] says so, and time is moved by hand.
 
-use crate::persistence::AofFile;
-use crate::persistence::AofOrder;
-use crate::persistence::AofReport;
-use crate::persistence::LoadPiece;
-use crate::persistence::SaveJob;
-use crate::persistence::SaveReport;
+use crate::persistence::{AofFile, AofOrder, AofReport, LoadPiece, SaveJob, SaveReport};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
