@@ -359,13 +359,15 @@ impl BadDisk {
 /// refuses, as Redis does, and whoever insists stops one whose disk does not answer.
 #[test]
 fn no_disk_keeps_a_server_from_being_stopped() {
-    let insist = |server: &Server| {
+    let insist = |server: &mut Server| {
         signal(server.pid(), "TERM");
+        // Two signals that nobody has taken yet are one.
+        server.wait_for("Received SIGTERM");
         signal(server.pid(), "TERM");
     };
-    let no_save = |server: &Server| server.client().send("SHUTDOWN NOSAVE");
-    let once = |server: &Server| signal(server.pid(), "TERM");
-    type Stopping<'s> = &'s dyn Fn(&Server);
+    let no_save = |server: &mut Server| server.client().send("SHUTDOWN NOSAVE");
+    let once = |server: &mut Server| signal(server.pid(), "TERM");
+    type Stopping<'s> = &'s dyn Fn(&mut Server);
     let rows: [(BadDisk, &str, Stopping<'_>); 6] = [
         (BadDisk::Full, "always", &once),
         (BadDisk::Full, "everysec", &once),
@@ -378,7 +380,7 @@ fn no_disk_keeps_a_server_from_being_stopped() {
         let Some((mut server, _writer)) = disk.met_by(fsync) else {
             return eprintln!("no prlimit here: nothing tested");
         };
-        stop(&server);
+        stop(&mut server);
         let status = server.wait();
         assert!(status.success(), "{disk:?} {fsync}: {status}\n{}", server.log.join("\n"));
     }
