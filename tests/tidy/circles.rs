@@ -86,12 +86,18 @@ impl Room {
         edges.collect()
     }
 
-    /// The files of its largest circle.
+    /// The files of its largest circle, each as a line with those of the circle that it imports.
     fn largest_circle(&self) -> Vec<String> {
-        let mut largest = circles(&self.edges()).into_iter().max_by_key(Vec::len).unwrap_or_default();
+        let edges = self.edges();
+        let mut largest = circles(&edges).into_iter().max_by_key(Vec::len).unwrap_or_default();
         largest.sort_unstable();
         let names: Vec<_> = self.files.keys().map(|module| module.join("/")).collect();
-        largest.into_iter().map(|place| names[place].clone()).collect()
+        let line = |&file: &usize| {
+            let imports = edges[file].iter().filter(|other| largest.contains(other));
+            let imports: Vec<_> = imports.map(|&other| names[other].as_str()).collect();
+            format!("{} -> {}", names[file], imports.join(", "))
+        };
+        largest.iter().map(line).collect()
     }
 }
 
@@ -242,7 +248,7 @@ fn imports_lead_to_the_file_that_defines_the_name() {
     assert_eq!(room.files.keys().map(|module| module.join("/")).collect::<Vec<_>>(), ["", "a", "b", "b/c"]);
     let expected = [vec![2, 3], vec![3], vec![3], vec![1]].map(|to| to.into_iter().collect::<BTreeSet<_>>());
     assert_eq!(room.edges(), expected);
-    assert_eq!(room.largest_circle(), ["a", "b/c"]);
+    assert_eq!(room.largest_circle(), ["a -> b/c", "b/c -> a"]);
 }
 
 #[test]
@@ -256,7 +262,8 @@ fn no_circle_is_too_large() {
         let exception = LARGE_CIRCLES.iter().find(|(room, _)| *room == name).map(|(_, limit)| *limit);
         let limit = exception.unwrap_or(CIRCLE_FILES);
         if circle.len() > limit {
-            broken.push(format!("{name}: {} files, at most {limit}: {}", circle.len(), circle.join(", ")));
+            let lines = circle.join("\n  ");
+            broken.push(format!("{name}: {} files, at most {limit}:\n  {lines}", circle.len()));
         }
         if exception.is_some_and(|_| circle.len() <= CIRCLE_FILES) {
             broken.push(format!("{name} is within the limit: take it off the list"));
