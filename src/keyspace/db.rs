@@ -3,35 +3,27 @@
 //! Every accessor takes care of lazy expiry, WRONGTYPE, hit and miss counts and the LRU/LFU touch.
 //! What it finds out on the way (a key had expired, a big value is to be freed) is left as a fact
 //! for `server/` to act on; this file knows no client, no reply and no configuration file. An
-//! entry's layout is [`entry`]'s, writing is [`change`]'s.
+//! entry's layout is [`super::entry`]'s, writing is [`change`]'s.
 
-mod batch;
+pub(super) mod batch;
 mod change;
-mod entry;
-mod evict;
-mod facts;
-
-pub use batch::{Attributes, Batch, Content, ExpiredKeys, PIECE_KEYS, PresentKeys, TakenIn};
-pub use entry::{KeyView, Presence, Stored, StringCoding, ValueRef};
-pub use evict::{Among, EvictionPool};
-pub use facts::{Facts, Garbage};
+pub(super) mod evict;
+pub(super) mod facts;
 
 use super::access::AccessClock;
 use super::checked_keys::CheckedKeys;
-use super::snapshot::{Handed, WalkedDb};
+use super::db_index::DbIndex;
+use super::encoding_limits::Limits;
+use super::entry::{HEADER, KeyView, Presence, StringCoding, ValueRef, access_of, header_byte};
+use super::parcel::{Handed, WalkedDb};
 use super::value::{Collection, Kind, Shared, Value};
-use crate::base::hash::HashSeed;
 use crate::base::random::Random;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::ds::dict::{Dict, Found, Shape, View};
 use crate::ds::shared::count_copy;
-use entry::{HEADER, access_of, header_byte};
+use facts::{Facts, Garbage};
 use thiserror::Error;
 use triomphe::Arc;
-
-/// A database's number, below the parameter `databases`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DbIndex(pub u16);
 
 /// The key holds a value of another type.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -47,43 +39,6 @@ pub enum Ttl {
     Keep,
     /// It becomes this.
     At(UnixMillis),
-}
-
-/// Thresholds between a collection's compact and its large form, from the parameters of the
-/// same names, and the seed of new tables.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// `list-max-listpack-size`: elements, or -1..-5 for 4..64 KiB.
-    pub list_max_listpack_size: i64,
-    /// Elements of lists of so many bytes stand alone: DEBUG QUICKLIST-PACKED-THRESHOLD.
-    pub list_plain_from: u64,
-    /// `hash-max-listpack-entries`.
-    pub hash_max_listpack_entries: usize,
-    /// `hash-max-listpack-value`, bytes.
-    pub hash_max_listpack_value: usize,
-    /// `set-max-intset-entries`.
-    pub set_max_intset_entries: usize,
-    /// `zset-max-listpack-entries`.
-    pub zset_max_listpack_entries: usize,
-    /// `zset-max-listpack-value`, bytes.
-    pub zset_max_listpack_value: usize,
-    /// The hash seed of new tables.
-    pub seed: HashSeed,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            list_max_listpack_size: -2,
-            list_plain_from: u64::MAX,
-            hash_max_listpack_entries: 128,
-            hash_max_listpack_value: 64,
-            set_max_intset_entries: 512,
-            zset_max_listpack_entries: 128,
-            zset_max_listpack_value: 64,
-            seed: HashSeed([0; 16]),
-        }
-    }
 }
 
 /// One database. See the module.
@@ -236,6 +191,11 @@ impl Db {
         let monotonic = self.access.now();
         self.access = access;
         self.access.freeze(monotonic);
+    }
+
+    /// Whether removed keys give their memory back at once, at some cost.
+    pub(super) fn set_memory_is_short(&mut self, short: bool) {
+        self.dict.pack_tightly(short);
     }
 
     /// On a replica expired keys read as missing but stay until the primary deletes them.

@@ -11,7 +11,7 @@
 //! Forms only change upwards, as in Redis. A hash is a counted reference in each of them: a clone
 //! shares the bytes or pages with the original until one side changes.
 
-use super::Limits;
+use super::encoding_limits::Limits;
 use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, EntryRef, NewEntry, Shape};
 use crate::ds::listpack::{Cursor, Listpack, ListpackFull, ListpackValue};

@@ -3,7 +3,7 @@
 //! Redis 7.0 keeps every list as a quicklist, so there is one encoding and nothing to convert. The
 //! work is done by [`ChunkList`]; this file only says how a list is made and how it is named.
 
-use super::Limits;
+use super::encoding_limits::Limits;
 use crate::ds::chunk_list::{ChunkList, Fill};
 
 /// A list.

@@ -9,7 +9,7 @@
 //!
 //! Forms only change upwards, as in Redis. A clone shares its pages with the original.
 
-use super::Limits;
+use super::encoding_limits::Limits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, NewEntry, Shape};

@@ -23,12 +23,14 @@
 //! leaves the walk as one item, the rest of its old pages; a swapped one keeps the number it had
 //! when the walk began.
 
-use std::collections::VecDeque;
-
+use super::databases::Keyspace;
+use super::db::Db;
+use super::db_index::DbIndex;
+use super::parcel::{Handed, Parcel, WalkedDb};
 use super::value::Value;
-use super::{Db, DbIndex, KeyView, Keyspace};
-use crate::ds::dict::{Page, Rest};
+use crate::ds::dict::View;
 use crate::ds::shared;
+use std::collections::VecDeque;
 
 /// Pages that may be on their way in order, about 4 MiB of small keys.
 pub const WINDOW_PAGES: usize = 1024;
@@ -40,33 +42,6 @@ const PAGES_PER_TURN: usize = 256;
 pub const MIN_COPIES: u64 = 4 << 20;
 /// Else to the data set's size divided by this.
 const COPIES_SHARE: u64 = 32;
-
-/// Pages of a walk, in no order that matters.
-#[derive(Debug)]
-pub struct Parcel {
-    /// Counted from 0.
-    pub number: u64,
-    /// Whether no other parcel follows.
-    pub is_last: bool,
-    items: Vec<(DbIndex, Handed)>,
-}
-
-#[derive(Debug)]
-pub(super) enum Handed {
-    Page(Page<Value>),
-    Rest(Rest<Value>),
-}
-
-/// A database as it was when a walk began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WalkedDb {
-    /// Its number.
-    pub index: DbIndex,
-    /// How many keys it had.
-    pub keys: usize,
-    /// How many of them had a deadline.
-    pub deadlines: usize,
-}
 
 /// The owner's book of a walk under way.
 #[derive(Debug, Default)]
@@ -87,22 +62,6 @@ struct OnItsWay {
     parcel: u64,
     pages: usize,
     copied_before: u64,
-}
-
-impl Parcel {
-    /// Shows every key with the number its database had, and lets go of each page when it is
-    /// passed.
-    pub fn visit<E>(self, mut show: impl FnMut(DbIndex, KeyView<'_>) -> Result<(), E>) -> Result<(), E> {
-        for (db, item) in self.items {
-            let mut show_page =
-                |page: Page<Value>| page.iter().try_for_each(|entry| show(db, KeyView::of(entry)));
-            match item {
-                Handed::Page(page) => show_page(page)?,
-                Handed::Rest(rest) => rest.into_pages().try_for_each(show_page)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Walk {
@@ -296,7 +255,7 @@ impl Db {
 
     /// Empties the dict; what a walk has not taken yet goes to the walk as a whole. Returns what is
     /// to be freed.
-    pub(super) fn clear_dict(&mut self) -> Option<crate::ds::dict::View<Value>> {
+    pub(super) fn clear_dict(&mut self) -> Option<View<Value>> {
         let db = self.walked_as;
         let handed = self.dict.take_pre_images();
         self.flushed.extend(handed.into_iter().map(|page| (db, Handed::Page(page))));
@@ -311,7 +270,7 @@ mod tests {
     use super::*;
     use crate::base::random::Random;
     use crate::base::time::{MonotonicMillis, UnixMillis};
-    use crate::keyspace::{Collection, Hash, Limits, Ttl, ValueRef};
+    use crate::keyspace::{Collection, Hash, KeyView, Limits, Ttl, ValueRef};
     use std::collections::BTreeMap;
     use std::convert::Infallible;
 

@@ -10,10 +10,10 @@
 //! key event, no key miss.
 
 use super::Db;
-use super::entry::{HEADER, MAX_INLINE_STRING, StringCoding, coding_for, header_byte};
 use crate::base::hash::{HashSeed, siphash};
 use crate::base::time::UnixMillis;
 use crate::ds::dict::NewEntry;
+use crate::keyspace::entry::{HEADER, MAX_INLINE_STRING, StringCoding, coding_for, header_byte};
 use crate::keyspace::value::{Kind, Value};
 use std::ops::Range;
 use triomphe::Arc;
@@ -133,7 +133,7 @@ const _: () = assert!(size_of::<Arrival>() == 64);
 const _: () = assert!(MAX_INLINE_STRING <= u8::MAX as usize);
 
 impl Batch {
-    /// An empty batch for databases whose tables hash by `seed`: [`super::Limits::seed`].
+    /// An empty batch for databases whose tables hash by `seed`, that of their limits.
     #[must_use]
     pub fn new(seed: HashSeed) -> Self {
         Batch { seed, texts: Vec::new(), arrivals: Vec::new(), value_bytes: 0 }

@@ -3,14 +3,17 @@
 //! These accessors count neither hit nor miss, and what they replace is left as garbage if it is
 //! big. Looking is the business of [`Db`]'s own file.
 
-use super::entry::{
-    COPIED_INTEGER, HEADER, MAX_EMBSTR, MAX_INLINE_STRING, access_of, coding_for, header_byte,
-};
-use super::{Db, Garbage, Limits, Stored, StringCoding, Ttl, WrongType};
+use super::facts::Garbage;
+use super::{Db, Ttl, WrongType};
 use crate::base::number;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::{EntryRef, NewEntry};
 use crate::ds::shared::make_mut;
+use crate::keyspace::encoding_limits::Limits;
+use crate::keyspace::entry::{
+    COPIED_INTEGER, HEADER, MAX_EMBSTR, MAX_INLINE_STRING, Stored, StringCoding, access_of, coding_for,
+    header_byte,
+};
 use crate::keyspace::value::{Collection, Kind, Value};
 use triomphe::Arc;
 

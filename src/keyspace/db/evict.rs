@@ -2,8 +2,11 @@
 //!
 //! A database only proposes; which policy rules and when it is enough is decided by `server/`.
 
-use super::{Db, access_of};
+use super::Db;
 use crate::base::time::UnixMillis;
+use crate::ds::dict::EntryRef;
+use crate::keyspace::db_index::DbIndex;
+use crate::keyspace::entry::access_of;
 
 /// Candidates kept from one choice to the next.
 const POOL: usize = 16;
@@ -31,7 +34,7 @@ pub struct EvictionPool {
 struct Candidate {
     /// The higher, the sooner it goes.
     rank: u64,
-    db: super::DbIndex,
+    db: DbIndex,
     key: Vec<u8>,
 }
 
@@ -42,11 +45,11 @@ impl EvictionPool {
     }
 
     /// Takes the best candidate, which may be gone by now.
-    pub fn pop(&mut self) -> Option<(super::DbIndex, Vec<u8>)> {
+    pub fn pop(&mut self) -> Option<(DbIndex, Vec<u8>)> {
         self.candidates.pop().map(|best| (best.db, best.key))
     }
 
-    fn offer(&mut self, rank: u64, db: super::DbIndex, key: &[u8]) {
+    fn offer(&mut self, rank: u64, db: DbIndex, key: &[u8]) {
         let place = self.candidates.partition_point(|other| other.rank < rank);
         if self.candidates.len() == POOL && place == 0 {
             return;
@@ -67,7 +70,7 @@ impl Db {
     pub fn sample_for_eviction(&mut self, pool: &mut EvictionPool, samples: usize, among: Among) {
         let (index, access, random) = (self.index, self.access, &mut self.random);
         let mut below = |bound| random.below(bound);
-        let offer = |entry: crate::ds::dict::EntryRef<'_, _>| {
+        let offer = |entry: EntryRef<'_, _>| {
             let bits = access_of(entry.payload);
             let rank = if access.lfu {
                 u64::from(u8::MAX) - u64::from(access.frequency(bits))
@@ -87,7 +90,7 @@ impl Db {
         let random = &mut self.random;
         let mut below = |bound| random.below(bound);
         let mut key = None;
-        let keep = |entry: crate::ds::dict::EntryRef<'_, _>| key = Some(entry.key.to_vec());
+        let keep = |entry: EntryRef<'_, _>| key = Some(entry.key.to_vec());
         match among {
             Among::All => return self.dict.random(&mut below).map(|entry| entry.key.to_vec()),
             Among::Volatile => self.dict.sample_with_deadline(1, &mut below, keep),
@@ -99,11 +102,6 @@ impl Db {
     pub fn next_to_expire(&mut self) -> Option<(UnixMillis, Vec<u8>)> {
         let entry = self.dict.earliest()?;
         entry.deadline.map(|deadline| (UnixMillis(deadline), entry.key.to_vec()))
-    }
-
-    /// Whether removed keys give their memory back at once, at some cost.
-    pub(in crate::keyspace) fn set_memory_is_short(&mut self, short: bool) {
-        self.dict.pack_tightly(short);
     }
 }
 

@@ -3,12 +3,12 @@
 //! Members come in any order, some of them several times; so they are gathered in the dict that a
 //! large sorted set needs anyway, and put in order once, at the end.
 
-use super::super::Limits;
 use super::pairs::push_pair;
 use super::{Form, SortedSet, Tree, by_score, score_of};
 use crate::ds::dict::{Dict, NewEntry};
 use crate::ds::listpack::Listpack;
 use crate::ds::score_tree::ScoreTree;
+use crate::keyspace::encoding_limits::Limits;
 
 /// Members gathered from elsewhere, each with one score, to become a sorted set of their own:
 /// the result of a union, a range or a search, or a value read from a file.

@@ -22,7 +22,7 @@ pub use gathered::Gathered;
 pub use range::{LexBound, LexRange, ScoreRange};
 pub use walk::Walk;
 
-use super::Limits;
+use super::encoding_limits::Limits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
 use crate::ds::dict::{Dict, NewEntry, Shape};

@@ -13,10 +13,10 @@
 //! +---------------------+----------------+------------------------------------------+
 //! ```
 
+use super::value::{Kind, Value};
 use crate::base::number;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::EntryRef;
-use crate::keyspace::value::{Kind, Value};
 
 /// How a string is stored, as OBJECT ENCODING names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub(super) const MAX_INLINE_STRING: usize = 192;
 pub(super) const MAX_EMBSTR: usize = 44;
 
 impl<'a> KeyView<'a> {
-    pub(in crate::keyspace) fn of(entry: EntryRef<'a, Value>) -> Self {
+    pub(super) fn of(entry: EntryRef<'a, Value>) -> Self {
         let (header, inline) = entry.payload.split_first_chunk().expect("every payload has a header");
         let value = match entry.object {
             None => ValueRef::String(inline),
