@@ -1,6 +1,6 @@
 //! What a text parameter may hold, and the template of the process title.
 
-use super::Config;
+use super::parameters::Config;
 
 /// Anything goes.
 pub(super) fn any(_: &[u8], _: &Config) -> Result<(), &'static str> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use super::kind::{Effect, Flags, Kind, Parameter};
-use super::{Config, PARAMETERS};
+use super::parameters::{Config, PARAMETERS};
 
 /// A Markdown table of all parameters: name, values, default, purpose, and what pyredis does with
 /// it.

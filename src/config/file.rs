@@ -12,9 +12,12 @@ use std::collections::HashSet;
 use std::{fmt, io};
 
 use super::args::CommandLine;
+use super::directive::{RenameCommand, UserLine};
 use super::kind::Source;
+use super::lookup::lookup;
+use super::parameters::Config;
+use super::set::MAX_HZ;
 use super::text::{Text, trim};
-use super::{Config, RenameCommand, UserLine, lookup};
 use crate::base::text::{lossless, split_args};
 
 /// How deep `include` may nest.
@@ -280,7 +283,7 @@ impl<'a> Reader<'a> {
         if self.config.cluster_enabled && self.config.replicaof.is_some() {
             return Err(LoadError::Whole("replicaof directive not allowed in cluster mode".to_owned()));
         }
-        self.config.hz = self.config.hz.clamp(1, super::MAX_HZ);
+        self.config.hz = self.config.hz.clamp(1, MAX_HZ);
         Ok(())
     }
 }

@@ -5,12 +5,11 @@
 //! SET, CONFIG REWRITE, the configuration file and the command line all read the same row. Error
 //! texts are Redis's own. What needs more than one word of its own rules is a [`Special`].
 
-use std::fmt;
-
-use super::Config;
+use super::parameters::Config;
 use super::text::{Text, format_memory};
 use crate::base::number::parse_i64;
 use crate::base::text::{parse_memory, quote, split_args};
+use std::fmt;
 
 /// One row of [`super::PARAMETERS`].
 pub struct Parameter {

@@ -12,12 +12,13 @@
 //! Kinds: `boolean`, `number(unit, min, max)`, `choice(Enum)`, `text(empty, check)`,
 //! `special(STATIC)`.
 
+use super::check;
 use super::choice::*;
+use super::directive::{RenameCommand, UserLine};
 use super::kind::{Effect, Empty, Flags, Kind, Parameter, Unit};
 use super::notify::NotifyClasses;
 use super::special::{self, BufferLimits, PrimaryAddress, SavePoint, ShutdownOn};
 use super::text::Text;
-use super::{RenameCommand, UserLine, check};
 
 const INT_MAX: i128 = i32::MAX as i128;
 const INT_MIN: i128 = i32::MIN as i128;

@@ -8,9 +8,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::directive::UserLine;
 use super::kind::Line;
+use super::lookup::lookup;
+use super::parameters::{Config, PARAMETERS};
 use super::text::trim;
-use super::{Config, PARAMETERS, lookup};
 use crate::base::text::{quote, split_args};
 
 /// The comment above lines that CONFIG REWRITE added.
@@ -44,7 +46,7 @@ pub fn rewrite(old: &[u8], config: &Config, defaults: &Config, added: Added) -> 
 }
 
 /// `user name rule …`, quoted where a rule would not survive otherwise.
-fn user_line(user: &super::UserLine) -> Line {
+fn user_line(user: &UserLine) -> Line {
     let mut text = b"user".to_vec();
     for word in std::iter::once(&user.name).chain(&user.rules) {
         text.push(b' ');
@@ -143,8 +145,8 @@ fn directive(line: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Text;
     use super::super::kind::Source;
-    use super::super::{Text, UserLine};
     use super::*;
 
     /// The defaults of the real server whose files the tests quote, but for what every test would

@@ -4,9 +4,9 @@
 //! Each is a [`Special`]: how to show it, how to take its arguments, and the lines CONFIG REWRITE
 //! writes. They check everything before they change anything, so a refused value leaves no trace.
 
-use super::Config;
 use super::kind::{Line, Source, Special, one_of, position_of};
 use super::notify::NotifyClasses;
+use super::parameters::Config;
 use super::text::{Text, format_memory, parse_lenient};
 use crate::base::number::parse_f64;
 use crate::base::text::{parse_memory, quote};
