@@ -5,7 +5,7 @@
 //! be once, or is not a number where one belongs, makes the value corrupt, as with Redis's
 //! `sanitize-dump-payload yes`.
 
-use super::RdbError;
+use super::error::RdbError;
 use super::reader::Reader;
 use super::ziplist::{Ziplist, Zipmap};
 use crate::base::number;

@@ -4,9 +4,10 @@
 //! | type byte | body | version u16 | crc64 of everything before it, u64 |
 //! ```
 
-use super::reader::Reader;
+use super::format::VERSION;
+use super::reader::{Checksum, Reader};
+use super::values;
 use super::writer::{SaveOptions, Writer};
-use super::{VERSION, values};
 use crate::base::crc64::crc64;
 use crate::keyspace::{Limits, Value, ValueRef};
 use thiserror::Error;
@@ -35,16 +36,6 @@ pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
     payload.extend((VERSION as u16).to_le_bytes());
     payload.extend(crc64(&payload).to_le_bytes());
     payload
-}
-
-/// Whether sums of bytes are compared with those a payload carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checksum {
-    /// They must agree.
-    Verified,
-    /// Tests make payloads faster than they can sign them, DEBUG SET-SKIP-CHECKSUM-VALIDATION; and
-    /// `rdbchecksum no`.
-    Skipped,
 }
 
 /// The value of a payload; nothing in it is trusted.

@@ -1,6 +1,7 @@
 //! Where in a snapshot the reading is: the words that name the damaged key or section.
 
-use super::{RdbError, opcode};
+use super::error::RdbError;
+use super::format::opcode;
 use crate::base::text::shown;
 use std::fmt::Write;
 

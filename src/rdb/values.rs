@@ -2,8 +2,8 @@
 //!
 //! Written are the forms of Redis 7.0: what is small goes out as the flat bytes it is in memory.
 
-use super::RdbError;
 use super::collections::{Nodes, PACKED_NODE, PLAIN_NODE, Scores};
+use super::error::RdbError;
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::ds::chunk_list::ChunkRef;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Files in a circle at most.
 const CIRCLE_FILES: usize = 6;
 /// Rooms with larger circles, and how large they may be. The numbers only shrink.
-const LARGE_CIRCLES: &[(&str, usize)] = &[("rdb", 7), ("engine", 10), ("daemon", 13)];
+const LARGE_CIRCLES: &[(&str, usize)] = &[("engine", 10), ("daemon", 13)];
 /// Re-exports followed from one file to the next.
 const MAX_REEXPORTS: usize = 8;
 
