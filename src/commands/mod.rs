@@ -12,6 +12,8 @@ pub mod bitmap;
 mod checked_keys_tests;
 #[cfg(test)]
 mod long_patterns_tests;
+#[cfg(all(test, debug_assertions))]
+mod mutated_keys_tests;
 mod coming;
 pub mod connection;
 pub mod generic;

@@ -14,7 +14,7 @@ use crate::persistence::WholeSave;
 use crate::propagation::ReaderId;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{Clock, Host, News, ProcessFacts, Server, Setup};
+use crate::server::{Clock, CommandTable, Host, News, ProcessFacts, Server, Setup};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -161,6 +161,11 @@ impl TestServer {
 
     /// The same; the error is why a server would not start.
     pub fn try_with(configure: impl FnOnce(&mut Config)) -> Result<Self, String> {
+        Self::of(table(), configure)
+    }
+
+    /// The same that knows other commands.
+    pub fn of(commands: CommandTable, configure: impl FnOnce(&mut Config)) -> Result<Self, String> {
         let hands =
             Hands { wall_us: Cell::new(1_700_000_000_000_000), monotonic_ns: Cell::new(5_000_000_000) };
         let hands = Rc::new(hands);
@@ -178,7 +183,7 @@ impl TestServer {
             hash_seed: HashSeed([3; 16]),
             limits: std::sync::Arc::default(),
         };
-        let mut server = Server::new(setup, table())?;
+        let mut server = Server::new(setup, commands)?;
         let reader = server.rooms.propagation.join();
         let mut test =
             TestServer { server, hands, outputs: BTreeMap::new(), reader, files, closed: Vec::new() };

@@ -8,6 +8,7 @@ use super::db::facts::Garbage;
 use super::db::{Db, DbSnapshot};
 use super::db_index::DbIndex;
 use super::encoding_limits::Limits;
+use super::mutated_keys::{Fingerprint, MutatedKey};
 use super::snapshot::Walk;
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::resp::Argv;
@@ -141,6 +142,14 @@ impl Keyspace {
         } else {
             CheckedKeys::default()
         }
+    }
+
+    /// The keys that the running command has changed so far: none in a release build.
+    #[must_use]
+    pub fn mutated_keys(&self) -> Vec<MutatedKey> {
+        let fingerprint =
+            |db, key: &[u8]| self.get(DbIndex(db)).map_or(Fingerprint(None), |db| db.fingerprint(key));
+        self.current.checked_keys.mutated_keys().map_or_else(Vec::new, |keys| keys.list(fingerprint))
     }
 
     /// Ends what [`Keyspace::begin_command`] began.

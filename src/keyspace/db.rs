@@ -9,6 +9,7 @@ pub(super) mod batch;
 mod change;
 pub(super) mod evict;
 pub(super) mod facts;
+mod fingerprint;
 
 use super::access::AccessClock;
 use super::checked_keys::CheckedKeys;
@@ -394,7 +395,7 @@ impl Db {
         count
     }
 
-    // ── rights ───────────────────────────────────────────────────────────────────────────────
+    // ── duties ───────────────────────────────────────────────────────────────────────────────
 
     /// In debug builds: `key` is one that the rights of the running command were checked for.
     fn assert_may_look(&self, key: &[u8]) {
@@ -403,10 +404,22 @@ impl Db {
         }
     }
 
-    /// The same of a key that is about to be changed.
+    /// The same of a key that is about to be changed; what it holds before is noted.
     fn assert_may_change(&self, key: &[u8]) {
         if cfg!(debug_assertions) {
             self.checked_keys.assert_may_change(key);
+            if let Some(mutated) = self.checked_keys.mutated_keys() {
+                mutated.note_lent(self.index.0, key, || self.fingerprint(key));
+            }
+        }
+    }
+
+    /// In debug builds: `changed` was told of `key`.
+    pub fn note_reported(&self, key: &[u8]) {
+        if cfg!(debug_assertions)
+            && let Some(mutated) = self.checked_keys.mutated_keys()
+        {
+            mutated.note_reported(self.index.0, key);
         }
     }
 

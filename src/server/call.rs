@@ -16,6 +16,7 @@ use super::{
     Rooms, changed, evict, gate, hold_back, login_wait, monitor, multi, output, saving, timing, tracking,
 };
 use crate::base::ClientId;
+use crate::base::text::lossless;
 use crate::clients::{Close, LookupCache, ReplyMode, Running, Session};
 use crate::keyspace::Keyspace;
 use crate::propagation::Effect;
@@ -290,6 +291,7 @@ pub(super) fn call(
         Ctx { db, reply, session, rooms, effect: Effect::Verbatim, now, origin, command, changes: 0 };
     let held_to = ctx.db.begin_command(&command.spec, argv, command.edited_string(argv));
     let result = handler(&mut ctx, Args::new(argv, words));
+    assert_told(&ctx);
     ctx.db.end_command(held_to);
     if let Err(error) = &result {
         ctx.reply.cut(ctx.reply.start());
@@ -325,4 +327,19 @@ pub(super) fn call(
         monitor::feed(rooms, session, (command, words, index), argv, origin);
     }
     timing::end(rooms, session, (command, index), argv, origin, (begun, answered));
+}
+
+/// In debug builds: the handler reported each key that it changed, and what it changed is passed on
+/// unless the handler said that nothing is.
+fn assert_told(ctx: &Ctx<'_>) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let is_passed_on =
+        ctx.changes > 0 || ctx.effect != Effect::Verbatim || !ctx.rooms.propagation.is_wanted();
+    for mutated in ctx.db.mutated_keys() {
+        let (command, key) = (ctx.command.spec.name, lossless(&mutated.key));
+        assert!(mutated.is_reported, "{command} changes the key '{key}' and does not report it");
+        assert!(is_passed_on, "{command} changes the key '{key}' and propagates nothing of it");
+    }
 }

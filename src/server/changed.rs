@@ -119,6 +119,7 @@ pub(super) fn key_changed(db: &mut Db, rooms: &mut Rooms, class: NotifyClasses, 
 /// The same for a key whose change is counted already.
 pub(super) fn key_touched(db: &mut Db, rooms: &mut Rooms, class: NotifyClasses, event: &str, key: &[u8]) {
     settle(db, rooms);
+    db.note_reported(key);
     rooms.note_changed(db, key);
     if !rooms.watches.is_empty() {
         rooms.watches.changed(db.index(), key, || db.presence(key));

@@ -7,7 +7,7 @@ use super::{config, debug_forms, digest};
 use crate::base::number;
 use crate::base::text::lossless;
 use crate::commands::help;
-use crate::config::Added;
+use crate::config::{Added, NotifyClasses};
 use crate::keyspace::{PresentKeys, Ttl};
 use crate::rdb::Checksum;
 use crate::resp::Protocol;
@@ -178,7 +178,10 @@ fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             value.resize(size, 0);
         }
         ctx.db.set_text_string(&key, &value, Ttl::Clear);
+        // Redis: whoever watches or has read the key is told, but it is no change to be saved.
+        ctx.also_changed(ctx.db.index(), NotifyClasses::NONE, "", &key);
     }
+    ctx.propagate_nothing();
     ctx.reply.ok();
     Ok(())
 }
@@ -311,6 +314,18 @@ mod tests {
         );
         assert_eq!(server.run("DEBUG POPULATE x"), "(error) ERR value is out of range, must be positive");
         assert!(server.run("DEBUG POPULATE 1 k 99999999999999").starts_with("(error) ERR string exceeds"));
+    }
+
+    #[test]
+    fn who_watches_a_key_is_told_that_populate_made_it() {
+        let mut server = server();
+        server.connect(2);
+        for line in ["WATCH k:0", "MULTI", "PING"] {
+            server.run_as(2, line);
+        }
+        server.run("DEBUG POPULATE 1 k");
+        assert_eq!(server.run_as(2, "EXEC"), "(nil)");
+        assert_eq!((server.dirty(), server.effects().as_str()), (0, ""));
     }
 
     #[test]
