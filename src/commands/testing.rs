@@ -248,17 +248,17 @@ impl TestServer {
 
     /// Sends lines as client `id` in one read and shows the answers.
     pub fn pipeline_as(&mut self, id: u64, lines: &[&str]) -> String {
-        let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-        for line in lines {
-            for word in split_args(line.as_bytes()).expect("quotes are balanced") {
-                let start = buffer.len() as u32;
-                buffer.extend_from_slice(&word);
-                ranges.push((start, buffer.len() as u32));
-            }
-            ends.push(ranges.len() as u32);
-        }
-        self.send_batch(id, Requests::new(buffer, ranges, ends, None));
+        self.send_batch(id, batch_of(lines));
         self.output_of(id)
+    }
+
+    /// Sends lines as client 1 in one read, of a turn that has gone on for so long already.
+    pub fn pipeline_after_us(&mut self, us: u64, lines: &[&str]) {
+        self.server.begin_turn();
+        self.hands.advance_us(us);
+        self.server.requests(ClientId(1), batch_of(lines));
+        self.server.end_turn();
+        self.collect();
     }
 
     /// Sends a command of any bytes as client 1 and shows the answers.
@@ -386,4 +386,18 @@ impl TestServer {
             }
         });
     }
+}
+
+/// What one read brings that holds these lines.
+fn batch_of(lines: &[&str]) -> Requests {
+    let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    for line in lines {
+        for word in split_args(line.as_bytes()).expect("quotes are balanced") {
+            let start = buffer.len() as u32;
+            buffer.extend_from_slice(&word);
+            ranges.push((start, buffer.len() as u32));
+        }
+        ends.push(ranges.len() as u32);
+    }
+    Requests::new(buffer, ranges, ends, None)
 }

@@ -9,7 +9,7 @@ use crate::spec::*;
 pub const COMMANDS: &[Command] = &[
     Command::new(
         Spec::new("discard", Group::Transactions, 1, "")
-            .flags(&[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY])
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, NOT_QUEUED, DROPS_TRANSACTION])
             .since("2.0.0")
             .complexity("O(N), N: commands queued.")
             .summary("Forgets the commands queued since MULTI."),
@@ -17,7 +17,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("exec", Group::Transactions, 1, "")
-            .flags(&[NOSCRIPT, LOADING, STALE, SKIP_SLOWLOG])
+            .flags(&[NOSCRIPT, LOADING, STALE, SKIP_SLOWLOG, NOT_QUEUED, RUNS_TRANSACTION])
             .since("1.2.0")
             .complexity("Depends on the queued commands.")
             .summary("Runs the commands queued since MULTI."),
@@ -25,7 +25,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("multi", Group::Transactions, 1, "")
-            .flags(&[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY])
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, NOT_QUEUED])
             .since("1.2.0")
             .summary("Begins a transaction: queues commands until EXEC."),
         multi,
@@ -39,7 +39,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("watch", Group::Transactions, -2, "key [key ...]")
-            .flags(&[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY])
+            .flags(&[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY, NOT_QUEUED])
             .keys(&[KeySpec::range(1, -1, 1, &[RO])])
             .since("2.2.0")
             .complexity("O(1) for each key.")
@@ -90,6 +90,7 @@ fn unwatch(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 mod tests {
     use crate::base::ClientId;
     use crate::commands::testing::TestServer;
+    use crate::config::{Protected, RenameCommand};
 
     const ABORTED: &str = "(error) EXECABORT Transaction discarded because of previous errors.";
 
@@ -319,6 +320,20 @@ mod tests {
         for row in ["cmdstat_incr:calls=2,", "cmdstat_exec:calls=1,", "cmdstat_multi:calls=1,"] {
             assert!(stats.contains(row), "{stats}");
         }
+    }
+
+    #[test]
+    fn the_time_of_a_transaction_is_that_of_exec_whatever_it_is_called() {
+        let mut server = TestServer::with(|config| {
+            config.enable_debug_command = Protected::Yes;
+            for (from, to) in [("exec", "go"), ("echo", "exec")] {
+                config.renamed_commands.push(RenameCommand { from: from.into(), to: to.into() });
+            }
+        });
+        server.check(&[("EXEC x", "\"x\""), ("MULTI", "OK"), ("DEBUG SLEEP 0.5", "QUEUED"), ("GO", "1) OK")]);
+        let stats = server.run("INFO commandstats");
+        assert!(stats.contains("cmdstat_exec:calls=1,usec=500000,"), "{stats}");
+        assert!(stats.contains("cmdstat_echo:calls=1,usec=0,"), "{stats}");
     }
 
     #[test]

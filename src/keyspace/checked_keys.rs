@@ -7,18 +7,15 @@
 //! release build does nothing here. What a command changes is noted too ([`MutatedKeys`]).
 //!
 //! Not held to anything is what runs outside a command (loading, expiry, eviction, the settling of
-//! what a command left behind), and the few commands of [`TOUCH_KEYS_OF_THEIR_OWN`]. What goes
-//! through all keys without naming one (KEYS, RANDOMKEY, FLUSHALL) has accessors without a key.
+//! what a command left behind), and the few commands that are flagged [`LOOKS_AT_ANY_KEY`]. What
+//! goes through all keys without naming one (KEYS, RANDOMKEY, FLUSHALL) has accessors without a
+//! key.
 
 use super::mutated_keys::MutatedKeys;
 use crate::resp::Argv;
-use crate::spec::{DELETE, INSERT, KeyFlags, OW, RM, RW, Spec, UPDATE};
+use crate::spec::{DELETE, INSERT, KeyFlags, LOOKS_AT_ANY_KEY, OW, RM, RW, Spec, UPDATE};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Commands that look at keys that no key spec names, as in Redis: whoever may run them may see any
-/// key.
-const TOUCH_KEYS_OF_THEIR_OWN: &[&str] = &["debug", "scan"];
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -39,10 +36,10 @@ impl CheckedKeys {
     /// What a call of the command `spec` declares is held to, which changes a part of the string
     /// at `edited_string`.
     pub(super) fn of(spec: &Spec, argv: Argv<'_>, edited_string: Option<&[u8]>) -> CheckedKeys {
-        let touches_any = TOUCH_KEYS_OF_THEIR_OWN.contains(&spec.name);
+        let looks_at_any = spec.flags.contains(LOOKS_AT_ANY_KEY);
         CheckedKeys(Some(Arc::new(Checked {
             command: spec.name,
-            keys: (!touches_any).then(|| keys_of(spec, argv)),
+            keys: (!looks_at_any).then(|| keys_of(spec, argv)),
             edited_string: edited_string.map(<[u8]>::to_vec),
             reads_any_key: false,
             mutated: MutatedKeys::default(),

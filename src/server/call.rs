@@ -263,6 +263,8 @@ fn reject(
     session: &mut Session,
     out: &mut Vec<u8>,
 ) {
+    // The time of those before it is none of its own.
+    rooms.end_run();
     if let Some((_, _, index)) = entry {
         rooms.stats.counters.command(index).rejected += 1;
     }

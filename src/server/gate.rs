@@ -8,7 +8,10 @@ use crate::base::text::lossless;
 use crate::clients::Session;
 use crate::memory::Room;
 use crate::resp::Argv;
-use crate::spec::{DENYOOM, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, PROTECTED, READONLY, WRITE};
+use crate::spec::{
+    DENYOOM, Flags, GUARDED_AS_DEBUG, GUARDED_AS_MODULE, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, READONLY,
+    TELLS_OF_DISK_ERRORS, WRITE,
+};
 use crate::waiting::PauseReason;
 
 /// How long after a line about a request of another protocol there is no other, nanoseconds.
@@ -83,8 +86,8 @@ pub(super) fn admit(
     if !spec.accepts(argv.len()) || command.handler.is_none() {
         return Err(CommandError::Arity(spec.name.into()));
     }
-    if spec.flags.contains(PROTECTED) {
-        protected(rooms, session, spec.name)?;
+    if spec.flags.intersects(GUARDED_AS_DEBUG.with(GUARDED_AS_MODULE)) {
+        guarded(rooms, session, spec.flags)?;
     }
     if !session.login.authenticated && !spec.flags.contains(NO_AUTH) && !rooms.acl.users.default_is_open() {
         return Err(CommandError::NoAuth);
@@ -100,8 +103,7 @@ pub(super) fn admit(
     if rooms.memory.eviction.room == Room::None && flags.contains(DENYOOM) {
         return Err(CommandError::OutOfMemory);
     }
-    // Redis: PING tells as well, so that whoever watches over the server notices.
-    if flags.contains(WRITE) || spec.name == "ping" {
+    if flags.contains(WRITE) || spec.flags.contains(TELLS_OF_DISK_ERRORS) {
         disk_error(rooms)?;
     }
     if flags.contains(WRITE) {
@@ -145,18 +147,17 @@ const MISCONF: &str = "MISCONF Redis is configured to save RDB snapshots, but it
      about the RDB error.";
 
 /// DEBUG and MODULE are guarded by parameters of their own.
-fn protected(rooms: &Rooms, session: &Session, name: &str) -> Result<(), CommandError> {
-    let container = name.split('|').next().unwrap_or(name);
-    let (setting, parameter) = match container {
-        "debug" => (rooms.config.enable_debug_command, "enable-debug-command"),
-        _ => (rooms.config.enable_module_command, "enable-module-command"),
+fn guarded(rooms: &Rooms, session: &Session, flags: Flags) -> Result<(), CommandError> {
+    let (name, setting, parameter) = if flags.contains(GUARDED_AS_DEBUG) {
+        ("DEBUG", rooms.config.enable_debug_command, "enable-debug-command")
+    } else {
+        ("MODULE", rooms.config.enable_module_command, "enable-module-command")
     };
     if setting.admits(session.connection.is_local()) {
         return Ok(());
     }
     Err(CommandError::line(format!(
-        "ERR {} command not allowed. If the {parameter} option is set to \"local\", you can run it from a local \
-         connection, otherwise you need to set this option in the configuration file, and then restart the rooms.",
-        container.to_ascii_uppercase()
+        "ERR {name} command not allowed. If the {parameter} option is set to \"local\", you can run it from a local \
+         connection, otherwise you need to set this option in the configuration file, and then restart the server."
     )))
 }

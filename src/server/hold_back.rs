@@ -14,6 +14,7 @@ use super::rooms::Rooms;
 use crate::clients::Session;
 use crate::keyspace::Keyspace;
 use crate::resp::Argv;
+use crate::spec::RUNS_TRANSACTION;
 use crate::waiting::{Then, Until, Wait};
 
 /// Parks the client in front of `command` if a pause holds it back. Returns whether it does.
@@ -59,7 +60,7 @@ fn by_this_walk(
     let would_copy = match &session.multi {
         None => command.edited_string(argv).is_some_and(|key| db.edit_would_copy(key)),
         // A SELECT inside is not followed: what it leads to is copied.
-        Some(queued) if command.spec.name == "exec" => {
+        Some(queued) if command.spec.flags.contains(RUNS_TRANSACTION) => {
             // Each is asked, so that all are handed over in this turn.
             multi::edited_strings(&rooms.commands, queued)
                 .fold(false, |any, key| db.edit_would_copy(key) | any)

@@ -14,6 +14,7 @@ use super::rooms::Rooms;
 use crate::acl::Guess;
 use crate::clients::Session;
 use crate::resp::Argv;
+use crate::spec::RUNS_TRANSACTION;
 use crate::waiting::{LoginWait, Then, Until, Wait};
 use std::sync::atomic::Ordering;
 
@@ -27,7 +28,7 @@ pub(super) fn hold_back(rooms: &mut Rooms, session: &mut Session, command: &Comm
 #[cold]
 fn hold_back_login(rooms: &mut Rooms, session: &mut Session, command: &Command, argv: Argv<'_>) -> bool {
     let credentials = command.credentials.and_then(|credentials| credentials(argv));
-    let is_transaction = command.spec.name == "exec";
+    let is_transaction = command.spec.flags.contains(RUNS_TRANSACTION);
     let logs_in = credentials.is_some()
         || is_transaction && session.multi.as_ref().is_some_and(|transaction| transaction.logs_in());
     if !logs_in {

@@ -18,15 +18,10 @@ use super::{Rooms, access};
 use crate::clients::{Close, Queued, Session, Transaction};
 use crate::keyspace::Presence;
 use crate::resp::Argv;
-use crate::spec::{DENYOOM, Flags};
+use crate::spec::{DENYOOM, DROPS_TRANSACTION, Flags, NOT_QUEUED, RUNS_TRANSACTION};
 
 fn logs_in(command: &Command, argv: Argv<'_>) -> bool {
     command.credentials.and_then(|credentials| credentials(argv)).is_some()
-}
-
-/// Whether a command runs at once although the client is in a transaction.
-fn runs_at_once(command: &Command) -> bool {
-    matches!(command.spec.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
 }
 
 /// The keys of queued commands that change a part of a string.
@@ -50,19 +45,17 @@ pub(super) fn flags_of(session: &Session, command: &Command) -> Flags {
 
 fn transaction_flags(transaction: &Transaction, command: &Command) -> Flags {
     let flags = command.spec.flags;
-    match command.spec.name {
-        "exec" => transaction.flags_of_exec(flags),
-        // Redis: a transaction can always be ended.
-        "discard" | "quit" | "reset" => flags,
-        _ => flags | DENYOOM,
+    if flags.contains(RUNS_TRANSACTION) {
+        return transaction.flags_of_exec(flags);
     }
+    if flags.contains(DROPS_TRANSACTION) { flags } else { flags | DENYOOM }
 }
 
 /// Queues an admitted command if the client is in a transaction and the command does not belong to
 /// the transaction itself. Returns whether it did; the caller answers.
 pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: Entry, argv: Argv<'_>) -> bool {
     let Some(transaction) = &mut session.multi else { return false };
-    if runs_at_once(entry.0) {
+    if entry.0.spec.flags.contains(NOT_QUEUED) {
         return false;
     }
     // Redis: what will not run needs no place.
@@ -96,7 +89,7 @@ pub(super) fn refused(
     command: Option<&Command>,
     error: &CommandError,
 ) -> String {
-    if command.is_some_and(|command| command.spec.name == "exec") {
+    if command.is_some_and(|command| command.spec.flags.contains(RUNS_TRANSACTION)) {
         discard(rooms, session);
         let line = error.to_string();
         let reason = line.strip_prefix("ERR ").unwrap_or(&line);
@@ -162,7 +155,6 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         ctx.reply.null_array();
         return Ok(());
     }
-    let began_ns = ctx.rooms.time.clock.monotonic_ns();
     ctx.session.requests.running.transaction = Some((transaction.len(), transaction.heap_bytes()));
     ctx.reply.array(transaction.len());
     for queued in transaction.commands() {
@@ -181,16 +173,5 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
     }
     ctx.session.requests.running.transaction = None;
     ctx.session.login.has_guessed = false;
-    count_time(ctx, began_ns);
     Ok(())
-}
-
-/// The commands of a transaction have taken their own times; EXEC took all of them.
-fn count_time(ctx: &mut Ctx<'_>, began_ns: u64) {
-    let rooms = &mut *ctx.rooms;
-    rooms.end_run();
-    let ns = rooms.time.clock.monotonic_ns().saturating_sub(began_ns);
-    if let Some((_, index)) = rooms.commands.by_name(ctx.command.spec.name.as_bytes()) {
-        rooms.stats.counters.command(index).ns += ns;
-    }
 }

@@ -9,6 +9,7 @@ use crate::config::NotifyClasses;
 use crate::keyspace::DbIndex;
 use crate::pubsub::Topic;
 use crate::resp::{Broadcast, Protocol, Reply};
+use crate::spec::ALLOWED_WHILE_SUBSCRIBED;
 use std::sync::Arc;
 
 impl Rooms {
@@ -141,13 +142,12 @@ pub(super) fn admit(session: &Session, command: &Command) -> Result<(), CommandE
 }
 
 fn admit_while_subscribed(command: &Command) -> Result<(), CommandError> {
-    let name = command.spec.name;
-    match name {
-        "subscribe" | "ssubscribe" | "psubscribe" | "unsubscribe" | "sunsubscribe" | "punsubscribe"
-        | "ping" | "quit" | "reset" => Ok(()),
-        _ => Err(CommandError::line(format!(
-            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
-             this context"
-        ))),
+    if command.spec.flags.contains(ALLOWED_WHILE_SUBSCRIBED) {
+        return Ok(());
     }
+    Err(CommandError::line(format!(
+        "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this \
+         context",
+        command.spec.name
+    )))
 }

@@ -58,7 +58,7 @@ pub(super) fn end(
     if begun.shares {
         rooms.stats.stopwatch.join_run(index);
         if reply_bytes > SMALL_BYTES
-            && let Some((ns, _)) = rooms.end_run()
+            && let Some((_, ns)) = rooms.end_run()
         {
             // Of all in the run, the one with the long answer took the time.
             log_if_slow(rooms, session, command, argv, ns);
@@ -82,16 +82,13 @@ pub(super) fn end(
 
 /// Ends a batch of a client: what was timed together is settled.
 pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) {
-    if let Some((ns, 1)) = rooms.end_run()
+    if let Some((Run { index, count: 1 }, ns)) = rooms.end_run()
         && session.close == Close::No
-        && is_slow(&rooms.config, ns)
         && let Some(last) = batch.len().checked_sub(1)
-        && let Some(index) = session.last.command
-        && let command = rooms.commands.at(index)
-        // It may have been refused, and the run is of the one before.
-        && batch.get(last).at(0).eq_ignore_ascii_case(command.spec.name.as_bytes())
+        // What was queued takes no time: the run is of the one before.
+        && session.last.command == Some(index)
     {
-        log_if_slow(rooms, session, command, batch.get(last), ns);
+        log_if_slow(rooms, session, rooms.commands.at(index), batch.get(last), ns);
     }
 }
 
@@ -136,15 +133,15 @@ impl Rooms {
         self.stats.stopwatch.last_ns()
     }
 
-    /// Ends a run of commands timed together. Returns its time and how many they were.
-    pub(super) fn end_run(&mut self) -> Option<(u64, u64)> {
-        let Run { index, count } = self.stats.stopwatch.take_run()?;
+    /// Ends a run of commands timed together. Returns which they were and their time, nanoseconds.
+    pub(super) fn end_run(&mut self) -> Option<(Run, u64)> {
+        let run @ Run { index, count } = self.stats.stopwatch.take_run()?;
         let ns = self.lap_ns();
         self.stats.counters.command(index).ns += ns;
         if self.config.latency_tracking {
             self.stats.counters.histogram(index).record(ns / count, count);
         }
-        Some((ns, count))
+        Some((run, ns))
     }
 }
 

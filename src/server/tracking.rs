@@ -14,7 +14,7 @@ use super::origin::Origin;
 use crate::base::ClientId;
 use crate::clients::Session;
 use crate::resp::{Argv, Broadcast, Protocol, Reply};
-use crate::spec::{PUBSUB, READONLY};
+use crate::spec::{KEEPS_CACHING, PUBSUB, READONLY};
 use crate::tracking::{Broadcasted, Mode, OwnTracking};
 
 /// The channel on which a RESP2 client hears of changes.
@@ -191,8 +191,8 @@ fn end_tracked(rooms: &mut Rooms, session: &mut Session, command: Option<&Comman
     session.tracking.mode = rooms.tracking.tables.mode(session.id);
     // CLIENT CACHING holds for the next command or transaction. Redis: no subcommand of CLIENT is
     // one.
-    let is_client = command.is_some_and(|command| command.spec.name.starts_with("client|"));
-    if session.multi.is_none() && !is_client {
+    let keeps_caching = command.is_some_and(|command| command.spec.flags.contains(KEEPS_CACHING));
+    if session.multi.is_none() && !keeps_caching {
         session.tracking.caching = false;
     }
 }

@@ -48,13 +48,33 @@ pub const ALLOW_BUSY: Flags = Flags(1 << 16);
 pub const NO_ASYNC_LOADING: Flags = Flags(1 << 17);
 /// Not allowed in a transaction.
 pub const NO_MULTI: Flags = Flags(1 << 18);
-/// Guarded by `enable-debug-command` and the like. Not shown by COMMAND INFO.
-pub const PROTECTED: Flags = Flags(1 << 19);
+/// Guarded by `enable-debug-command`. Not shown by COMMAND INFO.
+pub const GUARDED_AS_DEBUG: Flags = Flags(1 << 19);
 /// May touch keys beyond its key arguments. Not shown by COMMAND INFO.
 pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 20);
 /// Keys cannot be found by first/last/step. Derived, see
 /// [`Spec::all_flags`](super::Spec::all_flags).
 pub const MOVABLEKEYS: Flags = Flags(1 << 21);
+
+// What is told of single commands, so that nobody asks for their names. COMMAND INFO shows none.
+
+/// Guarded by `enable-module-command`.
+pub const GUARDED_AS_MODULE: Flags = Flags(1 << 22);
+/// Runs at once in a transaction instead of being queued: it belongs to the transaction.
+pub const NOT_QUEUED: Flags = Flags(1 << 23);
+/// Runs what is queued.
+pub const RUNS_TRANSACTION: Flags = Flags(1 << 24);
+/// Drops what is queued, in whatever state the server is: a transaction can always be ended.
+pub const DROPS_TRANSACTION: Flags = Flags(1 << 25);
+/// Refused like a write while what is written cannot be kept, so that whoever watches over the
+/// server notices.
+pub const TELLS_OF_DISK_ERRORS: Flags = Flags(1 << 26);
+/// Allowed to a RESP2 client that listens to channels.
+pub const ALLOWED_WHILE_SUBSCRIBED: Flags = Flags(1 << 27);
+/// Is not the next command that CLIENT CACHING speaks of.
+pub const KEEPS_CACHING: Flags = Flags(1 << 28);
+/// Looks at keys that no key spec names, as in Redis: whoever may run it may see any key.
+pub const LOOKS_AT_ANY_KEY: Flags = Flags(1 << 29);
 
 /// What `COMMAND INFO` prints, in its order.
 const NAMES: &[(Flags, &str)] = &[

@@ -122,6 +122,36 @@ fn command_families_do_not_import_each_other() {
 }
 
 #[test]
+fn commands_are_told_apart_by_what_their_rows_say() {
+    /// Where names are looked up.
+    const TABLES: &[&str] = &["src/spec/", "src/commands/", "src/server/command.rs"];
+    const COMPARISONS: &[&str] = &[
+        "==",
+        "!=",
+        "match ",
+        "matches!(",
+        "starts_with",
+        "ends_with",
+        "contains(",
+        "eq_ignore_ascii_case(",
+    ];
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        if TABLES.iter().any(|table| source.path.starts_with(table)) {
+            continue;
+        }
+        for line in source.product() {
+            let is_of_name = line.contains("spec.name") || line.contains("own_name()");
+            let compares = is_of_name && COMPARISONS.iter().any(|word| line.contains(word));
+            if compares || line.contains("commands.by_name(b\"") {
+                broken.push(format!("{}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report("a flag in the command's row says what these ask its name for", &broken);
+}
+
+#[test]
 fn floors_below_the_engine_touch_nothing() {
     const TOUCHING: &[&str] = &["std::net", "std::thread", "std::fs", "SystemTime", "Instant::now"];
     let rooms = rooms();

@@ -16,7 +16,7 @@ pub(super) const COMMANDS: &[Command] = &[
     tracking::CACHING,
     Command::new(
         Spec::new("client|getname", Group::Connection, 2, "")
-            .flags(&[NOSCRIPT, LOADING, STALE])
+            .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("2.6.9")
             .summary("Tells the name of this connection."),
         client_getname,
@@ -24,21 +24,21 @@ pub(super) const COMMANDS: &[Command] = &[
     tracking::GETREDIR,
     Command::new(
         Spec::new("client|help", Group::Connection, 2, "")
-            .flags(&[LOADING, STALE])
+            .flags(&[LOADING, STALE, KEEPS_CACHING])
             .since("5.0.0")
             .summary("Describes the subcommands."),
         client_help,
     ),
     Command::new(
         Spec::new("client|id", Group::Connection, 2, "")
-            .flags(&[NOSCRIPT, LOADING, STALE])
+            .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("5.0.0")
             .summary("Tells the number of this connection."),
         client_id,
     ),
     Command::new(
         Spec::new("client|info", Group::Connection, 2, "")
-            .flags(&[NOSCRIPT, LOADING, STALE])
+            .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("6.2.0")
             .summary("Describes this connection.")
             .tips(&["nondeterministic_output"]),
@@ -55,7 +55,7 @@ pub(super) const COMMANDS: &[Command] = &[
             client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] \
             | [ADDR ip:port] | [LADDR ip:port] | [SKIPME yes/no]> ...]>@filter",
         )
-        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
         .since("2.4.0")
         .complexity("O(N), N: connections.")
         .summary("Closes connections.")
@@ -76,7 +76,7 @@ pub(super) const COMMANDS: &[Command] = &[
             "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>^5.0.0] [ID (client-id [client-id \
             ...])@id^6.2.0]",
         )
-        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
         .since("2.4.0")
         .complexity("O(N), N: connections.")
         .summary("Describes all connections, or some.")
@@ -93,14 +93,14 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("client|no-evict", Group::Connection, 3, "<ON | OFF>@enabled")
-            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("7.0.0")
             .summary("Protects this connection from eviction, or no longer."),
         client_no_evict,
     ),
     Command::new(
         Spec::new("client|pause", Group::Connection, -3, "timeout:integer [WRITE | ALL]@mode^6.2.0")
-            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("2.9.50")
             .summary("Holds back the commands of clients for a while.")
             .history(&[("6.2.0", "The mode, `WRITE` or `ALL`.")]),
@@ -108,14 +108,14 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("client|reply", Group::Connection, 3, "<ON | OFF | SKIP>")
-            .flags(&[NOSCRIPT, LOADING, STALE])
+            .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("3.2.0")
             .summary("Turns the replies of this connection on or off."),
         client_reply,
     ),
     Command::new(
         Spec::new("client|setname", Group::Connection, 3, "connection-name")
-            .flags(&[NOSCRIPT, LOADING, STALE])
+            .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("2.6.9")
             .summary("Names this connection."),
         client_setname,
@@ -124,7 +124,7 @@ pub(super) const COMMANDS: &[Command] = &[
     tracking::TRACKINGINFO,
     Command::new(
         Spec::new("client|unblock", Group::Connection, -3, "client-id [TIMEOUT | ERROR]")
-            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("5.0.0")
             .complexity("O(log(N)), N: connections.")
             .summary("Wakes a client that waits in a blocking command."),
@@ -132,7 +132,7 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("client|unpause", Group::Connection, 2, "")
-            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE])
+            .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
             .since("6.2.0")
             .complexity("O(N), N: clients held back.")
             .summary("Ends CLIENT PAUSE."),

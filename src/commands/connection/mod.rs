@@ -62,7 +62,7 @@ pub const COMMANDS: &[Command] = &[
     .logs_in(hello_credentials),
     Command::new(
         Spec::new("ping", Group::Connection, -1, "[message]")
-            .flags(&[FAST])
+            .flags(&[FAST, TELLS_OF_DISK_ERRORS, ALLOWED_WHILE_SUBSCRIBED])
             .since("1.0.0")
             .summary("Answers, to show that the server lives.")
             .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
@@ -70,14 +70,34 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("quit", Group::Connection, -1, "")
-            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .flags(&[
+                NOSCRIPT,
+                LOADING,
+                STALE,
+                FAST,
+                NO_AUTH,
+                ALLOW_BUSY,
+                NOT_QUEUED,
+                DROPS_TRANSACTION,
+                ALLOWED_WHILE_SUBSCRIBED,
+            ])
             .since("1.0.0")
             .summary("Closes the connection."),
         quit,
     ),
     Command::new(
         Spec::new("reset", Group::Connection, 1, "")
-            .flags(&[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY])
+            .flags(&[
+                NOSCRIPT,
+                LOADING,
+                STALE,
+                FAST,
+                NO_AUTH,
+                ALLOW_BUSY,
+                NOT_QUEUED,
+                DROPS_TRANSACTION,
+                ALLOWED_WHILE_SUBSCRIBED,
+            ])
             .since("6.2.0")
             .summary("Sets the connection back to how it began."),
         reset,

@@ -9,7 +9,7 @@ use crate::tracking::{Choice, Mode};
 /// CLIENT CACHING.
 pub(super) const CACHING: Command = Command::new(
     Spec::new("client|caching", Group::Connection, 3, "<YES | NO>@mode")
-        .flags(&[NOSCRIPT, LOADING, STALE])
+        .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
         .since("6.0.0")
         .summary("Says whether the keys of the next command are tracked."),
     client_caching,
@@ -18,7 +18,7 @@ pub(super) const CACHING: Command = Command::new(
 /// CLIENT GETREDIR.
 pub(super) const GETREDIR: Command = Command::new(
     Spec::new("client|getredir", Group::Connection, 2, "")
-        .flags(&[NOSCRIPT, LOADING, STALE])
+        .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
         .since("6.0.0")
         .summary("Tells which client gets this connection's invalidations."),
     client_getredir,
@@ -33,7 +33,7 @@ pub(super) const TRACKING: Command = Command::new(
         "<ON | OFF>@status [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] \
         [OPTIN] [OPTOUT] [NOLOOP]",
     )
-    .flags(&[NOSCRIPT, LOADING, STALE])
+    .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
     .since("6.0.0")
     .complexity("O(1), more with some options.")
     .summary("Turns on or off the news about keys that this connection has read."),
@@ -43,7 +43,7 @@ pub(super) const TRACKING: Command = Command::new(
 /// CLIENT TRACKINGINFO.
 pub(super) const TRACKINGINFO: Command = Command::new(
     Spec::new("client|trackinginfo", Group::Connection, 2, "")
-        .flags(&[NOSCRIPT, LOADING, STALE])
+        .flags(&[NOSCRIPT, LOADING, STALE, KEEPS_CACHING])
         .since("6.2.0")
         .summary("Tells how tracking is set up for this connection."),
     client_trackinginfo,

@@ -281,7 +281,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("scan", Group::Generic, -2, "cursor [MATCH pattern] [COUNT count] [TYPE type^6.0.0]")
-            .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS])
+            .flags(&[READONLY, TOUCHES_ARBITRARY_KEYS, LOOKS_AT_ANY_KEY])
             .categories(&[Category::Keyspace])
             .since("2.8.0")
             .complexity("O(1) for each call, O(N) for the whole walk, N: keys in the database.")

@@ -14,7 +14,7 @@ use crate::spec::*;
 pub const COMMANDS: &[Command] = &[
     Command::new(
         Spec::new("psubscribe", Group::PubSub, -2, "(pattern) [pattern ...]")
-            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE, ALLOWED_WHILE_SUBSCRIBED])
             .channels(Channels::SubscribePatterns)
             .since("2.0.0")
             .complexity("O(N), N: patterns this client listens to.")
@@ -36,7 +36,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("punsubscribe", Group::PubSub, -1, "[pattern [pattern ...]]")
-            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE, ALLOWED_WHILE_SUBSCRIBED])
             .channels(Channels::UnsubscribePatterns)
             .since("2.0.0")
             .complexity("O(N), N: patterns given.")
@@ -55,7 +55,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("ssubscribe", Group::PubSub, -2, "shardchannel [shardchannel ...]")
-            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE, ALLOWED_WHILE_SUBSCRIBED])
             .keys(&[KeySpec::range(1, -1, 1, &[NOT_KEY])])
             .channels(Channels::Subscribe)
             .since("7.0.0")
@@ -65,7 +65,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("subscribe", Group::PubSub, -2, "channel [channel ...]")
-            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE, ALLOWED_WHILE_SUBSCRIBED])
             .channels(Channels::Subscribe)
             .since("2.0.0")
             .complexity("O(N), N: channels given.")
@@ -74,7 +74,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("sunsubscribe", Group::PubSub, -1, "[shardchannel [shardchannel ...]]")
-            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE, ALLOWED_WHILE_SUBSCRIBED])
             .keys(&[KeySpec::range(1, -1, 1, &[NOT_KEY])])
             .channels(Channels::Unsubscribe)
             .since("7.0.0")
@@ -84,7 +84,7 @@ pub const COMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("unsubscribe", Group::PubSub, -1, "[channel [channel ...]]")
-            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE])
+            .flags(&[PUBSUB, NOSCRIPT, LOADING, STALE, ALLOWED_WHILE_SUBSCRIBED])
             .channels(Channels::Unsubscribe)
             .since("2.0.0")
             .complexity("O(N), N: channels given.")

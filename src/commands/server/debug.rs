@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 /// DEBUG.
 pub const COMMANDS: &[Command] = &[Command::new(
     Spec::new("debug", Group::Server, -2, "")
-        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, PROTECTED])
+        .flags(&[ADMIN, NOSCRIPT, LOADING, STALE, GUARDED_AS_DEBUG, LOOKS_AT_ANY_KEY])
         .since("1.0.0")
         .complexity("Depends on subcommand.")
         .summary("Tools for testing the server.")
@@ -297,9 +297,11 @@ mod tests {
     #[test]
     fn it_is_closed_unless_the_configuration_opens_it() {
         let line = TestServer::new().run("DEBUG SLEEP 0");
-        assert!(
-            line.starts_with("(error) ERR DEBUG command not allowed. If the enable-debug-command option"),
-            "{line}"
+        assert_eq!(
+            line,
+            "(error) ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run \
+             it from a local connection, otherwise you need to set this option in the configuration file, and then \
+             restart the server."
         );
     }
 

@@ -32,7 +32,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
     Command::new(
         Spec::new("module|load", Group::Server, -3, "path [arg [arg ...]]")
-            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, PROTECTED])
+            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, GUARDED_AS_MODULE])
             .since("4.0.0")
             .summary("Loads a module."),
         module_load,
@@ -45,14 +45,14 @@ const SUBCOMMANDS: &[Command] = &[
             "path [CONFIG (name value)@configs [CONFIG name value ...]] [ARGS (arg)@args [arg \
             ...]]",
         )
-        .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, PROTECTED])
+        .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, GUARDED_AS_MODULE])
         .since("7.0.0")
         .summary("Loads a module with settings."),
         module_loadex,
     ),
     Command::new(
         Spec::new("module|unload", Group::Server, 3, "name")
-            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, PROTECTED])
+            .flags(&[ADMIN, NOSCRIPT, NO_ASYNC_LOADING, GUARDED_AS_MODULE])
             .since("4.0.0")
             .summary("Unloads a module."),
         module_unload,
@@ -92,9 +92,11 @@ mod tests {
         let mut server = TestServer::new();
         assert_eq!(server.run("MODULE LIST"), "(empty array)");
         for line in ["MODULE LOAD /x.so", "MODULE LOADEX /x.so CONFIG a b", "MODULE UNLOAD x"] {
-            let refused = server.run(line);
-            assert!(
-                refused.starts_with("(error) ERR MODULE command not allowed. If the enable-module-command ")
+            assert_eq!(
+                server.run(line),
+                "(error) ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you \
+                 can run it from a local connection, otherwise you need to set this option in the configuration file, \
+                 and then restart the server."
             );
         }
         let mut server = TestServer::with(|config| config.enable_module_command = Protected::Yes);

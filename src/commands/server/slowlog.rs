@@ -94,6 +94,7 @@ fn help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 mod tests {
     use crate::commands::testing::TestServer;
     use crate::config::Protected;
+    use crate::config::RenameCommand;
 
     /// A server whose slow log keeps what takes `us` or more.
     fn server(us: i64) -> TestServer {
@@ -203,5 +204,26 @@ mod tests {
         server.run("CONFIG SET slowlog-log-slower-than 0");
         server.run("GET k");
         assert_eq!(newest(&mut server), "GET k");
+    }
+
+    #[test]
+    fn a_fast_command_that_was_slow_is_kept_and_no_other_in_its_place() {
+        let mut server = TestServer::with(|config| {
+            config.renamed_commands.push(RenameCommand { from: "get".into(), to: "fetch".into() });
+        });
+        for (lines, kept) in [
+            (&["FETCH k"][..], "FETCH k"),
+            (&["PING", "FETCH k"], ""),
+            (&["PING", "PING a b"], ""),
+            (&["MULTI", "SET k v"], ""),
+        ] {
+            server.run("SLOWLOG RESET");
+            server.pipeline_after_us(20_000, lines);
+            server.run("DISCARD");
+            let log = server.raw("SLOWLOG GET").replace("\r\n", " ");
+            let words = kept.split(' ').filter(|word| !word.is_empty());
+            assert_eq!(log.starts_with("*0"), kept.is_empty(), "{lines:?}: {log}");
+            words.for_each(|word| assert!(log.contains(&format!(" {word} ")), "{lines:?}: {log}"));
+        }
     }
 }

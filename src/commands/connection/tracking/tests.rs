@@ -205,3 +205,10 @@ fn options_that_do_not_go_together_are_refused() {
     server.run("RESET");
     assert_eq!(server.run("CLIENT GETREDIR"), "(integer) -1");
 }
+
+#[test]
+fn every_subcommand_of_client_leaves_what_caching_said() {
+    for command in super::super::client::COMMANDS {
+        assert!(command.spec.flags.contains(crate::spec::KEEPS_CACHING), "{}", command.spec.name);
+    }
+}
