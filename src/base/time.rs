@@ -7,6 +7,8 @@
 //!
 //! There is deliberately no `now()` here: the floors below the engine get time as an argument.
 
+use std::num::NonZeroU64;
+
 /// Milliseconds since the Unix epoch, signed: expiry arithmetic may reach before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub i64);
@@ -66,6 +68,18 @@ impl MonotonicMillis {
     #[must_use]
     pub fn secs(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+}
+
+/// When bytes reached this machine, by a clock that only tells what came before what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrival(NonZeroU64);
+
+impl Arrival {
+    /// The point that a reading in nanoseconds stands for; none is 0.
+    #[must_use]
+    pub fn from_ns(ns: u64) -> Option<Self> {
+        NonZeroU64::new(ns).map(Self)
     }
 }
 

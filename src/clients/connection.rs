@@ -38,6 +38,8 @@ pub struct ClientGauges {
     /// The connection was one of few when it was accepted: its worker's thread always wakes at
     /// once.
     pub is_one_of_few: bool,
+    /// It is known when its requests arrived, and they are run in that order where it matters.
+    pub knows_arrivals: bool,
     /// Bytes read from the client so far.
     pub read_bytes: AtomicU64,
     /// Bytes written to the client so far.

@@ -6,7 +6,7 @@ use super::reply_buffer::ReplyBuffer;
 use super::requests::{Pending, Running};
 use super::transaction::Transaction;
 use crate::base::ClientId;
-use crate::base::time::MonotonicMillis;
+use crate::base::time::{Arrival, MonotonicMillis};
 use crate::keyspace::DbIndex;
 use crate::pubsub::Counts;
 use crate::resp::Protocol;
@@ -106,6 +106,10 @@ pub struct Requested {
     pub running: Running,
     /// The same, of a parked command that will run again.
     pub when_parked: Running,
+    /// When the batch that runs arrived, where that is known.
+    pub arrival: Option<Arrival>,
+    /// Its next command has waited for those that arrived before it.
+    pub waited_for_earlier: bool,
     /// The snapshot walk for which its next command has waited already; 0 is none.
     pub waited_for_walk: u32,
 }

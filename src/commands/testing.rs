@@ -370,7 +370,8 @@ impl TestServer {
         self.send_batch(id, Requests::single(argv.clone()));
     }
 
-    fn send_batch(&mut self, id: u64, batch: Requests) {
+    /// Sends a batch as client `id`; what it answers can be asked for later.
+    pub fn send_batch(&mut self, id: u64, batch: Requests) {
         self.server.begin_turn();
         self.server.requests(ClientId(id), batch);
         self.server.end_turn();

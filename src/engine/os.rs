@@ -23,8 +23,11 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
+use crate::base::time::Arrival;
 use crate::clients::Waking;
 
+/// Room for what the kernel tells of a read: a head and a timespec, in words of 8 bytes.
+const NOTES_WORDS: usize = 8;
 /// Time slice of workers and of the owner.
 pub const SLICE: Duration = Duration::from_micros(300);
 
@@ -132,6 +135,51 @@ pub fn receive_now(socket: BorrowedFd<'_>, space: &mut [u8]) -> io::Result<usize
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// Has the kernel note when bytes arrive at `socket`, for [`receive_with_arrival`].
+pub fn note_arrivals(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let size = size_of_val(&on) as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
+    // SAFETY: the kernel reads `size` bytes of a live number.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), size) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Reads from `socket`, and tells when the last byte arrived if the kernel has noted it.
+pub fn receive_with_arrival(
+    socket: BorrowedFd<'_>,
+    space: &mut [u8],
+) -> io::Result<(usize, Option<Arrival>)> {
+    let mut part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
+    let mut notes = [0_u64; NOTES_WORDS];
+    // SAFETY: it is made of numbers and pointers, for which zeros are valid.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut notes).cast();
+    message.msg_controllen = size_of_val(&notes);
+    // SAFETY: the kernel writes to `space` and `notes`, which outlive the call, at most as many
+    // bytes as they have.
+    let count = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    Ok((count, noted_arrival(&message)))
+}
+
+/// What the kernel has noted of a read, if it is a time.
+fn noted_arrival(message: &libc::msghdr) -> Option<Arrival> {
+    // SAFETY: the kernel has said in `message` how much it has noted, which is still there; what
+    // follows the head of a time is a timespec, not always aligned as one.
+    let time = unsafe {
+        let note = libc::CMSG_FIRSTHDR(message);
+        let is_time = !note.is_null()
+            && ((*note).cmsg_level, (*note).cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS);
+        is_time.then(|| libc::CMSG_DATA(note).cast::<libc::timespec>().read_unaligned())
+    }?;
+    Arrival::from_ns(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
 /// Which of `sockets` have bytes to be read, or an end; those that are no sockets have none.
 #[must_use]
 pub fn unread(sockets: &[i32]) -> Vec<bool> {
@@ -152,7 +200,9 @@ pub(super) fn words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::testing::wait_until;
     use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 
@@ -166,6 +216,41 @@ mod tests {
         assert_eq!(&space[..3], b"abc");
         drop(theirs);
         assert_eq!(receive_now(ours.as_fd(), &mut space).unwrap(), 0);
+    }
+
+    #[test]
+    fn two_reads_tell_which_bytes_arrived_first() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pairs = [(); 2].map(|()| {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (ours, _) = listener.accept().unwrap();
+            note_arrivals(ours.as_fd()).unwrap();
+            (client, ours)
+        });
+        // The kernel begins a moment after the first socket of the machine wants it.
+        wait_until("arrivals are noted", || {
+            (&pairs[0].0).write_all(b"x").unwrap();
+            receive_with_arrival(pairs[0].1.as_fd(), &mut [0]).unwrap().1.is_some()
+        });
+        for order in [[0, 1], [1, 0]] {
+            order.iter().for_each(|&index| (&pairs[index].0).write_all(b"abc").unwrap());
+            let mut space = [0; 8];
+            let [early, late] = order.map(|index| {
+                let (count, arrival) = receive_with_arrival(pairs[index].1.as_fd(), &mut space).unwrap();
+                assert_eq!(&space[..count], b"abc");
+                arrival.expect("Linux notes it")
+            });
+            assert!(early < late, "{early:?} {late:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_does_not_tell_is_read_all_the_same() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(b"abc").unwrap();
+        assert_eq!(receive_with_arrival(ours.as_fd(), &mut [0; 8]).unwrap(), (3, None));
+        drop(theirs);
+        assert_eq!(receive_with_arrival(ours.as_fd(), &mut [0; 8]).unwrap(), (0, None));
     }
 
     #[test]

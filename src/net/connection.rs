@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::socket::Socket;
+use super::socket::{Received, Socket};
+use crate::base::time::Arrival;
 use crate::base::{ClientId, alloc};
 use crate::clients::{ClientGauges, Waking, WireLimits};
 use crate::engine::{Event, Handle, Milestone, Stopped, new_batch, os, transit_bytes};
@@ -51,6 +52,8 @@ pub struct Connection {
     /// The size of the unfinished command that was reported last.
     reported: usize,
     transit: Transit,
+    /// When what was read last arrived, where that is known.
+    arrival: Option<Arrival>,
     /// The socket gives up after [`QUIET`].
     is_hurried: bool,
 }
@@ -122,6 +125,7 @@ impl Connection {
             ahead: 0,
             reported: 0,
             transit: Transit::default(),
+            arrival: None,
             is_hurried: false,
         }
     }
@@ -160,12 +164,20 @@ impl Connection {
         let space = if inside_argument { self.parser.space(IDLE_BYTES) } else { &mut *idle };
         let room = space.len();
         self.gauges.is_reading.store(false, Ordering::Release);
-        let count = match receive(&self.socket, space, &mut self.is_hurried) {
-            Ok(0) => {
+        let is_noted = self.gauges.knows_arrivals;
+        let received = receive(&self.socket, &mut self.is_hurried, |socket| match is_noted {
+            true => socket.receive_with_arrival(space),
+            false => socket.receive(space).map(|count| Received { count, arrival: None }),
+        });
+        let count = match received {
+            Ok(Received { count: 0, .. }) => {
                 self.gauges.hung_up.store(true, Ordering::Relaxed);
                 return false;
             }
-            Ok(count) => count,
+            Ok(Received { count, arrival }) => {
+                self.arrival = arrival;
+                count
+            }
             Err(error) => {
                 log::debug!("Reading from client: {error}");
                 return false;
@@ -223,7 +235,8 @@ impl Connection {
     fn ship(&mut self) -> Result<bool, Stopped> {
         let mut login = self.login(Login::Unsettled);
         loop {
-            let parsed = self.parser.parse(&self.limits(login));
+            let mut parsed = self.parser.parse(&self.limits(login));
+            parsed.requests.arrival = self.arrival;
             self.transit.settle(transit_bytes(&parsed.requests));
             self.publish();
             let failed = parsed.requests.failure.is_some();
@@ -309,18 +322,22 @@ impl Connection {
     }
 }
 
-/// Waits for bytes. A thread that has a heap gives it up when it has waited for a while.
-fn receive(socket: &Socket, space: &mut [u8], is_hurried: &mut bool) -> io::Result<usize> {
+/// Waits for bytes by `read`. A thread that has a heap gives it up when it has waited for a while.
+fn receive(
+    socket: &Socket,
+    is_hurried: &mut bool,
+    mut read: impl FnMut(&Socket) -> io::Result<Received>,
+) -> io::Result<Received> {
     if alloc::has_heap() && !*is_hurried {
         socket.set_patience(Some(QUIET));
         *is_hurried = true;
     }
-    match socket.receive(space) {
+    match read(socket) {
         Err(error) if *is_hurried && error.kind() == io::ErrorKind::WouldBlock => {
             alloc::leave();
             socket.set_patience(None);
             *is_hurried = false;
-            socket.receive(space)
+            read(socket)
         }
         received => received,
     }

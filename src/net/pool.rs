@@ -24,6 +24,7 @@ use super::socket::Socket;
 use super::threads::{IDLE, Threads};
 use crate::clients::{ClientGauges, Connection, WireLimits};
 use crate::engine::{Event, Handle, Stopped};
+use crate::server::connection_order::MAX_ORDERED_CLIENTS;
 
 /// What a connection over the limit is told.
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
@@ -205,9 +206,11 @@ impl Shared {
     /// Announces the connection and gives it a worker, or refuses it.
     fn admit(&self, accepted: Accepted, slot: Slot) -> Result<(), Stopped> {
         let Accepted { socket, addr, laddr, unix } = accepted;
+        let open = self.open.load(Ordering::Relaxed);
+        let is_one_of_few = open <= FEW_CLIENTS;
+        let knows_arrivals = open <= MAX_ORDERED_CLIENTS && socket.note_arrivals();
         let (id, fd, socket) = (self.handle.next_client(), socket.fd(), Arc::new(socket));
-        let is_one_of_few = self.open.load(Ordering::Relaxed) <= FEW_CLIENTS;
-        let gauges = Arc::new(ClientGauges { is_one_of_few, ..ClientGauges::default() });
+        let gauges = Arc::new(ClientGauges { is_one_of_few, knows_arrivals, ..ClientGauges::default() });
         let outlet = Outlet::new(Arc::clone(&socket), Arc::clone(&gauges), Arc::clone(&self.drainer));
         let connection = Connection { addr, laddr, fd, unix, gauges: Arc::clone(&gauges) };
         self.handle.send(Event::Connect { id, connection, stream: Box::new(outlet) })?;

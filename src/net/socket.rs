@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::event::{self, PollFd, PollFlags, Timespec};
 use socket2::TcpKeepalive;
 
+use crate::base::time::Arrival;
 use crate::engine::os;
 
 /// Probes without an answer before a dead peer is given up. Source: anetKeepAlive.
@@ -19,6 +20,15 @@ const KEEPALIVE_PROBES: u32 = 3;
 /// A connected stream socket in blocking mode.
 #[derive(Debug)]
 pub struct Socket(socket2::Socket);
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug)]
+pub struct Received {
+    /// How many bytes; 0 at the end of the stream.
+    pub count: usize,
+    /// When the last of them reached this machine, where the socket tells.
+    pub arrival: Option<Arrival>,
+}
 
 impl Socket {
     /// A TCP connection: replies leave at once, dead peers are noticed after about `keepalive_secs`
@@ -58,9 +68,26 @@ impl Socket {
         is_on.then(|| self.0.tcp_keepalive_time().map_or(0, |time| time.as_secs()))
     }
 
+    /// Has the kernel note when bytes arrive, for [`Socket::receive_with_arrival`]. Returns whether
+    /// it does: not for a unix socket.
+    pub fn note_arrivals(&self) -> bool {
+        self.0.local_addr().is_ok_and(|addr| !addr.is_unix()) && os::note_arrivals(self.0.as_fd()).is_ok()
+    }
+
     /// Waits for bytes; 0 at the end of the stream.
     pub fn receive(&self, space: &mut [u8]) -> io::Result<usize> {
         retry(|| (&self.0).read(space))
+    }
+
+    /// Waits for bytes, and tells when they arrived if it was noted.
+    pub fn receive_with_arrival(&self, space: &mut [u8]) -> io::Result<Received> {
+        let mut arrival = None;
+        let count = retry(|| {
+            let (count, noted) = os::receive_with_arrival(self.0.as_fd(), space)?;
+            arrival = noted;
+            Ok(count)
+        })?;
+        Ok(Received { count, arrival })
     }
 
     /// Has [`Socket::receive`] give up with `WouldBlock` after so long without a byte, or never.

@@ -4,6 +4,8 @@
 //! [`Argv`] is a borrowed view of one of its commands; [`OwnedArgv`] is a command that outlives
 //! its read: queued by MULTI, parked by BLPOP, built by a handler as an effect.
 
+use crate::base::time::Arrival;
+
 /// Where one argument lies in its buffer: start and end, bytes. Buffers stay below 4 GiB.
 pub type ArgRange = (u32, u32);
 
@@ -129,6 +131,8 @@ pub struct Requests {
     /// What the memory held when it was last handed to whoever fills it, as
     /// [`Requests::heap_bytes`] counts.
     reused_bytes: usize,
+    /// When the last of it reached this machine, where that is known.
+    pub arrival: Option<Arrival>,
     /// The line to answer, without `-` and CRLF, after the last command; then the connection
     /// closes: `ERR Protocol error: invalid multibulk length`.
     pub failure: Option<String>,
@@ -139,7 +143,7 @@ impl Requests {
     #[must_use]
     pub fn new(buffer: Vec<u8>, ranges: Vec<ArgRange>, ends: Vec<u32>, failure: Option<String>) -> Self {
         let bytes = buffer.len();
-        Requests { buffer, ranges, ends, bytes, reused_bytes: 0, failure }
+        Requests { buffer, ranges, ends, bytes, reused_bytes: 0, arrival: None, failure }
     }
 
     /// The same, with only the first `bytes` of the buffer sent by the client.

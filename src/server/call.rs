@@ -13,7 +13,8 @@ use super::error::CommandError;
 use super::machine::Server;
 use super::origin::Origin;
 use super::{
-    Rooms, changed, evict, gate, hold_back, login_wait, monitor, multi, output, saving, timing, tracking,
+    Rooms, changed, connection_order, evict, gate, hold_back, login_wait, monitor, multi, output, saving,
+    timing, tracking,
 };
 use crate::base::ClientId;
 use crate::base::text::lossless;
@@ -37,7 +38,8 @@ impl Server {
         if session.close == Close::No {
             self.follow_clock();
             session.last.interaction = self.rooms.time.monotonic;
-            if session.parked.is_some() || !session.requests.pending.is_empty() {
+            let waits = session.parked.is_some() || !session.requests.pending.is_empty();
+            if waits || self.rooms.hold_back_behind_earlier(&mut session, batch.arrival) {
                 session.requests.pending.push_back(batch);
                 self.limit_pending(&mut session);
             } else {
@@ -60,6 +62,7 @@ impl Server {
         let mut out = std::mem::take(&mut session.outbox.bytes);
         out.reserve_exact(session.outbox.buffer.size);
         session.requests.running = Running::begin(&batch, &out);
+        session.requests.arrival = batch.arrival;
         let mut room = out.capacity();
         for index in first..batch.len() {
             self.follow_clock();
@@ -166,6 +169,7 @@ impl Server {
             return Step::Queue(entry.0);
         }
         if hold_back::by_walk(&mut self.keyspace, &mut self.rooms, session, entry.0, argv)
+            || connection_order::hold_back(&mut self.rooms, session, entry.0)
             || login_wait::hold_back(&mut self.rooms, session, entry.0, argv)
         {
             return Step::HoldBack;

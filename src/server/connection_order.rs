@@ -1,28 +1,72 @@
-//! What has arrived and was not read: CLIENT LIST and PUBLISH wait a moment for the workers that
-//! still read.
+//! What has arrived and was not read: some commands wait a moment for the workers that still read.
 //!
-//! A thread reads for each client. Whoever writes on one connection and then asks on another what
-//! the first client holds, or whether it is still there, would else be told so or so, as the kernel
-//! happened to wake the two threads. The command is parked, at most [`MAX_WAIT_MS`], until every
-//! client with unread bytes has been seen with none; clients that send without a pause need only be
-//! met once between two requests. PUBLISH waits in the same way for the subscribers, where clients
-//! are few: an UNSUBSCRIBE that was written before it should count. While `maxmemory-clients`
-//! limits them they are weighed then too, so that who is too large is gone.
+//! A thread reads for each client. Whoever writes on one connection and then on another would else
+//! be told so or so, as the kernel happened to wake the two threads. Nobody promises an order
+//! across connections, but a server with one thread keeps it for a program that writes one after
+//! the other, and programs expect it while connections are few. There are two ways to wait, for at
+//! most [`MAX_WAIT_MS`] and [`MAX_ORDER_WAIT_MS`]:
+//!
+//! * **For what may have been sent before** ([`Until::Readers`]): CLIENT LIST is parked until every
+//!   client with unread bytes has been seen with none; clients that send without a pause need only
+//!   be met once between two requests. PUBLISH waits in the same way for the subscribers, where
+//!   clients are few: an UNSUBSCRIBE that was written before it should count. While
+//!   `maxmemory-clients` limits them they are weighed then too, so that who is too large is gone.
+//! * **In the order of arrival** ([`Until::Earlier`]): of two BLPOPs the first is served first, and
+//!   a push serves those that were blocked before it. So while clients are few, a command that may
+//!   block, and one that writes while somebody is blocked, is held back until what others have sent
+//!   is here. The kernel has noted when each request reached the machine ([`Arrival`]); those held
+//!   back, and whatever arrived after one of them, run in that order. Waiting alone would not do:
+//!   of two requests of which one is still unread, either may be the older.
 
+use super::command::Command;
 use super::ctx::Ctx;
 use super::origin::Origin;
 use super::rooms::Rooms;
+use super::{login_wait, multi};
 use crate::base::ClientId;
+use crate::base::time::Arrival;
 use crate::clients::{Close, Session, Waking};
 use crate::resp::Argv;
-use crate::waiting::{Then, TimeoutReply, Until, Wait};
+use crate::spec::{BLOCKING, WRITE};
+use crate::waiting::{Reason, Then, TimeoutReply, Until, Wait};
 use std::sync::atomic::Ordering;
 
-/// How long CLIENT LIST waits for others, milliseconds.
+/// How long CLIENT LIST and PUBLISH wait for others, milliseconds.
 pub const MAX_WAIT_MS: i64 = 10;
+/// How long a command waits for those that arrived before it, milliseconds: some time slices of
+/// other programs, for which a worker may have to wait on a busy machine.
+pub const MAX_ORDER_WAIT_MS: i64 = 50;
+/// Who is in the middle of an argument of this size, bytes, is not waited for: it may take its
+/// time.
+const LONG_ARGUMENT_BYTES: usize = 64 * 1024;
 
-/// With more clients than this, PUBLISH does not wait for what subscribers may have sent before.
-const MAX_ORDERED_CLIENTS: usize = 16;
+/// With more clients than this, nobody waits but CLIENT LIST, and it is not noted when requests
+/// arrive.
+pub const MAX_ORDERED_CLIENTS: usize = 16;
+
+/// Parks the client in front of `command` if what others sent earlier would change what it does.
+/// Returns whether it does.
+#[inline]
+pub(super) fn hold_back(rooms: &mut Rooms, session: &mut Session, command: &Command) -> bool {
+    let Some(arrival) = session.requests.arrival else { return false };
+    let flags = multi::flags_of(session, command);
+    let depends_on_order =
+        flags.contains(BLOCKING) || flags.contains(WRITE) && !rooms.waiting.queue.is_empty();
+    depends_on_order && hold_back_until_settled(rooms, session, arrival)
+}
+
+fn hold_back_until_settled(rooms: &mut Rooms, session: &mut Session, arrival: Arrival) -> bool {
+    if std::mem::take(&mut session.requests.waited_for_earlier) || rooms.clients.len() > MAX_ORDERED_CLIENTS {
+        return false;
+    }
+    let readers = rooms.on_their_way(rooms.clients.iter());
+    let must_wait = !readers.is_empty();
+    if must_wait {
+        session.requests.waited_for_earlier = true;
+        rooms.park_behind_earlier(session, arrival, readers);
+    }
+    must_wait
+}
 
 impl Ctx<'_> {
     /// Whether all that has arrived from clients is known. If not, the command is parked and runs
@@ -90,6 +134,58 @@ impl Rooms {
                 || gauges.handed_over.load(Ordering::Acquire) > session.requests.received
         };
         candidates.into_iter().zip(unread).filter(is_reader).map(|(session, _)| session.id).collect()
+    }
+
+    /// Parks a client whose requests arrived later than some that are held back: they wait too.
+    /// Returns whether that is so.
+    #[inline]
+    pub(super) fn hold_back_behind_earlier(
+        &mut self,
+        session: &mut Session,
+        arrival: Option<Arrival>,
+    ) -> bool {
+        if !self.waiting.queue.has_any(Reason::Earlier) {
+            return false;
+        }
+        let Some(arrival) = arrival.filter(|&arrival| self.holds_earlier_than(arrival)) else { return false };
+        self.park_behind_earlier(session, arrival, Vec::new());
+        true
+    }
+
+    fn park_behind_earlier(&mut self, session: &mut Session, arrival: Arrival, readers: Vec<ClientId>) {
+        let ends = self.time.monotonic.saturating_add_ms(MAX_ORDER_WAIT_MS);
+        let wait = Wait::new(Until::Earlier(arrival, readers), Then::Begin, session.db);
+        self.park(session, wait.or_at(Some(ends), TimeoutReply::RunAgain));
+        login_wait::tell_worker(session);
+    }
+
+    /// When the requests arrived that a client is held back with.
+    pub(super) fn held_arrival(&self, id: ClientId) -> Option<Arrival> {
+        match self.clients.get(id)?.parked.as_ref()?.until {
+            Until::Earlier(arrival, _) => Some(arrival),
+            _ => None,
+        }
+    }
+
+    /// Whether requests are held back that arrived earlier.
+    pub(super) fn holds_earlier_than(&self, arrival: Arrival) -> bool {
+        let mut held = self.waiting.queue.of_reason(Reason::Earlier);
+        held.any(|id| self.held_arrival(id).is_some_and(|other| other < arrival))
+    }
+
+    /// Those of `clients` from whom something may be on its way here that can run.
+    fn on_their_way<'s>(&self, clients: impl Iterator<Item = &'s Session>) -> Vec<ClientId> {
+        self.readers(clients.filter(|session| {
+            let gauges = &session.connection.gauges;
+            session.parked.is_none()
+                && gauges.knows_arrivals
+                && gauges.query_heap.load(Ordering::Relaxed) < LONG_ARGUMENT_BYTES
+        }))
+    }
+
+    /// Those of `readers` whose requests have not come here yet.
+    pub(super) fn still_on_their_way(&self, readers: &[ClientId]) -> Vec<ClientId> {
+        self.on_their_way(readers.iter().filter_map(|&id| self.clients.get(id)))
     }
 
     /// Those of `readers` who have not been seen with nothing to read yet.

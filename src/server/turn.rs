@@ -113,7 +113,7 @@ impl Server {
 
     fn waits_due_ms(&mut self) -> Option<i64> {
         let waiting = &self.rooms.waiting;
-        if waiting.queue.has_any(Reason::Readers) {
+        if waiting.queue.has_any(Reason::Readers) || waiting.queue.has_any(Reason::Earlier) {
             return Some(1);
         }
         let end = waiting.pauses.next_end().map(|end| end.saturating_add_ms(1));

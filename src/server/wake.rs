@@ -69,7 +69,10 @@ impl Server {
             if !self.rooms.waiting.queue.has_any(reason) || !self.may_be_over(reason) {
                 continue;
             }
-            let waiting: Vec<_> = self.rooms.waiting.queue.of_reason(reason).collect();
+            let mut waiting: Vec<_> = self.rooms.waiting.queue.of_reason(reason).collect();
+            if reason == Reason::Earlier {
+                waiting.sort_by_key(|&id| self.rooms.held_arrival(id));
+            }
             for id in waiting {
                 if self.is_over(id) {
                     self.go_on(id);
@@ -85,7 +88,7 @@ impl Server {
     fn may_be_over(&mut self, reason: Reason) -> bool {
         match reason {
             Reason::Pause => self.rooms.waiting.pauses.take_looser(),
-            Reason::Parcel | Reason::Readers => true,
+            Reason::Parcel | Reason::Readers | Reason::Earlier => true,
             Reason::Login => self.rooms.waiting.takes_login_due(self.rooms.time.monotonic),
         }
     }
@@ -105,6 +108,12 @@ impl Server {
                 let still_reading = self.rooms.still_reading(readers);
                 let is_over = still_reading.is_empty();
                 self.rooms.wait_until(id, Until::Readers(still_reading));
+                is_over
+            }
+            &Until::Earlier(arrival, ref readers) => {
+                let readers = self.rooms.still_on_their_way(readers);
+                let is_over = readers.is_empty() && !self.rooms.holds_earlier_than(arrival);
+                self.rooms.wait_until(id, Until::Earlier(arrival, readers));
                 is_over
             }
             Until::Login(login) => {

@@ -3,7 +3,7 @@
 
 use super::queue::Ticket;
 use crate::base::ClientId;
-use crate::base::time::MonotonicMillis;
+use crate::base::time::{Arrival, MonotonicMillis};
 use crate::keyspace::{DbIndex, Kind};
 use crate::resp::OwnedArgv;
 use crate::spec::Group;
@@ -20,6 +20,9 @@ pub enum Until {
     Parcel(Option<u64>),
     /// The workers of these clients have handed over what they were reading.
     Readers(Vec<ClientId>),
+    /// Nothing waits or is read any more that reached this machine earlier: the workers of these
+    /// clients have handed over what they were reading, and it has run.
+    Earlier(Arrival, Vec<ClientId>),
     /// The delay of this address after a wrong password is over, or the wrong one was this guess.
     Login(LoginWait),
     /// Somebody completes it: a save has ended, another server has answered.
@@ -46,13 +49,16 @@ pub enum Reason {
     Parcel,
     /// [`Until::Readers`].
     Readers,
+    /// [`Until::Earlier`].
+    Earlier,
     /// [`Until::Login`].
     Login,
 }
 
 impl Reason {
     /// All of them, in the order in which they are looked at.
-    pub const ALL: [Reason; 4] = [Reason::Pause, Reason::Parcel, Reason::Readers, Reason::Login];
+    pub const ALL: [Reason; 5] =
+        [Reason::Pause, Reason::Parcel, Reason::Readers, Reason::Earlier, Reason::Login];
 }
 
 impl Until {
@@ -63,6 +69,7 @@ impl Until {
             Until::PauseEnds => Some(Reason::Pause),
             Until::Parcel(_) => Some(Reason::Parcel),
             Until::Readers(_) => Some(Reason::Readers),
+            Until::Earlier(..) => Some(Reason::Earlier),
             Until::Login(_) => Some(Reason::Login),
             Until::Keys(..) | Until::Completed | Until::AsBefore => None,
         }

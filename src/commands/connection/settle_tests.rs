@@ -1,9 +1,13 @@
-//! CLIENT LIST and the clients that still read, as clients see it.
+//! Commands that wait for the clients that still read, as clients see it.
 
 use crate::base::ClientId;
+use crate::base::time::Arrival;
+use crate::clients::ClientGauges;
 use crate::commands::testing::TestServer;
-use crate::server::connection_order::MAX_WAIT_MS;
+use crate::resp::{OwnedArgv, Requests};
+use crate::server::connection_order::{MAX_ORDER_WAIT_MS, MAX_WAIT_MS};
 use crate::waiting::Reason;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 fn set_reading(server: &TestServer, id: u64, is_reading: bool) {
@@ -128,4 +132,127 @@ fn the_wait_of_a_client_that_is_cut_off_meanwhile_ends_with_it() {
     server.advance(MAX_WAIT_MS);
     assert!(!server.server.rooms.waiting.queue.has_any(Reason::Readers));
     assert_eq!(server.run("PING"), "PONG", "the time that was over did not hold everybody");
+}
+
+/// Five clients of whom it is known when their requests arrive.
+fn ordered() -> TestServer {
+    let mut server = TestServer::new();
+    (2..=5).for_each(|id| server.connect(id));
+    for id in 1..=5 {
+        let session = server.server.rooms.clients.get_mut(ClientId(id)).expect("the client is there");
+        session.connection.gauges = Arc::new(ClientGauges { knows_arrivals: true, ..Default::default() });
+    }
+    server
+}
+
+/// Runs a line of client `id` that arrived then, and shows the answer; its worker has nothing more.
+fn run_arrived(server: &mut TestServer, id: u64, at_ns: u64, line: &str) -> String {
+    let argv = OwnedArgv::from_parts(line.split(' ').map(str::as_bytes));
+    let mut requests = Requests::single(argv);
+    requests.arrival = Arrival::from_ns(at_ns);
+    let session = server.server.rooms.clients.get(ClientId(id)).expect("the client is there");
+    session.connection.gauges.handed_over.store(session.requests.received + 1, Ordering::Release);
+    set_reading(server, id, false);
+    server.send_batch(id, requests);
+    server.output_of(id)
+}
+
+#[test]
+fn of_two_that_block_the_one_that_arrived_first_is_served_first() {
+    for (first, second) in [(2, 3), (3, 2)] {
+        let mut server = ordered();
+        set_reading(&server, first, true);
+        set_reading(&server, second, true);
+        let (late, early) = (20, 10);
+        assert_eq!(run_arrived(&mut server, second, late, "BLPOP k 0"), "");
+        assert_eq!(run_arrived(&mut server, first, early, "BLPOP k 0"), "");
+        assert_eq!(run_arrived(&mut server, 4, 30, "RPUSH k v"), "(integer) 1");
+        assert_eq!(server.output_of(first), "1) \"k\"\n2) \"v\"");
+        assert_eq!(server.output_of(second), "");
+        assert!(!server.server.rooms.waiting.queue.has_any(Reason::Earlier));
+    }
+}
+
+#[test]
+fn an_element_that_is_there_goes_to_who_asked_first() {
+    let mut server = ordered();
+    run_arrived(&mut server, 4, 5, "RPUSH k v");
+    set_reading(&server, 2, true);
+    assert_eq!(run_arrived(&mut server, 3, 20, "BRPOP k 0"), "", "2 may have asked before");
+    assert!(run_arrived(&mut server, 2, 10, "BRPOP k 0").contains("\"v\""));
+    assert_eq!(server.output_of(3), "");
+    assert_eq!(run_arrived(&mut server, 4, 30, "RPUSH k w"), "(integer) 1");
+    assert!(server.output_of(3).contains("\"w\""));
+}
+
+#[test]
+fn what_arrives_behind_one_that_is_held_back_waits_and_what_arrived_before_runs() {
+    let mut server = ordered();
+    set_reading(&server, 2, true);
+    assert_eq!(run_arrived(&mut server, 3, 20, "BLPOP k 0"), "");
+    assert_eq!(run_arrived(&mut server, 4, 30, "RPUSH k a"), "", "BLPOP was first");
+    assert_eq!(run_arrived(&mut server, 5, 15, "LLEN k"), "(integer) 0");
+    assert_eq!(run_arrived(&mut server, 5, 40, "LLEN k"), "");
+    set_reading(&server, 2, false);
+    server.advance(0);
+    assert!(server.output_of(3).contains("\"a\""));
+    assert_eq!(server.output_of(4), "(integer) 1");
+    assert_eq!(server.output_of(5), "(integer) 0", "it has been served before");
+}
+
+#[test]
+fn a_push_waits_for_who_may_be_about_to_block_only_while_somebody_is_blocked() {
+    let mut server = ordered();
+    set_reading(&server, 2, true);
+    assert_eq!(run_arrived(&mut server, 4, 10, "RPUSH other v"), "(integer) 1");
+    assert_eq!(run_arrived(&mut server, 4, 11, "GET nothing"), "(nil)");
+    set_reading(&server, 2, false);
+    assert_eq!(run_arrived(&mut server, 3, 20, "BLPOP k 0"), "");
+    set_reading(&server, 2, true);
+    assert_eq!(run_arrived(&mut server, 4, 40, "RPUSH k v w"), "");
+    assert!(run_arrived(&mut server, 2, 30, "BLPOP k 0").contains("\"w\""));
+    assert_eq!(server.output_of(4), "(integer) 2");
+    assert!(server.output_of(3).contains("\"v\""));
+}
+
+#[test]
+fn the_transaction_that_blocks_or_pushes_is_held_back_as_its_commands_are() {
+    let mut server = ordered();
+    assert_eq!(run_arrived(&mut server, 3, 10, "BLPOP k 0"), "");
+    set_reading(&server, 2, true);
+    assert_eq!(run_arrived(&mut server, 4, 20, "MULTI"), "OK");
+    assert_eq!(run_arrived(&mut server, 4, 21, "RPUSH k v w"), "QUEUED");
+    assert_eq!(run_arrived(&mut server, 4, 22, "EXEC"), "");
+    assert!(run_arrived(&mut server, 2, 15, "BLPOP k 0").contains("\"w\""));
+    assert_eq!(server.output_of(4), "1) (integer) 2");
+}
+
+#[test]
+fn nobody_is_held_back_for_long_or_where_many_are_connected() {
+    let mut server = ordered();
+    set_reading(&server, 2, true);
+    server.run_as(4, "RPUSH k v w");
+    assert_eq!(run_arrived(&mut server, 3, 20, "BLPOP k 0"), "");
+    assert_eq!(run_arrived(&mut server, 4, 30, "GET x"), "");
+    server.advance(MAX_ORDER_WAIT_MS);
+    assert!(server.output_of(3).contains("\"v\""));
+    assert_eq!(server.output_of(4), "(nil)");
+    (6..=20).for_each(|id| server.connect(id));
+    assert!(run_arrived(&mut server, 3, 40, "BLPOP k 0").contains("\"w\""));
+}
+
+#[test]
+fn who_sends_without_a_pause_or_for_long_and_who_leaves_hold_up_nobody() {
+    let mut server = ordered();
+    server.run_as(4, "RPUSH k v w");
+    [2, 3, 5].iter().for_each(|&id| set_reading(&server, id, true));
+    assert_eq!(run_arrived(&mut server, 4, 20, "BLPOP k 0"), "");
+    assert_eq!(run_arrived(&mut server, 2, 30, "PING"), "", "it arrived later");
+    set_reading(&server, 2, true);
+    server.disconnect(3);
+    let long = server.server.rooms.clients.get(ClientId(5)).expect("the client is there");
+    long.connection.gauges.query_heap.store(1_000_000, Ordering::Relaxed);
+    server.advance(0);
+    assert!(server.output_of(4).contains("\"v\""));
+    assert_eq!(server.output_of(2), "PONG");
 }
