@@ -6,12 +6,10 @@
 //! takes longer the more there are. A futex is a number: who waits sleeps until it changes, in the
 //! order in which they came.
 
+use rustix::thread::futex::{Flags, wait, wake};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-
-use rustix::thread::futex::{Flags, wait, wake};
-
-use super::Stopped;
 
 /// Before a queue that may be full.
 #[derive(Debug, Default)]
@@ -61,6 +59,18 @@ impl Gate {
 const PENDING: u32 = 0;
 const KEPT: u32 = 1;
 const BROKEN: u32 = 2;
+
+/// The owner thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server has stopped")
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 /// What one thread waits for again and again, one [`Promise`] at a time.
 #[derive(Clone, Debug, Default)]

@@ -17,8 +17,9 @@ use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 
+use super::event::Event;
+use super::queue::Handle;
 use super::saver::sleep_after_key;
-use super::{Event, Handle};
 use crate::base::alloc;
 use crate::keyspace::Batch;
 use crate::persistence::{LoadEnd, LoadJob, LoadPiece, LoadResult};

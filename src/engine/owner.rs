@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use crossbeam_channel::TryRecvError;
 
+use super::clock::SystemClock;
+use super::crash;
+use super::event::{Event, Links, Stream};
+use super::gate::Promise;
+use super::queue::{Handle, Queue, transit_bytes};
 use super::tasks::{Outcome, Tasks};
-use super::{Event, Handle, Links, Promise, Queue, Stream, SystemClock, crash, transit_bytes};
 use crate::base::{ClientId, alloc};
 use crate::clients::Close;
 use crate::server::{Clock, Server};

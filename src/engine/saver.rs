@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::{Event, Handle, os};
+use super::event::Event;
+use super::os;
+use super::queue::Handle;
 use crate::aof::rewrite::CommandWriter;
 use crate::aof::timestamp_line;
 use crate::base::alloc::Passing;

@@ -13,13 +13,15 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
+use super::affinity;
 use super::aof::start::Opening;
 use super::aof::{self, AofThread};
 use super::config_file::ConfigWriter;
+use super::event::{Event, Links};
 use super::loader::{DELIVERIES, Loader};
 use super::os::words;
+use super::queue::Handle;
 use super::saver::Saving;
-use super::{Event, Handle, Links, affinity};
 use crate::base::alloc;
 use crate::config::Text;
 use crate::keyspace::Parcel;

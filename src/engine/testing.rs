@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::SystemClock;
+use super::clock::SystemClock;
 use crate::server::Clock;
 
 /// No step of a test takes longer on a machine that works at all.

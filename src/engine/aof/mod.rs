@@ -32,8 +32,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unbounded};
 
+use super::affinity;
+use super::clock::SystemClock;
+use super::event::Event;
 use super::os::words;
-use super::{Event, Handle, SystemClock, affinity};
+use super::queue::Handle;
 use crate::aof::Names;
 use crate::config::{Appendfsync, Text};
 use crate::server::Clock;
