@@ -22,6 +22,12 @@
 //! | 6 | [`engine`] | the owner thread, its turn, the clocks |
 //! | 7 | [`net`], [`link`] | sockets and worker threads; connections to other servers |
 //! | roof | [`daemon`] | processes, signals, the PID file, the log |
+//!
+//! **The owner thread touches no disk.** What can block is a [`server::Task`]: saving, loading, the
+//! append-only file, CONFIG REWRITE, ACL SAVE and ACL LOAD, MIGRATE and freeing have threads of
+//! their own, and only the client that asked waits. What is left is listed with its reason at
+//! [`server::Host`]: the start, DEBUG RELOAD and LOADAOF, the commands about files in a
+//! transaction, a change of `dir`, SIGHUP, and the lines of the log.
 
 // The documentation is for those who read the code: it is built with private items, and may point
 // to them.

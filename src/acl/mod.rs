@@ -86,6 +86,8 @@ pub struct Acl {
     pub log: AclLog,
     /// How long passwords wait.
     pub throttle: Throttle,
+    /// How often the users were to be written to their file: what was read before is out of date.
+    pub saves: u64,
 }
 
 /// All users by name. The user `default` is always among them.

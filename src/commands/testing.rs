@@ -14,7 +14,10 @@ use crate::persistence::WholeSave;
 use crate::propagation::ReaderId;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
-use crate::server::{Clock, CommandTable, Host, News, ProcessFacts, Server, Setup};
+use crate::server::{
+    Clock, CommandTable, FileJob, FileReport, Host, News, ProcessFacts, Server, Setup, Task, UsersJob,
+    UsersOutcome, UsersReport, UsersWork,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -59,7 +62,7 @@ struct TestHost {
 }
 
 /// Small files by name.
-type Files = Rc<RefCell<BTreeMap<String, Vec<u8>>>>;
+type Files = Rc<RefCell<BTreeMap<Vec<u8>, Vec<u8>>>>;
 
 impl Host for TestHost {
     fn change_dir(&self, _path: &[u8]) -> Result<Vec<u8>, String> {
@@ -112,8 +115,8 @@ impl Host for TestHost {
         ProcessFacts::default()
     }
 
-    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
-        self.files.borrow_mut().insert(path.to_owned(), bytes.to_vec());
+    fn replace_file(&self, path: &[u8], bytes: &[u8]) -> Result<(), String> {
+        self.files.borrow_mut().insert(path.to_vec(), bytes.to_vec());
         Ok(())
     }
 
@@ -122,7 +125,7 @@ impl Host for TestHost {
         Ok(())
     }
 
-    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String> {
+    fn read_file(&self, path: &[u8]) -> Result<Box<dyn Read>, String> {
         let file = self.files.borrow().get(path).cloned().ok_or("No such file or directory")?;
         Ok(Box::new(std::io::Cursor::new(file)))
     }
@@ -364,6 +367,25 @@ impl TestServer {
             rest = &rest[used..];
         }
         shown.join(" | ")
+    }
+
+    /// Does the work on ACL files that the server has asked for.
+    pub fn work_on_files(&mut self) {
+        for task in self.server.take_tasks() {
+            let Task::File(FileJob::Users(UsersJob { client, path, work })) = task else { continue };
+            let outcome = match work {
+                UsersWork::Save(text) => {
+                    self.files.borrow_mut().insert(path.clone(), text);
+                    UsersOutcome::Saved(Ok(()))
+                }
+                UsersWork::Read(at) => {
+                    let text = self.files.borrow().get(&path).cloned();
+                    UsersOutcome::Read(at, text.ok_or("No such file or directory".to_owned()))
+                }
+            };
+            self.server.file_reported(FileReport::Users(UsersReport { client, path, outcome }));
+        }
+        self.turn();
     }
 
     fn send(&mut self, id: u64, argv: &OwnedArgv) {

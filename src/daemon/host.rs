@@ -121,16 +121,16 @@ impl Host for Process {
         }
     }
 
-    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String> {
-        config_file::replace(Path::new(path), bytes).map_err(|error| reason(&error))
+    fn replace_file(&self, path: &[u8], bytes: &[u8]) -> Result<(), String> {
+        config_file::replace(Path::new(OsStr::from_bytes(path)), bytes).map_err(|error| reason(&error))
     }
 
     fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String> {
         getrandom::fill(bytes).map_err(|error| error.to_string())
     }
 
-    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String> {
-        let file = File::open(path).map_err(|error| reason(&error))?;
+    fn read_file(&self, path: &[u8]) -> Result<Box<dyn Read>, String> {
+        let file = File::open(OsStr::from_bytes(path)).map_err(|error| reason(&error))?;
         Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file)))
     }
 }
@@ -177,7 +177,7 @@ mod tests {
     fn what_cannot_be_done_is_told_in_the_words_of_the_system() {
         let missing = "No such file or directory";
         assert_eq!(process().change_dir(b"/no/such/folder").unwrap_err(), missing);
-        assert_eq!(process().read_file("/no/such/file").err().unwrap(), missing);
+        assert_eq!(process().read_file(b"/no/such/file").err().unwrap(), missing);
         let rewritten = process().rewrite_config("/no/such/file", &Config::default(), Added::All);
         assert_eq!(rewritten.unwrap_err(), missing);
     }

@@ -1,67 +1,15 @@
-//! The thread that writes the configuration file anew, and how a whole file takes the place of an
-//! old one.
+//! How the configuration file is written anew, and how a whole file takes the place of an old one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::Builder;
 
-use crossbeam_channel::{Sender, bounded};
-
-use super::affinity;
 use super::os::words;
-use crate::config::{Added, Config, Text, rewrite};
-use crate::server::{RewriteJob, RewriteReport};
-
-/// Rewrites that may wait for a disk that stands still; more are refused.
-const REWRITE_QUEUE: usize = 64;
+use crate::config::{Added, Config, rewrite};
 
 /// Numbers the temporary files of this process: two threads never share one.
 static LAST_TEMPORARY: AtomicU64 = AtomicU64::new(0);
-
-/// The door to the thread, which is started when there is something to write.
-#[derive(Default)]
-pub(super) struct ConfigWriter {
-    jobs: Option<Sender<RewriteJob>>,
-}
-
-impl ConfigWriter {
-    /// Hands over a job, which is carried out after those before it; then `report` is called, which
-    /// tells whether anybody still wants to know. The error is the report of one that cannot be
-    /// taken.
-    pub(super) fn send(
-        &mut self,
-        job: RewriteJob,
-        cpus: &Text,
-        report: impl Fn(RewriteReport) -> bool + Send + 'static,
-    ) -> Result<(), RewriteReport> {
-        let client = job.client;
-        let refused = |reason: String| RewriteReport { client, result: Err(reason) };
-        let jobs = match self.jobs.take() {
-            Some(jobs) => jobs,
-            None => spawn(report, cpus).map_err(|error| refused(words(&error)))?,
-        };
-        let sent = self.jobs.insert(jobs).try_send(job);
-        sent.map_err(|_| refused("too many rewrites wait for the disk".to_owned()))
-    }
-}
-
-fn spawn(
-    report: impl Fn(RewriteReport) -> bool + Send + 'static,
-    cpus: &Text,
-) -> io::Result<Sender<RewriteJob>> {
-    let (sender, jobs) = bounded::<RewriteJob>(REWRITE_QUEUE);
-    let run = move || {
-        for job in jobs {
-            let result = rewrite_file(&job.file, &job.config, job.added);
-            if !report(RewriteReport { client: job.client, result }) {
-                return;
-            }
-        }
-    };
-    Builder::new().name("config".to_owned()).spawn(affinity::pinned(cpus, run)).map(|_| sender)
-}
 
 /// Writes the configuration to `file`, keeping its comments and order. Errors in words.
 pub fn rewrite_file(file: &str, config: &Config, added: Added) -> Result<(), String> {

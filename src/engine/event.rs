@@ -5,7 +5,7 @@ use crate::base::ClientId;
 use crate::clients::{Close, Connection};
 use crate::persistence::{AofReport, LoadPiece, LoadResult, SaveProgress, SaveReport};
 use crate::resp::Requests;
-use crate::server::{MigrateJob, MigrateReport, RewriteReport, Signal};
+use crate::server::{FileReport, MigrateJob, MigrateReport, Signal};
 use std::time::Duration;
 
 /// Everything that can reach the owner thread.
@@ -41,8 +41,8 @@ pub enum Event {
     Saved(SaveReport),
     /// Keys were sent to another server, or not.
     Migrated(MigrateReport),
-    /// The configuration file was written anew, or not.
-    ConfigRewritten(RewriteReport),
+    /// A small file was read or written, or not.
+    FileReported(FileReport),
     /// The AOF thread reports.
     Aof(AofReport),
 }

@@ -13,6 +13,7 @@ pub mod affinity;
 pub mod aof;
 pub mod clock;
 pub mod config_file;
+mod file_thread;
 pub mod crash;
 mod event;
 mod gate;

@@ -174,7 +174,7 @@ impl Owner {
             Event::ParcelSaved(progress) => self.server.parcel_saved(progress),
             Event::Saved(report) => self.server.saved(&report),
             Event::Migrated(report) => self.server.migrated(report),
-            Event::ConfigRewritten(report) => self.server.config_rewritten(report),
+            Event::FileReported(report) => self.server.file_reported(report),
             Event::Aof(report) => self.server.aof_report(report),
         }
     }

@@ -16,8 +16,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::affinity;
 use super::aof::start::Opening;
 use super::aof::{self, AofThread};
-use super::config_file::ConfigWriter;
 use super::event::{Event, Links};
+use super::file_thread::FileThread;
 use super::loader::{DELIVERIES, Loader};
 use super::os::words;
 use super::queue::Handle;
@@ -53,8 +53,8 @@ pub(super) struct Tasks {
     arrivals: VecDeque<Arrival>,
     /// The append-only file that is being loaded.
     opening: Option<Opening>,
-    /// The thread that writes the configuration file.
-    config_writer: ConfigWriter,
+    /// The thread that reads and writes small files.
+    file_thread: FileThread,
     /// The last saver thread.
     saver: Option<Saver>,
 }
@@ -102,7 +102,7 @@ impl Tasks {
             tokens: None,
             arrivals: VecDeque::new(),
             opening: None,
-            config_writer: ConfigWriter::default(),
+            file_thread: FileThread::default(),
             saver: None,
         }
     }
@@ -117,12 +117,12 @@ impl Tasks {
                     server.migrated(report);
                 }
             }
-            Task::RewriteConfig(job) => {
+            Task::File(job) => {
                 let cpus = &server.rooms.config.bio_cpulist;
                 let handle = self.handle.clone();
-                let report = move |report| handle.send(Event::ConfigRewritten(report)).is_ok();
-                if let Err(report) = self.config_writer.send(job, cpus, report) {
-                    server.config_rewritten(report);
+                let report = move |report| handle.send(Event::FileReported(report)).is_ok();
+                if let Err(report) = self.file_thread.send(job, cpus, report) {
+                    server.file_reported(report);
                 }
             }
             Task::HandOver(parcel) => self.hand_over(parcel),

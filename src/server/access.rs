@@ -20,10 +20,6 @@ use crate::clients::{Close, Connection, Session};
 use crate::config::{AclPubsubDefault, Config, Text, UserLine};
 use crate::pubsub::Topic;
 use crate::resp::Argv;
-use std::io::Read;
-
-/// What an ACL file may hold, bytes: beyond this it is taken for something else.
-const MAX_ACL_FILE_BYTES: u64 = 64 << 20;
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
@@ -124,7 +120,7 @@ impl Acl {
         let catalog = Catalog::new(commands.named_in_rules(), commands.aliases());
         let mut users = Users::new(&catalog);
         users.set_default_password(config.requirepass.as_bytes());
-        let mut acl = Acl { users, catalog, log: AclLog::default(), throttle: Throttle::default() };
+        let mut acl = Acl { users, catalog, log: AclLog::default(), throttle: Throttle::default(), saves: 0 };
         let fatal = |line: String| {
             log::warn!("{line}");
             line
@@ -161,20 +157,8 @@ impl Acl {
         Ok(())
     }
 
-    /// The users `aclfile` declares, or what is wrong with it.
-    fn read_file(&self, config: &Config, host: &dyn Host) -> Result<Users, String> {
-        let path = config.aclfile.to_str();
-        let mut text = Vec::new();
-        let read = host.read_file(&path).and_then(|file| {
-            let read = file.take(MAX_ACL_FILE_BYTES).read_to_end(&mut text);
-            read.map_err(|error| error.to_string())
-        });
-        read.map_err(|reason| format!("Error loading ACLs, opening file '{path}': {reason}"))?;
-        Users::load(&text, &path, self.rulebook(config))
-    }
-
     /// What rules are read with now.
-    fn rulebook(&self, config: &Config) -> Rulebook<'_> {
+    pub(super) fn rulebook(&self, config: &Config) -> Rulebook<'_> {
         let all_channels = config.acl_pubsub_default == AclPubsubDefault::Allchannels;
         Rulebook { catalog: &self.catalog, all_channels }
     }
@@ -278,9 +262,22 @@ impl Rooms {
         })
     }
 
+    /// Puts `users` in the place of those before. Everybody but the default user loses its
+    /// connections; `own`, the client that asked, after its answer.
+    pub(super) fn replace_users(&mut self, mut own: Option<&mut Session>, users: Users) {
+        let old = std::mem::replace(&mut self.acl.users, users);
+        for (name, _) in old.iter().filter(|(name, _)| *name != DEFAULT_USER) {
+            self.close_others_of(name);
+            if let Some(own) = own.as_deref_mut().filter(|own| own.login.user == name) {
+                close_own(own);
+            }
+        }
+        self.refresh_sessions(own);
+    }
+
     /// Lets every session know what its user may do now.
-    fn refresh_sessions(&mut self, own: &mut Session) {
-        for session in self.clients.iter_mut().chain(std::iter::once(own)) {
+    fn refresh_sessions(&mut self, own: Option<&mut Session>) {
+        for session in self.clients.iter_mut().chain(own) {
             refresh(session, &self.acl.users);
         }
     }
@@ -357,7 +354,7 @@ impl Ctx<'_> {
     /// Gives the default user the password of the configuration. Source: CONFIG SET requirepass.
     pub fn apply_requirepass(&mut self) {
         self.rooms.acl.users.set_default_password(self.rooms.config.requirepass.as_bytes());
-        self.rooms.refresh_sessions(self.session);
+        self.rooms.refresh_sessions(Some(self.session));
     }
 
     /// Creates a user or changes its rules, all or none. Who is switched off loses its connections
@@ -370,7 +367,7 @@ impl Ctx<'_> {
         let is_switched_off = old.is_some_and(User::is_enabled) && !user.is_enabled();
         rooms.close_subscribers_of(self.session, name, &user);
         rooms.acl.users.insert(name, user);
-        rooms.refresh_sessions(self.session);
+        rooms.refresh_sessions(Some(self.session));
         if is_switched_off {
             rooms.close_others_of(name);
         }
@@ -385,25 +382,5 @@ impl Ctx<'_> {
             self.rooms.close_clients_of(self.session, name);
         }
         removed
-    }
-
-    /// Takes all users from `aclfile`, or none if anything is wrong with it. Everybody but the
-    /// default user loses its connections. Errors in words. Source: ACL LOAD.
-    pub fn load_acl_file(&mut self) -> Result<(), String> {
-        let rooms = &mut *self.rooms;
-        let users = rooms.acl.read_file(&rooms.config, rooms.host.as_ref())?;
-        let old = std::mem::replace(&mut rooms.acl.users, users);
-        for (name, _) in old.iter().filter(|(name, _)| *name != DEFAULT_USER) {
-            rooms.close_clients_of(self.session, name);
-        }
-        rooms.refresh_sessions(self.session);
-        Ok(())
-    }
-
-    /// Writes all users to `aclfile`. Errors in words. Source: ACL SAVE.
-    pub fn save_acl_file(&mut self) -> Result<(), String> {
-        let rooms = &*self.rooms;
-        let text = rooms.acl.users.file_text(&rooms.acl.catalog);
-        rooms.host.replace_file(&rooms.config.aclfile.to_str(), &text)
     }
 }

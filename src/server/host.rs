@@ -8,6 +8,19 @@ use std::io::Read;
 
 /// What the process does for the server: little things that are done at once. The roof
 /// implements it; a test's does nothing, or fails on purpose.
+///
+/// The owner thread waits for each, so none may block: what can is a [`super::Task`] with a client
+/// that waits. These touch a disk or a file system all the same, and everybody waits for them:
+///
+/// | what | why it is done at once |
+/// |---|---|
+/// | CONFIG REWRITE, ACL SAVE, ACL LOAD in a transaction | nothing waits in a transaction |
+/// | DEBUG RELOAD | a tool for tests: nobody may see the data while it is away |
+/// | DEBUG LOADAOF ([`super::Task::LoadAof`]) | the same |
+/// | CONFIG SET `dir` | it is the working folder of the whole process, and may be refused |
+/// | SIGHUP (`reopen_log`) | the next line goes into the new file |
+/// | a line of the log | one write to a file that is not synced, as in Redis |
+/// | the ACL file and the opening of the append-only file at the start | nobody is served yet |
 pub trait Host {
     /// Changes the working folder. Returns its absolute path, or why not.
     fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String>;
@@ -27,7 +40,7 @@ pub trait Host {
     fn show_title(&self, config: &Config, config_file: &str) -> Result<(), String>;
     /// Writes the configuration to `file` at once, keeping its comments and order. Blocks on the
     /// disk: only for CONFIG REWRITE in a transaction, where nothing can be waited for; all others
-    /// are a [`super::Task::RewriteConfig`].
+    /// are a [`super::Task::File`].
     fn rewrite_config(&self, file: &str, config: &Config, added: Added) -> Result<(), String>;
     /// Tells the kernel how gladly this process may be killed when memory runs out.
     fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String>;
@@ -41,12 +54,14 @@ pub trait Host {
     fn hear(&self, news: News);
     /// Notes that what was on disk is loaded, or why it cannot be.
     fn loaded(&self, result: Result<(), String>);
-    /// Puts a whole new file in the place of an old one, which survives a failure.
-    fn replace_file(&self, path: &str, bytes: &[u8]) -> Result<(), String>;
+    /// Puts a whole new file in the place of an old one, which survives a failure. Blocks on the
+    /// disk: only for ACL SAVE in a transaction; all others are a [`super::Task::File`].
+    fn replace_file(&self, path: &[u8], bytes: &[u8]) -> Result<(), String>;
     /// Fills `bytes` with chance that nobody can guess, for passwords.
     fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String>;
-    /// Opens a file of the data folder.
-    fn read_file(&self, path: &str) -> Result<Box<dyn Read>, String>;
+    /// Opens a file of the data folder. Blocks on the disk: for the start, DEBUG RELOAD, and ACL
+    /// LOAD in a transaction.
+    fn read_file(&self, path: &[u8]) -> Result<Box<dyn Read>, String>;
 }
 
 /// What the operating system says of the process.

@@ -199,7 +199,7 @@ pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSt
             rooms.invalidate_all();
         }
     }
-    let input = BufReader::new(rooms.host.read_file(&rooms.config.dbfilename.to_string())?);
+    let input = BufReader::new(rooms.host.read_file(rooms.config.dbfilename.as_bytes())?);
     let mut load = rooms.new_loading(steps.present_keys);
     load.take_all(keyspace, input, checksum(rooms), rooms.time.now)
         .map_err(|error| format!("the RDB file {} can't be loaded: {error}", rooms.config.dbfilename))?;

@@ -1,7 +1,7 @@
 //! What the server asks the world to do: [`Task`]. The engine carries it out and reports back.
 
+use super::file_job::FileJob;
 use super::migrate_job::MigrateJob;
-use super::rewrite_job::RewriteJob;
 use crate::keyspace::Parcel;
 use crate::memory::FreeJob;
 use crate::persistence::{LoadJob, SaveJob};
@@ -21,9 +21,9 @@ pub enum Task {
     CancelSave,
     /// Send keys to another server, then call [`super::machine::Server::migrated`].
     Migrate(MigrateJob),
-    /// Write the configuration file anew on another thread, after those before it, then call
-    /// [`super::machine::Server::config_rewritten`].
-    RewriteConfig(RewriteJob),
+    /// Write or read a small file on another thread, after those before it, then call
+    /// [`super::machine::Server::file_reported`].
+    File(FileJob),
     /// Load the append-only file anew, at once, then call [`super::machine::Server::aof_reloaded`]:
     /// DEBUG LOADAOF.
     LoadAof,

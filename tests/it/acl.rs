@@ -6,7 +6,10 @@
 //! puts them in the order of a hash table with a seed of its own. That our order means the same is
 //! found out by giving our rules to the real server.
 
-use crate::support::{Client, RealServer, Server};
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Client, RealServer, Server, pyredis};
 use pyredis::acl::{Catalog, Rulebook, User, Users};
 use pyredis::base::random::Random;
 use pyredis::commands;
@@ -302,4 +305,29 @@ fn rules_are_written_down_as_a_real_server_writes_them() {
         }
         users.insert(name.as_bytes(), user);
     }
+}
+
+#[test]
+fn a_disk_that_stands_still_keeps_only_the_clients_of_the_acl_file_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.acl");
+    fs::write(&file, "user bob on nopass +@all ~*\n").unwrap();
+    let mut server = Server::spawn_as(pyredis(folder.path()), folder, &["--aclfile", "users.acl"]);
+    server.wait_for("Ready to accept connections");
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let (mut loading, mut saving, mut other) = (server.client(), server.client(), server.client());
+    loading.send("ACL LOAD");
+    // Both ends are open when the server's thread has begun to read.
+    let mut pipe = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    assert_eq!(other.run("AUTH bob x"), "OK");
+    std::io::Write::write_all(&mut pipe, b"user eve on\n").unwrap();
+    drop(pipe);
+    assert_eq!(loading.reply(), "OK");
+    assert_eq!(loading.run("ACL USERS"), "[\"default\", \"eve\"]");
+    assert!(other.is_closed(), "its user is gone");
+    saving.send("ACL SAVE");
+    assert_eq!(saving.reply(), "OK");
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "user default on nopass ~* &* +@all\nuser eve on resetchannels -@all\n");
 }

@@ -3,7 +3,7 @@
 use crate::commands::help;
 use crate::config::{self, Added, Config, ConfigSetError, SetContext};
 use crate::server::{
-    Args, Command, CommandError, CommandResult, Ctx, Origin, RewriteJob, Task, rewrite_answer,
+    Args, Command, CommandError, CommandResult, Ctx, FileJob, Origin, RewriteJob, Task, rewrite_answer,
 };
 use crate::spec::*;
 
@@ -204,7 +204,8 @@ pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
     let written = (!may_wait).then(|| server.host.rewrite_config(&file, &config, added));
     // What is written in place is written again behind those under way, which are older.
     let client = may_wait.then_some(ctx.session.id);
-    server.tasks.push(Task::RewriteConfig(RewriteJob { client, file, config: Box::new(config), added }));
+    let job = RewriteJob { client, file, config: Box::new(config), added };
+    server.tasks.push(Task::File(FileJob::Rewrite(job)));
     match written {
         Some(result) => {
             rewrite_answer(result).map_err(CommandError::line)?;
@@ -222,10 +223,10 @@ fn config_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 
 #[cfg(test)]
 mod tests {
-    use super::{Added, RewriteJob, Task};
+    use super::{Added, FileJob, RewriteJob, Task};
     use crate::commands::testing::TestServer;
     use crate::config::Protected;
-    use crate::server::RewriteReport;
+    use crate::server::{FileReport, RewriteReport};
 
     #[test]
     fn a_setting_is_read_back_and_acts_at_once() {
@@ -251,13 +252,14 @@ mod tests {
     /// The rewrites that the server has asked for.
     fn jobs(server: &mut TestServer) -> Vec<RewriteJob> {
         let tasks = server.server.take_tasks().into_iter();
-        let job = |task| if let Task::RewriteConfig(job) = task { Some(job) } else { None };
+        let job = |task| if let Task::File(FileJob::Rewrite(job)) = task { Some(job) } else { None };
         tasks.filter_map(job).collect()
     }
 
     fn report(server: &mut TestServer, job: &RewriteJob, result: Result<(), &str>) {
         let result = result.map_err(str::to_owned);
-        server.server.config_rewritten(RewriteReport { client: job.client, result });
+        let report = RewriteReport { client: job.client, result };
+        server.server.file_reported(FileReport::Rewritten(report));
         server.advance(0);
     }
 

@@ -320,23 +320,14 @@ fn acl_load(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     if ctx.rooms.config.aclfile.is_empty() {
         return Err(NO_FILE);
     }
-    ctx.load_acl_file().map_err(|errors| CommandError::line(format!("ERR {errors}")))?;
-    ctx.reply.ok();
-    Ok(())
+    ctx.load_acl_file()
 }
 
 fn acl_save(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     if ctx.rooms.config.aclfile.is_empty() {
         return Err(NO_FILE);
     }
-    ctx.save_acl_file().map_err(|reason| {
-        log::warn!("Saving the ACL file: {reason}");
-        CommandError::fixed(
-            "ERR There was an error trying to save the ACLs. Please check the server logs for more information",
-        )
-    })?;
-    ctx.reply.ok();
-    Ok(())
+    ctx.save_acl_file()
 }
 
 fn acl_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
@@ -344,5 +335,7 @@ fn acl_help(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+#[cfg(test)]
+mod file_tests;
 #[cfg(test)]
 mod tests;
