@@ -163,7 +163,7 @@ impl Owner {
                 self.streams.insert(id, stream);
                 self.server.connect(id, connection);
             }
-            Event::Disconnect(id) if self.server.holds_replies_of(id) => self.leaving.push(id),
+            Event::Disconnect(id) if self.server.owes_answers_to(id) => self.leaving.push(id),
             Event::Disconnect(id) => self.forget(id),
             Event::Growing(id) => self.server.growing(id),
             Event::Rejected => self.server.rejected_connection(),
@@ -201,7 +201,7 @@ impl Owner {
         });
         self.spoke.clear();
         for id in std::mem::take(&mut self.leaving) {
-            if self.server.holds_replies_of(id) {
+            if self.server.owes_answers_to(id) {
                 self.leaving.push(id);
             } else {
                 self.forget(id);

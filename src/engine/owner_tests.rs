@@ -1,5 +1,6 @@
-//! The owner while its own queue is full all the time: whoever reports to it waits for room there,
-//! so an owner that waited for him would wait for ever.
+//! The owner with its threads: while its own queue is full all the time (whoever reports to it
+//! waits for room there, so an owner that waited for him would wait for ever), and with a client
+//! that hangs up before it is answered.
 
 use crate::server::{Aof, AofOpened, MigrateJob, MigrateReport};
 use std::thread;
@@ -112,5 +113,39 @@ fn the_owner_waits_for_nobody_who_waits_for_room_in_its_queue() {
     }
     send(&["SHUTDOWN NOSAVE"]).unwrap();
     flood.into_iter().for_each(|flooder| flooder.join().unwrap());
+    assert_eq!(owner.join().unwrap(), 0);
+}
+
+#[test]
+fn a_client_that_hangs_up_behind_its_requests_gets_what_a_disk_delays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.acl");
+    let path = file.to_str().unwrap().to_owned();
+    let (handle, queue) = channel();
+    let connect = |id, port| {
+        let (answers, answered) = unbounded();
+        let connection = Connection { addr: format!("127.0.0.1:{port}"), ..Connection::default() };
+        handle.send(Event::Connect { id, connection, stream: Box::new(Mailbox(answers)) }).unwrap();
+        answered
+    };
+    let (leaving, other) = (ClientId(2), ClientId(3));
+    let answered = connect(leaving, 5000);
+    let _others = connect(other, 5001);
+    // All of it is there before the owner begins, so the end of the connection comes first.
+    handle.send(Event::Requests(leaving, batch(&["ACL SAVE", "ACL LOAD", "ECHO done"]))).unwrap();
+    handle.send(Event::Disconnect(leaving)).unwrap();
+    let own = handle.clone();
+    let owner = thread::spawn(move || {
+        let mut server = TestServer::with(|config| config.save.clear()).server;
+        server.rooms.config.aclfile = path.as_str().into();
+        Owner::new(server, SystemClock::new(), own, Box::new(NoLinks), queue).run()
+    });
+    let mut answer = Vec::new();
+    while let Ok(more) = answered.recv_timeout(LIMIT) {
+        answer.extend(more);
+    }
+    assert_eq!(String::from_utf8_lossy(&answer), "+OK\r\n+OK\r\n$4\r\ndone\r\n");
+    assert!(file.exists());
+    handle.send(Event::Requests(other, batch(&["SHUTDOWN NOSAVE"]))).unwrap();
     assert_eq!(owner.join().unwrap(), 0);
 }

@@ -74,6 +74,13 @@ impl Until {
             Until::Keys(..) | Until::Completed | Until::AsBefore => None,
         }
     }
+
+    /// Whether the server itself ends the wait, and soon, for a command that Redis runs at once: it
+    /// is answered although the client has said that it sends nothing more.
+    #[must_use]
+    pub fn is_our_own(&self) -> bool {
+        matches!(self, Until::Completed | Until::Parcel(_) | Until::Readers(_))
+    }
 }
 
 /// What is done when a wait ends as hoped.

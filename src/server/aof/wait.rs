@@ -112,7 +112,7 @@ impl Aof {
 impl Server {
     /// Whether answers of `client` wait for the disk, which can be written to.
     #[must_use]
-    pub fn holds_replies_of(&self, client: ClientId) -> bool {
+    pub(in crate::server) fn holds_replies_of(&self, client: ClientId) -> bool {
         let held = self.rooms.clients.get(client).is_some_and(|session| !session.outbox.held.is_idle());
         held && self.rooms.persistence.aof.error.is_none()
     }
