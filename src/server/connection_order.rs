@@ -120,7 +120,8 @@ impl Rooms {
     /// Those of `clients` whose workers have something to read or to hand over, or whose requests
     /// wait here.
     fn readers<'s>(&self, clients: impl Iterator<Item = &'s Session>) -> Vec<ClientId> {
-        let candidates: Vec<_> = clients.filter(|session| session.close == Close::No).collect();
+        let may_send = |session: &&Session| session.close == Close::No && !is_leaving(session);
+        let candidates: Vec<_> = clients.filter(may_send).collect();
         if candidates.is_empty() {
             return Vec::new();
         }
@@ -192,4 +193,12 @@ impl Rooms {
     pub(super) fn still_reading(&self, readers: &[ClientId]) -> Vec<ClientId> {
         self.readers(readers.iter().filter_map(|&id| self.clients.get(id)))
     }
+}
+
+/// Whether a client has hung up and is only here to be answered ([`Server::owes_answers_to`]).
+///
+/// [`Server::owes_answers_to`]: super::machine::Server::owes_answers_to
+fn is_leaving(session: &Session) -> bool {
+    let waits = session.parked.as_ref().is_some_and(|parked| parked.until.is_our_own());
+    waits && session.connection.gauges.hung_up.load(Ordering::Relaxed)
 }

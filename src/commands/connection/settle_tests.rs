@@ -256,3 +256,13 @@ fn who_sends_without_a_pause_or_for_long_and_who_leaves_hold_up_nobody() {
     assert!(server.output_of(4).contains("\"v\""));
     assert_eq!(server.output_of(2), "PONG");
 }
+
+#[test]
+fn nobody_waits_for_a_client_that_has_hung_up_and_is_only_here_to_be_answered() {
+    let mut server = with_reader();
+    server.server.rooms.config.aclfile = "users.acl".into();
+    server.run_as(2, "ACL SAVE");
+    let session = server.server.rooms.clients.get(ClientId(2)).expect("the client is there");
+    session.connection.gauges.hung_up.store(true, Ordering::Relaxed);
+    assert!(server.run("CLIENT LIST").contains("id=2 "), "it is answered at once");
+}
