@@ -118,7 +118,7 @@ fn command_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     for name in args.rest() {
         match ctx.rooms.commands.by_full_name(name) {
             Some(command) => write_info(&mut ctx.reply, command),
-            None => ctx.reply.null_array(),
+            None => ctx.reply.null(),
         }
     }
     Ok(())
@@ -409,7 +409,7 @@ mod tests {
              +@string\r\n+@fast\r\n*0\r\n*1\r\n*6\r\n$5\r\nflags\r\n*2\r\n+RO\r\n+access\r\n$12\r\nbegin_search\r\n\
              *4\r\n$4\r\ntype\r\n$5\r\nindex\r\n$4\r\nspec\r\n*2\r\n$5\r\nindex\r\n:1\r\n$9\r\nfind_keys\r\n*4\r\n\
              $4\r\ntype\r\n$5\r\nrange\r\n$4\r\nspec\r\n*6\r\n$7\r\nlastkey\r\n:0\r\n$7\r\nkeystep\r\n:1\r\n\
-             $5\r\nlimit\r\n:0\r\n*0\r\n*-1\r\n"
+             $5\r\nlimit\r\n:0\r\n*0\r\n$-1\r\n"
         );
         assert!(server.run("COMMAND INFO client|list").contains("client|list"));
     }
