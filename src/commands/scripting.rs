@@ -111,15 +111,18 @@ fn function_kill(_ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 }
 
 fn function_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    // Redis: each option once.
+    let (mut with_code, mut library_name) = (false, None);
     while let Some(word) = args.peek() {
-        if args.keyword("WITHCODE") {
-            continue;
-        }
-        if !args.keyword("LIBRARYNAME") {
+        if !with_code && args.keyword("WITHCODE") {
+            with_code = true;
+        } else if library_name.is_none() && args.keyword("LIBRARYNAME") {
+            let missing = CommandError::fixed("ERR library name argument was not given");
+            library_name = Some(args.next().map_err(|_| missing)?);
+        } else {
             let word = lossless(word);
             return Err(CommandError::line(format!("ERR Unknown argument {word}")));
         }
-        args.next().map_err(|_| CommandError::fixed("ERR library name argument was not given"))?;
     }
     ctx.reply.array(0);
     Ok(())
@@ -146,6 +149,8 @@ mod tests {
             ("FUNCTION LIST WITHCODE LIBRARYNAME x", "(empty array)"),
             ("FUNCTION LIST LIBRARYNAME", "(error) ERR library name argument was not given"),
             ("FUNCTION LIST foo", "(error) ERR Unknown argument foo"),
+            ("FUNCTION LIST WITHCODE withcode", "(error) ERR Unknown argument withcode"),
+            ("FUNCTION LIST LIBRARYNAME a LIBRARYNAME b", "(error) ERR Unknown argument LIBRARYNAME"),
             ("FUNCTION DELETE x", "(error) ERR Library not found"),
             ("FUNCTION KILL", "(error) NOTBUSY No scripts in execution right now."),
             ("FUNCTION FLUSH", "OK"),
