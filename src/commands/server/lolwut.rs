@@ -34,6 +34,10 @@ fn lolwut(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if matches!(version, 5 | 6) {
         let columns = size(&mut args, COLUMNS, MAX_COLUMNS)?;
         let rows = size(&mut args, ROWS, MAX_ROWS)?;
+        if version == 5 {
+            // Redis: squares of a column; waves are not made of squares.
+            size(&mut args, ROWS, MAX_ROWS)?;
+        }
         text = waves(&mut ctx.rooms.random, columns, rows);
         text.push_str("\nWaves, drawn for you and nobody else. ");
     }
@@ -129,6 +133,16 @@ mod tests {
             assert_eq!((drawing[0].chars().count(), drawing.len()), (columns, rows), "{line}");
             assert!(text.ends_with("Redis ver. 7.0.15\n\r\n"));
         }
+    }
+
+    #[test]
+    fn every_size_is_a_number() {
+        let mut server = TestServer::new();
+        let refused = "(error) ERR value is not an integer or out of range";
+        for line in ["LOLWUT VERSION 5 x", "LOLWUT VERSION 5 9 9 x", "LOLWUT VERSION 6 9 x"] {
+            assert_eq!(server.run(line), refused, "{line}");
+        }
+        assert!(server.raw("LOLWUT VERSION 6 9 9 x").ends_with("Redis ver. 7.0.15\n\r\n"));
     }
 
     #[test]
