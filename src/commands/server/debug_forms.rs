@@ -117,8 +117,9 @@ fn listpack_of<'a>(view: &KeyView<'a>) -> Option<&'a Listpack> {
 
 pub(super) fn quicklist(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let with_nodes = !args.is_done() && args.int()? != 0;
     let view = ctx.db.peek(key).ok_or(CommandError::NoSuchKey)?;
+    // Redis: what is no number is 0.
+    let with_nodes = args.int().is_ok_and(|level| level != 0);
     let list = list_of(&view).ok_or(CommandError::fixed("ERR Not a quicklist encoded object."))?;
     log::warn!("DEBUG QUICKLIST {}: {} elements{}", String::from_utf8_lossy(key), list.len(), nodes(list));
     if with_nodes {
@@ -195,7 +196,11 @@ mod tests {
             ),
             "{line}"
         );
-        assert_eq!(server.run("DEBUG QUICKLIST l 1"), "Quicklist structure printed on stdout");
+        for level in ["", " 1", " x"] {
+            let line = format!("DEBUG QUICKLIST l{level}");
+            assert_eq!(server.run(&line), "Quicklist structure printed on stdout", "{line}");
+        }
+        assert_eq!(server.run("DEBUG QUICKLIST nokey x"), "(error) ERR no such key");
         assert_eq!(server.run("DEBUG LISTPACK l"), "(error) ERR Not a listpack encoded object.");
         server.run("HSET h f v");
         assert_eq!(server.run("DEBUG QUICKLIST h"), "(error) ERR Not a quicklist encoded object.");
