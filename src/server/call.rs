@@ -200,10 +200,14 @@ impl Server {
         session.outbox.awaits_file |= self.rooms.clients.in_doubt && session.outbox.held.is_empty();
     }
 
-    /// Sends the client what was delivered to it while it was taken out.
+    /// Sends the client what was delivered to it while it was taken out, if it stays.
     fn append_aside(&mut self, session: &Session, out: &mut Vec<u8>) {
         if self.rooms.clients.has_aside() {
-            out.append(&mut self.rooms.clients.take_aside(session.id, session.protocol));
+            let mut aside = self.rooms.clients.take_aside(session.id, session.protocol);
+            // Redis: behind the answer to QUIT nothing comes, not even what a MONITOR shows of it.
+            if session.close == Close::No {
+                out.append(&mut aside);
+            }
         }
     }
 

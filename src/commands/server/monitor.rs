@@ -83,6 +83,16 @@ mod tests {
     }
 
     #[test]
+    fn a_monitor_that_quits_is_not_shown_it() {
+        let mut server = server();
+        server.connect(2);
+        server.run_as(2, "MONITOR");
+        assert_eq!(server.run_as(2, "QUIT"), "OK");
+        assert_eq!(server.output_of(2), "");
+        assert_eq!(shown(&mut server), ["[0 127.0.0.1:10002] \"QUIT\""]);
+    }
+
+    #[test]
     fn a_command_that_waits_is_shown_once_when_it_comes() {
         let mut server = server();
         server.connect(2);
