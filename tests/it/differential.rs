@@ -6,7 +6,11 @@
 //! `PYREDIS_SEED` is the seed of the first run, `PYREDIS_COMMANDS` how many commands all runs send.
 //! A run that finds a difference is cut down to the few commands that are needed for it.
 
+mod compare;
+mod edge_values;
 mod edges;
+mod exceptions;
+mod forms;
 mod packed;
 mod tables;
 mod template;
@@ -16,6 +20,7 @@ use std::fmt::{Display, Write as _};
 use std::panic::AssertUnwindSafe;
 
 use crate::support::{Client, RealServer, Server};
+use compare::{Compare, bytes_of, choice, connection, dump, elements, exchange, walk};
 use pyredis::base::random::Random;
 use pyredis::base::text::quote;
 use pyredis::resp::value::Value;
@@ -55,19 +60,6 @@ const CONFIGS: &[&[(&str, &str)]] = &[
         ("hll-sparse-max-bytes", "40"),
     ],
 ];
-
-/// How answers are compared.
-#[derive(Clone, Copy, PartialEq)]
-enum Compare {
-    Bytes,
-    AnyOrder,
-    PairsInAnyOrder,
-    NearNumbers,
-    Walk,
-    /// DUMP a key on both servers, RESTORE both payloads on both.
-    Exchange,
-    Digest,
-}
 
 /// One command of a run.
 #[derive(Clone)]
@@ -169,11 +161,24 @@ impl Pair {
     }
 }
 
+/// The connection that speaks RESP3.
+const RESP3: usize = 1;
+
+/// What was seen of answers that were accepted.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// They were not the same to the byte.
+    loosely: usize,
+    /// They were no errors.
+    answered: usize,
+}
+
 /// Both servers and connections to them: RESP2, RESP3, and one to database 1.
 struct Arena {
     server: Server,
-    _real: RealServer,
+    real: RealServer,
     pairs: Vec<Pair>,
+    seen: Seen,
     /// Subscribed to all keyspace events.
     listeners: Pair,
 }
@@ -182,17 +187,19 @@ impl Arena {
     fn new(server: Server, real: RealServer) -> Self {
         let pair = || Pair { ours: server.client(), theirs: Client::connect(real.port) };
         let mut pairs = vec![pair(), pair(), pair()];
-        let resp3 = &mut pairs[1];
+        let resp3 = &mut pairs[RESP3];
         for client in [&mut resp3.ours, &mut resp3.theirs] {
             client.send("HELLO 3");
             assert!(matches!(client.value(), Value::Map(_)));
         }
         pairs[2].expect("SELECT 1");
         pairs[0].expect("CONFIG SET notify-keyspace-events EAmn");
+        // How long a command takes is each server's own.
+        pairs[0].expect("CONFIG SET slowlog-log-slower-than -1");
         let mut listeners = pair();
         listeners.expect("PSUBSCRIBE __keyevent@*");
         listeners.expect(&format!("SUBSCRIBE {END_OF_EVENTS}"));
-        Self { server, _real: real, pairs, listeners }
+        Self { server, real, pairs, seen: Seen::default(), listeners }
     }
 
     fn configure(&mut self, seed: u64) {
@@ -208,7 +215,7 @@ impl Arena {
         self.events(0);
         let mut at = 0;
         while at < steps.len() {
-            let alike = |step: &&Step| step.connection == steps[at].connection && is_plain(step.compare);
+            let alike = |step: &&Step| step.connection == steps[at].connection && step.compare.is_plain();
             let batch = steps[at..].iter().take(PIPELINE).take_while(alike).count();
             let end = at + batch.max(1);
             let answer = || {
@@ -235,11 +242,9 @@ impl Arena {
         let mut found = None;
         for (index, step) in steps.iter().enumerate() {
             let (ours, theirs) = (pair.ours.value_and_bytes(), pair.theirs.value_and_bytes());
-            let same = match step.compare {
-                Compare::Bytes => ours.1 == theirs.1,
-                Compare::NearNumbers => near(&ours.0, &theirs.0),
-                compare => sorted(ours.0.clone(), compare) == sorted(theirs.0.clone(), compare),
-            };
+            let same = step.compare.accepts(&ours, &theirs);
+            self.seen.loosely += usize::from(same && ours.1 != theirs.1);
+            self.seen.answered += usize::from(!matches!(theirs.0, Value::Error(_)));
             if !same && found.is_none() {
                 found =
                     Some(Difference { index: at + index, ours: shown(&ours.1), theirs: shown(&theirs.1) });
@@ -264,11 +269,18 @@ impl Arena {
         let (ours, theirs) = match step.compare {
             Compare::Walk => (walk(&mut pair.ours, &step.words), walk(&mut pair.theirs, &step.words)),
             Compare::Exchange => exchange(pair, &step.words),
+            Compare::Dump => dump(pair, &step.words),
+            Compare::Choice => (choice(&mut pair.ours, &step.words), choice(&mut pair.theirs, &step.words)),
+            Compare::Connection => {
+                let tell = |port| connection(port, &step.words, step.connection == RESP3);
+                (tell(self.server.port), tell(self.real.port))
+            }
             _ => self.digests(),
         };
         if ours != theirs {
             return Some(Difference { index, ours, theirs });
         }
+        self.seen.answered += usize::from(!ours.starts_with('-'));
         if matches!(step.compare, Compare::Digest) { None } else { self.events(index) }
     }
 
@@ -359,109 +371,11 @@ fn heard(listener: &mut Client) -> Vec<String> {
     }
 }
 
-fn is_plain(compare: Compare) -> bool {
-    !matches!(compare, Compare::Walk | Compare::Exchange | Compare::Digest)
-}
-
-fn elements(value: Value) -> Vec<Value> {
-    match value {
-        Value::Array(items) | Value::Set(items) => items,
-        other => vec![other],
-    }
-}
-
-fn bytes_of(value: Value) -> Vec<u8> {
-    match value {
-        Value::Bulk(bytes) => bytes,
-        other => other.to_string().into_bytes(),
-    }
-}
-
-/// Two numbers that clocks read at slightly different times lead to.
-fn near(ours: &Value, theirs: &Value) -> bool {
-    match (ours, theirs) {
-        (Value::Integer(a), Value::Integer(b)) if *a > 0 && *b > 0 => a.abs_diff(*b) < 10_000,
-        _ => ours == theirs,
-    }
-}
-
-/// An answer in an order of its own.
-fn sorted(value: Value, compare: Compare) -> Value {
-    let sort = |mut items: Vec<Value>| {
-        items.sort_by_cached_key(|item| format!("{item:?}"));
-        items
-    };
-    match value {
-        Value::Array(items)
-            if compare == Compare::PairsInAnyOrder
-                && items.len() % 2 == 0
-                && !matches!(items.first(), Some(Value::Array(_))) =>
-        {
-            let pairs = items.chunks(2).map(|pair| Value::Array(pair.to_vec()));
-            Value::Array(sort(pairs.collect()))
-        }
-        Value::Array(items) => Value::Array(sort(items)),
-        Value::Set(items) => Value::Set(sort(items)),
-        Value::Map(mut pairs) => {
-            pairs.sort_by_cached_key(|pair| format!("{pair:?}"));
-            Value::Map(pairs)
-        }
-        other => other,
-    }
-}
-
-/// Follows a cursor from its 0 to the end; returns what it met, each once.
-fn walk(client: &mut Client, words: &Words) -> String {
-    let mut words = words.clone();
-    let name = words[0].to_ascii_uppercase();
-    let cursor = if name == b"SCAN" { 1 } else { 2 };
-    let in_pairs = name == b"HSCAN" || name == b"ZSCAN";
-    let mut met = BTreeSet::new();
-    for _ in 0..10_000 {
-        client.send_words(&words.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        let (value, bytes) = client.value_and_bytes();
-        let (Value::Array(reply), true) = (value, words.len() > cursor) else {
-            return String::from_utf8_lossy(&bytes).into_owned();
-        };
-        let [next, found] = &reply[..] else { return format!("{reply:?}") };
-        met.extend(
-            elements(found.clone()).chunks(if in_pairs { 2 } else { 1 }).map(|item| format!("{item:?}")),
-        );
-        words[cursor] = bytes_of(next.clone());
-        if words[cursor] == b"0" {
-            return met.into_iter().collect::<Vec<_>>().join("\n    ");
-        }
-    }
-    "a walk without an end".to_string()
-}
-
-/// Restores what each server dumped on both; returns what they said.
-fn exchange(pair: &mut Pair, words: &Words) -> (String, String) {
-    let mut said = (String::new(), String::new());
-    let [_, from, to, other] = &words[..] else { panic!("a key and two more") };
-    pair.send(&vec![b"DUMP".to_vec(), from.clone()]);
-    let dumps = (pair.ours.value(), pair.theirs.value());
-    let (Value::Bulk(ours), Value::Bulk(theirs)) = dumps else {
-        return (dumps.0.to_string(), dumps.1.to_string());
-    };
-    for (key, payload) in [(to, ours), (other, theirs)] {
-        let restore =
-            vec![b"RESTORE".to_vec(), key.clone(), b"0".to_vec(), payload.clone(), b"REPLACE".to_vec()];
-        pair.send(&restore);
-        let _ = write!(said.0, "{} ", pair.ours.value());
-        let _ = write!(said.1, "{} ", pair.theirs.value());
-        if said.0 != said.1 {
-            let _ = write!(said.0, "{}", String::from_utf8_lossy(&quote(&payload)));
-        }
-    }
-    said
-}
-
 /// Steps for a report: the connection and the command.
 fn listed(steps: &[Step]) -> String {
     let line = |step: &Step| {
         let words: Vec<String> = step.words.iter().map(|word| shown(word)).collect();
-        format!("  {}> {}\n", step.connection, words.join(" "))
+        format!("  {}> {}\n", step.connection, brief(words.join(" ")))
     };
     steps.iter().map(line).collect()
 }

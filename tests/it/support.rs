@@ -411,6 +411,24 @@ impl Client {
         }
     }
 
+    /// Sends commands at once and then says that nothing more comes; returns everything that the
+    /// server sends up to the end of the connection.
+    pub(crate) fn all_answers(&mut self, commands: &[&[&[u8]]]) -> Vec<u8> {
+        let mut request = Vec::new();
+        for words in commands {
+            reply::write_command(OwnedArgv::from_parts(words.iter().copied()).as_argv(), &mut request);
+        }
+        self.send_raw(&request);
+        // It may be closed already.
+        let _ = self.reader.get_ref().shutdown(std::net::Shutdown::Write);
+        let mut bytes = Vec::new();
+        if let Err(error) = self.reader.read_to_end(&mut bytes) {
+            // A server that closes before it has read everything resets the connection.
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {:?}", text(&bytes));
+        }
+        bytes
+    }
+
     /// Whether the server has closed the connection, after whatever it still sends.
     pub(crate) fn is_closed(&mut self) -> bool {
         std::io::copy(&mut self.reader, &mut std::io::sink()).is_ok()

@@ -4,12 +4,18 @@
 //!
 //! `PYREDIS_SEED` gives the calls, `PYREDIS_CALLS` how many of each command there are.
 
+use std::collections::BTreeSet;
+
+use pyredis::base::crc64::crc64;
 use pyredis::base::random::Random;
 use pyredis::server::Command;
 use pyredis::spec::syntax::{Argument, ArgumentKind, parse};
-use pyredis::spec::{ADMIN, BLOCKING, PUBSUB};
 
-use super::{Arena, Compare, Step, Words, environment, listed, pick, spoil};
+use super::compare::Compare;
+use super::edge_values::{DOUBLES, KEYS, NUMBERS, SHORT_INTEGER_TIMEOUTS, SHORT_TIMEOUTS, TEXTS, TIMEOUTS};
+use super::exceptions::{EXCEPTIONS, Exception, How, exception_of};
+use super::forms::FORMS;
+use super::{Arena, Row, Seen, Step, Words, environment, listed, pick, spoil};
 use crate::support::{RealServer, Server};
 
 /// Calls of a command when the environment does not say.
@@ -21,176 +27,11 @@ const SPOIL_ONE_OF: u64 = 4;
 /// Calls between two refillings and comparisons of the data.
 const FILL_EVERY: u64 = 20;
 
-/// Commands left out besides those of administrators, those that wait and those of channels: they
-/// change the connection, depend on time or chance, answer in an order of their own, or tell of
-/// this very server.
-const LEFT_OUT: &[&str] = &[
-    "acl",
-    "client",
-    "command",
-    "discard",
-    "dump",
-    "exec",
-    "hello",
-    "hrandfield",
-    "hscan",
-    "info",
-    "lolwut",
-    "latency",
-    "memory",
-    "migrate",
-    "module",
-    "multi",
-    "object|freq",
-    "object|idletime",
-    "quit",
-    "randomkey",
-    "reset",
-    "scan",
-    "script",
-    "function",
-    "select",
-    "spop",
-    "srandmember",
-    "sscan",
-    "time",
-    "wait",
-    "zrandmember",
-    "zscan",
-    "watch",
-    "eval",
-    "evalsha",
-    "eval_ro",
-    "evalsha_ro",
-    "fcall",
-    "fcall_ro",
-];
-
-const ANY_ORDER: &[&str] = &[
-    "smembers",
-    "sinter",
-    "sunion",
-    "sdiff",
-    "hkeys",
-    "hvals",
-    "keys",
-    "georadius",
-    "georadius_ro",
-    "georadiusbymember",
-    "georadiusbymember_ro",
-    "geosearch",
-    "sort",
-    "sort_ro",
-];
-
-/// One key of each type in a small and a large encoding, and one that is missing.
-const KEYS: &[&str] = &[
-    "missing", "int", "text", "float", "bits", "hll", "list", "biglist", "ints", "set", "bigset", "hash",
-    "bighash", "zset", "bigzset", "geo", "",
-];
-
-/// No small positive number that could be a deadline, and none that could be the length of a string
-/// and take gigabytes.
-const NUMBERS: &[&str] = &[
-    "0",
-    "-1",
-    "-2",
-    "-100",
-    "1000",
-    "02",
-    "+1",
-    " 1",
-    "1 ",
-    "",
-    "1.5",
-    "-0",
-    "0x10",
-    "1e2",
-    "x",
-    "4294967296",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "9223372036854775808",
-    "-9223372036854775809",
-    "4611686018427387904",
-];
-const DOUBLES: &[&str] = &[
-    "0",
-    "-0",
-    "1",
-    "-1.5",
-    "0.1",
-    "1e10",
-    "5e-324",
-    "1e308",
-    "1e400",
-    "-1e400",
-    "1e-400",
-    "inf",
-    "-inf",
-    "+inf",
-    "Infinity",
-    "nan",
-    "-nan",
-    "0x1p3",
-    "0x10",
-    "",
-    " 1",
-    "1 ",
-    "x",
-    "180",
-    "-180.1",
-    "85.06",
-    "3.14159265358979",
-    "(1",
-    "9223372036854775807",
-    "17976931348623157e293",
-];
-const TEXTS: &[&str] = &[
-    "",
-    "a",
-    "m1",
-    "m2",
-    "f1",
-    "f2",
-    "5",
-    "-",
-    "+",
-    "[a",
-    "(m1",
-    "[",
-    "(",
-    "-inf",
-    "+inf",
-    "(1",
-    "(nan",
-    "nan",
-    "i8",
-    "u63",
-    "u64",
-    "i64",
-    "i65",
-    "i0",
-    "#1",
-    "10000",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "0",
-    "1",
-    "-1",
-    "1e400",
-    "*",
-    "m*",
-    "[m",
-    "\\",
-    "m",
-];
-
 /// Fills both servers with [`KEYS`].
 fn fill() -> Vec<Words> {
     let words = |line: &str| line.split(' ').map(|word| word.as_bytes().to_vec()).collect::<Words>();
     let many = |line: &str, member: &dyn Fn(u64) -> String| {
-        let members: Vec<String> = (0..600).map(member).collect();
+        let members: Vec<String> = (0..200).map(member).collect();
         words(&format!("{line} {}", members.join(" ")))
     };
     let mut lines: Vec<Words> = [
@@ -213,48 +54,65 @@ fn fill() -> Vec<Words> {
     lines
 }
 
-/// Writes arguments, optional ones in any order and up to twice.
-fn arguments(arguments: &[Argument], random: &mut Random, out: &mut Words) {
-    let mut options = Vec::new();
-    for argument in arguments {
-        if !argument.optional {
-            repeated(argument, random, out);
-            continue;
-        }
-        for _ in 0..random.below(4).saturating_sub(1) {
-            let at = usize::try_from(random.below(options.len() as u64 + 1)).expect("an index");
-            options.insert(at, argument);
-        }
-    }
-    options.into_iter().for_each(|argument| repeated(argument, random, out));
+/// Writes calls of a command by its syntax line.
+struct Writer<'a> {
+    random: &'a mut Random,
+    /// What stands where a timeout does, if it is not just a number.
+    timeouts: Option<&'static [&'static str]>,
+    words: Words,
 }
 
-fn repeated(argument: &Argument, random: &mut Random, out: &mut Words) {
-    let times = if argument.multiple { 1 + random.below(3) } else { 1 };
-    for nth in 0..times {
-        if nth == 0 || argument.multiple_token {
-            out.extend(argument.token.map(|token| token.as_bytes().to_vec()));
+impl Writer<'_> {
+    /// Writes arguments, optional ones in any order and up to twice.
+    fn arguments(&mut self, arguments: &[Argument]) {
+        let mut options = Vec::new();
+        for argument in arguments {
+            if !argument.optional {
+                self.repeated(argument);
+                continue;
+            }
+            for _ in 0..self.random.below(4).saturating_sub(1) {
+                let at = usize::try_from(self.random.below(options.len() as u64 + 1)).expect("an index");
+                options.insert(at, argument);
+            }
         }
-        value(argument, random, out);
+        options.into_iter().for_each(|argument| self.repeated(argument));
     }
-}
 
-fn value(argument: &Argument, random: &mut Random, out: &mut Words) {
-    let text = match argument.kind {
-        ArgumentKind::PureToken => return,
-        ArgumentKind::OneOf => return repeated(pick(&argument.arguments, random), random, out),
-        ArgumentKind::Block => return arguments(&argument.arguments, random, out),
-        ArgumentKind::Key => pick(KEYS, random),
-        ArgumentKind::Double => pick(DOUBLES, random),
-        ArgumentKind::Integer | ArgumentKind::UnixTime if random.below(3) == 0 => pick(NUMBERS, random),
-        ArgumentKind::UnixTime => return out.push(far_away(4_000_000_000_000, random)),
-        ArgumentKind::Integer if matches!(&argument.name[..], "seconds" | "milliseconds" | "ttl") => {
-            return out.push(far_away(100_000_000, random));
+    fn repeated(&mut self, argument: &Argument) {
+        let times = if argument.multiple { 1 + self.random.below(3) } else { 1 };
+        for nth in 0..times {
+            if nth == 0 || argument.multiple_token {
+                self.words.extend(argument.token.map(|token| token.as_bytes().to_vec()));
+            }
+            self.value(argument);
         }
-        ArgumentKind::Integer => pick(&["0", "1", "2", "3"], random),
-        ArgumentKind::String | ArgumentKind::Pattern => pick(TEXTS, random),
-    };
-    out.push(text.as_bytes().to_vec());
+    }
+
+    fn value(&mut self, argument: &Argument) {
+        let random = &mut *self.random;
+        let text = match argument.kind {
+            ArgumentKind::PureToken => return,
+            ArgumentKind::OneOf => {
+                let one = pick(&argument.arguments, random);
+                return self.repeated(one);
+            }
+            ArgumentKind::Block => return self.arguments(&argument.arguments),
+            ArgumentKind::Key => pick(KEYS, random),
+            ArgumentKind::Double | ArgumentKind::Integer if argument.name == "timeout" => {
+                pick(self.timeouts.unwrap_or(DOUBLES), random)
+            }
+            ArgumentKind::Double => pick(DOUBLES, random),
+            ArgumentKind::Integer | ArgumentKind::UnixTime if random.below(3) == 0 => pick(NUMBERS, random),
+            ArgumentKind::UnixTime => return self.words.push(far_away(4_000_000_000_000, random)),
+            ArgumentKind::Integer if matches!(&argument.name[..], "seconds" | "milliseconds" | "ttl") => {
+                return self.words.push(far_away(100_000_000, random));
+            }
+            ArgumentKind::Integer => pick(&["0", "1", "2", "3"], random),
+            ArgumentKind::String | ArgumentKind::Pattern => pick(TEXTS, random),
+        };
+        self.words.push(text.as_bytes().to_vec());
+    }
 }
 
 /// A time to live or of day that does not come, and not the same twice.
@@ -262,59 +120,128 @@ fn far_away(from: u64, random: &mut Random) -> Vec<u8> {
     (from + random.below(1_000_000_000)).to_string().into_bytes()
 }
 
-/// Every command that answers the same whenever and wherever it is called.
+/// Every command that is built.
 fn commands() -> Vec<&'static Command> {
     let table = pyredis::commands::table();
-    let is_left_out = |name: &str| LEFT_OUT.iter().any(|other| other.eq_ignore_ascii_case(name));
-    let all = table.all().iter().copied().filter(|command| {
-        let spec = &command.spec;
-        let container = spec.name.split('|').next().expect("the first part");
-        command.handler.is_some()
-            && !spec.flags.intersects(ADMIN.with(BLOCKING).with(PUBSUB))
-            && !is_left_out(spec.name)
-            && !is_left_out(container)
-    });
-    all.collect()
+    table.all().iter().copied().filter(|command| command.handler.is_some()).collect()
 }
 
-fn compare_of(name: &str) -> Compare {
-    match &name.to_ascii_lowercase()[..] {
-        "hgetall" => Compare::PairsInAnyOrder,
-        "ttl" | "pttl" | "expiretime" | "pexpiretime" => Compare::NearNumbers,
-        name if ANY_ORDER.contains(&name) => Compare::AnyOrder,
-        _ => Compare::Bytes,
+fn how(command: &Command) -> How {
+    exception_of(command.spec.name).map_or(How::By(Compare::Bytes), |exception| exception.how)
+}
+
+/// Where the calls of one command come from.
+struct Calls {
+    name: Words,
+    syntax: Vec<Argument>,
+    forms: Vec<Row>,
+}
+
+impl Calls {
+    fn of(command: &Command) -> Self {
+        let rows = FORMS.iter().filter(|(name, _)| *name == command.spec.name).flat_map(|(_, rows)| *rows);
+        Self {
+            name: command.spec.name.split('|').map(|word| word.as_bytes().to_vec()).collect(),
+            syntax: parse(command.spec.syntax).expect("a valid line"),
+            forms: rows.map(|row| Row::parse(row)).collect(),
+        }
+    }
+
+    /// A call, somewhat wrong now and then.
+    fn write(&self, timeouts: Option<&'static [&'static str]>, random: &mut Random) -> Words {
+        let (mut words, is_spoilable) = if self.forms.is_empty() {
+            (self.plain(timeouts, random), true)
+        } else {
+            let row = pick(&self.forms, random);
+            (row.template.words(random), row.spoilable)
+        };
+        let name = self.name.len();
+        if is_spoilable && words.len() > name && random.below(SPOIL_ONE_OF) == 0 {
+            let mut rest = words.split_off(name - 1);
+            spoil(&mut rest, random);
+            words.append(&mut rest);
+        }
+        words
+    }
+
+    /// A call by the syntax line, as it should be.
+    fn plain(&self, timeouts: Option<&'static [&'static str]>, random: &mut Random) -> Words {
+        let mut writer = Writer { random, timeouts, words: self.name.clone() };
+        writer.arguments(&self.syntax);
+        writer.words
     }
 }
 
+fn step(compare: Compare, words: Words, connection: usize) -> Step {
+    Step { connection, compare, words }
+}
+
+fn word(text: &str) -> Words {
+    text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
+}
+
+/// A call of a command that may wait, in one of three ways.
+fn waiting(calls: &Calls, connection: usize, random: &mut Random) -> Vec<Step> {
+    match random.below(3) {
+        0 => {
+            let call = calls.write(None, random);
+            [word("MULTI"), call, word("EXEC")].map(|words| step(Compare::Bytes, words, connection)).to_vec()
+        }
+        1 => vec![step(Compare::Connection, calls.write(Some(TIMEOUTS), random), connection)],
+        _ => {
+            let is_integer =
+                |argument: &Argument| argument.name == "timeout" && argument.kind == ArgumentKind::Integer;
+            let short =
+                if calls.syntax.iter().any(is_integer) { SHORT_INTEGER_TIMEOUTS } else { SHORT_TIMEOUTS };
+            vec![step(Compare::Bytes, calls.plain(Some(short), random), connection)]
+        }
+    }
+}
+
+/// SORT has no order of its own where the order is that of a hash table (BY a constant), or where
+/// elements have the same weight (BY with ALPHA).
+fn sorting(words: Words, connection: usize) -> Vec<Step> {
+    let has = |option: &[u8]| words.iter().any(|word| word.eq_ignore_ascii_case(option));
+    if !has(b"BY") {
+        return vec![step(Compare::Bytes, words, connection)];
+    }
+    let after = |option: &[u8]| {
+        let pairs = words.windows(2).filter(|pair| pair[0].eq_ignore_ascii_case(option));
+        pairs.map(|pair| pair[1].clone()).collect::<Words>()
+    };
+    let is_table = words.get(1).is_some_and(|key| key == b"set" || key == b"bigset");
+    let is_constant = after(b"BY").iter().any(|by| !by.contains(&b'*'));
+    let has_ties = has(b"ALPHA") || is_table && is_constant;
+    if !has_ties {
+        return vec![step(Compare::Bytes, words, connection)];
+    }
+    let compare = if has(b"LIMIT") { Compare::Errors } else { Compare::AnyOrder };
+    let stored = after(b"STORE");
+    let mut steps = vec![step(compare, words, connection)];
+    steps.extend(stored.into_iter().map(|key| step(Compare::Bytes, vec![b"DEL".to_vec(), key], connection)));
+    steps
+}
+
 /// Calls of one command, on keys that are there again every so often.
-fn calls(command: &Command, count: u64, random: &mut Random) -> Vec<Step> {
-    let syntax = parse(command.spec.syntax).expect("a valid line");
-    let step = |compare, words, connection| Step { connection, compare, words };
+fn steps(command: &Command, count: u64, random: &mut Random) -> Vec<Step> {
+    let calls = Calls::of(command);
     let mut steps = Vec::new();
     for index in 0..count {
         if index % FILL_EVERY == 0 {
             steps.extend(fill().into_iter().map(|words| step(Compare::Bytes, words, 0)));
         }
-        let mut words: Words = command.spec.name.split('|').map(|word| word.as_bytes().to_vec()).collect();
-        let name = words.len();
-        arguments(&syntax, random, &mut words);
-        if words.len() > name && random.below(SPOIL_ONE_OF) == 0 {
-            let mut rest = words.split_off(name - 1);
-            spoil(&mut rest, random);
-            words.append(&mut rest);
-        }
-        if command.spec.name.to_ascii_lowercase().starts_with("sort") {
-            // BY a constant keeps the order of the hash table, which is another after each start.
-            let sets = words.iter_mut().filter(|word| word.ends_with(b"set") && !word.ends_with(b"zset"));
-            sets.for_each(|word| *word = b"ints".to_vec());
-        }
         let connection = usize::try_from(random.below(2)).expect("small");
-        steps.push(step(compare_of(command.spec.name), words, connection));
+        match how(command) {
+            How::NotAtAll => return Vec::new(),
+            How::Waiting => steps.extend(waiting(&calls, connection, random)),
+            How::DefinedOrder => steps.extend(sorting(calls.write(None, random), connection)),
+            How::Alone => steps.push(step(Compare::Connection, calls.write(None, random), connection)),
+            How::By(compare) => steps.push(step(compare, calls.write(None, random), connection)),
+        }
         if (index + 1) % FILL_EVERY == 0 || index + 1 == count {
             // The digest counts keys that are due and not yet met; KEYS deletes them.
-            let keys = vec![b"KEYS".to_vec(), b"*".to_vec()];
-            steps.push(step(Compare::AnyOrder, keys, 0));
-            steps.push(step(Compare::Digest, vec![b"DEBUG".to_vec(), b"DIGEST".to_vec()], 0));
+            steps.push(step(Compare::AnyOrder, word("KEYS *"), 0));
+            steps.push(step(Compare::Digest, word("DEBUG DIGEST"), 0));
         }
     }
     steps
@@ -333,6 +260,42 @@ fn differences(arena: &mut Arena, mut steps: Vec<Step>) -> String {
     report
 }
 
+/// What is wrong with the tables themselves.
+fn misplaced() -> String {
+    let names: BTreeSet<&str> = commands().iter().map(|command| command.spec.name).collect();
+    let mut known = BTreeSet::new();
+    let mut report = String::new();
+    for Exception { command, reason, .. } in EXCEPTIONS {
+        if !names.contains(command) || !known.insert(*command) || reason.is_empty() {
+            report += &format!("{command} is no command that is built, is there twice, or has no reason\n");
+        }
+    }
+    for (command, _) in FORMS {
+        if !names.contains(command) || !known.insert(command) && exception_of(command).is_none() {
+            report += &format!("the calls of {command} are of no command that is built\n");
+        }
+    }
+    report
+}
+
+/// Compares a command; returns what is different, or that its row of the table is not needed.
+fn report_of(arena: &mut Arena, command: &Command, count: u64, seed: u64) -> String {
+    let name = command.spec.name;
+    let mut random = Random::new(seed ^ crc64(name.as_bytes()));
+    arena.seen = Seen::default();
+    let mut report = differences(arena, steps(command, count, &mut random));
+    let how = how(command);
+    if matches!(how, How::By(rule) if rule != Compare::Bytes && rule.is_plain()) && arena.seen.loosely == 0 {
+        report += &format!("{name}: its exception is not needed\n");
+    }
+    if arena.seen.answered == 0 && how != How::NotAtAll {
+        report += &format!("{name}: nothing but errors was compared\n");
+    }
+    report
+}
+
+/// A command that is in no table is compared to the byte; every row of the tables is of a command
+/// that is built, and is needed as far as that can be seen.
 #[test]
 fn every_command_answers_edge_values_as_a_real_server_does() {
     let Some(real) = RealServer::start(&["--save", ""]) else {
@@ -340,12 +303,10 @@ fn every_command_answers_edge_values_as_a_real_server_does() {
     };
     let server = Server::start(&["--save", "", "--enable-debug-command", "yes"]);
     let mut arena = Arena::new(server, real);
-    let mut random = Random::new(environment("PYREDIS_SEED", 1));
-    let count = environment("PYREDIS_CALLS", CALLS);
-    let commands = commands();
-    assert!(commands.len() > 100, "{} commands", commands.len());
-    let report: String =
-        commands.iter().map(|command| differences(&mut arena, calls(command, count, &mut random))).collect();
-    println!("{} calls of each of {} commands", count, commands.len());
+    let (seed, count) = (environment("PYREDIS_SEED", 1), environment("PYREDIS_CALLS", CALLS));
+    let mut report = misplaced();
+    for command in commands() {
+        report += &report_of(&mut arena, command, count, seed);
+    }
     assert!(report.is_empty(), "differences:\n{report}");
 }

@@ -10,6 +10,8 @@ use std::str::Chars;
 
 use pyredis::base::random::Random;
 
+use super::edge_values;
+
 /// A command is its words.
 pub(super) type Words = Vec<Vec<u8>>;
 
@@ -280,6 +282,9 @@ fn pool(name: &str, random: &mut Random) -> Vec<u8> {
         "*", "m*", "*:1", "s*", "[a-m]*", "?", "f?", "m[0-5]", "m[^0-5]", "*:[13]", "\\*", "h*[", "", "***",
         "list:?",
     ];
+    if let Some(pool) = edge_values::pool(name) {
+        return pick(pool, random).as_bytes().to_vec();
+    }
     let text = match name {
         "value" | "member" => return value(random),
         "field" if random.below(4) > 0 => format!("f{}", random.below(10)),
