@@ -5,6 +5,7 @@
 
 use super::float_text::is_c_space;
 use std::borrow::Cow;
+use std::io;
 use std::ops::Range;
 
 /// Bytes of a key or another name of a file that [`shown`] shows.
@@ -12,6 +13,13 @@ const MAX_SHOWN_BYTES: usize = 100;
 /// Code points that stand for bytes which are no UTF-8: this much above the byte. They lie at the
 /// end of the last private plane.
 const STAND_IN: u32 = 0x10_FF00;
+
+/// What the system says of an error, without Rust's `(os error 28)`.
+#[must_use]
+pub fn os_reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
 
 /// Any bytes as text that loses nothing: [`original`] gives them back.
 ///

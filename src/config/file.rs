@@ -18,7 +18,7 @@ use super::lookup::lookup;
 use super::parameters::Config;
 use super::set::MAX_HZ;
 use super::text::{Text, trim};
-use crate::base::text::{lossless, split_args};
+use crate::base::text::{lossless, os_reason, split_args};
 
 /// How deep `include` may nest.
 pub const MAX_INCLUDE_DEPTH: usize = 32;
@@ -309,15 +309,6 @@ impl From<String> for Trouble {
 impl From<&str> for Trouble {
     fn from(reason: &str) -> Trouble {
         Trouble::Here(reason.to_owned())
-    }
-}
-
-/// The operating system's words, without the number Rust adds to them.
-fn os_reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }
 

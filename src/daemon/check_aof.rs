@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::check_rdb::Bar;
-use super::reason;
 use crate::aof::check::{Scan, scan};
 use crate::aof::{Manifest, is_snapshot};
+use crate::base::text::os_reason;
 use crate::keyspace::Limits;
 use crate::rdb;
 
@@ -241,7 +241,7 @@ fn cut(path: &Path, name: &str, length: u64) -> Checked {
         file.sync_all()
     });
     done.map_err(|error| {
-        println!("Failed to truncate AOF {name}: {}", reason(&error));
+        println!("Failed to truncate AOF {name}: {}", os_reason(&error));
         Bad
     })
 }
@@ -256,7 +256,7 @@ fn open(path: &Path) -> Checked<BufReader<File>> {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Bad {
-    println!("Cannot open file {}: {}", path.display(), reason(error));
+    println!("Cannot open file {}: {}", path.display(), os_reason(error));
     Bad
 }
 

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 
-use super::reason;
+use crate::base::text::os_reason;
 use crate::engine::SystemClock;
 use crate::keyspace::{Kind, Limits};
 use crate::rdb::{self, Item, LoadSummary, Note, RdbError};
@@ -34,7 +34,7 @@ pub fn run(path: &Path) -> u8 {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) => {
-            println!("Cannot open file {}: {}", path.display(), reason(&error));
+            println!("Cannot open file {}: {}", path.display(), os_reason(&error));
             return 1;
         }
     };

@@ -19,8 +19,8 @@ use super::pid_file::{PidFileError, Running};
 use super::probe::Address;
 use super::run::{self, Front, Run};
 use super::sys::{self, ProcessHandle};
-use super::{home, reason, suggest, whereabouts};
-use crate::base::text::{original, split_args};
+use super::{home, suggest, whereabouts};
+use crate::base::text::{original, os_reason, split_args};
 use crate::config::{self, LoadError, Origin, PARAMETERS, Text};
 
 /// How often somebody who waits is told what for.
@@ -215,7 +215,9 @@ fn check_writable(dir: &Text) -> Result<(), Failure> {
             let _ = fs::remove_file(&name);
             Ok(())
         }
-        Err(error) => Err(Failure(format!("pyredis: can't write in the folder {dir}: {}", reason(&error)))),
+        Err(error) => {
+            Err(Failure(format!("pyredis: can't write in the folder {dir}: {}", os_reason(&error))))
+        }
     }
 }
 
@@ -224,7 +226,7 @@ fn stop_running(running: Running, launch: &Launch) -> Result<(), Failure> {
     let log = log_of(&running, launch);
     running
         .terminate()
-        .map_err(|error| Failure(format!("pyredis: can't stop PID {pid}: {}", reason(&error))))?;
+        .map_err(|error| Failure(format!("pyredis: can't stop PID {pid}: {}", os_reason(&error))))?;
     let see = log.as_ref().map(|log| format!("; see {}", log.display())).unwrap_or_default();
     running.wait_until_gone(TICK, || {
         eprintln!("pyredis: still waiting for PID {pid} to stop (it saves its data first{see})");
@@ -243,7 +245,7 @@ fn in_background(launch: Launch) -> Done {
         folder: launch.config.dir.clone(),
         log: launch.log_file(),
     };
-    match detach().map_err(|error| Failure(format!("pyredis: can't detach: {}", reason(&error))))? {
+    match detach().map_err(|error| Failure(format!("pyredis: can't detach: {}", os_reason(&error))))? {
         Detached::Server(report) => {
             Ok(run::serve(Run { launch, front: Front::Detached(report), must_lock: true }))
         }
@@ -302,7 +304,7 @@ fn answers(addresses: &[Address]) -> Result<(), String> {
         for address in addresses {
             match address.ping() {
                 Ok(()) => return Ok(()),
-                Err(error) => outcome = Err(format!("{address}: {}", reason(&error))),
+                Err(error) => outcome = Err(format!("{address}: {}", os_reason(&error))),
             }
         }
     }

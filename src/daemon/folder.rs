@@ -14,7 +14,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use super::reason;
+use crate::base::text::os_reason;
 use crate::config::Config;
 use crate::engine::saver;
 
@@ -55,7 +55,11 @@ fn take_at(folder: &Path, keeps: Keeps) -> Result<Option<FolderLock>, String> {
     match lock {
         Ok((file, is_alone)) => {
             if is_alone && let Err(error) = saver::clean_folder(folder) {
-                log::warn!("Can't remove what unfinished saves have left in {}: {}", name(), reason(&error));
+                log::warn!(
+                    "Can't remove what unfinished saves have left in {}: {}",
+                    name(),
+                    os_reason(&error)
+                );
             }
             if is_alone && keeps == Keeps::AppendOnlyFile && file.try_lock_shared().is_err() {
                 log::warn!("Can't share the lock of the data folder {}", name());
@@ -70,7 +74,7 @@ fn take_at(folder: &Path, keeps: Keeps) -> Result<Option<FolderLock>, String> {
         // A folder that cannot be locked at all (some network file systems) is no reason not to
         // serve.
         Err(TryLockError::Error(error)) if keeps_data => {
-            log::warn!("Can't lock the data folder {}: {}", name(), reason(&error));
+            log::warn!("Can't lock the data folder {}: {}", name(), os_reason(&error));
             Ok(None)
         }
         Err(_) => Ok(None),

@@ -1,5 +1,6 @@
 //! What the process does for the server: the little things [`Host`] names.
 
+use crate::base::text::os_reason;
 use crate::persistence::WholeSave;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -15,7 +16,7 @@ use super::oom_score::OomScore;
 use super::signals::{Phase, SharedPhase};
 use super::supervisor::Supervisor;
 use super::title::Title;
-use super::{limits, listen, reason, sys};
+use super::{limits, listen, sys};
 use crate::clients::Waking;
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::engine::{config_file, os, saver};
@@ -45,7 +46,7 @@ pub struct Process {
 impl Host for Process {
     fn change_dir(&self, path: &[u8]) -> Result<Vec<u8>, String> {
         let entered = env::set_current_dir(OsStr::from_bytes(path)).and_then(|()| env::current_dir());
-        entered.map(|folder| folder.into_os_string().into_vec()).map_err(|error| reason(&error))
+        entered.map(|folder| folder.into_os_string().into_vec()).map_err(|error| os_reason(&error))
     }
 
     fn make_room_for(&self, clients: u32) -> u32 {
@@ -58,7 +59,7 @@ impl Host for Process {
 
     fn reopen_log(&self) {
         if let Err(error) = self.logger.reopen() {
-            log::warn!("Can't reopen the log file: {}", reason(&error));
+            log::warn!("Can't reopen the log file: {}", os_reason(&error));
         }
     }
 
@@ -83,7 +84,7 @@ impl Host for Process {
     }
 
     fn set_oom_score(&self, how: OomScoreAdj, score: i32) -> Result<(), String> {
-        self.oom_score.set(how, score).map_err(|error| reason(&error))
+        self.oom_score.set(how, score).map_err(|error| os_reason(&error))
     }
 
     fn sleep_us(&self, us: u64) {
@@ -122,7 +123,7 @@ impl Host for Process {
     }
 
     fn replace_file(&self, path: &[u8], bytes: &[u8]) -> Result<(), String> {
-        config_file::replace(Path::new(OsStr::from_bytes(path)), bytes).map_err(|error| reason(&error))
+        config_file::replace(Path::new(OsStr::from_bytes(path)), bytes).map_err(|error| os_reason(&error))
     }
 
     fn fill_secret(&self, bytes: &mut [u8]) -> Result<(), String> {
@@ -130,7 +131,7 @@ impl Host for Process {
     }
 
     fn read_file(&self, path: &[u8]) -> Result<Box<dyn Read>, String> {
-        let file = File::open(OsStr::from_bytes(path)).map_err(|error| reason(&error))?;
+        let file = File::open(OsStr::from_bytes(path)).map_err(|error| os_reason(&error))?;
         Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file)))
     }
 }

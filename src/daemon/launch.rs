@@ -12,10 +12,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use super::home;
 use super::supervisor::Supervisor;
-use super::{home, reason};
 use crate::acl::{self, Catalog, Rulebook};
 use crate::base::glob::{Budget, Case, TooMuch, glob_match};
+use crate::base::text::os_reason;
 use crate::commands;
 use crate::config::{self, Config, LoadError, Named, Origin, Surroundings, Text};
 
@@ -98,12 +99,12 @@ impl Launch {
             return Err(format!(
                 "can't make the folder {}: {}; name another one with --dir",
                 dir.display(),
-                reason(&error)
+                os_reason(&error)
             ));
         }
         let entered = env::set_current_dir(&dir).and_then(|()| env::current_dir());
-        let folder =
-            entered.map_err(|error| format!("can't use the folder {}: {}", dir.display(), reason(&error)))?;
+        let folder = entered
+            .map_err(|error| format!("can't use the folder {}: {}", dir.display(), os_reason(&error)))?;
         self.config.dir = text_of(&folder);
         Ok(())
     }
@@ -112,8 +113,9 @@ impl Launch {
     pub fn try_log_file(&self) -> Result<(), String> {
         if !self.config.logfile.is_empty() {
             let path = path_of(&self.config.logfile);
-            super::log::open(path)
-                .map_err(|error| format!("can't open the log file {}: {}", path.display(), reason(&error)))?;
+            super::log::open(path).map_err(|error| {
+                format!("can't open the log file {}: {}", path.display(), os_reason(&error))
+            })?;
         }
         Ok(())
     }
@@ -283,7 +285,7 @@ impl Surroundings for World {
         match env::set_current_dir(path).and_then(|()| env::current_dir()) {
             Ok(folder) => Ok(folder.into_os_string().into_vec()),
             Err(error) => {
-                self.refused = Some((path.into(), reason(&error)));
+                self.refused = Some((path.into(), os_reason(&error)));
                 Err(error)
             }
         }

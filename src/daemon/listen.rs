@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::launch::path_of;
 use super::probe::Address;
-use super::reason;
+use crate::base::text::os_reason;
 use crate::config::Config;
 use crate::net::{Listener, Net};
 
@@ -39,7 +39,7 @@ impl Serving {
         listeners
             .into_iter()
             .try_for_each(|listener| net.add(listener))
-            .map_err(|error| format!("can't start accepting: {}", reason(&error)))
+            .map_err(|error| format!("can't start accepting: {}", os_reason(&error)))
     }
 
     /// Stops accepting.
@@ -131,7 +131,11 @@ fn bind_address(name: &str, config: &Config, listeners: &mut Vec<Listener>) -> i
                 if config.socket_mark_id != 0
                     && let Err(error) = listener.set_mark(config.socket_mark_id)
                 {
-                    log::warn!("Can't mark connections with {}: {}", config.socket_mark_id, reason(&error));
+                    log::warn!(
+                        "Can't mark connections with {}: {}",
+                        config.socket_mark_id,
+                        os_reason(&error)
+                    );
                 }
                 listeners.push(listener);
                 return Ok(());
@@ -144,7 +148,7 @@ fn bind_address(name: &str, config: &Config, listeners: &mut Vec<Listener>) -> i
 
 /// What went wrong, with the name of the step as Redis has it: binding, or finding the address.
 fn why(error: &io::Error) -> String {
-    let text = reason(error);
+    let text = os_reason(error);
     match error.raw_os_error() {
         Some(_) => format!("bind: {text}"),
         None => text.trim_start_matches("failed to lookup address information: ").to_owned(),
@@ -177,7 +181,7 @@ fn bind_unix(config: &Config, listeners: &mut Vec<Listener>) -> Result<(), Strin
             Ok(())
         }
         Err(error) => {
-            let why = reason(&error);
+            let why = os_reason(&error);
             log::warn!("Failed opening Unix socket: bind: {why}");
             Err(format!("can't listen on the unix socket {}: {why}", path.display()))
         }

@@ -40,7 +40,7 @@ use cli::Wish;
 use launch::{Launch, LaunchError};
 use run::{Front, Run};
 
-use crate::base::text::original;
+use crate::base::text::{original, os_reason};
 use crate::config::LoadError;
 
 /// Does what the command line (without the program's name) and the environment ask for. Returns the
@@ -102,17 +102,8 @@ fn serve(args: &[OsString]) -> u8 {
         Ok(detach::Detached::Parent(_)) => 0,
         Ok(detach::Detached::Server(_)) => run::serve(Run { launch, front: Front::Alone, must_lock: false }),
         Err(error) => {
-            eprintln!("pyredis: can't detach: {}", reason(&error));
+            eprintln!("pyredis: can't detach: {}", os_reason(&error));
             1
         }
-    }
-}
-
-/// What the system said, without Rust's `(os error 2)`.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
     }
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::sys::ProcessHandle;
+use crate::base::text::os_reason;
 
 /// How often an attempt is made when the lock is taken by someone who cannot be seen: a `status`
 /// probing for a moment, or a server whose process is just vanishing.
@@ -77,7 +78,7 @@ pub enum PidFileError {
         reason: &'static str,
     },
     /// The system said no.
-    #[error("can't {action} the PID file {}: {}", path.display(), super::reason(error))]
+    #[error("can't {action} the PID file {}: {}", path.display(), os_reason(error))]
     Io {
         /// The PID file.
         path: PathBuf,

@@ -26,7 +26,8 @@ use super::signals::{self, Action, SharedPhase};
 use super::supervisor::Supervisor;
 use super::syslog::{self, Syslog};
 use super::title::Title;
-use super::{crash, limits, listen, reason, terminal_log};
+use super::{crash, limits, listen, terminal_log};
+use crate::base::text::os_reason;
 use crate::clients::WireLimits;
 use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
@@ -125,7 +126,7 @@ fn open_log(config: &Config, front: &Front) -> Result<&'static Logger, Fatal> {
     if !config.logfile.is_empty() {
         let path = path_of(&config.logfile);
         logger.write_to_file(path).map_err(|error| {
-            Fatal(format!("can't open the log file {}: {}", path.display(), reason(&error)))
+            Fatal(format!("can't open the log file {}: {}", path.display(), os_reason(&error)))
         })?;
     }
     if config.syslog_enabled {
@@ -263,7 +264,7 @@ impl Starting {
         let wire_limits = Arc::new(WireLimits::default());
         let (loaded, outcome) = mpsc::channel();
         let setup = Prepared::new(self, Arc::clone(&wire_limits), loaded)
-            .map_err(|error| Fatal(format!("the system gives no random numbers: {}", reason(&error))))?;
+            .map_err(|error| Fatal(format!("the system gives no random numbers: {}", os_reason(&error))))?;
         if self.launch.config.set_proc_title
             && let Err(why) = self.title.show(&self.launch.config, &setup.config_file)
         {
@@ -276,7 +277,7 @@ impl Starting {
             make_server(setup, clock)
         };
         let (handle, owner) = engine::spawn(link::links, make)
-            .map_err(|error| Fatal(format!("can't start the owner thread: {}", reason(&error))))?;
+            .map_err(|error| Fatal(format!("can't start the owner thread: {}", os_reason(&error))))?;
         self.watch_signals(handle.clone())?;
         // From here on a signal ends the server as it should.
         announce(&self.launch.config);
@@ -302,7 +303,7 @@ impl Starting {
             }
             Action::ReopenLog => {
                 if let Err(error) = logger.reopen() {
-                    log::warn!("Can't reopen the log file: {}", reason(&error));
+                    log::warn!("Can't reopen the log file: {}", os_reason(&error));
                 }
             }
             Action::Crash(signal) => {
@@ -313,7 +314,7 @@ impl Starting {
             }
         };
         signals::watch(self.phase.clone(), act)
-            .map_err(|error| Fatal(format!("can't watch for signals: {}", reason(&error))))
+            .map_err(|error| Fatal(format!("can't watch for signals: {}", os_reason(&error))))
     }
 
     /// Lets clients in, and waits until the data is loaded.
@@ -321,7 +322,7 @@ impl Starting {
         let addresses = listeners.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let Started { handle, owner, wire_limits, outcome } = started;
         let net = Net::serve(listeners, handle, wire_limits)
-            .map_err(|error| Fatal(format!("can't start accepting: {}", reason(&error))))?;
+            .map_err(|error| Fatal(format!("can't start accepting: {}", os_reason(&error))))?;
         self.listening.begin(net, self.launch.config.port);
         match outcome.recv() {
             // Without an outcome the owner has ended because it was told to; its exit code says the

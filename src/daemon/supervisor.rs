@@ -12,7 +12,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use super::reason;
+use crate::base::text::os_reason;
 use crate::config::Supervised;
 use crate::server::News;
 
@@ -60,7 +60,7 @@ impl Supervisor {
             Supervisor::Upstart => {
                 log::info!("supervised by upstart, will stop to signal readiness.");
                 if let Err(error) = signal_hook::low_level::raise(signal_hook::consts::SIGSTOP) {
-                    log::warn!("upstart supervision error: {}", reason(&error));
+                    log::warn!("upstart supervision error: {}", os_reason(&error));
                 }
             }
             Supervisor::Systemd(_) => {
@@ -90,7 +90,7 @@ impl Supervisor {
     fn send(&self, state: &str) {
         let Supervisor::Systemd(socket) = self else { return };
         if let Err(error) = send(socket, state) {
-            log::warn!("systemd supervision error: {}: {}", socket.display(), reason(&error));
+            log::warn!("systemd supervision error: {}: {}", socket.display(), os_reason(&error));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::os::words;
+use crate::base::text::os_reason;
 use crate::config::{Added, Config, rewrite};
 
 /// Numbers the temporary files of this process: two threads never share one.
@@ -16,9 +16,9 @@ pub fn rewrite_file(file: &str, config: &Config, added: Added) -> Result<(), Str
     let file = Path::new(file);
     let old = match fs::read(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        other => other.map_err(|error| words(&error))?,
+        other => other.map_err(|error| os_reason(&error))?,
     };
-    replace(file, &rewrite(&old, config, &Config::default(), added)).map_err(|error| words(&error))
+    replace(file, &rewrite(&old, config, &Config::default(), added)).map_err(|error| os_reason(&error))
 }
 
 /// Puts a whole new file in the place of an old one: readers see one or the other, a crash leaves

@@ -10,8 +10,8 @@ use std::thread::Builder;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::os::words;
 use super::{affinity, config_file};
+use crate::base::text::os_reason;
 use crate::config::Text;
 use crate::server::{
     FileJob, FileReport, RewriteReport, UsersJob, UsersOutcome, UsersReport, UsersWork, read_users,
@@ -40,7 +40,7 @@ impl FileThread {
             Some(jobs) => jobs,
             None => match spawn(report, cpus) {
                 Ok(jobs) => jobs,
-                Err(error) => return Err(refused(job, words(&error))),
+                Err(error) => return Err(refused(job, os_reason(&error))),
             },
         };
         let sent = self.jobs.insert(jobs).try_send(job);
@@ -70,11 +70,11 @@ fn carry_out(job: FileJob) -> FileReport {
             let file = Path::new(OsStr::from_bytes(&path));
             let outcome = match work {
                 UsersWork::Save(text) => {
-                    UsersOutcome::Saved(config_file::replace(file, &text).map_err(|error| words(&error)))
+                    UsersOutcome::Saved(config_file::replace(file, &text).map_err(|error| os_reason(&error)))
                 }
                 UsersWork::Read(at) => {
-                    let file = File::open(file).map_err(|error| words(&error));
-                    UsersOutcome::Read(at, file.and_then(|file| read_users(file, words)))
+                    let file = File::open(file).map_err(|error| os_reason(&error));
+                    UsersOutcome::Read(at, file.and_then(|file| read_users(file, os_reason)))
                 }
             };
             FileReport::Users(UsersReport { client, path, outcome })

@@ -191,12 +191,6 @@ pub fn unread(sockets: &[i32]) -> Vec<bool> {
     asked.iter().map(|socket| socket.revents & (libc::POLLIN | libc::POLLHUP) != 0).collect()
 }
 
-/// What the system said, without Rust's `(os error 28)`.
-pub(super) fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

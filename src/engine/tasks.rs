@@ -5,6 +5,7 @@
 //! back with an [`Event`]. The owner itself never sends events: it would wait for
 //! itself when the queue is full.
 
+use crate::base::text::os_reason;
 use crate::persistence::{LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use super::aof::{self, AofThread};
 use super::event::{Event, Links};
 use super::file_thread::FileThread;
 use super::loader::{DELIVERIES, Loader};
-use super::os::words;
 use super::queue::Handle;
 use super::saver::Saving;
 use crate::base::alloc;
@@ -270,7 +270,7 @@ impl Tasks {
                 let (config, gauges) = (&server.rooms.config, server.rooms.persistence.aof.gauges.clone());
                 let (folder, cpus) = (config.appenddirname.as_bytes(), &config.bio_cpulist);
                 AofThread::spawn(folder, Aof::names(config), gauges, self.handle.clone(), cpus)
-                    .map_err(|error| format!("No thread for the append-only file: {}", words(&error)))?
+                    .map_err(|error| format!("No thread for the append-only file: {}", os_reason(&error)))?
             }
         };
         Ok(self.aof.insert(thread))

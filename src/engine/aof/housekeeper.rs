@@ -14,7 +14,7 @@ use super::disk::{Folder, LogFile};
 use super::log::Mark;
 use crate::aof::Names;
 use crate::base::ClientId;
-use crate::engine::os::words;
+use crate::base::text::os_reason;
 use crate::persistence::AofGauges;
 use crate::server::Clock;
 
@@ -97,12 +97,12 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
     fn prepare(&mut self, file: Option<&[u8]>, manifest: Option<&[u8]>) -> Result<Option<F::File>, String> {
         self.folder
             .make()
-            .map_err(|error| format!("Can't open or create append-only dir: {}", words(&error)))?;
+            .map_err(|error| format!("Can't open or create append-only dir: {}", os_reason(&error)))?;
         let Some(file) = file else { return Ok(None) };
         let name = String::from_utf8_lossy(file);
         let created = self.folder.create(file);
-        let created =
-            created.map_err(|error| format!("Can't open the append-only file {name}: {}", words(&error)))?;
+        let created = created
+            .map_err(|error| format!("Can't open the append-only file {name}: {}", os_reason(&error)))?;
         if let Some(manifest) = manifest {
             self.list(manifest)?;
         }
@@ -120,7 +120,7 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
             format!(
                 "Error trying to rename the temporary AOF base file {} into {name}: {}",
                 base.0,
-                words(&error)
+                os_reason(&error)
             )
         })?;
         ::log::info!("Successfully renamed the temporary AOF base file {} into {name}", base.0);
@@ -130,7 +130,7 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
             self.folder.rename(&from, incr).map_err(|error| {
                 format!(
                     "Error trying to rename the temporary AOF incr file {shown} into {to}: {}",
-                    words(&error)
+                    os_reason(&error)
                 )
             })?;
             ::log::info!("Successfully renamed the temporary AOF incr file {shown} into {to}");
@@ -142,7 +142,11 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
     fn list(&mut self, manifest: &[u8]) -> Result<(), String> {
         let (name, temporary) = (self.names.manifest(), self.names.temporary_manifest());
         self.folder.replace(&name, &temporary, manifest).map_err(|error| {
-            format!("Can't write the AOF manifest file {}: {}", String::from_utf8_lossy(&name), words(&error))
+            format!(
+                "Can't write the AOF manifest file {}: {}",
+                String::from_utf8_lossy(&name),
+                os_reason(&error)
+            )
         })
     }
 }

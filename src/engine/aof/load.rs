@@ -9,8 +9,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 
 use crate::aof::{Batch, Found, ReadError, Reader, is_snapshot};
+use crate::base::text::os_reason;
 use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_COMMANDS, PIECE_DELAY_US, Source, Unwanted};
-use crate::engine::os::words;
 use crate::persistence::{AofFile, AofFiles, LoadPiece};
 
 /// What ends the reading after somebody else found something wrong.
@@ -29,7 +29,7 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
                 format!(
                     "Fatal error: can't open the append log file {} for reading: {}",
                     file.name,
-                    words(&error)
+                    os_reason(&error)
                 )
             })?;
             let length = opened.metadata().map_or(0, |metadata| metadata.len());

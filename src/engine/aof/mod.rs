@@ -22,6 +22,7 @@ pub mod start;
 #[cfg(test)]
 mod tests;
 
+use crate::base::text::os_reason;
 use crate::persistence::{AofGauges, AofOrder, AofReport, AofWork};
 use std::collections::VecDeque;
 use std::io;
@@ -35,7 +36,6 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, unb
 use super::affinity;
 use super::clock::SystemClock;
 use super::event::Event;
-use super::os::words;
 use super::queue::Handle;
 use crate::aof::Names;
 use crate::config::{Appendfsync, Text};
@@ -313,11 +313,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             AofOrder::Forget { manifest, files } => self.ask(Chore::Forget { manifest, files }),
             AofOrder::Flush => {
                 let result = self.flush();
-                (self.report)(AofReport::Flushed(result.map_err(|error| words(error.io()))));
+                (self.report)(AofReport::Flushed(result.map_err(|error| os_reason(error.io()))));
             }
             AofOrder::Reload => {
                 let result = self.flush();
-                let told = result.as_ref().map(drop).map_err(|error| words(error.io()));
+                let told = result.as_ref().map(drop).map_err(|error| os_reason(error.io()));
                 self.note(result);
                 (self.report)(AofReport::MayReload(told));
             }
@@ -518,7 +518,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             Err(error) => {
                 self.failed_ns = Some(self.clock.monotonic_ns());
                 let on_fsync = matches!(error, LogError::Sync(_));
-                (self.report)(AofReport::Failed { reason: words(error.io()), on_fsync });
+                (self.report)(AofReport::Failed { reason: os_reason(error.io()), on_fsync });
             }
         }
     }
@@ -546,7 +546,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
     fn switch(&mut self, number: u64) {
         let result = if self.syncs_in_place() { self.flush() } else { self.write() };
         let finished = result.as_ref().map_err(|error| {
-            let reason = words(error.io());
+            let reason = os_reason(error.io());
             format!("Can't finish the AOF file: {reason}")
         });
         let finished = finished.map(drop);
@@ -576,7 +576,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         match self.flush() {
             Ok(()) => self.release_all(),
             Err(error) => {
-                ::log::warn!("Fail to fsync the AOF file: {}", words(error.io()));
+                ::log::warn!("Fail to fsync the AOF file: {}", os_reason(error.io()));
                 (self.report)(AofReport::Lost(u64::MAX));
             }
         }

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use super::disk::{Folder, RealFolder};
 use super::leftovers;
 use crate::aof::{FileInfo, Manifest, Names};
+use crate::base::text::os_reason;
 use crate::engine::loader::{Source, Unwanted};
-use crate::engine::os::words;
 use crate::keyspace::Limits;
 use crate::persistence::{AofFile, AofFiles};
 use crate::rdb::{self, Checksum, Item, Note, RdbError};
@@ -46,7 +46,7 @@ impl Place {
     fn write_manifest(&mut self, manifest: &Manifest) -> Result<(), Refused> {
         let (name, temporary) = (self.names.manifest(), self.names.temporary_manifest());
         self.folder.replace(&name, &temporary, &manifest.to_text()).map_err(|error| {
-            fatal(format!("Can't write the AOF manifest file {}: {}", shown(&name), words(&error)))
+            fatal(format!("Can't write the AOF manifest file {}: {}", shown(&name), os_reason(&error)))
         })
     }
 
@@ -131,7 +131,7 @@ impl Opening {
             }),
         };
         let length = length.map_err(|error| {
-            fatal(format!("Can't open the append-only file {}: {}", shown(&name), words(&error)))
+            fatal(format!("Can't open the append-only file {}: {}", shown(&name), os_reason(&error)))
         })?;
         if *manifest != found {
             place.write_manifest(manifest)?;
@@ -188,7 +188,7 @@ fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
             return Err(fatal(format!(
                 "Fatal error: can't open the AOF manifest file {} for reading: {}",
                 shown(&name),
-                words(&error)
+                os_reason(&error)
             )));
         }
     };
@@ -257,7 +257,7 @@ fn upgrade(place: &mut Place, manifest: &mut Manifest) -> Result<(), Refused> {
         fatal(format!(
             "Error trying to move the old AOF file {} into dir {folder}: {}",
             shown(&name),
-            words(&error)
+            os_reason(&error)
         ))
     })?;
     log::info!(
@@ -270,7 +270,7 @@ fn upgrade(place: &mut Place, manifest: &mut Manifest) -> Result<(), Refused> {
 fn make_folder(place: &mut Place) -> Result<(), Refused> {
     place.folder.make().map_err(|error| {
         let folder = place.folder.path().display();
-        fatal(format!("Can't open or create append-only dir {folder}: {}", words(&error)))
+        fatal(format!("Can't open or create append-only dir {folder}: {}", os_reason(&error)))
     })
 }
 
@@ -284,7 +284,7 @@ fn lock_last(place: &mut Place, manifest: &Manifest) -> Result<Option<File>, Ref
         Ok((file, _)) => Ok(Some(file)),
         Err(error) => {
             let name = shown(&last.name);
-            Err(fatal(format!("Can't open the append-only file {name}: {}", words(&error))))
+            Err(fatal(format!("Can't open the append-only file {name}: {}", os_reason(&error))))
         }
     }
 }
@@ -304,7 +304,7 @@ fn measure(place: &Place, manifest: &Manifest) -> Result<Sizes, Refused> {
             fatal(format!(
                 "Unable to obtain the AOF file {} length. stat: {}",
                 shown(&file.name),
-                words(&error)
+                os_reason(&error)
             ))
         })?;
         sizes.all += length;
@@ -341,7 +341,7 @@ fn cut(path: &Path, shown: &str, offset: u64) -> Result<(), Refused> {
         file.set_len(offset)?;
         file.sync_all()
     });
-    cut.map_err(|error| fatal(format!("Error truncating the AOF file {shown}: {}", words(&error))))?;
+    cut.map_err(|error| fatal(format!("Error truncating the AOF file {shown}: {}", os_reason(&error))))?;
     log::warn!("AOF {shown} loaded anyway because aof-load-truncated is enabled");
     Ok(())
 }
@@ -355,7 +355,7 @@ fn write_empty_base(server: &Server, place: &mut Place, name: &[u8]) -> Result<u
     }
     let temporary = place.names.temporary_manifest();
     place.folder.replace(name, &temporary, &text).map_err(|error| {
-        fatal(format!("Can't open the append-only file {}: {}", shown(name), words(&error)))
+        fatal(format!("Can't open the append-only file {}: {}", shown(name), os_reason(&error)))
     })?;
     Ok(text.len() as u64)
 }
