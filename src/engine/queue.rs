@@ -19,9 +19,10 @@ pub const EVENT_QUEUE: usize = 1024;
 /// all may send something at once; and the largest such batch, bytes.
 const SPENT_BATCHES: usize = 128;
 const SPENT_BYTES: usize = 6 * 1024;
-/// What a batch that has not been used yet has room for.
-const NEW_BATCH_BYTES: usize = 256;
-const NEW_BATCH_ARGUMENTS: usize = 16;
+/// What a batch that has not been used yet has room for: a pipeline of 50 small commands. A worker
+/// that has to enlarge it needs a heap and one more page of stack, some 10 KiB for each client.
+const NEW_BATCH_BYTES: usize = 1024;
+const NEW_BATCH_ARGUMENTS: usize = 64;
 /// The memory of such a batch, as [`Requests::heap_bytes`] counts, bytes.
 const NEW_BATCH_HEAP_BYTES: usize = NEW_BATCH_BYTES + 12 * NEW_BATCH_ARGUMENTS;
 /// The one door into the owner thread.
