@@ -9,13 +9,14 @@
 use super::aof_loader::{AofClient, AofLoader};
 use super::call::{call, find};
 use super::changed;
+use super::command::Entry;
 use super::machine::Server;
 use super::origin::Origin;
 use crate::base::ClientId;
 use crate::clients::{Connection, Session};
 use crate::keyspace::Keyspace;
 use crate::persistence::Loading;
-use crate::resp::{Argv, Protocol, Reply, Requests};
+use crate::resp::{Argv, OwnedArgv, Protocol, Reply, Requests};
 use crate::stats::Counters;
 
 /// Garbage is dropped after so many commands.
@@ -63,6 +64,7 @@ impl Server {
         let (Some(file), Some(loader)) = (load.file(), &self.loader) else { return };
         let kind = if file.is_base { "base" } else { "incr" };
         let ns = self.rooms.time.clock.monotonic_ns().saturating_sub(loader.began_ns);
+        self.rooms.watches.unwatch(loader.client.session.id);
         log::info!("DB loaded from {kind} file {}: {:.3} seconds", file.name, ns as f64 / 1e9);
         clean(&mut self.keyspace);
     }
@@ -103,6 +105,8 @@ impl AofClient {
 
     /// Runs a command, or keeps it until its transaction is complete.
     fn take(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<(), Wrong> {
+        // Redis: also in a transaction that never ends.
+        self.find(server, argv)?;
         let word = argv.at(0);
         if word.eq_ignore_ascii_case(b"multi") {
             if self.transaction.is_some() {
@@ -114,7 +118,7 @@ impl AofClient {
                 warn_of_error("EXEC without MULTI", "exec");
                 return Ok(());
             };
-            commands.iter().try_for_each(|argv| self.run(server, argv.as_argv()))?;
+            self.exec(server, &commands)?;
         } else if let Some(commands) = &mut self.transaction {
             commands.push(argv.to_owned());
         } else {
@@ -123,9 +127,27 @@ impl AofClient {
         Ok(())
     }
 
-    fn run(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<(), Wrong> {
+    /// Runs a transaction, unless a watched key was changed before it.
+    fn exec(&mut self, server: &mut Server, commands: &[OwnedArgv]) -> Result<(), Wrong> {
+        let is_dirty = server.rooms.watches.is_dirty(self.session.id);
+        server.rooms.watches.unwatch(self.session.id);
+        if is_dirty {
+            return Ok(());
+        }
+        // Commands see that they are in one: WATCH is refused.
+        self.session.multi = Some(Box::default());
+        let result = commands.iter().try_for_each(|argv| self.run(server, argv.as_argv()));
+        self.session.multi = None;
+        result
+    }
+
+    fn find(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<Entry, Wrong> {
         let unknown = || Wrong::Unknown(String::from_utf8_lossy(argv.at(0)).into_owned());
-        let entry = find(&mut server.rooms, &mut self.session, argv).map_err(|_| unknown())?;
+        find(&mut server.rooms, &mut self.session, argv).map_err(|_| unknown())
+    }
+
+    fn run(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<(), Wrong> {
+        let entry = self.find(server, argv)?;
         if !entry.0.spec.accepts(argv.len()) || entry.0.handler.is_none() {
             return Err(Wrong::Shape("wrong number of arguments"));
         }
@@ -135,7 +157,8 @@ impl AofClient {
         call(keyspace, rooms, &mut self.session, reply, entry, argv, Origin::AofLoad);
         changed::settle_all(keyspace, rooms);
         if let Some(error) = self.out.strip_prefix(b"-") {
-            warn_of_error(String::from_utf8_lossy(error).trim_end(), entry.0.spec.name);
+            let command = if self.session.multi.is_some() { "exec" } else { entry.0.spec.name };
+            warn_of_error(String::from_utf8_lossy(error).trim_end(), command);
         }
         self.commands += 1;
         if self.commands.is_multiple_of(COMMANDS_PER_CLEANING) {

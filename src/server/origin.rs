@@ -16,3 +16,11 @@ pub enum Origin {
     /// The primary this server replicates.
     Primary,
 }
+
+impl Origin {
+    /// Whether nobody is there who could wait, or listen to what comes later: a script, or a file.
+    #[must_use]
+    pub const fn denies_blocking(self) -> bool {
+        matches!(self, Origin::Script | Origin::AofLoad)
+    }
+}

@@ -200,3 +200,48 @@ fn files_are_for_the_owner_and_its_group_at_most_and_for_fewer_if_the_umask_says
         assert!(seen >= 4, "{seen} files");
     }
 }
+
+/// A folder with an append-only file of these commands.
+fn folder_of(commands: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = folder.path().join("appendonlydir");
+    fs::create_dir(&parts).unwrap();
+    let mut bytes = String::new();
+    for command in commands.split("; ") {
+        let words: Vec<&str> = command.split(' ').collect();
+        bytes += &format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| bytes += &format!("${}\r\n{word}\r\n", word.len()));
+    }
+    fs::write(parts.join("appendonly.aof.1.incr.aof"), bytes).unwrap();
+    let manifest = "file appendonly.aof.1.incr.aof seq 1 type i\n";
+    fs::write(parts.join("appendonly.aof.manifest"), manifest).unwrap();
+    folder
+}
+
+/// What a file holds that no server writes has the outcome that it has with a real one.
+#[test]
+fn commands_that_no_server_writes_are_loaded_as_by_a_real_server() {
+    for commands in [
+        "SET a 1; SHUTDOWN NOSAVE; SET b 1",
+        "SET a 1; SUBSCRIBE x; SET b 1",
+        "SET a 1; MONITOR; SET b 1",
+        "WATCH a; SET a 1; MULTI; SET c 1; EXEC; SET b 1",
+        "SET a 1; MULTI; WATCH b; SET b 1; EXEC",
+        "SET a 1; QUIT; SET b 1",
+        "SET a 1; BLPOP l 0; SET b 1",
+        "SET a 1; LPUSH a x; SET b 1",
+        "SET a 1; SELECT 99; SET b 1",
+        "SET a 1; SET b 1; MULTI; SET c 1",
+    ] {
+        let server = Server::start_in(folder_of(commands), &ON);
+        let mut client = server.client();
+        assert_eq!(client.run("EXISTS a b"), "(int) 2", "{commands}");
+        assert_eq!(client.run("EXISTS c"), "(int) 0", "{commands}");
+        assert_eq!(client.run("PUBSUB NUMSUB x"), "[\"x\", (int) 0]", "{commands}");
+    }
+    for commands in ["SET a 1; MULTI; SET b 1; NOSUCH x", "SET a 1; CONFIG NOSUCH x"] {
+        let mut server = Server::spawn(folder_of(commands), &ON);
+        assert_eq!(server.wait().code(), Some(1), "{commands}");
+        assert!(server.log.iter().any(|line| line.contains("Unknown command")), "{commands}");
+    }
+}

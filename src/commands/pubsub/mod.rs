@@ -144,7 +144,7 @@ const PUBSUB_COMMANDS: &[Command] = &[
 ];
 
 fn subscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
-    if ctx.origin == Origin::Script {
+    if ctx.origin.denies_blocking() {
         return Err(CommandError::fixed("ERR SUBSCRIBE isn't allowed for a DENY BLOCKING client"));
     }
     listen(ctx, Topic::Channel, "subscribe", args);
@@ -152,7 +152,7 @@ fn subscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 }
 
 fn psubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
-    if ctx.origin == Origin::Script {
+    if ctx.origin.denies_blocking() {
         return Err(CommandError::fixed("ERR PSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
     }
     listen(ctx, Topic::Pattern, "psubscribe", args);
@@ -161,7 +161,7 @@ fn psubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 
 fn ssubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     // Redis: the older two are let through in a transaction, for those who have always done that.
-    if matches!(ctx.origin, Origin::Script | Origin::Transaction) {
+    if ctx.origin.denies_blocking() || ctx.origin == Origin::Transaction {
         return Err(CommandError::fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
     }
     listen(ctx, Topic::Shard, "ssubscribe", args);

@@ -134,6 +134,10 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     if abort && with_options {
         return Err(CommandError::Syntax);
     }
+    if !now && !abort && ctx.origin.denies_blocking() {
+        let line = "ERR SHUTDOWN without NOW or ABORT isn't allowed for DENY BLOCKING client";
+        return Err(CommandError::fixed(line));
+    }
     if abort {
         if ctx.rooms.stop.request.is_none() {
             return Err(CommandError::fixed("ERR No shutdown in progress."));

@@ -15,7 +15,7 @@ pub const COMMANDS: &[Command] = &[Command::new(
 
 fn monitor(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     // The lines would land inside the answer of what runs it.
-    if matches!(ctx.origin, Origin::Transaction | Origin::Script) {
+    if ctx.origin.denies_blocking() || ctx.origin == Origin::Transaction {
         return Err(CommandError::fixed("ERR MONITOR isn't allowed for DENY BLOCKING client"));
     }
     // Redis: asking twice is not answered.
