@@ -1,13 +1,13 @@
 //! What memory is on its way: values that another thread frees ([`Pending`], charged by a
 //! [`FreeJob`] until it is dropped), and free memory that is to be given back to the system
-//! ([`Retained`]). Neither reads the allocator: whoever calls hands over the figures.
+//! ([`Purge`]). Neither reads the allocator: whoever calls hands over the figures.
 
 mod client_memory;
 mod eviction;
 mod freeing;
-mod retained;
+mod purge;
 
 pub use client_memory::ClientMemory;
 pub use eviction::{Eviction, Room};
 pub use freeing::{FreeJob, Pending};
-pub use retained::Retained;
+pub use purge::Purge;

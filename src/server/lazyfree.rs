@@ -20,8 +20,8 @@ pub(super) fn hand_over(keyspace: &mut Keyspace, rooms: &mut Rooms) {
 impl Rooms {
     /// Has memory given back when much has become free.
     pub(super) fn give_back_memory(&mut self) {
-        let is_free = self.memory.retained.look(alloc::used_bytes() as u64);
-        let is_left = self.memory.retained.look_at_heaps(alloc::left_heaps());
+        let is_free = self.memory.purge.look(alloc::used_bytes() as u64);
+        let is_left = self.memory.purge.look_at_heaps(alloc::left_heaps());
         if (is_free || is_left) && self.config.jemalloc_bg_thread {
             alloc::let_go();
             self.tasks.push(Task::GiveBack);

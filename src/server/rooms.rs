@@ -10,7 +10,7 @@ use crate::acl::Acl;
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
-use crate::memory::{ClientMemory, Eviction, Pending, Retained};
+use crate::memory::{ClientMemory, Eviction, Pending, Purge};
 use crate::persistence::{Delays, Jobs, Loading, Saves};
 use crate::propagation::Propagation;
 use crate::pubsub::Subscriptions;
@@ -93,7 +93,7 @@ pub struct Memory {
     /// Making room.
     pub eviction: Eviction,
     /// Memory to be given back.
-    pub retained: Retained,
+    pub purge: Purge,
     /// Values that are being freed on another thread.
     pub freeing: Arc<Pending>,
 }

@@ -262,7 +262,7 @@ mod tests {
             let mut server = TestServer::new();
             server.run(&format!("CONFIG SET jemalloc-bg-thread {switch}"));
             // More than any test takes.
-            server.server.rooms.memory.retained.most = 1 << 45;
+            server.server.rooms.memory.purge.look(1 << 45);
             (0..20).for_each(|_| server.advance(100));
             let tasks = server.server.take_tasks();
             let found = tasks.iter().filter(|task| matches!(task, Task::GiveBack)).count();

@@ -3,12 +3,11 @@
 //! The allocator keeps what was freed and uses it again before it asks for more, which is good as
 //! long as there is more to come. After FLUSHALL or many deletions there is not, and the process
 //! would go on occupying its most; Redis has jemalloc give it back, at once on FLUSHALL and within
-//! seconds else. [`Retained`] follows what is in use: when for a second it was never near what was
-//! in use before, the owner lets its empty pages go, which is quick, and another thread gives them
-//! back, which is not: about 0.2 ms a megabyte. What bursts of requests take
-//! again and again stays. Workers whose clients are quiet give their heaps up, whole waves of them:
-//! what that frees follows when the wave has ended. `jemalloc-bg-thread no` leaves all of that to
-//! MEMORY PURGE.
+//! seconds else. [`Purge`] follows what is in use: when for a second it was never near what was in
+//! use before, the owner lets its empty pages go, which is quick, and another thread gives them
+//! back, which is not: about 0.2 ms a megabyte. What bursts of requests take again and again stays.
+//! Workers whose clients are quiet give their heaps up, whole waves of them: what that frees
+//! follows when the wave has ended. `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
 
 /// Less than this stays for what comes next, bytes.
 const MIN_BYTES: u64 = 8 << 20;
@@ -20,11 +19,11 @@ const LOOKS: u32 = 10;
 /// So many heaps that threads gave up are worth a round; each held tens of KiB.
 const MIN_HEAPS: u64 = 32;
 
-/// What was in use lately.
+/// When free memory is given back: what was in use lately.
 #[derive(Debug, Default)]
-pub struct Retained {
+pub struct Purge {
     /// The most since something was given back last, bytes.
-    pub most: u64,
+    most: u64,
     /// The most in the last few looks, bytes.
     lately: u64,
     looks: u32,
@@ -33,7 +32,7 @@ pub struct Retained {
     heaps_given: u64,
 }
 
-impl Retained {
+impl Purge {
     /// `used` bytes are in use now. Returns whether free ones should be given back.
     pub fn look(&mut self, used: u64) -> bool {
         self.lately = self.lately.max(used);
@@ -48,9 +47,7 @@ impl Retained {
         self.most = if is_due { lately } else { self.most.max(lately) };
         is_due
     }
-}
 
-impl Retained {
     /// `heaps` were given up so far. Returns whether a wave of them has ended.
     pub fn look_at_heaps(&mut self, heaps: u64) -> bool {
         let has_ended = std::mem::replace(&mut self.heaps, heaps) == heaps;
@@ -70,8 +67,8 @@ mod tests {
 
     /// Looks for a second at each of these sizes, MiB; which of them lead to giving back.
     fn due(sizes: &[u64]) -> Vec<bool> {
-        let mut retained = Retained::default();
-        sizes.iter().map(|size| (0..LOOKS).fold(false, |due, _| retained.look(size * MIB) | due)).collect()
+        let mut purge = Purge::default();
+        sizes.iter().map(|size| (0..LOOKS).fold(false, |due, _| purge.look(size * MIB) | due)).collect()
     }
 
     #[test]
@@ -88,19 +85,19 @@ mod tests {
 
     #[test]
     fn what_a_wave_of_threads_left_is_given_back_when_it_has_ended() {
-        let mut retained = Retained::default();
+        let mut purge = Purge::default();
         let due: Vec<_> =
-            [0, 40, 80, 80, 80, 100, 100, 112, 112, 112].map(|heaps| retained.look_at_heaps(heaps)).into();
+            [0, 40, 80, 80, 80, 100, 100, 112, 112, 112].map(|heaps| purge.look_at_heaps(heaps)).into();
         assert_eq!(due, [false, false, false, true, false, false, false, false, true, false]);
     }
 
     #[test]
     fn what_bursts_take_stays() {
-        let mut retained = Retained::default();
+        let mut purge = Purge::default();
         for round in 0..20 {
-            assert!(!retained.look(200 * MIB), "{round}");
-            assert!((1..LOOKS).all(|_| !retained.look(10 * MIB)), "{round}");
+            assert!(!purge.look(200 * MIB), "{round}");
+            assert!((1..LOOKS).all(|_| !purge.look(10 * MIB)), "{round}");
         }
-        assert!((1..=LOOKS).any(|_| retained.look(10 * MIB)), "they have ended");
+        assert!((1..=LOOKS).any(|_| purge.look(10 * MIB)), "they have ended");
     }
 }
