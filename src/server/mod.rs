@@ -71,9 +71,9 @@ pub use migrate_job::{Credentials, Direction, MigrateError, MigrateJob, MigrateR
 pub use origin::Origin;
 pub use process::Process;
 pub use rewrite_job::{RewriteJob, RewriteReport};
-pub use rooms::{Memory, Persistence, Rooms, Stop};
+pub use rooms::{Memory, Persistence, Rooms};
 pub use small_files::rewrite_answer;
-pub use stop::{News, Shutdown, ShutdownSave, Signal};
+pub use stop::{News, Shutdown, ShutdownSave, Signal, Stop};
 pub use task::Task;
 pub use time::{Clock, Time};
 pub use version::{PYREDIS_VERSION, REDIS_VERSION, STATION};

@@ -4,7 +4,7 @@
 
 use super::host::Host;
 use super::process::Process;
-use super::stop::Shutdown;
+use super::stop::Stop;
 use super::{Aof, CommandTable, Task, Time};
 use crate::acl::Acl;
 use crate::base::random::Random;
@@ -96,21 +96,6 @@ pub struct Memory {
     pub purge: Purge,
     /// Values that are being freed on another thread.
     pub freeing: Arc<Pending>,
-}
-
-/// A requested stop.
-#[derive(Debug, Default)]
-pub struct Stop {
-    /// What was asked for.
-    pub request: Option<Shutdown>,
-    /// The log says that the server is about to stop.
-    pub(super) announced: bool,
-    /// When the process ends whatever the disk does, by the monotonic clock.
-    pub(super) ends_ns: Option<u64>,
-    /// The last stop that was given up was asked for by a signal.
-    pub(super) signal_was_given_up: bool,
-    /// SHUTDOWN ABORT was called; acted on at the end of the unit.
-    pub aborted: bool,
 }
 
 impl fmt::Debug for Rooms {

@@ -50,3 +50,18 @@ pub struct Shutdown {
     /// The client that asked; it gets an answer only when the server does not stop.
     pub client: Option<ClientId>,
 }
+
+/// A requested stop.
+#[derive(Debug, Default)]
+pub struct Stop {
+    /// What was asked for.
+    pub request: Option<Shutdown>,
+    /// The log says that the server is about to stop.
+    pub(super) announced: bool,
+    /// When the process ends whatever the disk does, by the monotonic clock.
+    pub(super) ends_ns: Option<u64>,
+    /// The last stop that was given up was asked for by a signal.
+    pub(super) signal_was_given_up: bool,
+    /// SHUTDOWN ABORT was called; acted on at the end of the unit.
+    pub aborted: bool,
+}
