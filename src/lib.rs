@@ -13,7 +13,7 @@
 //! | 1 | [`resp`], [`spec`], [`config`], [`keyspace`] | the vocabulary |
 //! | 2 | [`rdb`], [`aof`] | the formats of files |
 //! | 3 | [`pubsub`], [`tracking`], [`acl`] | one state each; no two of this floor know each other |
-//! | 3 | [`stats`], [`memory`], [`waiting`] | the same: what is counted, what is freed, who waits |
+//! | 3 | [`stats`], [`memory`], [`waiting`] | the same: counters, the ledger of memory, who waits |
 //! | 3 | [`propagation`] | the same: effects, in one stream that several read |
 //! | 3 | [`persistence`] | the same: what is kept on disk, and the one job that writes it |
 //! | 3 | [`clients`] | who is connected, with what the rooms before it keep for each |

@@ -4,10 +4,6 @@
 //! adds to one of a few counters, each on a cache line of its own, and a reader sums them up. The
 //! sizes are those asked for; what the allocator rounds up shows in the resident size.
 //!
-//! Part of it only *passes*: requests between the thread that read them and the one that runs them,
-//! answers until they are sent. Who holds such memory says so with [`pass`], for whoever decides by
-//! what stays.
-//!
 //! The allocator itself is mimalloc, made for small allocations from many threads that others free.
 //! The crate of that name asks it for every alignment in so many words, even for that of a `u64`;
 //! mimalloc then adds the alignment to all sizes that are no power of two, and so takes the next
@@ -28,11 +24,38 @@ const SHARDS: usize = 16;
 /// The place of one more, which one thread has for itself: [`claim`].
 const CLAIMED: usize = SHARDS;
 
+#[derive(Debug, Default)]
 #[repr(align(64))]
 struct Shard(AtomicI64);
 
-static USED: [Shard; SHARDS + 1] = [const { Shard(AtomicI64::new(0)) }; SHARDS + 1];
-static PASSING: [Shard; SHARDS + 1] = [const { Shard(AtomicI64::new(0)) }; SHARDS + 1];
+/// A sum that many threads change. Each adds to a counter that it shares with few, so that they do
+/// not wait for each other; one may add what another takes away.
+#[derive(Debug, Default)]
+pub struct Sum([Shard; SHARDS + 1]);
+
+impl Sum {
+    /// Nothing so far.
+    #[must_use]
+    pub const fn new() -> Self {
+        Sum([const { Shard(AtomicI64::new(0)) }; SHARDS + 1])
+    }
+
+    /// `amount` is added, or taken away if it is negative.
+    #[inline]
+    pub fn add(&self, amount: i64) {
+        self.0[shard()].0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    /// What it is at about this moment. While others change it the reader may see what one takes
+    /// away and miss what another has added: that is no less than nothing.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        let sum: i64 = self.0.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
+        u64::try_from(sum).unwrap_or(0)
+    }
+}
+
+static USED: Sum = Sum::new();
 static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
 static LEFT_HEAPS: AtomicU64 = AtomicU64::new(0);
 
@@ -45,8 +68,7 @@ thread_local! {
 /// Bytes handed out and not yet given back. 0 unless [`Counting`] is the global allocator.
 #[must_use]
 pub fn used_bytes() -> usize {
-    let sum: i64 = USED.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
-    usize::try_from(sum).unwrap_or(0)
+    USED.get() as usize
 }
 
 /// Gives the calling thread a counter of its own. For one thread of the process: it can tell with
@@ -58,41 +80,7 @@ pub fn claim() {
 /// What the thread that called [`claim`] has allocated since, less what it has freed.
 #[must_use]
 pub fn claimed_bytes() -> i64 {
-    USED[CLAIMED].0.load(Ordering::Relaxed)
-}
-
-/// `bytes` more of what is handed out only pass, or fewer if it is negative. A sum: one thread may
-/// announce what another takes back.
-pub fn pass(bytes: isize) {
-    if bytes != 0 {
-        PASSING[shard()].0.fetch_add(bytes as i64, Ordering::Relaxed);
-    }
-}
-
-/// Memory that is announced with [`pass`] as long as this lives.
-#[derive(Debug)]
-pub struct Passing(isize);
-
-impl Passing {
-    /// Announces `bytes`.
-    #[must_use]
-    pub fn announce(bytes: usize) -> Self {
-        pass(bytes as isize);
-        Passing(bytes as isize)
-    }
-}
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        pass(-self.0);
-    }
-}
-
-/// Bytes of [`used_bytes`] that will be given back in a moment.
-#[must_use]
-pub fn passing_bytes() -> usize {
-    let sum: i64 = PASSING.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
-    usize::try_from(sum).unwrap_or(0)
+    USED.0[CLAIMED].0.load(Ordering::Relaxed)
 }
 
 /// Lets pages of the calling thread that are empty go, so that [`give_back`] on any thread reaches
@@ -175,7 +163,7 @@ fn shard() -> usize {
 /// `bytes` were allocated.
 #[inline]
 fn count(bytes: i64) {
-    USED[own_shard()].0.fetch_add(bytes, Ordering::Relaxed);
+    USED.0[own_shard()].0.fetch_add(bytes, Ordering::Relaxed);
 }
 
 /// Counts what `A` hands out.
@@ -198,7 +186,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counting<A> {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        USED[shard()].0.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        USED.add(-(layout.size() as i64));
         // SAFETY: the caller's promises are passed on.
         unsafe { self.0.dealloc(block, layout) }
     }
@@ -286,7 +274,7 @@ mod tests {
     #[test]
     fn what_is_given_back_is_no_longer_counted() {
         let allocator = Counting(System);
-        let sum = || USED[own_shard()].0.load(Ordering::Relaxed);
+        let sum = || USED.0[own_shard()].0.load(Ordering::Relaxed);
         let layout = Layout::from_size_align(1000, 8).expect("a valid layout");
         // SAFETY: a fresh block is grown once and freed with its last layout.
         unsafe {
@@ -369,14 +357,14 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_a_sum_over_threads() {
-        let before = passing_bytes();
-        pass(1 << 40);
-        std::thread::spawn(|| pass(-(1 << 39))).join().expect("it ends");
-        assert!(passing_bytes().abs_diff(before + (1 << 39)) < 1 << 30, "other tests announce some too");
-        pass(-(1 << 39));
-        let before = passing_bytes();
-        drop(Passing::announce(1 << 40));
-        assert!(passing_bytes().abs_diff(before) < 1 << 30);
+    fn one_thread_takes_away_what_another_has_added() {
+        let sum = Sum::new();
+        sum.add(1000);
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(|| (0..100).for_each(|_| sum.add(-2)))));
+        });
+        assert_eq!(sum.get(), 200);
+        sum.add(-300);
+        assert_eq!(sum.get(), 0, "it is no less than nothing");
     }
 }

@@ -8,6 +8,7 @@ use super::transaction::Transaction;
 use crate::base::ClientId;
 use crate::base::time::{Arrival, MonotonicMillis};
 use crate::keyspace::DbIndex;
+use crate::memory::Charge;
 use crate::pubsub::Counts;
 use crate::resp::Protocol;
 use crate::spec::CommandIndex;
@@ -54,8 +55,8 @@ pub struct Session {
     pub subscribed: Counts,
     /// What the keys it watches cost, bytes.
     pub watched_bytes: usize,
-    /// What it was weighed at, bytes; see [`crate::server::client_memory`].
-    pub counted_bytes: usize,
+    /// What it was weighed at, on the account of all clients; see [`crate::memory::ClientMemory`].
+    pub counted: Option<Charge>,
 }
 
 /// As whom a client has logged in.
@@ -188,7 +189,7 @@ impl Session {
             tracking: OwnTracking::default(),
             subscribed: Counts::default(),
             watched_bytes: 0,
-            counted_bytes: 0,
+            counted: None,
         }
     }
 

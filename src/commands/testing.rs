@@ -10,6 +10,7 @@ use crate::base::text::{quote, split_args};
 use crate::clients::{Close, Connection, Waking};
 use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
+use crate::memory::Ledger;
 use crate::persistence::WholeSave;
 use crate::propagation::ReaderId;
 use crate::resp::value::Value;
@@ -185,6 +186,7 @@ impl TestServer {
             random_seed: 7,
             hash_seed: HashSeed([3; 16]),
             limits: std::sync::Arc::default(),
+            ledger: Ledger::open(),
         };
         let mut server = Server::new(setup, commands)?;
         let reader = server.rooms.propagation.join();

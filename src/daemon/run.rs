@@ -31,6 +31,7 @@ use crate::base::text::os_reason;
 use crate::clients::WireLimits;
 use crate::config::{Config, LogLevel};
 use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
+use crate::memory::Ledger;
 use crate::net::{Listener, Net};
 use crate::server::{STATION, Server, Setup, Signal};
 use crate::{commands, link};
@@ -271,10 +272,10 @@ impl Starting {
             log::warn!("{why}");
         }
         let (announced, announcement) = mpsc::channel::<()>();
-        let make = move |_: &Handle, clock| {
+        let make = move |handle: &Handle, clock| {
             // The log tells who starts before what is loaded. Whoever announces drops the sender.
             let _ = announcement.recv();
-            make_server(setup, clock)
+            make_server(setup, handle.ledger(), clock)
         };
         let (handle, owner) = engine::spawn(link::links, make)
             .map_err(|error| Fatal(format!("can't start the owner thread: {}", os_reason(&error))))?;
@@ -403,7 +404,7 @@ impl Prepared {
         })
     }
 
-    fn setup(self, clock: SystemClock) -> Setup {
+    fn setup(self, ledger: &'static Ledger, clock: SystemClock) -> Setup {
         Setup {
             config: self.config,
             config_file: self.config_file,
@@ -422,14 +423,15 @@ impl Prepared {
             random_seed: self.random_seed,
             hash_seed: crate::base::hash::HashSeed(self.hash_seed),
             limits: self.limits,
+            ledger,
         }
     }
 }
 
 /// Runs on the owner's thread: a server never changes threads. Says when it cannot be made.
-fn make_server(prepared: Prepared, clock: SystemClock) -> Option<Server> {
+fn make_server(prepared: Prepared, ledger: &'static Ledger, clock: SystemClock) -> Option<Server> {
     let outcome = prepared.outcome.clone();
-    match Server::new(prepared.setup(clock), commands::table()) {
+    match Server::new(prepared.setup(ledger, clock), commands::table()) {
         Ok(mut server) => {
             server.begin_loading();
             Some(server)

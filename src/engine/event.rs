@@ -3,6 +3,7 @@
 use super::gate::Promise;
 use crate::base::ClientId;
 use crate::clients::{Close, Connection};
+use crate::memory::Charge;
 use crate::persistence::{AofReport, LoadPiece, LoadResult, SaveProgress, SaveReport};
 use crate::resp::Requests;
 use crate::server::{FileReport, MigrateJob, MigrateReport, Signal};
@@ -19,8 +20,8 @@ pub enum Event {
         /// Where its replies go.
         stream: Box<dyn Stream>,
     },
-    /// Everything one read of a client completed.
-    Requests(ClientId, Requests),
+    /// Everything one read of a client completed, and what that takes until it has run.
+    Requests(ClientId, Requests, Charge),
     /// The client sends an argument that has become large.
     Growing(ClientId),
     /// The client's connection has ended; nothing more comes from it.

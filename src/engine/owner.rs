@@ -15,9 +15,9 @@ use super::clock::SystemClock;
 use super::crash;
 use super::event::{Event, Links, Stream};
 use super::gate::Promise;
-use super::queue::{Handle, Queue, transit_bytes};
+use super::queue::{Handle, Queue};
 use super::tasks::{Outcome, Tasks};
-use crate::base::{ClientId, alloc};
+use crate::base::ClientId;
 use crate::clients::Close;
 use crate::server::{Clock, Server};
 
@@ -151,13 +151,12 @@ impl Owner {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Requests(id, requests) => {
+            Event::Requests(id, requests, transit) => {
                 crash::note(id, &requests);
                 self.spoke.push(id);
-                let transit = transit_bytes(&requests);
                 let spent = self.server.requests(id, requests);
                 self.queue.give_back(spent, self.streams.len());
-                alloc::pass(-(transit as isize));
+                drop(transit);
             }
             Event::Connect { id, connection, stream } => {
                 self.streams.insert(id, stream);

@@ -10,12 +10,13 @@ use crossbeam_channel::{Sender, unbounded};
 
 use super::owner::Owner;
 use super::testing::LIMIT;
-use super::{Event, Links, Stream, SystemClock, channel};
+use super::{Event, Handle, Links, Stream, SystemClock, channel};
 use crate::aof::Manifest;
 use crate::base::ClientId;
 use crate::clients::{Close, Connection};
 use crate::commands::testing::TestServer;
 use crate::config::{Appendfsync, Protected};
+use crate::memory::Account;
 use crate::resp::Requests;
 
 /// Threads that fill the queue.
@@ -56,6 +57,11 @@ fn server_in(folder: &[u8], manifest: Manifest) -> TestServer {
     server
 }
 
+/// A batch of a client, which takes no memory to speak of.
+fn requests(handle: &Handle, id: ClientId, lines: &[&str]) -> Event {
+    Event::Requests(id, batch(lines), handle.ledger().charge(Account::RequestsInTransit, 0))
+}
+
 /// What one read brings.
 fn batch(lines: &[&str]) -> Requests {
     let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
@@ -93,7 +99,7 @@ fn the_owner_waits_for_nobody_who_waits_for_room_in_its_queue() {
     let (id, stream) = (ClientId(2), Box::new(Mailbox(answers)));
     let connection = Connection { addr: "127.0.0.1:5000".to_owned(), ..Connection::default() };
     handle.send(Event::Connect { id, connection, stream }).unwrap();
-    let send = |lines: &[&str]| handle.send(Event::Requests(id, batch(lines)));
+    let send = |lines: &[&str]| handle.send(requests(&handle, id, lines));
     for _ in 0..3 {
         // In one turn: what the first line has the file's thread report waits for room while the
         // others are dealt with.
@@ -132,7 +138,7 @@ fn a_client_that_hangs_up_behind_its_requests_gets_what_a_disk_delays() {
     let answered = connect(leaving, 5000);
     let _others = connect(other, 5001);
     // All of it is there before the owner begins, so the end of the connection comes first.
-    handle.send(Event::Requests(leaving, batch(&["ACL SAVE", "ACL LOAD", "ECHO done"]))).unwrap();
+    handle.send(requests(&handle, leaving, &["ACL SAVE", "ACL LOAD", "ECHO done"])).unwrap();
     handle.send(Event::Disconnect(leaving)).unwrap();
     let own = handle.clone();
     let owner = thread::spawn(move || {
@@ -146,6 +152,6 @@ fn a_client_that_hangs_up_behind_its_requests_gets_what_a_disk_delays() {
     }
     assert_eq!(String::from_utf8_lossy(&answer), "+OK\r\n+OK\r\n$4\r\ndone\r\n");
     assert!(file.exists());
-    handle.send(Event::Requests(other, batch(&["SHUTDOWN NOSAVE"]))).unwrap();
+    handle.send(requests(&handle, other, &["SHUTDOWN NOSAVE"])).unwrap();
     assert_eq!(owner.join().unwrap(), 0);
 }

@@ -7,6 +7,7 @@ use super::gate::{Gate, Milestone, Stopped};
 #[cfg(test)]
 use super::testing;
 use crate::base::ClientId;
+use crate::memory::Ledger;
 use crate::resp::Requests;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, unbounded};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct Handle {
     gate: Arc<Gate>,
     spent: Receiver<Requests>,
     last_client: Arc<AtomicU64>,
+    ledger: &'static Ledger,
 }
 
 /// The owner thread's side of the door.
@@ -78,6 +80,12 @@ impl Handle {
     #[must_use]
     pub fn spent(&self) -> Option<Requests> {
         self.spent.try_recv().ok()
+    }
+
+    /// What memory is in use for, to be charged by threads that reach the owner here.
+    #[must_use]
+    pub fn ledger(&self) -> &'static Ledger {
+        self.ledger
     }
 
     /// An id for a new client: 1, 2, …
@@ -128,12 +136,12 @@ pub fn new_batch() -> Requests {
     Requests::with_capacity(NEW_BATCH_BYTES, NEW_BATCH_ARGUMENTS)
 }
 
-/// What a batch takes on its way, bytes, as [`crate::base::alloc::pass`] is told: by the worker
-/// that sends it, until it has run or waits with its client. What it has from the start lasts, as
-/// does the memory that goes round.
+/// What a batch takes on its way, bytes: it is charged by the worker that sends it, until it has
+/// run or waits with its client. What it has from the start lasts, as does the memory that goes
+/// round.
 #[must_use]
-pub fn transit_bytes(batch: &Requests) -> usize {
-    batch.heap_bytes().saturating_sub(NEW_BATCH_HEAP_BYTES)
+pub fn transit_bytes(batch: &Requests) -> u64 {
+    batch.heap_bytes().saturating_sub(NEW_BATCH_HEAP_BYTES) as u64
 }
 
 /// A door and the queue behind it.
@@ -143,7 +151,13 @@ pub fn channel() -> (Handle, Queue) {
     // Bounded by whoever gives back.
     let (given_back, spent) = unbounded();
     let gate = Arc::new(Gate::default());
-    let handle = Handle { events, gate: Arc::clone(&gate), spent, last_client: Arc::new(AtomicU64::new(0)) };
+    let handle = Handle {
+        events,
+        gate: Arc::clone(&gate),
+        spent,
+        last_client: Arc::new(AtomicU64::new(0)),
+        ledger: Ledger::open(),
+    };
     let queue = Queue { events: received, spent: given_back, gate: Door(gate) };
     (0..SPENT_BATCHES).for_each(|_| queue.spend(new_batch()));
     (handle, queue)

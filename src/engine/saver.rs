@@ -26,8 +26,8 @@ use super::os;
 use super::queue::Handle;
 use crate::aof::rewrite::CommandWriter;
 use crate::aof::timestamp_line;
-use crate::base::alloc::Passing;
 use crate::keyspace::{DbIndex, KeyView, Parcel, WalkedDb};
+use crate::memory::Account;
 use crate::persistence::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 use crate::rdb::{self, RdbError, SnapshotWriter};
 
@@ -73,7 +73,7 @@ impl Saving {
 
     /// Writes what the parcels hold.
     pub(super) fn write(&self, out: impl Write) -> Result<(), RdbError> {
-        let _passing = Passing::announce(BUFFER_BYTES);
+        let _buffer = self.handle.ledger().charge(Account::SaveBuffer, BUFFER_BYTES as u64);
         let out = BufWriter::with_capacity(BUFFER_BYTES, out);
         let mut writer = KeyWriter::begin(out, &self.job.format, self.job.dbs.clone())?;
         loop {
@@ -285,8 +285,10 @@ mod tests {
     use super::*;
     use crate::engine::channel;
     use crate::keyspace::{Keyspace, Limits, Ttl};
+    use crate::memory::Ledger;
     use crate::rdb::SaveOptions;
     use crossbeam_channel::unbounded;
+    use std::sync::atomic::AtomicU64;
 
     /// A disk that takes so many operations and then no more.
     struct Failing<'o> {
@@ -354,6 +356,30 @@ mod tests {
             }
         }
         panic!("the save needs more operations than any");
+    }
+
+    /// A disk that notes what is charged for the buffer when it is written to, and then no more
+    /// takes anything.
+    struct Noting(&'static Ledger, Arc<AtomicU64>);
+
+    impl Write for Noting {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            self.1.store(self.0.charged_bytes(Account::SaveBuffer), Ordering::Relaxed);
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_save_gathers_is_charged_until_it_ends_or_fails() {
+        let (saving, _queue) = saving();
+        let (ledger, charged) = (saving.handle.ledger(), Arc::<AtomicU64>::default());
+        assert!(saving.write(Noting(ledger, Arc::clone(&charged))).is_err());
+        assert_eq!(charged.load(Ordering::Relaxed), BUFFER_BYTES as u64);
+        assert_eq!(ledger.charged_bytes(Account::SaveBuffer), 0);
     }
 
     #[test]

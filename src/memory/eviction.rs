@@ -1,5 +1,6 @@
 //! The state of eviction: [`Eviction`].
 
+use super::ledger::{Account, Charge, Ledger};
 use crate::base::alloc;
 use crate::base::time::MonotonicMillis;
 use crate::keyspace::{DbIndex, EvictionPool, Keyspace};
@@ -7,8 +8,6 @@ use crate::keyspace::{DbIndex, EvictionPool, Keyspace};
 /// For how long at least what was evicted counts as held by the reader of an old state,
 /// milliseconds.
 const HELD_MS: i64 = 1000;
-/// So much may pass without being counted, bytes: what goes beyond shall be made room for.
-const MAX_PASSING_BYTES: usize = 16 << 20;
 
 /// What became of the last attempt to get below the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,65 +35,61 @@ pub struct Eviction {
     /// Whether there is room for commands that use memory.
     pub room: Room,
     held: Held,
-    /// What telling others of this turn's evictions takes until the turn's answers have left,
-    /// bytes.
-    told: u64,
-    /// By how much this turn's answers have made their buffers grow, bytes.
-    answers: usize,
+    /// What telling others of this turn's evictions takes until the turn's answers have left.
+    told: Charge,
+    /// By how much this turn's answers have made their buffers grow.
+    answers: Charge,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// How long memory was over the limit before that.
     over_ns: u64,
 }
 
-/// What is handed out by the allocator and does not only pass, bytes.
-fn lasting_bytes() -> u64 {
-    alloc::used_bytes().saturating_sub(alloc::passing_bytes().min(MAX_PASSING_BYTES)) as u64
-}
-
-impl Default for Eviction {
-    fn default() -> Self {
-        Eviction {
-            used_bytes: |_| lasting_bytes(),
-            own_bytes: |_| alloc::claimed_bytes(),
-            pool: EvictionPool::default(),
-            next_db: 0,
-            room: Room::default(),
-            held: Held::default(),
-            told: 0,
-            answers: 0,
-            over_since_ns: None,
-            over_ns: 0,
-        }
-    }
-}
-
-/// What was evicted and may still be held by the reader of an old state, bytes. He passes it soon,
-/// so it counts for one to two periods of [`HELD_MS`].
-#[derive(Debug, Default)]
+/// What was evicted and may still be held by the reader of an old state. He passes it soon, so it
+/// counts for one to two periods of [`HELD_MS`].
+#[derive(Debug)]
 struct Held {
-    this_period: u64,
-    last_period: u64,
+    this_period: Charge,
+    last_period: Charge,
     ends: MonotonicMillis,
 }
 
 impl Held {
-    fn bytes(&self) -> u64 {
-        self.this_period + self.last_period
+    fn new(ledger: &'static Ledger) -> Self {
+        let [this_period, last_period] = [0; 2].map(|bytes| ledger.charge(Account::HeldEvicted, bytes));
+        Held { this_period, last_period, ends: MonotonicMillis::default() }
     }
 
     /// Begins a new period if it is time.
     fn turn(&mut self, now: MonotonicMillis) {
         if now >= self.ends {
             let is_recent = now < self.ends.saturating_add_ms(HELD_MS);
-            self.last_period = if is_recent { self.this_period } else { 0 };
-            self.this_period = 0;
+            self.last_period = self.this_period.take();
+            if !is_recent {
+                self.last_period.resize(0);
+            }
             self.ends = now.saturating_add_ms(HELD_MS);
         }
     }
 }
 
 impl Eviction {
+    /// There is room. What evictions leave behind is charged to `ledger`.
+    pub(super) fn new(ledger: &'static Ledger) -> Self {
+        Eviction {
+            used_bytes: |_| alloc::used_bytes() as u64,
+            own_bytes: |_| alloc::claimed_bytes(),
+            pool: EvictionPool::default(),
+            next_db: 0,
+            room: Room::default(),
+            held: Held::new(ledger),
+            told: ledger.charge(Account::EvictionNotices, 0),
+            answers: ledger.charge(Account::TurnAnswers, 0),
+            over_since_ns: None,
+            over_ns: 0,
+        }
+    }
+
     /// How long memory has been over the limit now, and in all, milliseconds.
     #[must_use]
     pub fn exceeded_ms(&self, now_ns: u64) -> (u64, u64) {
@@ -113,19 +108,19 @@ impl Eviction {
     }
 
     /// A turn begins: what the last one told has left.
-    pub fn begin_turn(&mut self) {
-        self.told = 0;
+    pub fn begin_turn(&mut self, now: MonotonicMillis) {
+        self.told.resize(0);
+        self.turn(now);
     }
 
     /// Answers take so much more until the end of the turn.
     pub fn answers_grew(&mut self, bytes: usize) {
-        self.answers += bytes;
-        alloc::pass(bytes as isize);
+        self.answers.grow(bytes as u64);
     }
 
     /// The turn's answers have left; what a socket did not take no longer passes.
     pub fn answers_left(&mut self) {
-        alloc::pass(-(std::mem::take(&mut self.answers) as isize));
+        self.answers.resize(0);
     }
 
     /// Time goes on for what was evicted and may still be held.
@@ -135,18 +130,12 @@ impl Eviction {
 
     /// `bytes` were evicted, and the reader of an old state may still hold them.
     pub fn hold(&mut self, bytes: u64) {
-        self.held.this_period += bytes;
+        self.held.this_period.grow(bytes);
     }
 
     /// Telling others of an eviction takes `bytes` until the turn's answers have left.
     pub fn tell(&mut self, bytes: u64) {
-        self.told += bytes;
-    }
-
-    /// Bytes in use that will be free soon without anything being evicted.
-    #[must_use]
-    pub fn as_good_as_free(&self) -> u64 {
-        self.held.bytes() + self.told
+        self.told.grow(bytes);
     }
 
     /// The candidates that were sampled before.
@@ -178,17 +167,19 @@ mod tests {
 
     #[test]
     fn what_a_reader_may_hold_counts_for_one_to_two_periods() {
-        let mut held = Held::default();
+        let ledger = Ledger::open();
+        let bytes = || ledger.charged_bytes(Account::HeldEvicted);
+        let mut held = Held::new(ledger);
         held.turn(MonotonicMillis(10_000));
-        held.this_period += 7;
+        held.this_period.grow(7);
         held.turn(MonotonicMillis(10_999));
-        assert_eq!(held.bytes(), 7);
+        assert_eq!(bytes(), 7);
         held.turn(MonotonicMillis(11_000));
-        held.this_period += 5;
-        assert_eq!(held.bytes(), 12);
+        held.this_period.grow(5);
+        assert_eq!(bytes(), 12);
         held.turn(MonotonicMillis(12_000));
-        assert_eq!(held.bytes(), 5);
+        assert_eq!(bytes(), 5);
         held.turn(MonotonicMillis(20_000));
-        assert_eq!(held.bytes(), 0, "nobody asked for long");
+        assert_eq!(bytes(), 0, "nobody asked for long");
     }
 }

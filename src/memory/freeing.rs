@@ -1,62 +1,35 @@
 //! Values that are freed on another thread: what is on its way there, and how much memory that will
 //! give back. Who decides by the memory in use must not count what is as good as gone.
 
+use super::ledger::{Account, Charge, Ledger};
 use crate::keyspace::Garbage;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What waits to be freed; shared with the thread that frees it.
-#[derive(Debug, Default)]
-pub struct Pending {
-    objects: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Pending {
-    /// Values.
-    #[must_use]
-    pub fn objects(&self) -> u64 {
-        self.objects.load(Ordering::Relaxed)
-    }
-
-    /// What they take, about, bytes.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
-/// A load for the freeing thread. Dropping it frees it and settles the account.
+/// A load for the freeing thread. Dropping it frees it and, after that, takes back what it was
+/// charged for.
 #[derive(Debug)]
 pub struct FreeJob {
-    garbage: Vec<Garbage>,
-    objects: u64,
-    bytes: u64,
-    pending: Arc<Pending>,
+    // Fields are dropped in this order.
+    _garbage: Vec<Garbage>,
+    _bytes: Charge,
+    objects: Charge,
 }
 
 impl FreeJob {
-    /// A load of `garbage`, charged to `pending` until it is dropped.
+    /// A load of `garbage`, charged to `ledger` until it is dropped.
     #[must_use]
-    pub fn new(garbage: Vec<Garbage>, pending: &Arc<Pending>) -> Self {
+    pub fn new(garbage: Vec<Garbage>, ledger: &'static Ledger) -> Self {
         let objects = garbage.iter().map(Garbage::objects).sum();
         let bytes = garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum();
-        pending.objects.fetch_add(objects, Ordering::Relaxed);
-        pending.bytes.fetch_add(bytes, Ordering::Relaxed);
-        FreeJob { garbage, objects, bytes, pending: Arc::clone(pending) }
+        FreeJob {
+            _garbage: garbage,
+            _bytes: ledger.charge(Account::LazyFree, bytes),
+            objects: ledger.charge_lazyfree_objects(objects),
+        }
     }
 
     /// Values in it.
     #[must_use]
     pub fn objects(&self) -> u64 {
-        self.objects
-    }
-}
-
-impl Drop for FreeJob {
-    fn drop(&mut self) {
-        self.garbage.clear();
-        self.pending.objects.fetch_sub(self.objects, Ordering::Relaxed);
-        self.pending.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.objects.amount()
     }
 }

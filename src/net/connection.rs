@@ -20,6 +20,7 @@ use crate::base::time::Arrival;
 use crate::base::{ClientId, alloc};
 use crate::clients::{ClientGauges, Waking, WireLimits};
 use crate::engine::{Event, Handle, Milestone, Stopped, new_batch, os, transit_bytes};
+use crate::memory::{Account, Charge};
 use crate::resp::{Limits, Login, Parser};
 
 /// The buffer on the stack that waits for a client, bytes: enough for most pipelines.
@@ -51,37 +52,12 @@ pub struct Connection {
     ahead: usize,
     /// The size of the unfinished command that was reported last.
     reported: usize,
-    transit: Transit,
+    /// What the next batch is gathered in. An unfinished command is its client's, and may stay.
+    transit: Charge,
     /// When what was read last arrived, where that is known.
     arrival: Option<Arrival>,
     /// The socket gives up after [`QUIET`].
     is_hurried: bool,
-}
-
-/// How much of a connection's memory was announced as passing, bytes: what the next batch is
-/// gathered in. An unfinished command is its client's, and may stay.
-#[derive(Default)]
-struct Transit(usize);
-
-impl Transit {
-    /// Announces at least `bytes`.
-    fn expect(&mut self, bytes: usize) {
-        if bytes > self.0 {
-            self.settle(bytes);
-            self.0 = bytes;
-        }
-    }
-
-    /// A batch leaves that takes `bytes` and whose receiver takes the announcement back.
-    fn settle(&mut self, bytes: usize) {
-        alloc::pass(bytes as isize - std::mem::take(&mut self.0) as isize);
-    }
-}
-
-impl Drop for Transit {
-    fn drop(&mut self) {
-        self.settle(0);
-    }
 }
 
 /// Tells the owner that the client is gone, however its worker ended: a panic is an end too. The
@@ -112,6 +88,7 @@ impl Connection {
         gauges: Arc<ClientGauges>,
         limits: Arc<WireLimits>,
     ) -> Self {
+        let transit = handle.ledger().charge(Account::RequestsInTransit, 0);
         let mut parser = Parser::new();
         parser.reuse(new_batch());
         Connection {
@@ -124,7 +101,7 @@ impl Connection {
             milestone: Milestone::default(),
             ahead: 0,
             reported: 0,
-            transit: Transit::default(),
+            transit,
             arrival: None,
             is_hurried: false,
         }
@@ -194,15 +171,22 @@ impl Connection {
         true
     }
 
+    /// The next batch takes at least `bytes`.
+    fn expect(&mut self, bytes: u64) {
+        if bytes > self.transit.amount() {
+            self.transit.resize(bytes);
+        }
+    }
+
     /// Feeds the parser, in the memory of a spent batch if there is one.
     fn take(&mut self, bytes: &[u8]) {
         if self.parser.is_bare()
             && let Some(spent) = self.handle.spent()
         {
-            self.transit.expect(transit_bytes(&spent));
+            self.expect(transit_bytes(&spent));
             self.parser.reuse(spent);
         }
-        self.transit.expect(self.parser.growth_of(bytes.len()));
+        self.expect(self.parser.growth_of(bytes.len()) as u64);
         self.parser.feed(bytes);
     }
 
@@ -214,7 +198,7 @@ impl Connection {
             // What is missing of a big argument is read in one piece.
             self.parser.scan(&limits);
             let inside_big_argument = self.parser.argument_bytes() >= MORE_BYTES;
-            self.transit.expect(self.parser.growth_of(MORE_BYTES));
+            self.expect(self.parser.growth_of(MORE_BYTES) as u64);
             let space = self.parser.space(MORE_BYTES);
             let room = space.len();
             // An error, like the end of the stream, comes again in the next blocking read.
@@ -237,13 +221,13 @@ impl Connection {
         loop {
             let mut parsed = self.parser.parse(&self.limits(login));
             parsed.requests.arrival = self.arrival;
-            self.transit.settle(transit_bytes(&parsed.requests));
+            self.transit.resize(transit_bytes(&parsed.requests));
             self.publish();
             let failed = parsed.requests.failure.is_some();
             if failed || !parsed.requests.is_empty() {
                 self.ahead += parsed.requests.heap_bytes();
                 self.gauges.handed_over.fetch_add(1, Ordering::Release);
-                self.handle.send(Event::Requests(self.id, parsed.requests))?;
+                self.handle.send(Event::Requests(self.id, parsed.requests, self.transit.take()))?;
                 self.keep_pace()?;
             }
             if !parsed.needs_login {
@@ -347,6 +331,7 @@ fn receive(
 mod tests {
     use super::*;
     use crate::engine::{Queue, channel};
+    use crate::memory::Ledger;
     use std::io::{Read, Write};
     use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
@@ -358,6 +343,7 @@ mod tests {
         socket: Arc<Socket>,
         queue: Queue,
         gauges: Arc<ClientGauges>,
+        ledger: &'static Ledger,
         worker: JoinHandle<()>,
     }
 
@@ -365,10 +351,11 @@ mod tests {
         let (ours, client) = UnixStream::pair().unwrap();
         let (socket, gauges) = (Arc::new(Socket::unix(ours)), Arc::new(ClientGauges::default()));
         let (handle, queue) = channel();
+        let ledger = handle.ledger();
         let worker =
             Connection::new(ClientId(1), Arc::clone(&socket), handle, Arc::clone(&gauges), Arc::new(limits));
         let worker = thread::spawn(move || worker.run());
-        Bench { client, socket, queue, gauges, worker }
+        Bench { client, socket, queue, gauges, ledger, worker }
     }
 
     fn limits() -> WireLimits {
@@ -384,7 +371,7 @@ mod tests {
         fn requests(&self) -> crate::resp::Requests {
             loop {
                 match self.event() {
-                    Event::Requests(ClientId(1), requests) => return requests,
+                    Event::Requests(ClientId(1), requests, _) => return requests,
                     Event::Sync(answer) => answer.keep(),
                     _ => panic!("requests are due"),
                 }
@@ -412,6 +399,39 @@ mod tests {
         assert_eq!(bench.requests().get(0).at(1), [b'x'; 100]);
         bench.client.shutdown(Shutdown::Both).unwrap();
         bench.ends();
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_charged_until_it_has_run_or_its_client_is_gone() {
+        let mut bench = bench(limits());
+        bench.log_in();
+        let ledger = bench.ledger;
+        let in_transit = || ledger.charged_bytes(Account::RequestsInTransit);
+        let value = "v".repeat(50_000);
+        for _ in 0..2 {
+            write!(bench.client, "*2\r\n$4\r\nECHO\r\n${}\r\n{value}\r\n", value.len()).unwrap();
+            let (mut charges, mut bytes) = (Vec::new(), 0);
+            while bytes < value.len() {
+                match bench.event() {
+                    Event::Requests(_, requests, charge) => {
+                        bytes += requests.content_bytes();
+                        assert_eq!(charge.amount(), transit_bytes(&requests));
+                        charges.push(charge);
+                    }
+                    Event::Sync(answer) => answer.keep(),
+                    _ => panic!("requests are due"),
+                }
+            }
+            assert!(in_transit() > 49_000, "{}", in_transit());
+            drop(charges);
+            assert_eq!(in_transit(), 0);
+        }
+        // The client goes in the middle of a command.
+        bench.client.write_all(&[b"*2\r\n$4\r\nECHO\r\n$90000\r\n", value.as_bytes()].concat()).unwrap();
+        bench.client.shutdown(Shutdown::Both).unwrap();
+        while !matches!(bench.event(), Event::Disconnect(_)) {}
+        bench.worker.join().unwrap();
+        assert_eq!(in_transit(), 0);
     }
 
     #[test]
@@ -503,7 +523,7 @@ mod tests {
         loop {
             match bench.event() {
                 Event::Growing(ClientId(1)) => break,
-                Event::Requests(_, requests) => assert!(requests.is_empty()),
+                Event::Requests(_, requests, _) => assert!(requests.is_empty()),
                 _ => panic!("nothing is complete"),
             }
         }
@@ -525,7 +545,7 @@ mod tests {
         loop {
             match bench.event() {
                 Event::Growing(ClientId(1)) => break,
-                Event::Requests(_, requests) => assert!(requests.is_empty()),
+                Event::Requests(_, requests, _) => assert!(requests.is_empty()),
                 _ => panic!("nothing is complete"),
             }
         }
@@ -550,7 +570,7 @@ mod tests {
         let mut held = 0;
         loop {
             match queue.receive() {
-                Event::Requests(_, requests) => held += requests.heap_bytes(),
+                Event::Requests(_, requests, _) => held += requests.heap_bytes(),
                 Event::Sync(_) => break,
                 _ => panic!("requests are due"),
             }

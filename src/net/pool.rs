@@ -282,7 +282,7 @@ mod tests {
                     connected.push((id.0, connection.addr));
                     streams.push(stream);
                 }
-                Event::Requests(id, requests) => {
+                Event::Requests(id, requests, _) => {
                     assert_eq!((id.0, connected[0].0, requests.len()), (1, 1, 1));
                     ran += 1;
                 }

@@ -15,21 +15,15 @@ use super::machine::Server;
 use crate::base::ClientId;
 use crate::clients::{Close, Session};
 use crate::config::Config;
-use crate::memory::ClientMemory;
+use crate::memory::{Charge, ClientMemory};
 
 /// A lower limit would leave nobody to raise it.
 const MIN_LIMIT_BYTES: u64 = 128 << 10;
 
 impl ClientMemory {
-    fn weigh(&mut self, session: &mut Session, arriving: usize) {
+    fn weigh(&self, session: &mut Session, arriving: usize) {
         let bytes = if session.close == Close::Now { 0 } else { session.heap_bytes() + arriving };
-        self.total = self.total - session.counted_bytes + bytes;
-        session.counted_bytes = bytes;
-    }
-
-    /// Takes a client that is gone out of the sum.
-    pub(super) fn forget(&mut self, session: &Session) {
-        self.total -= session.counted_bytes;
+        session.counted = Some(self.charge(bytes));
     }
 }
 
@@ -49,7 +43,7 @@ fn limit_of(config: &Config) -> u64 {
 impl Server {
     /// A client's worker reads an argument that grows.
     pub fn growing(&mut self, id: ClientId) {
-        self.rooms.memory.clients.moved.push(id);
+        self.rooms.memory.clients.have_moved([id]);
     }
 }
 
@@ -58,12 +52,12 @@ impl Rooms {
     /// no limit it does nothing.
     #[inline]
     pub(super) fn weigh_requests(&mut self, id: ClientId, arriving: usize) {
-        if self.config.maxmemory_clients != 0 {
+        if self.config.maxmemory_clients != 0 && limit_of(&self.config) != 0 {
             self.weigh_moved();
             if let Some(session) = self.clients.get_mut(id) {
                 self.memory.clients.weigh(session, arriving);
             }
-            self.memory.clients.moved.push(id);
+            self.memory.clients.have_moved([id]);
             self.evict_clients();
         }
     }
@@ -72,24 +66,26 @@ impl Rooms {
     #[inline]
     pub(super) fn note_output(&mut self) {
         if self.config.maxmemory_clients != 0 {
-            self.memory.clients.moved.extend(self.clients.listed());
+            self.memory.clients.have_moved(self.clients.listed().iter().copied());
         }
     }
 
     /// Weighs who must be, and evicts. Returns whether somebody was.
     pub(super) fn limit_client_memory(&mut self) -> bool {
         let limit = limit_of(&self.config);
-        if limit != self.memory.clients.followed {
-            self.memory.clients.followed = limit;
+        if self.memory.clients.follow(limit) {
             self.clients.wire_limits.weighs_clients.store(limit != 0, std::sync::atomic::Ordering::Relaxed);
-            self.weigh_all();
+            match limit {
+                0 => self.clients.iter_mut().for_each(|session| session.counted = None),
+                _ => self.weigh_all(),
+            }
         }
         let evicted = self.stats.counters.evicted_clients;
         if limit != 0 {
             self.weigh_moved();
             self.evict_clients();
         } else {
-            self.memory.clients.moved.clear();
+            self.memory.clients.forget_moved();
         }
         self.stats.counters.evicted_clients > evicted
     }
@@ -104,14 +100,14 @@ impl Rooms {
     }
 
     fn weigh_all(&mut self) {
-        self.memory.clients.moved.clear();
+        self.memory.clients.forget_moved();
         let Rooms { clients, memory, .. } = self;
         clients.iter_mut().for_each(|session| memory.clients.weigh(session, 0));
     }
 
     fn weigh_moved(&mut self) {
         let Rooms { clients, memory, .. } = self;
-        let moved = std::mem::take(&mut memory.clients.moved);
+        let moved = memory.clients.take_moved();
         for id in moved.into_iter().chain(clients.listed().to_vec()) {
             if let Some(session) = clients.get_mut(id) {
                 memory.clients.weigh(session, 0);
@@ -122,18 +118,18 @@ impl Rooms {
     /// Closes the largest clients until the rest fits.
     fn evict_clients(&mut self) {
         let limit = limit_of(&self.config);
-        if limit == 0 || self.memory.clients.total as u64 <= limit {
+        if limit == 0 || self.memory.clients.total_bytes() <= limit {
             return;
         }
-        let mut largest: Vec<(usize, ClientId)> = self
+        let mut largest: Vec<(u64, ClientId)> = self
             .clients
             .iter()
             .filter(|session| !session.no_evict && session.close != Close::Now)
-            .map(|session| (session.counted_bytes, session.id))
+            .map(|session| (session.counted.as_ref().map_or(0, Charge::amount), session.id))
             .collect();
         largest.sort_unstable_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(&other.1)));
         for (_, id) in largest {
-            if self.memory.clients.total as u64 <= limit {
+            if self.memory.clients.total_bytes() <= limit {
                 break;
             }
             self.evict(id);

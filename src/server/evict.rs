@@ -1,17 +1,16 @@
 //! `maxmemory`: room is made before a command that may use memory runs.
 //!
-//! What counts is what the allocator has handed out, less what is on its way to replicas and the
-//! append-only file, and less what only passes: requests that were read ahead and answers that
-//! leave at the end of the turn, which are much larger at times than a small data set. The
-//! arguments of a big command count when it is about to run, for they are going to stay. While that
-//! is above the limit, keys are evicted as the policy says: the longest idle or least used of
-//! samples that are kept from one choice to the next, chance, or the exact next to expire. One
-//! command evicts for a bounded time (`maxmemory-eviction-tenacity`); the turns that follow go on
-//! with it. Only when nothing can be evicted are commands refused.
+//! What counts is what the allocator has handed out, less the accounts of the ledger that say they
+//! do not count ([`crate::memory::Account`]). The arguments of a big command count when it is about
+//! to run, for they are going to stay. While that is above the limit, keys are evicted as the
+//! policy says: the longest idle or least used of samples that are kept from one choice to the
+//! next, chance, or the exact next to expire. One command evicts for a bounded time
+//! (`maxmemory-eviction-tenacity`); the turns that follow go on with it. Only when nothing can be
+//! evicted are commands refused.
 //!
 //! What another thread is freeing counts as free already. While somebody reads an old state of the
 //! data (a saver, a rewrite of the append-only file), writers copy what is on its way to him, and
-//! what is removed stays allocated until he has passed it. Neither counts, or keys would be evicted
+//! what is removed stays allocated until he has passed it. If these counted, keys would be evicted
 //! in vain, and more of them the more are evicted.
 //!
 //! Every eviction is a unit of its own for whoever follows the changes.
@@ -20,7 +19,7 @@ use super::machine::Server;
 use super::{Rooms, changed, lazyfree};
 use crate::base::alloc;
 use crate::config::{MaxmemoryPolicy, NotifyClasses};
-use crate::keyspace::{Among, DbIndex, Keyspace, Walk};
+use crate::keyspace::{Among, DbIndex, Keyspace};
 use crate::memory::Room;
 use crate::resp::OwnedArgv;
 
@@ -74,13 +73,6 @@ fn is_held_off(rooms: &Rooms) -> bool {
 }
 
 impl Rooms {
-    /// Memory that the limit does not count, bytes: evicting keys would only add to what waits for
-    /// replicas and the append-only file.
-    #[must_use]
-    pub fn uncounted_bytes(&self) -> u64 {
-        self.persistence.aof.unwritten_bytes()
-    }
-
     /// Begins to evict if the limit is lower now than what is in use.
     pub fn maxmemory_changed(&mut self) {
         let (used, limit) = (alloc::used_bytes() as u64, self.config.maxmemory);
@@ -104,12 +96,8 @@ fn bytes_over(keyspace: &Keyspace, rooms: &Rooms, staying: u64) -> u64 {
     if used <= rooms.config.maxmemory {
         return 0;
     }
-    let copied = keyspace.walk().map_or(0, Walk::copies);
-    let as_good_as_free = rooms.memory.freeing.bytes()
-        + copied
-        + rooms.memory.eviction.as_good_as_free()
-        + rooms.uncounted_bytes();
-    used.saturating_sub(as_good_as_free).saturating_sub(rooms.config.maxmemory)
+    let counted = used.saturating_sub(rooms.balance(keyspace).uncounted_bytes());
+    counted.saturating_sub(rooms.config.maxmemory)
 }
 
 /// How long one command may evict, nanoseconds. Source: `maxmemory-eviction-tenacity`, 0 to 100.
@@ -139,7 +127,7 @@ fn evict_for_a_while(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) -
         }
         let Some((db, key)) = choose(keyspace, rooms) else {
             // Redis: what is being freed meanwhile is waited for.
-            break if rooms.memory.freeing.objects() > 0 { Room::Running } else { Room::None };
+            break if rooms.memory.ledger.lazyfree_objects() > 0 { Room::Running } else { Room::None };
         };
         freed += evict(keyspace, rooms, db, &key);
         evicted += 1;

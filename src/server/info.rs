@@ -11,6 +11,7 @@ use crate::base::alloc;
 use crate::clients::{Close, Session, traffic};
 use crate::config::show_percentile;
 use crate::keyspace::{Db, Keyspace, Walk};
+use crate::memory::{Account, Balance, Counting};
 use crate::persistence::SaveMeter;
 use crate::pubsub::Topic;
 use crate::waiting::Reason;
@@ -42,6 +43,12 @@ impl<'a> View<'a> {
     /// All clients.
     pub fn clients(&self) -> impl Iterator<Item = &Session> {
         self.rooms.clients.iter().chain(std::iter::once(self.session))
+    }
+
+    /// What is on each account of the ledger.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        self.rooms.balance(self.keyspace)
     }
 
     /// Where the memory goes; summed up over all clients, so once.
@@ -180,13 +187,13 @@ pub const FIELDS: &[Field] = fields! {
         "rss_overhead_bytes" => |_view| 0;
         "mem_fragmentation_ratio" => |view| ratio(view.memory().resident_ratio());
         "mem_fragmentation_bytes" => |view| view.memory().resident_beyond_used();
-        "mem_not_counted_for_evict" => |view| view.rooms.uncounted_bytes();
+        "mem_not_counted_for_evict" => |view| view.balance().sum(Counting::NotCountedForEvict);
         "mem_replication_backlog" => |_view| 0;
         "mem_total_replication_buffers" => |_view| 0;
         "mem_clients_slaves" => |_view| 0;
         "mem_clients_normal" => |view| view.memory().clients;
         "mem_cluster_links" => |_view| 0;
-        "mem_aof_buffer" => |view| view.rooms.persistence.aof.unwritten_bytes();
+        "mem_aof_buffer" => |view| view.balance().bytes(Account::AofBuffer);
         "mem_allocator" => |_view| "mimalloc";
         "active_defrag_running" => |_view| 0;
         "lazyfree_pending_objects" => |view| pending_garbage(view);
@@ -345,7 +352,7 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
         "keyspace" => view.keyspace.iter().filter(|db| !db.is_empty()).for_each(|db| write_db(db, out)),
         "persistence" => {
             if view.rooms.persistence.aof.state != AofState::Off {
-                write_aof(view.rooms, out);
+                write_aof(view, out);
             }
             write_loading(view, out);
         }
@@ -354,15 +361,15 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
 }
 
 /// What there is to say while an append-only file is kept.
-fn write_aof(rooms: &Rooms, out: &mut String) {
-    let (aof, relaxed) = (&rooms.persistence.aof, Ordering::Relaxed);
+fn write_aof(view: &View<'_>, out: &mut String) {
+    let (aof, relaxed) = (&view.rooms.persistence.aof, Ordering::Relaxed);
     let _ = write!(
         out,
         "aof_current_size:{}\r\naof_base_size:{}\r\naof_pending_rewrite:0\r\naof_buffer_length:{}\r\n\
          aof_pending_bio_fsync:{}\r\naof_delayed_fsync:{}\r\n",
         aof.sizes.current,
         aof.sizes.base,
-        aof.unwritten_bytes(),
+        view.balance().bytes(Account::AofBuffer),
         u8::from(aof.gauges.syncing.load(relaxed)),
         aof.delayed_fsyncs
     );
@@ -434,7 +441,7 @@ fn write_db(db: &Db, out: &mut String) {
 
 /// Values on their way to the thread that frees them.
 fn pending_garbage(view: &View<'_>) -> u64 {
-    view.rooms.memory.freeing.objects()
+    view.rooms.memory.ledger.lazyfree_objects()
 }
 
 fn uptime_secs(view: &View<'_>) -> i64 {

@@ -12,7 +12,7 @@ pub(super) fn hand_over(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     if garbage.is_empty() {
         return;
     }
-    let job = FreeJob::new(garbage, &rooms.memory.freeing);
+    let job = FreeJob::new(garbage, rooms.memory.ledger);
     rooms.stats.counters.lazyfreed_objects += job.objects();
     rooms.tasks.push(Task::Free(job));
 }

@@ -7,7 +7,7 @@ use super::apply_config::apply_config;
 use super::command::CommandTable;
 use super::host::Host;
 use super::process::Process;
-use super::rooms::{Memory, Persistence, Rooms};
+use super::rooms::{Persistence, Rooms};
 use super::stop::Stop;
 use super::task::Task;
 use super::time::{Clock, Time};
@@ -19,6 +19,7 @@ use crate::base::{ClientId, alloc};
 use crate::clients::{Clients, Close, Connection, Monitors, Session, Watches, WireLimits};
 use crate::config::Config;
 use crate::keyspace::{Keyspace, Limits};
+use crate::memory::{Ledger, Memory};
 use crate::persistence::{Jobs, Saves};
 use crate::propagation::Propagation;
 use crate::pubsub::Subscriptions;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub hash_seed: HashSeed,
     /// Limits shared with the workers.
     pub limits: Arc<WireLimits>,
+    /// What memory is in use for; the workers charge what they read to it.
+    pub ledger: &'static Ledger,
 }
 
 /// The state machine. There is one, on one thread.
@@ -106,7 +109,7 @@ impl Server {
                     checksum: Checksum::Verified,
                     delays: Arc::default(),
                 },
-                memory: Memory::default(),
+                memory: Memory::new(setup.ledger),
                 stop: Stop::default(),
                 tasks: Vec::new(),
                 migrate_sockets: Arc::default(),

@@ -5,9 +5,22 @@
 //! its pages, so everything between `used` and what the process occupies counts as its retention.
 
 use super::info::View;
+use super::rooms::Rooms;
 use crate::base::alloc;
 use crate::clients::Session;
-use crate::keyspace::DbIndex;
+use crate::keyspace::{DbIndex, Keyspace, Walk};
+use crate::memory::{Account, Balance, Measured};
+
+impl Rooms {
+    /// What is on each account of the ledger.
+    #[must_use]
+    pub fn balance(&self, keyspace: &Keyspace) -> Balance {
+        self.memory.ledger.balance(Measured {
+            aof_buffer: self.persistence.aof.unwritten_bytes(),
+            walk_copies: keyspace.walk().map_or(0, Walk::copies),
+        })
+    }
+}
 
 /// What one database costs beside its keys and values, bytes.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +65,7 @@ impl MemoryUse {
         let used = alloc::used_bytes() as u64;
         let databases = databases(view);
         let clients: u64 = view.clients().map(|session| session.heap_bytes() as u64).sum();
-        let aof_buffer = view.rooms.persistence.aof.unwritten_bytes();
+        let aof_buffer = view.balance().bytes(Account::AofBuffer);
         let tables: u64 = databases.iter().map(|db| db.table + db.deadlines).sum();
         MemoryUse {
             used,

@@ -71,7 +71,7 @@ pub use migrate_job::{Credentials, Direction, MigrateError, MigrateJob, MigrateR
 pub use origin::Origin;
 pub use process::Process;
 pub use rewrite_job::{RewriteJob, RewriteReport};
-pub use rooms::{Memory, Persistence, Rooms};
+pub use rooms::{Persistence, Rooms};
 pub use small_files::rewrite_answer;
 pub use stop::{News, Shutdown, ShutdownSave, Signal, Stop};
 pub use task::Task;

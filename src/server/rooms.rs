@@ -10,7 +10,7 @@ use crate::acl::Acl;
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
 use crate::config::Config;
-use crate::memory::{ClientMemory, Eviction, Pending, Purge};
+use crate::memory::Memory;
 use crate::persistence::{Delays, Jobs, Loading, Saves};
 use crate::propagation::Propagation;
 use crate::pubsub::Subscriptions;
@@ -83,19 +83,6 @@ pub struct Persistence {
     pub checksum: Checksum,
     /// Delays shared with the threads that save and load.
     pub delays: Arc<Delays>,
-}
-
-/// Keeping to `maxmemory`, and giving memory back.
-#[derive(Debug, Default)]
-pub struct Memory {
-    /// What clients cost.
-    pub clients: ClientMemory,
-    /// Making room.
-    pub eviction: Eviction,
-    /// Memory to be given back.
-    pub purge: Purge,
-    /// Values that are being freed on another thread.
-    pub freeing: Arc<Pending>,
 }
 
 impl fmt::Debug for Rooms {

@@ -103,7 +103,8 @@ impl Server {
         self.rooms.end_run();
         self.rooms.lap_ns();
         self.freeze_time();
-        self.rooms.memory.eviction.begin_turn();
+        let now = self.rooms.time.monotonic;
+        self.rooms.memory.eviction.begin_turn(now);
     }
 
     fn end_pauses_and_waits(&mut self) {

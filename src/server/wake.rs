@@ -241,7 +241,6 @@ impl Server {
             self.rooms.waiting.queue.unpark(id, parked);
         }
         self.rooms.watches.unwatch(id);
-        self.rooms.memory.clients.forget(&session);
         self.rooms.monitors.remove(id);
         self.rooms.pubsub.remove(id);
         self.rooms.end_tracking_of(id);

@@ -1,5 +1,6 @@
 //! The rules of the house as a test: who may import whom, and what no file may hold.
 
+mod accounts;
 mod circles;
 mod sizes;
 

@@ -3,9 +3,9 @@
 
 use crate::commands::testing::TestServer;
 use crate::keyspace::{Db, Keyspace};
+use crate::memory::Account;
 use crate::server::Clock;
 use std::cell::Cell;
-use std::sync::Arc;
 
 fn table_bytes(keyspace: &Keyspace) -> u64 {
     keyspace.iter().map(Db::table_bytes).sum::<usize>() as u64
@@ -136,7 +136,7 @@ fn a_big_value_that_is_being_freed_does_not_count() {
     let used = table_bytes(&server.server.keyspace);
     server.run("CONFIG SET maxmemory 992000");
     assert_eq!(server.run("DEL big"), "(integer) 1");
-    assert!(server.server.rooms.memory.freeing.bytes() > 8000);
+    assert!(server.server.rooms.memory.ledger.charged_bytes(Account::LazyFree) > 8000);
     server.server.rooms.memory.eviction.used_bytes = |_| 1_000_000;
     server.run("PING");
     assert_eq!(number(&mut server, "DBSIZE"), 100, "of {used} bytes nothing had to go");
@@ -174,12 +174,13 @@ fn what_is_on_its_way_to_be_freed_is_counted_until_it_is_dropped() {
         server.run(&format!("RPUSH l {index}"));
     }
     server.run("UNLINK l");
-    let pending = Arc::clone(&server.server.rooms.memory.freeing);
-    assert_eq!(pending.objects(), 1);
-    assert!(pending.bytes() > 200, "{}", pending.bytes());
+    let ledger = server.server.rooms.memory.ledger;
+    let pending = || (ledger.lazyfree_objects(), ledger.charged_bytes(Account::LazyFree));
+    let (objects, bytes) = pending();
+    assert!(objects == 1 && bytes > 200, "{objects} in {bytes}");
     assert!(server.run("INFO memory").contains("lazyfree_pending_objects:1"));
     server.server.take_tasks();
-    assert_eq!((pending.objects(), pending.bytes()), (0, 0));
+    assert_eq!(pending(), (0, 0));
 }
 
 #[test]

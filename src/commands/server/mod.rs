@@ -17,6 +17,8 @@ pub mod info;
 pub mod keyspace;
 pub mod latency;
 #[cfg(test)]
+mod ledger_tests;
+#[cfg(test)]
 mod maxmemory_tests;
 pub mod lolwut;
 pub mod memory;
