@@ -1,7 +1,7 @@
 //! Where a client comes from, and what its threads and the server tell each other.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 /// What the threads above and the server tell each other about one connection.
 #[derive(Debug, Default)]
@@ -29,6 +29,11 @@ pub struct ClientGauges {
     pub is_reading: AtomicBool,
     /// Set by the worker: the client has ended the connection in order.
     pub hung_up: AtomicBool,
+    /// Set by whoever ends the connection, or meets its end first: it is he who says why.
+    pub has_ended: AtomicBool,
+    /// Set by the worker: how the unfinished request begins that is larger than
+    /// `client-query-buffer-limit`.
+    pub overlong: OnceLock<Box<[u8]>>,
     /// Set by the worker: batches of requests handed over so far.
     pub handed_over: AtomicU64,
     /// Set by the worker: the number of its thread; 0 before it runs.

@@ -183,6 +183,7 @@ impl Starting {
                  pyredis /path/to/redis.conf"
             );
         }
+        log::info!("monotonic clock: POSIX clock_gettime");
         if let Some(module) = launch.config.modules.first() {
             let path = module.first().map(ToString::to_string).unwrap_or_default();
             log::warn!("Module {path} failed to load: pyredis has no module API");
@@ -356,6 +357,9 @@ impl Serving {
         // Before the PID file, whose absence tells others that they may start here.
         drop(self.folder);
         remove(&self.pid_file);
+        if exit_code == 0 {
+            log::warn!(target: STATION, "Redis is now ready to exit, bye bye...");
+        }
         u8::try_from(exit_code).unwrap_or(1)
     }
 }
@@ -475,13 +479,12 @@ fn remove(pid_file: &SharedPidFile) {
     }
 }
 
-/// The lines a start is recognised by: port, PID and "Server initialized".
+/// The lines a start is recognised by: port and "Server initialized".
 fn announce(config: &Config) {
-    let pid = std::process::id();
     if config.always_show_logo {
-        log::info!(target: RAW, "{}", logo(config.port, pid));
+        log::info!(target: RAW, "{}", logo(config.port, std::process::id()));
     } else {
-        log::info!("Running mode=standalone, port={}, PID: {pid}", config.port);
+        log::info!("Running mode=standalone, port={}.", config.port);
     }
     log::warn!(target: STATION, "Server initialized");
     config.defrag_notice().iter().for_each(|notice| log::warn!("{notice}"));

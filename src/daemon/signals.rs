@@ -77,7 +77,8 @@ pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
             (Action::Exit(0), Some("Received shutdown signal during loading, exiting now."))
         }
         (SIGINT, Phase::Stopping) => (Action::Exit(1), Some("You insist... exiting now.")),
-        _ => (Action::Stop(signal), None),
+        (SIGINT, _) => (Action::Stop(signal), Some("Received SIGINT scheduling shutdown...")),
+        _ => (Action::Stop(signal), Some("Received SIGTERM scheduling shutdown...")),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, SimpleLogger};
 
-use super::log::{RAW, escape};
+use super::log::{RAW, SIGNAL, escape};
 use super::sys;
 use crate::server::STATION;
 
@@ -64,7 +64,7 @@ fn line(now: SystemTime, level: Level, target: &str, text: &str) -> String {
     let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let time = sys::local_time(since_1970.as_secs().cast_signed());
     let word = match level {
-        _ if target == STATION => "notice",
+        _ if target == STATION || target == SIGNAL => "notice",
         Level::Trace => "debug",
         Level::Debug => "verbose",
         Level::Info => "notice",
@@ -91,6 +91,7 @@ mod tests {
             (Level::Warn, "pyredis::net", "warning"),
             (Level::Error, "pyredis::net", "error  "),
             (Level::Warn, STATION, "notice "),
+            (Level::Warn, SIGNAL, "notice "),
         ] {
             let line = line(now, level, target, "text");
             // Hour and minute depend on the time zone of the machine.

@@ -26,6 +26,7 @@ use super::os;
 use super::queue::Handle;
 use crate::aof::rewrite::CommandWriter;
 use crate::aof::timestamp_line;
+use crate::base::text::os_reason;
 use crate::keyspace::{DbIndex, KeyView, Parcel, WalkedDb};
 use crate::memory::Account;
 use crate::persistence::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
@@ -65,7 +66,10 @@ impl Saving {
         let result = put_in_place(&temporary, &self.job.path, |file| {
             self.write(Synced { file, unsynced: 0, bit_by_bit: self.job.syncs_bit_by_bit })
         });
-        let result = result.map_err(|error| error.to_string());
+        let result = result.map_err(|fault| match self.job.reason {
+            SaveReason::Rewrite => fault.error.to_string(),
+            _ => fault.describe(&temporary, &self.job.path),
+        });
         let report = SaveReport { job: self.job.id, reason: self.job.reason, result };
         // When the owner is gone nobody waits for the report.
         let _ = self.handle.send(Event::Saved(report));
@@ -175,9 +179,52 @@ pub(super) fn sleep_after_key(delay_us: i64, keys: u64) {
 /// Writes a snapshot while the caller waits, so that its path holds either the old file or the
 /// whole new one.
 pub fn write_whole(save: &WholeSave) -> Result<(), RdbError> {
-    put_in_place(&own_temporary_name(), &save.path, |file| {
+    let result = put_in_place(&own_temporary_name(), &save.path, |file| {
         rdb::save(&save.snapshot, &save.options, BufWriter::with_capacity(BUFFER_BYTES, file)).map(drop)
-    })
+    });
+    result.map_err(|fault| fault.error)
+}
+
+/// Where saving has failed, and why.
+#[derive(Debug)]
+struct SaveFault {
+    step: SaveStep,
+    error: RdbError,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum SaveStep {
+    Open,
+    Write,
+    Move,
+}
+
+impl SaveFault {
+    fn at(step: SaveStep) -> impl Fn(io::Error) -> Self {
+        move |error| SaveFault { step, error: error.into() }
+    }
+
+    /// In the words of Redis.
+    fn describe(&self, temporary: &str, path: &str) -> String {
+        let why = match &self.error {
+            RdbError::Io(error) => os_reason(error),
+            error => return error.to_string(),
+        };
+        let folder = std::env::current_dir().unwrap_or_default();
+        let folder = folder.display();
+        match self.step {
+            SaveStep::Open => {
+                format!(
+                    "Failed opening the temp RDB file {temporary} (in server root dir {folder}) for saving: {why}"
+                )
+            }
+            SaveStep::Write => format!("Write error saving DB on disk: {why}"),
+            SaveStep::Move => format!(
+                "Error moving temp DB file {temporary} on the final destination {path} (in server root dir {folder}): \
+                 {why}"
+            ),
+        }
+    }
 }
 
 /// Removes what unfinished saves of earlier processes have left in `folder`. Nobody else may be
@@ -233,14 +280,15 @@ fn put_in_place(
     temporary: &str,
     path: &str,
     write: impl FnOnce(&File) -> Result<(), RdbError>,
-) -> Result<(), RdbError> {
+) -> Result<(), SaveFault> {
     let result = (|| {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(temporary)?;
-        write(&file)?;
-        file.sync_all()?;
-        fs::rename(temporary, path)?;
-        sync_folder(Path::new(path))?;
-        Ok(())
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o640).open(temporary);
+        let file = file.map_err(SaveFault::at(SaveStep::Open))?;
+        write(&file).map_err(|error| SaveFault { step: SaveStep::Write, error })?;
+        file.sync_all().map_err(SaveFault::at(SaveStep::Write))?;
+        fs::rename(temporary, path).map_err(SaveFault::at(SaveStep::Move))?;
+        sync_folder(Path::new(path)).map_err(SaveFault::at(SaveStep::Move))
     })();
     if result.is_err() {
         // What is left of a failed save is of no use; the first error is the one to tell.
@@ -399,7 +447,7 @@ mod tests {
         fs::create_dir(path("folder")).unwrap();
         for (temporary, path) in [(path("none/temp-1-1.rdb"), &old), (temporary.clone(), &path("folder"))] {
             let result = put_in_place(&temporary, path, |mut file| Ok(file.write_all(b"new")?));
-            assert!(matches!(result, Err(RdbError::Io(_))), "{temporary}");
+            assert!(matches!(result, Err(SaveFault { error: RdbError::Io(_), .. })), "{temporary}");
             assert_eq!(fs::read(&old).unwrap(), b"old");
             assert!(!Path::new(&temporary).exists());
         }

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::socket::{Received, Socket};
+use crate::base::text::os_reason;
 use crate::base::time::Arrival;
 use crate::base::{ClientId, alloc};
 use crate::clients::{ClientGauges, Waking, WireLimits};
@@ -35,6 +36,8 @@ const AHEAD_BYTES: usize = 1 << 20;
 const QUIET: Duration = Duration::from_millis(300);
 /// Between two looks at whether an AUTH that waits has logged the client in.
 const LOGIN_LOOK: Duration = Duration::from_millis(20);
+/// So much of a request that is too large is shown in the log.
+const OVERLONG_SHOWN_BYTES: usize = 64;
 /// An unfinished command is reported each time it has grown by this much, bytes.
 const REPORT_BYTES: usize = 64 * 1024;
 
@@ -119,7 +122,9 @@ impl Connection {
         let mut idle = [0; IDLE_BYTES];
         while self.read(&mut idle) {
             if self.parser.pending_bytes() > self.limits.query_buffer_bytes.load(Ordering::Relaxed) {
-                log::warn!("Closing client that reached max query buffer length: id={}", self.id.0);
+                let start = self.parser.unread(OVERLONG_SHOWN_BYTES);
+                // It is set here only, and the worker ends.
+                let _ = self.gauges.overlong.set(start.into());
                 return;
             }
             match self.ship() {
@@ -148,7 +153,8 @@ impl Connection {
         });
         let count = match received {
             Ok(Received { count: 0, .. }) => {
-                self.gauges.hung_up.store(true, Ordering::Relaxed);
+                let ended_itself = !self.gauges.has_ended.swap(true, Ordering::Relaxed);
+                self.gauges.hung_up.store(ended_itself, Ordering::Relaxed);
                 return false;
             }
             Ok(Received { count, arrival }) => {
@@ -156,7 +162,9 @@ impl Connection {
                 count
             }
             Err(error) => {
-                log::debug!("Reading from client: {error}");
+                if !self.gauges.has_ended.swap(true, Ordering::Relaxed) {
+                    log::debug!("Reading from client: {}", os_reason(&error));
+                }
                 return false;
             }
         };
@@ -480,7 +488,7 @@ mod tests {
         let Event::Sync(answer) = bench.event() else { panic!("the worker asks for the outcome") };
         answer.keep();
         let failure = bench.requests().failure;
-        assert_eq!(failure.as_deref(), Some("ERR Protocol error: unauthenticated multibulk length"));
+        assert_eq!(failure.unwrap().line, "ERR Protocol error: unauthenticated multibulk length");
         bench.client.write_all(b"PING\r\n").unwrap();
         bench.socket.send_now(b"-ERR\r\n").unwrap();
         bench.socket.shut_down();

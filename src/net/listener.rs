@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockRef, Type};
 
 use super::socket::Socket;
+use crate::base::text::os_reason;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -115,7 +116,10 @@ impl Listener {
         let _ = match self {
             Listener::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
             Listener::Unix(listener, path) => {
-                let _ = fs::remove_file(path);
+                log::info!("Removing the unix socket file.");
+                if let Err(error) = fs::remove_file(path) {
+                    log::warn!("Error removing the unix socket file: {}", os_reason(&error));
+                }
                 SockRef::from(listener).shutdown(Shutdown::Both)
             }
         };

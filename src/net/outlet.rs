@@ -6,7 +6,7 @@
 //! nobody.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::drainer::{Drainer, Watched};
 use super::socket::Socket;
 use super::threads::lock;
+use crate::base::text::os_reason;
 use crate::clients::{ClientGauges, Close};
 use crate::engine::Stream;
 
@@ -71,14 +72,17 @@ impl Outlet {
     }
 
     /// Sends from the front of `bytes` without waiting; returns how many went. A broken connection
-    /// takes everything: its worker notices and reports it.
+    /// takes everything: its worker notices and ends.
     fn send_now(&self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         while sent < bytes.len().min(DIRECT_BYTES) {
             match self.backlog.socket.send_now(&bytes[sent..bytes.len().min(DIRECT_BYTES)]) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => return bytes.len(),
+                Err(error) => {
+                    self.backlog.log_fault(&error);
+                    return bytes.len();
+                }
             }
         }
         self.backlog.gauges.written_bytes.fetch_add(sent as u64, Ordering::Relaxed);
@@ -136,7 +140,7 @@ impl Stream for Outlet {
                 if !state.draining {
                     state.closed = true;
                     drop(state);
-                    self.backlog.socket.shut_down();
+                    self.backlog.end();
                 }
             }
         }
@@ -217,8 +221,10 @@ impl Backlog {
             match result {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                // Its worker notices and reports it.
-                Err(_) => return self.shut_down(watched),
+                Err(error) => {
+                    self.log_fault(&error);
+                    return self.shut_down(watched);
+                }
             }
         }
     }
@@ -237,7 +243,7 @@ impl Backlog {
         }
         if state.closing {
             state.closed = true;
-            self.socket.shut_down();
+            self.end();
         }
         None
     }
@@ -254,6 +260,13 @@ impl Backlog {
         state.chunks.push_front(chunk);
     }
 
+    /// Says why nothing more can be sent, unless the connection is known to have ended.
+    fn log_fault(&self, error: &io::Error) {
+        if !self.gauges.has_ended.swap(true, Ordering::Relaxed) {
+            log::debug!("Error writing to client: {}", os_reason(error));
+        }
+    }
+
     /// Ends the connection; what is queued goes nowhere.
     fn shut_down(&self, watched: &Watched) {
         let mut state = lock(&self.state);
@@ -263,6 +276,11 @@ impl Backlog {
             self.ended.notify_all();
         }
         drop(state);
+        self.end();
+    }
+
+    fn end(&self) {
+        self.gauges.has_ended.store(true, Ordering::Relaxed);
         self.socket.shut_down();
     }
 }
@@ -366,6 +384,22 @@ mod tests {
         drop(theirs);
         outlet.finish(Duration::from_secs(60));
         assert_eq!(pending(&outlet), 0);
+    }
+
+    #[test]
+    fn whoever_meets_the_end_of_a_connection_first_says_so() {
+        let has_ended = |outlet: &Outlet| outlet.backlog.gauges.has_ended.load(Ordering::Relaxed);
+        let (mut gone, theirs) = outlet();
+        gone.send(&mut b"+OK\r\n".to_vec());
+        assert!(!has_ended(&gone));
+        drop(theirs);
+        gone.send(&mut b"+OK\r\n".to_vec());
+        assert!(has_ended(&gone), "a write that fails is a fault to tell");
+        for close in [Close::Now, Close::AfterFlush] {
+            let (mut closed, _theirs) = outlet();
+            closed.close(close);
+            assert!(has_ended(&closed), "{close:?}: the end of what was closed here is no fault");
+        }
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct AofFile {
     pub path: PathBuf,
     /// Its name, for the log.
     pub name: String,
+    /// Whether nothing stands in it.
+    pub is_empty: bool,
     /// Whether it is the base.
     pub is_base: bool,
     /// Whether it was a single file once: a snapshot may stand in it with commands behind.

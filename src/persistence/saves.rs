@@ -3,7 +3,7 @@
 use super::job::{SaveReason, SaveReport};
 use super::save_meter::SaveMeter;
 use crate::base::time::{MonotonicMillis, UnixMillis};
-use crate::config::Config;
+use crate::config::{Config, SavePoint};
 
 /// A failed background save is tried again after this many seconds at the earliest.
 const RETRY_SECS: i64 = 5;
@@ -44,14 +44,14 @@ pub struct Saves {
 }
 
 impl Saves {
-    /// Whether one of the save points is due.
+    /// The first save point that is due.
     #[must_use]
-    pub fn is_due(&self, config: &Config, now: MonotonicMillis) -> bool {
+    pub fn due_point<'c>(&self, config: &'c Config, now: MonotonicMillis) -> Option<&'c SavePoint> {
         let may_try = !self.last_failed || now.secs_since(self.last_try) > RETRY_SECS;
         let since = now.secs_since(self.saved_at);
         let dirty = i64::try_from(self.dirty).unwrap_or(i64::MAX);
-        let due = config.save.iter().any(|point| dirty >= point.changes && since > point.seconds);
-        may_try && due
+        let mut due = config.save.iter().filter(|point| dirty >= point.changes && since > point.seconds);
+        due.next().filter(|_| may_try)
     }
 
     /// Whether writes are refused because the last background save failed.

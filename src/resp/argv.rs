@@ -133,15 +133,50 @@ pub struct Requests {
     reused_bytes: usize,
     /// When the last of it reached this machine, where that is known.
     pub arrival: Option<Arrival>,
-    /// The line to answer, without `-` and CRLF, after the last command; then the connection
-    /// closes: `ERR Protocol error: invalid multibulk length`.
-    pub failure: Option<String>,
+    /// What is wrong behind the last command; then the connection closes.
+    pub failure: Option<Box<Failure>>,
+}
+
+/// A request that is broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The line to answer, without `-` and CRLF: `ERR Protocol error: invalid multibulk length`.
+    pub line: String,
+    /// What could not be read, for the log; of more than twice [`Failure::SHOWN_BYTES`] the
+    /// beginning and the end.
+    pub unread: Vec<u8>,
+    /// How much that is, bytes.
+    pub unread_bytes: usize,
+}
+
+impl Failure {
+    /// Of the beginning, and of the end, of what could not be read, this much is kept.
+    pub const SHOWN_BYTES: usize = 64;
+
+    /// With this line, because of these bytes.
+    #[must_use]
+    pub fn new(line: String, unread: &[u8]) -> Self {
+        let kept = match unread.len() < 2 * Self::SHOWN_BYTES {
+            true => unread.to_vec(),
+            false => {
+                let (head, tail) =
+                    (&unread[..Self::SHOWN_BYTES], &unread[unread.len() - Self::SHOWN_BYTES..]);
+                [head, tail].concat()
+            }
+        };
+        Failure { line, unread: kept, unread_bytes: unread.len() }
+    }
 }
 
 impl Requests {
     /// Commands over `buffer`: `ends[i]` is where command `i` ends in `ranges`.
     #[must_use]
-    pub fn new(buffer: Vec<u8>, ranges: Vec<ArgRange>, ends: Vec<u32>, failure: Option<String>) -> Self {
+    pub fn new(
+        buffer: Vec<u8>,
+        ranges: Vec<ArgRange>,
+        ends: Vec<u32>,
+        failure: Option<Box<Failure>>,
+    ) -> Self {
         let bytes = buffer.len();
         Requests { buffer, ranges, ends, bytes, reused_bytes: 0, arrival: None, failure }
     }

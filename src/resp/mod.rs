@@ -10,7 +10,7 @@ pub mod reply;
 pub mod request;
 pub mod value;
 
-pub use argv::{Argv, OwnedArgv, Requests};
+pub use argv::{Argv, Failure, OwnedArgv, Requests};
 pub use broadcast::Broadcast;
 pub use reply::{Protocol, Reply};
 pub use request::{Limits, Login, Parser};

@@ -19,7 +19,7 @@
 //! Error texts and quirks are those of Redis 7.0.15's `networking.c`: what follows a bulk is
 //! skipped unchecked, so is the byte after a header's CR, and a NUL in a line hides the rest of it.
 
-use super::argv::{ArgRange, Requests};
+use super::argv::{ArgRange, Failure, Requests};
 use crate::base::number::parse_i64;
 use crate::base::text::{plain_words, split_args};
 
@@ -228,6 +228,13 @@ impl Parser {
         self.filled = end;
     }
 
+    /// The first bytes that are not parsed, at most `limit`.
+    #[must_use]
+    pub fn unread(&self, limit: usize) -> &[u8] {
+        let unread = &self.buffer[self.position..self.filled];
+        &unread[..unread.len().min(limit)]
+    }
+
     /// Gives back the memory of an empty buffer. An unfinished command is kept.
     pub fn release(&mut self) {
         if self.filled == 0 {
@@ -246,7 +253,10 @@ impl Parser {
     pub fn parse(&mut self, limits: &Limits) -> Parsed {
         let stop = self.run(limits);
         let failure = match &stop {
-            Stop::Broken(reason) => Some(format!("ERR Protocol error: {reason}")),
+            Stop::Broken(reason) => {
+                let line = format!("ERR Protocol error: {reason}");
+                Some(Box::new(Failure::new(line, &self.buffer[self.position..self.filled])))
+            }
             Stop::Incomplete | Stop::NeedsLogin => None,
         };
         Parsed { requests: self.hand_over(failure), needs_login: matches!(stop, Stop::NeedsLogin) }
@@ -430,7 +440,7 @@ impl Parser {
     }
 
     /// Moves the completed commands out; the unfinished one becomes the front of the buffer.
-    fn hand_over(&mut self, failure: Option<String>) -> Requests {
+    fn hand_over(&mut self, failure: Option<Box<Failure>>) -> Requests {
         if self.ends.is_empty() {
             self.drop_front();
             return Requests::new(Vec::new(), Vec::new(), Vec::new(), failure);

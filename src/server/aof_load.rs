@@ -65,7 +65,9 @@ impl Server {
         let kind = if file.is_base { "base" } else { "incr" };
         let ns = self.rooms.time.clock.monotonic_ns().saturating_sub(loader.began_ns);
         self.rooms.watches.unwatch(loader.client.session.id);
-        log::info!("DB loaded from {kind} file {}: {:.3} seconds", file.name, ns as f64 / 1e9);
+        if !file.is_empty {
+            log::info!("DB loaded from {kind} file {}: {:.3} seconds", file.name, ns as f64 / 1e9);
+        }
         clean(&mut self.keyspace);
     }
 }

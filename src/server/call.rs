@@ -13,8 +13,8 @@ use super::error::CommandError;
 use super::machine::Server;
 use super::origin::Origin;
 use super::{
-    Rooms, changed, connection_order, evict, gate, hold_back, login_wait, monitor, multi, output, saving,
-    timing, tracking,
+    Rooms, changed, connection_order, evict, gate, hold_back, login_wait, monitor, multi, output,
+    protocol_error, saving, timing, tracking,
 };
 use crate::base::ClientId;
 use crate::base::text::lossless;
@@ -90,10 +90,9 @@ impl Server {
                 return None;
             }
         }
-        if let Some(line) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
-            let reason = line.trim_start_matches("ERR Protocol error: ");
-            log::debug!("Protocol error ({reason}) from client: {}", info_line(&self.rooms, session));
-            Reply::new(&mut out, session.protocol).error(line);
+        if let Some(failure) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
+            protocol_error::log(&self.rooms, session, failure);
+            Reply::new(&mut out, session.protocol).error(&failure.line);
             session.close = Close::AfterFlush;
         }
         session.requests.running = Running::default();
@@ -106,7 +105,10 @@ impl Server {
     fn limit_pending(&mut self, session: &mut Session) {
         let limit = usize::try_from(self.rooms.config.client_query_buffer_limit).unwrap_or(usize::MAX);
         if session.pending_bytes() > limit {
-            log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
+            log::warn!(
+                "Closing client that reached max query buffer length: {}",
+                info_line(&self.rooms, session)
+            );
             self.rooms.stats.counters.query_buffer_disconnections += 1;
             session.close = Close::Now;
         }

@@ -71,8 +71,10 @@ impl Server {
         let now = self.rooms.time.monotonic;
         self.sample();
         let Persistence { saves, jobs, .. } = &mut self.rooms.persistence;
-        if saves.is_due(&self.rooms.config, now) && jobs.ask(JobWish::SavePoint) == Verdict::Begins {
-            log::info!("{} changes since the last save. Saving...", saves.dirty);
+        if let Some(point) = saves.due_point(&self.rooms.config, now)
+            && jobs.ask(JobWish::SavePoint) == Verdict::Begins
+        {
+            log::info!("{} changes in {} seconds. Saving...", point.changes, point.seconds);
             self.save(SaveReason::Background);
         }
         self.aof_cron();

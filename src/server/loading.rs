@@ -73,6 +73,9 @@ impl Server {
             }
             LoadPiece::SnapshotEnd => {
                 note_summary(&mut self.rooms, &load);
+                if load.file().is_some_and(|file| file.is_old_style) {
+                    log::info!("Reading the remaining AOF tail...");
+                }
                 Ok(())
             }
             LoadPiece::File(file) => {
@@ -160,6 +163,13 @@ impl Server {
         if !config.unixsocket.is_empty() {
             log::info!("The server is now ready to accept connections at {}", config.unixsocket);
         }
+        if (1..1 << 20).contains(&config.maxmemory) {
+            log::warn!(
+                "WARNING: You specified a maxmemory value that is less than 1MB (current value is {} bytes). Are you sure \
+                 this is what you really want?",
+                config.maxmemory
+            );
+        }
     }
 }
 
@@ -189,6 +199,7 @@ pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSt
     if steps.save {
         rooms.host.write_snapshot(&saving::whole(keyspace, rooms))?;
         rooms.persistence.saves.saved_at_once(rooms.time.now, rooms.time.monotonic);
+        log::info!("DB saved on disk");
     }
     if steps.flush {
         let databases: Vec<_> = keyspace.iter().map(Db::index).collect();

@@ -43,6 +43,7 @@ mod origin;
 mod output;
 mod publish;
 mod process;
+mod protocol_error;
 mod rewrite_job;
 mod rooms;
 pub mod shutdown;

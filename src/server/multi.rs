@@ -10,6 +10,7 @@
 //! The queue counts against `client-query-buffer-limit`: it is nothing but requests that wait.
 
 use super::call::call;
+use super::client_info::info_line;
 use super::command::{Command, CommandTable, Entry};
 use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
@@ -75,7 +76,7 @@ fn limit_memory(rooms: &mut Rooms, session: &mut Session) {
     let queued = session.multi.as_ref().map_or(0, |transaction| transaction.argument_bytes());
     let held = queued + rooms.watches.bytes_of(session.id);
     if held as u64 > rooms.config.client_query_buffer_limit {
-        log::warn!("Closing client that reached max query buffer length: {}", session.connection.addr);
+        log::warn!("Closing client that reached max query buffer length: {}", info_line(rooms, session));
         rooms.stats.counters.query_buffer_disconnections += 1;
         session.close = Close::Now;
     }

@@ -100,8 +100,11 @@ impl Server {
                 log::info!("Background saving terminated with success");
             }
             (Ok(()), _) => log::info!("DB saved on disk"),
-            (Err(error), SaveReason::Background) => log::warn!("Background saving error: {error}"),
-            (Err(error), _) => log::warn!("Failed saving the DB: {error}"),
+            (Err(error), SaveReason::Background) => {
+                log::warn!("{error}");
+                log::warn!("Background saving error");
+            }
+            (Err(error), _) => log::warn!("{error}"),
         }
         match report.reason {
             SaveReason::Background | SaveReason::Rewrite => {}

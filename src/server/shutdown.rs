@@ -16,14 +16,7 @@ impl Server {
     pub fn signal(&mut self, signal: Signal) {
         match signal {
             Signal::Hangup => self.rooms.host.reopen_log(),
-            Signal::Terminate => {
-                log::warn!(target: STATION, "Received SIGTERM scheduling shutdown...");
-                self.begin_or_insist();
-            }
-            Signal::Interrupt => {
-                log::warn!(target: STATION, "Received SIGINT scheduling shutdown...");
-                self.begin_or_insist();
-            }
+            Signal::Terminate | Signal::Interrupt => self.begin_or_insist(),
         }
         self.continue_shutdown();
     }
@@ -110,11 +103,21 @@ impl Server {
 
     pub(super) fn shutdown_saved(&mut self, saved: bool) {
         let request = self.rooms.stop.request.unwrap_or_default();
-        if saved || request.force {
+        if saved {
+            return self.stop();
+        }
+        if request.force {
+            log::warn!("Error trying to save the DB. Exit anyway.");
             return self.stop();
         }
         log::warn!("Error trying to save the DB, can't exit.");
         self.rooms.host.hear(News::CannotSave);
+        self.fail_shutdown();
+    }
+
+    /// Gives a shutdown up because of what the log says.
+    pub(super) fn fail_shutdown(&mut self) {
+        log::warn!("Errors trying to shut down the server. Check the logs for more information.");
         self.abort_shutdown();
     }
 
@@ -138,7 +141,6 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        log::warn!(target: STATION, "Redis is now ready to exit, bye bye...");
         self.rooms.tasks.push(Task::Stop { exit_code: 0 });
     }
 }

@@ -39,7 +39,7 @@ impl Server {
 /// Logs how a rewrite went. Returns the line to answer when it failed.
 pub fn rewrite_answer(result: Result<(), String>) -> Result<(), String> {
     match &result {
-        Ok(()) => log::info!("CONFIG REWRITE executed with success."),
+        Ok(()) => log::warn!("CONFIG REWRITE executed with success."),
         Err(reason) => log::warn!("CONFIG REWRITE failed: {reason}"),
     }
     result.map_err(|reason| format!("ERR Rewriting config file: {reason}"))

@@ -237,6 +237,14 @@ impl Server {
         if session.close == Close::No && session.connection.gauges.hung_up.load(Ordering::Relaxed) {
             log::debug!("Client closed connection {}", info_line(&self.rooms, &session));
         }
+        if let Some(start) = session.connection.gauges.overlong.get() {
+            self.rooms.stats.counters.query_buffer_disconnections += 1;
+            log::warn!(
+                "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
+                info_line(&self.rooms, &session),
+                start.escape_ascii()
+            );
+        }
         if let Some(parked) = &session.parked {
             self.rooms.waiting.queue.unpark(id, parked);
         }

@@ -12,6 +12,7 @@ mod differential;
 mod flood;
 mod info;
 mod kill;
+mod log_lines;
 mod persistence;
 mod pid_file;
 mod maxmemory;

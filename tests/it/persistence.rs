@@ -182,7 +182,7 @@ fn a_full_disk_fails_saves_and_rewrites_and_the_next_ones_work() {
     assert_eq!(client.run("SAVE"), "-ERR");
     assert_eq!(client.run("SET one more"), "OK", "a SAVE that fails tells its client alone");
     assert_eq!(client.run("BGSAVE"), "Background saving started");
-    server.wait_for("Background saving error: File too large");
+    server.wait_for("Background saving error");
     assert_eq!(field(&mut client, "persistence", "rdb_last_bgsave_status"), "err");
     let refused = client.run("SET one more");
     assert!(refused.starts_with("-MISCONF Redis is configured to save RDB snapshots, but it's"), "{refused}");
@@ -296,7 +296,7 @@ fn a_disk_that_stands_still_costs_a_save_bounded_memory_and_readers_nothing() {
     let mut written = Vec::new();
     file.read_to_end(&mut written).unwrap();
     writing.join().unwrap();
-    server.wait_for("Background saving error: Invalid argument");
+    server.wait_for("Write error saving DB on disk: Invalid argument");
     assert!(client.run(&format!("GET key:{}", KEYS - 1)).starts_with("\"vvv"));
     assert_eq!(digest_of(&written), digest);
 }
@@ -342,7 +342,7 @@ fn a_long_string_is_not_copied_for_a_save() {
     assert_eq!(waiting[2].reply(), "(int) 20000002");
     assert_eq!(client.run("GETRANGE one 5 5"), "\"y\"");
     assert_eq!(client.run("GETBIT one 7"), "(int) 0", "who was killed did nothing");
-    server.wait_for("Background saving error: Invalid argument");
+    server.wait_for("Write error saving DB on disk: Invalid argument");
     let in_all = number(&mut client, "persistence", "rdb_last_cow_size");
     assert!(copied < 1 << 20, "{copied} bytes were copied");
     assert!(in_all < 2 * 20_000_001 + (1 << 20), "{in_all}: what was replaced and deleted had to be kept");

@@ -429,6 +429,11 @@ impl Client {
         bytes
     }
 
+    /// Ends the connection so that the server hears of a fault, not of an end.
+    pub(crate) fn reset(self) {
+        socket2::SockRef::from(self.reader.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
     /// Whether the server has closed the connection, after whatever it still sends.
     pub(crate) fn is_closed(&mut self) -> bool {
         std::io::copy(&mut self.reader, &mut std::io::sink()).is_ok()

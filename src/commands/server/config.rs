@@ -82,7 +82,11 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
             return Err(CommandError::line(error.to_string()));
         }
     };
-    if let Err(error) = changed.iter().try_for_each(|parameter| apply(ctx, parameter.name)) {
+    let mut applied = changed.iter().map(|parameter| (parameter.name, apply(ctx, parameter.name)));
+    if let Some((name, Err(error))) = applied.find(|(_, result)| result.is_err()) {
+        log::warn!(
+            "Failed applying new configuration. Possibly related to new {name} setting. Restoring previous settings."
+        );
         ctx.rooms.config = old;
         for parameter in &changed {
             // What was accepted before is accepted again; the first refusal is the one to tell.

@@ -25,6 +25,8 @@ pub trait LogFile: Sized {
 pub trait Folder {
     /// Its files.
     type File: LogFile;
+    /// Its name, for people.
+    fn shown(&self) -> String;
     /// Makes the folder, if it is missing.
     fn make(&mut self) -> io::Result<()>;
     /// Makes an empty file, in the place of an old one.
@@ -112,6 +114,10 @@ fn options() -> OpenOptions {
 
 impl Folder for RealFolder {
     type File = File;
+
+    fn shown(&self) -> String {
+        self.path.display().to_string()
+    }
 
     fn make(&mut self) -> io::Result<()> {
         match fs::DirBuilder::new().mode(0o755).create(&self.path) {

@@ -79,13 +79,13 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
                 let result = self.install(&base, incr.as_deref(), &manifest);
                 let ns = self.clock.monotonic_ns().saturating_sub(begun_ns);
                 if result.is_ok() && !remove.is_empty() {
-                    self.folder.remove(remove);
+                    self.remove_history(remove);
                 }
                 Done::Installed(result, ns)
             }
             Chore::Forget { manifest, files } => {
                 match self.list(&manifest) {
-                    Ok(()) => self.folder.remove(files),
+                    Ok(()) => self.remove_history(files),
                     Err(reason) => ::log::warn!("{reason}"),
                 }
                 Done::Forgotten
@@ -95,9 +95,10 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
     }
 
     fn prepare(&mut self, file: Option<&[u8]>, manifest: Option<&[u8]>) -> Result<Option<F::File>, String> {
-        self.folder
-            .make()
-            .map_err(|error| format!("Can't open or create append-only dir: {}", os_reason(&error)))?;
+        self.folder.make().map_err(|error| {
+            let folder = self.folder.shown();
+            format!("Can't open or create append-only dir {folder}: {}", os_reason(&error))
+        })?;
         let Some(file) = file else { return Ok(None) };
         let name = String::from_utf8_lossy(file);
         let created = self.folder.create(file);
@@ -137,6 +138,13 @@ impl<F: Folder, C: Clock> Housekeeper<F, C> {
         }
         self.list(manifest)?;
         Ok(length)
+    }
+
+    fn remove_history(&mut self, files: Vec<Vec<u8>>) {
+        for file in &files {
+            ::log::info!("Removing the history file {} in the background", String::from_utf8_lossy(file));
+        }
+        self.folder.remove(files);
     }
 
     fn list(&mut self, manifest: &[u8]) -> Result<(), String> {

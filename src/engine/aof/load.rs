@@ -77,9 +77,6 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
             let summary = self.read_snapshot(&mut input, before);
             offset = summary.map_err(|error| file.broken_snapshot(&error))?.bytes;
             (self.send)(LoadPiece::SnapshotEnd).map_err(unwanted)?;
-            if file.is_old_style {
-                log::info!("Reading the remaining AOF tail...");
-            }
         }
         self.read_commands(file, Reader::new(input, offset), before, may_be_cut)
     }
@@ -169,7 +166,13 @@ mod tests {
     use crate::rdb;
 
     fn part() -> AofFile {
-        AofFile { path: "incr".into(), name: "incr".into(), is_base: false, is_old_style: false }
+        AofFile {
+            path: "incr".into(),
+            name: "incr".into(),
+            is_empty: false,
+            is_base: false,
+            is_old_style: false,
+        }
     }
 
     fn command(words: &str) -> Vec<u8> {

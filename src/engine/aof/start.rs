@@ -165,10 +165,9 @@ pub fn reload(server: &mut Server) -> Result<(), Refused> {
     if let Some(offset) = result.map_err(fatal)? {
         cut_last(&place, &manifest, offset)?;
     }
-    server.aof_read();
     server.aof_load_ended();
     server.aof_reloaded(manifest);
-    log::info!("Append Only File loaded by DEBUG LOADAOF");
+    log::warn!("Append Only File loaded by DEBUG LOADAOF");
     Ok(())
 }
 
@@ -193,12 +192,12 @@ fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
         }
     };
     Manifest::parse(&text).map_err(|error| {
-        log::warn!("\n*** FATAL AOF MANIFEST FILE ERROR ***\n");
+        log::warn!("*** FATAL AOF MANIFEST FILE ERROR ***");
         if let Some(text) = &error.text {
-            log::warn!("Reading the manifest file, at line {}\n", error.line);
-            log::warn!(">>> '{text}'\n");
+            log::warn!("Reading the manifest file, at line {}", error.line);
+            log::warn!(">>> '{text}'");
         }
-        fatal(format!("{}\n", error.reason))
+        fatal(error.reason.to_string())
     })
 }
 
@@ -320,6 +319,7 @@ fn list(server: &Server, place: &Place, manifest: &Manifest, sizes: Sizes) -> Ao
     let file = |file: &FileInfo| AofFile {
         path: place.path_of(&file.name),
         name: shown(&file.name),
+        is_empty: place.length_of(&file.name).is_ok_and(|length| length == 0),
         is_base: manifest.base.as_ref() == Some(file),
         is_old_style: file.name == place.names.0,
     };

@@ -29,7 +29,7 @@ fn parse_cut(bytes: &[u8], cuts: &[usize], limits: &Limits) -> (Commands, Option
         let parsed = parser.parse(limits);
         collect(&parsed.requests, &mut commands);
         if parsed.requests.failure.is_some() {
-            return (commands, parsed.requests.failure);
+            return (commands, parsed.requests.failure.map(|failure| failure.line));
         }
     }
     (commands, None)

@@ -78,15 +78,21 @@ impl Server {
                     "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above \
                      logs for more info about the error."
                 );
+                log::warn!(
+                    "Failed applying new configuration. Possibly related to new appendonly setting. Restoring previous \
+                     settings."
+                );
             }
             try_again_if_needed(&mut rooms.persistence);
             return self.answer_starter(Outcome::Failed);
         }
-        if let Some(file) = next.incr.last().filter(|_| self.rooms.persistence.aof.state == AofState::On) {
-            log::info!(
-                "Creating AOF incr file {} on background rewrite",
-                String::from_utf8_lossy(&file.name)
-            );
+        let file = match self.rooms.persistence.aof.state {
+            AofState::Off => None,
+            AofState::WaitRewrite => Some(Aof::names(&self.rooms.config).temporary_incr()),
+            AofState::On => next.incr.last().map(|file| file.name.clone()),
+        };
+        if let Some(file) = file {
+            log::info!("Creating AOF incr file {} on background rewrite", String::from_utf8_lossy(&file));
         }
         self.rooms.persistence.aof.manifest = next;
         self.write_base();
@@ -117,7 +123,7 @@ impl Server {
         rooms.persistence.jobs.begin_base(path.clone());
         let format = base_format(keyspace, rooms);
         saving::begin_job(keyspace, rooms, SaveReason::Rewrite, format, path);
-        log::info!("Background append only file rewriting started by pid {}", rooms.process.pid);
+        log::info!("Background append only file rewriting started");
     }
 
     /// Notes how writing a base ended, and has it put in its place.
@@ -129,6 +135,7 @@ impl Server {
             log::warn!("Write error writing append only file on disk: {reason}");
             return self.rewrite_failed(reason);
         }
+        log::info!("Successfully created the temporary AOF base file {temporary}");
         log::info!("Background AOF rewrite terminated with success");
         let names = Aof::names(&rooms.config);
         let mut next = rooms.persistence.aof.manifest.clone();
@@ -272,7 +279,7 @@ pub(super) fn cancel_rewrite(keyspace: &mut Keyspace, rooms: &mut Rooms) {
         saving::cancel_job(keyspace, rooms);
     }
     if rooms.persistence.jobs.cancel_rewrite() {
-        log::info!("Killing running AOF rewrite child: {}", rooms.process.pid);
+        log::info!("Background append only file rewriting was given up");
         rooms.persistence.aof.rewrites.give_up();
     }
 }

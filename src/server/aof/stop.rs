@@ -31,12 +31,12 @@ impl Server {
             if self.rooms.persistence.aof.state == AofState::WaitRewrite {
                 if !force {
                     log::warn!("Writing initial AOF, can't exit.");
-                    self.abort_shutdown();
+                    self.fail_shutdown();
                     return true;
                 }
                 log::warn!("Writing initial AOF. Exit anyway.");
             }
-            log::warn!("There is a child rewriting the AOF. Killing it!");
+            log::warn!("A rewrite of the AOF is under way. Giving it up!");
             cancel_rewrite(&mut self.keyspace, &mut self.rooms);
         }
         match self.rooms.persistence.aof.flush {

@@ -156,6 +156,10 @@ impl FaultyFolder {
 impl Folder for FaultyFolder {
     type File = FaultyFile;
 
+    fn shown(&self) -> String {
+        "appendonlydir".to_owned()
+    }
+
     fn make(&mut self) -> io::Result<()> {
         self.0.borrow_mut().operate()
     }

@@ -338,7 +338,8 @@ pub(super) fn loaded(image: &Image, context: &str) -> (Vec<String>, String, Stri
     for file in manifest.files() {
         let name = String::from_utf8_lossy(&file.name).into_owned();
         let bytes = image.get(&file.name).unwrap_or_else(|| panic!("{context}: {name} is not there"));
-        let part = AofFile { path: (&name).into(), name, is_base: false, is_old_style: false };
+        let part =
+            AofFile { path: (&name).into(), name, is_empty: false, is_base: false, is_old_style: false };
         assert!((source.send)(LoadPiece::File(part.clone())).is_ok());
         let cut = source.read_part(&part, &bytes[..], 0, true);
         let cut = cut.unwrap_or_else(|line| panic!("{context}: {line}"));
