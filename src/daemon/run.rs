@@ -30,7 +30,7 @@ use super::{crash, limits, listen, terminal_log};
 use crate::base::text::os_reason;
 use crate::clients::WireLimits;
 use crate::config::{Config, LogLevel};
-use crate::engine::{self, Event, Handle, SystemClock, affinity, saver};
+use crate::engine::{self, Event, Handle, SystemClock, affinity, config_file, saver};
 use crate::memory::Ledger;
 use crate::net::{Listener, Net};
 use crate::server::{STATION, Server, Setup, Signal};
@@ -300,6 +300,7 @@ impl Starting {
             }
             Action::Exit(code) => {
                 saver::remove_temporary();
+                config_file::remove_temporaries();
                 remove(&pid_file);
                 std::process::exit(code);
             }
@@ -354,6 +355,7 @@ impl Serving {
     fn wait(self) -> u8 {
         let exit_code = self.owner.join().unwrap_or(1);
         self.listening.stop();
+        config_file::remove_temporaries();
         // Before the PID file, whose absence tells others that they may start here.
         drop(self.folder);
         remove(&self.pid_file);

@@ -2,14 +2,67 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::base::text::os_reason;
 use crate::config::{Added, Config, rewrite};
 
 /// Numbers the temporary files of this process: two threads never share one.
 static LAST_TEMPORARY: AtomicU64 = AtomicU64::new(0);
+
+/// Those that have not got their name.
+static TEMPORARIES: Temporaries = Temporaries(Mutex::new(State { has_ended: false, paths: Vec::new() }));
+
+/// How long the end of the process waits, milliseconds, for a disk that is making a file.
+const FAREWELL_MS: u32 = 500;
+
+/// Temporary files, so that the end of the process removes them and lets no more be made.
+struct Temporaries(Mutex<State>);
+
+struct State {
+    has_ended: bool,
+    paths: Vec<PathBuf>,
+}
+
+impl Temporaries {
+    fn create(&self, path: &Path) -> io::Result<File> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.has_ended {
+            return Err(io::Error::other("the server ends"));
+        }
+        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        state.paths.push(std::path::absolute(path)?);
+        Ok(file)
+    }
+
+    /// The file has its name, or is gone.
+    fn forget(&self, path: &Path) {
+        let path = std::path::absolute(path).unwrap_or_default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).paths.retain(|other| *other != path);
+    }
+
+    fn end(&self) {
+        for _ in 0..FAREWELL_MS {
+            if let Ok(mut state) = self.0.try_lock() {
+                state.has_ended = true;
+                // The process ends; there is nobody to tell.
+                state.paths.drain(..).for_each(|path| _ = fs::remove_file(path));
+                return;
+            }
+            sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// Removes what unfinished rewrites of this process have written, and lets none begin. To be called
+/// when the process ends.
+pub fn remove_temporaries() {
+    TEMPORARIES.end();
+}
 
 /// Writes the configuration to `file`, keeping its comments and order. Errors in words.
 pub fn rewrite_file(file: &str, config: &Config, added: Added) -> Result<(), String> {
@@ -41,6 +94,7 @@ fn replace_in_steps(path: &Path, text: &[u8]) -> Result<(), (&'static str, io::E
     let result = write_synced(temporary, path, text).and_then(|()| {
         fs::rename(temporary, path).map_err(|error| ("Could not rename tmp config file", error))
     });
+    TEMPORARIES.forget(temporary);
     if result.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_file(temporary);
@@ -52,7 +106,7 @@ fn replace_in_steps(path: &Path, text: &[u8]) -> Result<(), (&'static str, io::E
 }
 
 fn write_synced(temporary: &Path, model: &Path, text: &[u8]) -> Result<(), (&'static str, io::Error)> {
-    let created = OpenOptions::new().write(true).create_new(true).open(temporary);
+    let created = TEMPORARIES.create(temporary);
     let mut file = created.map_err(|error| ("Could not create tmp config file", error))?;
     if let Ok(metadata) = fs::metadata(model) {
         file.set_permissions(metadata.permissions())
@@ -60,4 +114,24 @@ fn write_synced(temporary: &Path, model: &Path, text: &[u8]) -> Result<(), (&'st
     }
     file.write_all(text).map_err(|error| ("Could not write tmp config file", error))?;
     file.sync_all().map_err(|error| ("Could not sync tmp config file to disk", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_the_process_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let temporaries = Temporaries(Mutex::new(State { has_ended: false, paths: Vec::new() }));
+        for name in ["under way", "renamed"] {
+            temporaries.create(&path(name)).unwrap();
+        }
+        temporaries.forget(&path("renamed"));
+        temporaries.end();
+        assert!(!path("under way").exists(), "it is of no use");
+        assert!(path("renamed").exists(), "it is somebody's file");
+        assert!(temporaries.create(&path("too late")).is_err() && !path("too late").exists());
+    }
 }
