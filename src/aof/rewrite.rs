@@ -70,6 +70,7 @@ impl<W: Write> CommandWriter<W> {
                     one(member, reply);
                 })
             }
+            ValueRef::Object(Value::Stream(_)) => todo!(),
         }
     }
 

@@ -27,7 +27,7 @@ const FEW_CHILDREN: usize = MAX_CHILDREN / 4;
 const SAMPLED_LEAVES: usize = 1000;
 
 /// A chunk of elements.
-pub(super) trait Leaf: Clone {
+pub(crate) trait Leaf: Clone {
     /// Summary of the first element, kept in the branches.
     type Mark: Copy;
     /// What decides whether a chunk is full.
@@ -53,7 +53,7 @@ pub(super) trait Leaf: Clone {
 }
 
 /// How a descent chooses among the children of a branch.
-pub(super) trait Locate<L: Leaf> {
+pub(crate) trait Locate<L: Leaf> {
     /// The child to go down into. `children` is not empty; `total` is the number of elements below
     /// them.
     fn pick(&mut self, children: &[Child<L>], total: u64) -> usize;
@@ -61,11 +61,26 @@ pub(super) trait Locate<L: Leaf> {
 
 /// Descends to a position; afterwards holds the position within the leaf. The position one past the
 /// end leads to the end of the last leaf.
-pub(super) struct ByPosition(pub(super) u64);
+pub(crate) struct ByPosition(pub(crate) u64);
+
+/// Descends to the last leaf that begins at or before a mark, where marks are the keys of an
+/// ordered sequence; before the first leaf begins, to the first. Afterwards knows how many elements
+/// stand before that leaf.
+pub(crate) struct ByMark<M> {
+    mark: M,
+    /// Elements before the leaf it leads to.
+    pub(crate) before: u64,
+}
+
+impl<M> ByMark<M> {
+    pub(crate) fn new(mark: M) -> Self {
+        Self { mark, before: 0 }
+    }
+}
 
 /// Sequence of leaves; see the module's doc.
 #[derive(Clone)]
-pub(super) struct CountedTree<L: Leaf> {
+pub(crate) struct CountedTree<L: Leaf> {
     root: Branch<L>,
     len: u64,
     /// Branch levels below the root; at 0 the root's children are leaves.
@@ -80,7 +95,7 @@ struct Branch<L: Leaf> {
 
 /// A child of a branch, with what the branch knows of it.
 #[derive(Clone)]
-pub(super) struct Child<L: Leaf> {
+pub(crate) struct Child<L: Leaf> {
     node: Node<L>,
     count: u64,
     mark: L::Mark,
@@ -93,20 +108,20 @@ enum Node<L: Leaf> {
 }
 
 impl<L: Leaf> CountedTree<L> {
-    pub(super) fn new(limits: L::Limits) -> Self {
+    pub(crate) fn new(limits: L::Limits) -> Self {
         Self { root: Branch { children: Vec::new() }, len: 0, height: 0, limits }
     }
 
-    pub(super) fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
-    pub(super) fn limits(&self) -> L::Limits {
+    pub(crate) fn limits(&self) -> L::Limits {
         self.limits
     }
 
     /// The leaf that holds `position`, and the position within it.
-    pub(super) fn leaf_at(&self, position: u64) -> Option<(&L, usize)> {
+    pub(crate) fn leaf_at(&self, position: u64) -> Option<(&L, usize)> {
         if position >= self.len {
             return None;
         }
@@ -116,7 +131,7 @@ impl<L: Leaf> CountedTree<L> {
     }
 
     /// The leaf a descent leads to; `None` when the tree is empty.
-    pub(super) fn leaf(&self, at: &mut impl Locate<L>) -> Option<&L> {
+    pub(crate) fn leaf(&self, at: &mut impl Locate<L>) -> Option<&L> {
         if self.len == 0 {
             return None;
         }
@@ -131,7 +146,7 @@ impl<L: Leaf> CountedTree<L> {
     }
 
     /// All leaves in order.
-    pub(super) fn leaves(&self) -> impl Iterator<Item = &L> {
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = &L> {
         let mut position = 0;
         std::iter::from_fn(move || {
             let (leaf, _) = self.leaf_at(position)?;
@@ -141,12 +156,12 @@ impl<L: Leaf> CountedTree<L> {
     }
 
     /// Number of leaves. Looks at every branch, not at the leaves.
-    pub(super) fn leaf_count(&self) -> usize {
+    pub(crate) fn leaf_count(&self) -> usize {
         self.root.leaf_count()
     }
 
     /// Bytes allocated; exact for a thousand leaves, extrapolated from the first thousand beyond.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         let (mut looked, mut elements, mut bytes) = (0, 0, 0);
         for leaf in self.leaves().take(SAMPLED_LEAVES) {
             looked += 1;
@@ -161,7 +176,7 @@ impl<L: Leaf> CountedTree<L> {
 
     /// Hands `change` the row of leaves the descent leads to, the place of the leaf in it, and the
     /// descent as it ended. In an empty tree the row is empty and the place is 0.
-    pub(super) fn edit<A: Locate<L>, R>(
+    pub(crate) fn edit<A: Locate<L>, R>(
         &mut self,
         at: A,
         change: impl FnOnce(&mut Siblings<'_, L>, usize, A) -> R,
@@ -173,7 +188,7 @@ impl<L: Leaf> CountedTree<L> {
     }
 
     /// Removes `count` elements from `start` on; what lies past the end is ignored.
-    pub(super) fn remove_range(&mut self, start: u64, count: u64) {
+    pub(crate) fn remove_range(&mut self, start: u64, count: u64) {
         let end = start.saturating_add(count).min(self.len);
         if start >= end {
             return;
@@ -202,7 +217,7 @@ impl<L: Leaf> CountedTree<L> {
 
     /// Panics unless counts, marks, heights and sizes are what they must be.
     #[cfg(test)]
-    pub(super) fn check(&self, same: &impl Fn(L::Mark, L::Mark) -> bool) {
+    pub(crate) fn check(&self, same: &impl Fn(L::Mark, L::Mark) -> bool) {
         assert_eq!(self.root.check(self.height, same), self.len);
         assert!(self.height == 0 || self.root.children.len() > 1);
     }
@@ -369,17 +384,17 @@ impl<L: Leaf> Child<L> {
     }
 
     /// Number of elements below.
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.count
     }
 
     /// Summary of the first element below.
-    pub(super) fn mark(&self) -> L::Mark {
+    pub(crate) fn mark(&self) -> L::Mark {
         self.mark
     }
 
     /// The leaf of the first element below.
-    pub(super) fn first_leaf(&self) -> &L {
+    pub(crate) fn first_leaf(&self) -> &L {
         let mut child = self;
         loop {
             match &child.node {
@@ -454,30 +469,38 @@ impl<L: Leaf> Locate<L> for ByPosition {
     }
 }
 
+impl<L: Leaf<Mark: Ord>> Locate<L> for ByMark<L::Mark> {
+    fn pick(&mut self, children: &[Child<L>], _: u64) -> usize {
+        let index = children.partition_point(|child| child.mark <= self.mark).saturating_sub(1);
+        self.before += children[..index].iter().map(Child::count).sum::<u64>();
+        index
+    }
+}
+
 /// A row of neighbouring leaves under one branch, open for changes; keeps the counts right.
-pub(super) struct Siblings<'a, L: Leaf> {
+pub(crate) struct Siblings<'a, L: Leaf> {
     children: &'a mut Vec<Child<L>>,
     /// Elements gained (or lost) so far.
     delta: i64,
 }
 
 impl<L: Leaf> Siblings<'_, L> {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.children.len()
     }
 
-    pub(super) fn leaf(&self, index: usize) -> &L {
+    pub(crate) fn leaf(&self, index: usize) -> &L {
         self.children[index].leaf()
     }
 
     /// The leaf at `index`, if there is one.
-    pub(super) fn get(&self, index: usize) -> Option<&L> {
+    pub(crate) fn get(&self, index: usize) -> Option<&L> {
         self.children.get(index).map(Child::leaf)
     }
 
     /// Changes the leaf at `index`, copying it first if it is shared. An emptied leaf must be
     /// [settled](Self::settle).
-    pub(super) fn update<R>(&mut self, index: usize, change: impl FnOnce(&mut L) -> R) -> R {
+    pub(crate) fn update<R>(&mut self, index: usize, change: impl FnOnce(&mut L) -> R) -> R {
         let child = &mut self.children[index];
         let leaf = child.leaf_mut();
         let result = change(leaf);
@@ -491,13 +514,13 @@ impl<L: Leaf> Siblings<'_, L> {
     }
 
     /// Puts a non-empty leaf at `index`.
-    pub(super) fn insert(&mut self, index: usize, leaf: L) {
+    pub(crate) fn insert(&mut self, index: usize, leaf: L) {
         self.delta += leaf.len() as i64;
         insert_tight(self.children, index, Child::of_leaf(leaf));
     }
 
     /// Puts `leaves` in the place of those in `range`.
-    pub(super) fn replace(&mut self, range: std::ops::Range<usize>, leaves: Vec<L>) {
+    pub(crate) fn replace(&mut self, range: std::ops::Range<usize>, leaves: Vec<L>) {
         let gone: u64 = self.children[range.clone()].iter().map(|child| child.count).sum();
         let new: usize = leaves.iter().map(L::len).sum();
         self.delta += new as i64 - gone as i64;
@@ -509,7 +532,7 @@ impl<L: Leaf> Siblings<'_, L> {
     }
 
     /// Drops the leaf at `index` if it is empty, merges it with its neighbours if they are small.
-    pub(super) fn settle(&mut self, index: usize, limits: L::Limits) {
+    pub(crate) fn settle(&mut self, index: usize, limits: L::Limits) {
         if self.children[index].count == 0 {
             self.children.remove(index);
             return;

@@ -20,6 +20,10 @@ pub struct Limits {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`, bytes.
     pub zset_max_listpack_value: usize,
+    /// `stream-node-max-bytes`; 0 for no limit.
+    pub stream_node_max_bytes: usize,
+    /// `stream-node-max-entries`; 0 for no limit.
+    pub stream_node_max_entries: usize,
     /// The hash seed of new tables.
     pub seed: HashSeed,
 }
@@ -34,6 +38,8 @@ impl Default for Limits {
             set_max_intset_entries: 512,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
             seed: HashSeed([0; 16]),
         }
     }

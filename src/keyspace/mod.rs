@@ -18,6 +18,7 @@ mod parcel;
 pub mod set;
 pub mod snapshot;
 pub mod sorted_set;
+pub mod stream;
 pub mod string;
 mod value;
 
@@ -38,4 +39,5 @@ pub use parcel::{Parcel, WalkedDb};
 pub use set::{Member, Set};
 pub use snapshot::Walk;
 pub use sorted_set::SortedSet;
+pub use stream::{Stream, StreamId};
 pub use value::{Collection, Kind, Shared, Value};

@@ -8,6 +8,7 @@ use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
 use super::sorted_set::SortedSet;
+use super::stream::Stream;
 use crate::ds::dict::Shape;
 use crate::ds::shared::make_mut;
 use triomphe::Arc;
@@ -26,6 +27,8 @@ pub enum Kind {
     SortedSet = 3,
     /// Fields and their values.
     Hash = 4,
+    /// Entries ordered by ID, and groups that read them.
+    Stream = 5,
 }
 
 impl Kind {
@@ -38,11 +41,12 @@ impl Kind {
             Kind::Set => "set",
             Kind::SortedSet => "zset",
             Kind::Hash => "hash",
+            Kind::Stream => "stream",
         }
     }
 
     pub(super) fn from_bits(bits: u8) -> Kind {
-        [Kind::String, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash][usize::from(bits)]
+        [Kind::String, Kind::List, Kind::Set, Kind::SortedSet, Kind::Hash, Kind::Stream][usize::from(bits)]
     }
 }
 
@@ -59,6 +63,8 @@ pub enum Value {
     SortedSet(Arc<SortedSet>),
     /// A hash, which is a reference itself: small ones are many.
     Hash(Hash),
+    /// A stream.
+    Stream(Arc<Stream>),
 }
 
 /// Values of more elements are freed on another thread.
@@ -76,6 +82,7 @@ impl Value {
             Value::Set(_) => Kind::Set,
             Value::SortedSet(_) => Kind::SortedSet,
             Value::Hash(_) => Kind::Hash,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
@@ -88,6 +95,7 @@ impl Value {
             (Value::Set(one), Value::Set(two)) => Arc::ptr_eq(one, two),
             (Value::SortedSet(one), Value::SortedSet(two)) => Arc::ptr_eq(one, two),
             (Value::Hash(one), Value::Hash(two)) => one.same(two),
+            (Value::Stream(one), Value::Stream(two)) => Arc::ptr_eq(one, two),
             _ => false,
         }
     }
@@ -101,6 +109,7 @@ impl Value {
             Value::Set(set) => !set.is_unique(),
             Value::SortedSet(set) => !set.is_unique(),
             Value::Hash(hash) => hash.is_shared(),
+            Value::Stream(stream) => !stream.is_unique(),
         }
     }
 
@@ -113,6 +122,7 @@ impl Value {
             Value::Set(set) => set.len() > FREE_ELSEWHERE_ELEMENTS,
             Value::SortedSet(set) => set.len() > FREE_ELSEWHERE_ELEMENTS,
             Value::Hash(hash) => hash.len() > FREE_ELSEWHERE_ELEMENTS,
+            Value::Stream(stream) => stream.is_costly_to_free(),
         }
     }
 
@@ -125,6 +135,7 @@ impl Value {
             Value::Set(set) => set.len(),
             Value::SortedSet(set) => set.len(),
             Value::Hash(hash) => hash.len(),
+            Value::Stream(stream) => stream.len(),
         }
     }
 
@@ -140,6 +151,7 @@ impl Value {
             Value::Set(set) => shared(set) + set.heap_bytes(),
             Value::SortedSet(set) => shared(set) + set.heap_bytes(),
             Value::Hash(hash) => hash.heap_bytes(),
+            Value::Stream(stream) => shared(stream) + stream.heap_bytes(),
         }
     }
 
@@ -152,6 +164,7 @@ impl Value {
             Value::Set(set) => set.encoding(),
             Value::SortedSet(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
+            Value::Stream(stream) => stream.encoding(),
         }
     }
 
@@ -159,17 +172,18 @@ impl Value {
     #[must_use]
     pub fn table_shape(&self) -> Option<Shape> {
         match self {
-            Value::String(_) | Value::List(_) => None,
+            Value::String(_) | Value::List(_) | Value::Stream(_) => None,
             Value::Set(set) => set.table_shape(),
             Value::SortedSet(set) => set.table_shape(),
             Value::Hash(hash) => hash.table_shape(),
         }
     }
 
-    /// Whether nothing is in it. Collections in the keyspace never are.
+    /// True when it stands for no key: a collection without elements. A stream without entries is
+    /// still one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !matches!(self, Value::Stream(_))
     }
 }
 
@@ -220,6 +234,7 @@ macro_rules! collection {
 collection!(List, List);
 collection!(Set, Set);
 collection!(SortedSet, SortedSet);
+collection!(Stream, Stream);
 
 impl Collection for Hash {
     const KIND: Kind = Kind::Hash;

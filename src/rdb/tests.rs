@@ -174,6 +174,18 @@ fn words(value: &Value) -> String {
         Value::Hash(hash) => {
             hash.iter().map(|(field, value)| field.with_bytes(text) + "=" + &value.with_bytes(text)).collect()
         }
+        Value::Stream(stream) => {
+            let mut words = Vec::new();
+            for entry in stream.log.iter() {
+                words.push(entry.id.to_string());
+                words.extend(
+                    entry
+                        .fields()
+                        .map(|(field, value)| field.with_bytes(text) + "=" + &value.with_bytes(text)),
+                );
+            }
+            words
+        }
     };
     if matches!(value, Value::Set(_) | Value::Hash(_)) {
         words.sort();

@@ -59,6 +59,7 @@ pub(super) fn type_of(value: ValueRef<'_>) -> u8 {
         ValueRef::Object(Value::SortedSet(_)) => kind::SORTED_SET_2,
         ValueRef::Object(Value::Hash(hash)) if hash.as_listpack().is_some() => kind::HASH_LISTPACK,
         ValueRef::Object(Value::Hash(_)) => kind::HASH,
+        ValueRef::Object(Value::Stream(_)) => kind::STREAM_2,
     }
 }
 
@@ -129,6 +130,7 @@ fn write_object<W: Write>(writer: &mut Writer<'_, W>, value: &Value) -> Result<(
                 })
             }
         },
+        Value::Stream(_) => todo!(),
     }
 }
 

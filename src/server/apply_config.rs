@@ -38,6 +38,8 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, rooms: &mut Rooms) {
         set_max_intset_entries: config.set_max_intset_entries,
         zset_max_listpack_entries: config.zset_max_listpack_entries,
         zset_max_listpack_value: config.zset_max_listpack_value,
+        stream_node_max_bytes: config.stream_node_max_bytes,
+        stream_node_max_entries: config.stream_node_max_entries,
         seed: keyspace.limits().seed,
     });
     let policy = config.maxmemory_policy;

@@ -161,7 +161,7 @@ fn all<'v>(value: &'v Value) -> Box<dyn Iterator<Item = ListpackValue<'v>> + 'v>
         Value::Set(set) => Box::new(set.iter()),
         Value::SortedSet(set) => Box::new(set.iter().map(|(member, _)| member)),
         // Not to be sorted: refused before.
-        Value::String(_) | Value::Hash(_) => Box::new(std::iter::empty()),
+        Value::String(_) | Value::Hash(_) | Value::Stream(_) => Box::new(std::iter::empty()),
     }
 }
 

@@ -86,6 +86,13 @@ fn add_object(sum: &mut Sum, value: &Value) {
             value.with_bytes(|value| own.mix(value));
             sum.add(&own.0);
         }),
+        Value::Stream(stream) => stream.log.iter().for_each(|entry| {
+            sum.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+            entry.fields().for_each(|(field, value)| {
+                field.with_bytes(|field| sum.mix(field));
+                value.with_bytes(|value| sum.mix(value));
+            });
+        }),
     }
 }
 
@@ -97,5 +104,6 @@ fn type_number(kind: Kind) -> u32 {
         Kind::Set => 2,
         Kind::SortedSet => 3,
         Kind::Hash => 4,
+        Kind::Stream => 6,
     }
 }

@@ -224,6 +224,11 @@ impl Listpack {
         entry_bytes(ListpackValue::of(element))
     }
 
+    /// What [`Listpack::push_back_value`] would add to [`Listpack::byte_len`].
+    pub fn bytes_needed_for(value: ListpackValue<'_>) -> usize {
+        entry_bytes(value)
+    }
+
     // Moving.
 
     /// The first element.
@@ -365,7 +370,12 @@ impl Listpack {
 
     /// Changes the element under `cursor`, which stays valid.
     pub fn replace(&mut self, cursor: Cursor, element: &[u8]) -> Result<(), ListpackFull> {
-        self.splice(cursor.0, self.after(cursor) - cursor.0, ListpackValue::of(element))
+        self.replace_value(cursor, ListpackValue::of(element))
+    }
+
+    /// Changes the element under `cursor`, which stays valid.
+    pub fn replace_value(&mut self, cursor: Cursor, value: ListpackValue<'_>) -> Result<(), ListpackFull> {
+        self.splice(cursor.0, self.after(cursor) - cursor.0, value)
     }
 
     /// Removes the element under `cursor`. Returns the place of the one after it.
@@ -484,7 +494,9 @@ impl Listpack {
             self.reserve(new - old);
         }
         self.bytes.edit(|bytes| {
-            bytes.copy_within(offset + old..end, offset + new);
+            if new != old {
+                bytes.copy_within(offset + old..end, offset + new);
+            }
             write_entry(&mut bytes[offset..offset + new], value);
             write_total(bytes, end - old + new);
         });
@@ -529,6 +541,18 @@ fn saturated(count: usize) -> u16 {
 pub struct Iter<'a> {
     listpack: &'a Listpack,
     offset: usize,
+}
+
+impl Iter<'_> {
+    /// Passes up to `count` elements without looking at them.
+    pub fn pass(&mut self, count: usize) {
+        for _ in 0..count {
+            if self.listpack.bytes[self.offset] == END {
+                return;
+            }
+            self.offset = next_offset(&self.listpack.bytes, self.offset);
+        }
+    }
 }
 
 impl<'a> Iterator for Iter<'a> {

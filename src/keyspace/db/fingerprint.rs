@@ -7,6 +7,7 @@
 use super::Db;
 use crate::keyspace::entry::{KeyView, ValueRef};
 use crate::keyspace::mutated_keys::Fingerprint;
+use crate::keyspace::stream::Group;
 use crate::keyspace::value::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -64,8 +65,22 @@ fn hash_collection(value: &Value, hasher: &mut DefaultHasher) {
         Value::Hash(hash) => hash.iter().for_each(|(field, value)| {
             add(&|own| field.with_bytes(|field| value.with_bytes(|value| (field, value).hash(own))));
         }),
+        Value::Stream(stream) => {
+            stream.log.iter().for_each(|entry| entry.id.hash(hasher));
+            (stream.log.last_id(), stream.log.max_deleted_id(), stream.log.added()).hash(hasher);
+            stream.groups.iter().for_each(|(name, group)| hash_group(name, group, hasher));
+        }
     }
     sum.hash(hasher);
+}
+
+/// When a consumer was seen last is bookkeeping, as when a key was used.
+fn hash_group(name: &[u8], group: &Group, hasher: &mut DefaultHasher) {
+    (name, group.last_id, group.entries_read, group.pending().len()).hash(hasher);
+    for pending in group.pending().iter().take(MAX_ELEMENTS) {
+        (pending.id, pending.delivered_ms, pending.deliveries).hash(hasher);
+    }
+    group.consumers().iter().for_each(|consumer| (consumer.name(), consumer.pending().len()).hash(hasher));
 }
 
 #[cfg(test)]
