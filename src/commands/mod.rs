@@ -28,6 +28,7 @@ pub mod scripting;
 pub mod server;
 pub mod set;
 pub mod sorted_set;
+pub mod stream;
 mod stored;
 pub mod string;
 pub mod transactions;

@@ -50,6 +50,41 @@ impl StreamId {
     }
 }
 
+impl StreamId {
+    /// `ms-seq`, as it is answered, propagated and written to files.
+    #[must_use]
+    pub fn to_text(self) -> IdText {
+        let mut text = IdText { bytes: [0; MAX_TEXT_BYTES], len: 0 };
+        text.push(itoa::Buffer::new().format(self.ms).as_bytes());
+        text.push(b"-");
+        text.push(itoa::Buffer::new().format(self.seq).as_bytes());
+        text
+    }
+}
+
+/// Two numbers of 20 digits and a dash.
+const MAX_TEXT_BYTES: usize = 41;
+
+/// The text of an ID, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct IdText {
+    bytes: [u8; MAX_TEXT_BYTES],
+    len: usize,
+}
+
+impl IdText {
+    fn push(&mut self, part: &[u8]) {
+        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
+        self.len += part.len();
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.ms, self.seq)
@@ -77,5 +112,8 @@ mod tests {
         assert!(ids.is_sorted() && ids.map(StreamId::to_bytes).is_sorted());
         assert_eq!(ids.map(StreamId::to_bytes).map(StreamId::from_bytes), ids);
         assert_eq!(ids[3].to_string(), "1-18446744073709551615");
+        for id in ids {
+            assert_eq!(id.to_text().as_bytes(), id.to_string().as_bytes());
+        }
     }
 }

@@ -13,7 +13,7 @@ mod tests;
 pub use consumers::{Consumer, ConsumerNumber, Consumers};
 pub use group::{Group, Pending};
 pub use groups::Groups;
-pub use id::StreamId;
+pub use id::{IdText, StreamId};
 pub use log::{EntryTooLarge, Log, Precision, TrimTo};
 pub use node::{Entry, Node, Pairs};
 
