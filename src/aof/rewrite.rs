@@ -4,6 +4,7 @@
 //! Long collections are spread over several commands, so that loading one never needs much memory.
 
 use crate::base::number::{I64Text, format_f64_17g};
+use crate::keyspace::stream::{Group, Stream};
 use crate::keyspace::{DbIndex, KeyView, Value, ValueRef};
 use crate::resp::{Protocol, Reply};
 use std::io::{self, Write};
@@ -70,8 +71,52 @@ impl<W: Write> CommandWriter<W> {
                     one(member, reply);
                 })
             }
-            ValueRef::Object(Value::Stream(_)) => todo!(),
+            ValueRef::Object(Value::Stream(stream)) => self.stream(key, stream),
         }
+    }
+
+    fn stream(&mut self, key: &[u8], stream: &Stream) -> io::Result<()> {
+        for entry in stream.log.iter() {
+            let mut reply = Reply::new(&mut self.buffer, Protocol::Resp2);
+            reply.array(3 + 2 * entry.len());
+            [b"XADD", key, entry.id.to_text().as_bytes()].iter().for_each(|word| reply.bulk(word));
+            for (field, value) in entry.fields() {
+                field.with_bytes(|text| reply.bulk(text));
+                value.with_bytes(|text| reply.bulk(text));
+            }
+            self.flush_buffer()?;
+        }
+        if stream.is_empty() {
+            // Redis: what makes a key and leaves it empty.
+            self.command(&[b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y"])?;
+        }
+        let log = &stream.log;
+        let (last, deleted) = (log.last_id().to_text(), log.max_deleted_id().to_text());
+        let added = log.added().to_string();
+        let words = [b"XSETID", key, last.as_bytes(), b"ENTRIESADDED", added.as_bytes()];
+        self.command(&[&words[..], &[b"MAXDELETEDID", deleted.as_bytes()]].concat())?;
+        stream.groups.iter().try_for_each(|(name, group)| self.group(key, name, group))
+    }
+
+    fn group(&mut self, key: &[u8], name: &[u8], group: &Group) -> io::Result<()> {
+        let read = group.entries_read.map_or("-1".to_owned(), |read| read.to_string());
+        let last = group.last_id.to_text();
+        let words = [b"XGROUP", b"CREATE".as_slice(), key, name, last.as_bytes()];
+        self.command(&[&words[..], &[b"ENTRIESREAD", read.as_bytes()]].concat())?;
+        for consumer in group.consumers().iter() {
+            if consumer.pending().is_empty() {
+                self.command(&[b"XGROUP", b"CREATECONSUMER", key, name, consumer.name()])?;
+            }
+            for id in consumer.pending().iter() {
+                let Some(pending) = group.pending().get(*id) else { continue };
+                let (id, time) = (id.to_text(), I64Text::new(pending.delivered_ms));
+                let deliveries = pending.deliveries.to_string();
+                let words = [b"XCLAIM", key, name, consumer.name(), b"0", id.as_bytes()];
+                let delivery = [b"TIME", time.as_bytes(), b"RETRYCOUNT", deliveries.as_bytes()];
+                self.command(&[&words[..], &delivery, &[b"JUSTID", b"FORCE"]].concat())?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes `items`, of which there are `length`, with `words` arguments each.

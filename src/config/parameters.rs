@@ -36,7 +36,6 @@ const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of thei
 const REPLICATION: Effect = Effect::Accepted("waits for replication");
 const REPLICATION_SWITCH: Effect = Effect::Refused("replication");
 const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
-const STREAMS: Effect = Effect::Accepted("waits for streams");
 const THREADS: Effect = Effect::Accepted("every connection has its own thread");
 const TLS: Effect = Effect::Accepted("waits for TLS");
 const TLS_SWITCH: Effect = Effect::Refused("TLS");
@@ -319,9 +318,9 @@ parameters! {
     /// List nodes at either end that stay uncompressed; 0 compresses none.
     "list-compress-depth" => list_compress_depth: usize = 0, number(Count, 0, INT_MAX), [], LAYOUT;
     /// Bytes of a stream node; 0 is no limit.
-    "stream-node-max-bytes" => stream_node_max_bytes: usize = 4096, number(Memory, 0, LONG_MAX), [], STREAMS;
+    "stream-node-max-bytes" => stream_node_max_bytes: usize = 4096, number(Memory, 0, LONG_MAX), [], ACTS;
     /// Entries of a stream node; 0 is no limit.
-    "stream-node-max-entries" => stream_node_max_entries: usize = 100, number(Count, 0, LONG_MAX), [], STREAMS;
+    "stream-node-max-entries" => stream_node_max_entries: usize = 100, number(Count, 0, LONG_MAX), [], ACTS;
     /// Bytes up to which a HyperLogLog stays sparse.
     "hll-sparse-max-bytes" => hll_sparse_max_bytes: usize = 3000, number(Memory, 0, LONG_MAX), [], ACTS;
     /// Defragment memory while serving.

@@ -20,6 +20,9 @@ mod payload;
 mod place;
 mod reader;
 mod save;
+mod streams;
+#[cfg(test)]
+mod streams_tests;
 #[cfg(test)]
 mod tests;
 mod values;

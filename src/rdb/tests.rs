@@ -479,7 +479,6 @@ fn empty_collections_are_left_out_and_strange_things_named() {
     for (rest, reason) in [
         (&b"\xf5\x01x"[..], "The RDB file contains functions, which this server can't load yet"),
         (b"\xf6\x01x", "The RDB file contains functions, which this server can't load yet"),
-        (b"\x0f\x01x", "The RDB file contains a stream, which this server can't load yet"),
         (b"\xf7\x01\x02\x01\x06", "Internal error in RDB reading at offset 14: module data of unknown form"),
         (
             b"\x07\x01k\x00",

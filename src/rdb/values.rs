@@ -5,6 +5,7 @@
 use super::collections::{Nodes, PACKED_NODE, PLAIN_NODE, Scores};
 use super::error::RdbError;
 use super::reader::Reader;
+use super::streams::{self, Form};
 use super::writer::Writer;
 use crate::ds::chunk_list::ChunkRef;
 use crate::ds::listpack::Listpack;
@@ -130,7 +131,7 @@ fn write_object<W: Write>(writer: &mut Writer<'_, W>, value: &Value) -> Result<(
                 })
             }
         },
-        Value::Stream(_) => todo!(),
+        Value::Stream(stream) => streams::write(writer, stream),
     }
 }
 
@@ -168,9 +169,9 @@ pub(super) fn read<R: BufRead>(
         kind::HASH_ZIPMAP => reader.hash_of_zipmap(limits)?.into_value(),
         kind::HASH_ZIPLIST => reader.hash_of_ziplist(limits)?.into_value(),
         kind::HASH_LISTPACK => reader.hash_of_listpack(limits)?.into_value(),
-        kind::STREAM | kind::STREAM_2 | kind::STREAM_3 => {
-            return Err(RdbError::Unsupported("a stream"));
-        }
+        kind::STREAM => reader.stream(Form::First)?.into_value(),
+        kind::STREAM_2 => reader.stream(Form::Second)?.into_value(),
+        kind::STREAM_3 => reader.stream(Form::Third)?.into_value(),
         kind::HASH_METADATA | kind::HASH_LISTPACK_EX => {
             return Err(RdbError::Unsupported("a hash with fields that expire (Redis 7.4)"));
         }

@@ -100,6 +100,17 @@ impl Log {
         self.last
     }
 
+    /// The ID of the last entry, deleted ones included; [`StreamId::MIN`] without any.
+    #[must_use]
+    pub fn last_node_id(&self) -> StreamId {
+        self.last_node().map_or(StreamId::MIN, Node::last_id)
+    }
+
+    fn last_node(&self) -> Option<&Node> {
+        let last = self.len().checked_sub(1).and_then(|last| self.nodes.leaf_at(last));
+        last.map(|(node, _)| node).or(self.emptied.as_ref())
+    }
+
     /// The largest ID of an entry that was deleted, but for trimming; [`StreamId::MIN`] without one.
     #[must_use]
     pub fn max_deleted_id(&self) -> StreamId {
@@ -298,9 +309,7 @@ impl Log {
     /// Adds a node that was read from a file, whose IDs are all larger than those of the nodes
     /// before it. Errors when they are not.
     pub fn push_node(&mut self, node: Node) -> Result<(), &'static str> {
-        let last = self.len().checked_sub(1).and_then(|last| self.nodes.leaf_at(last));
-        let before = last.map(|(node, _)| node).or(self.emptied.as_ref()).map(Node::last_id);
-        if before.is_some_and(|before| node.master() <= before) {
+        if self.last_node().map(Node::last_id).is_some_and(|before| node.master() <= before) {
             return Err("a stream with nodes out of order");
         }
         if node.living() == 0 {
