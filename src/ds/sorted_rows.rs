@@ -1,8 +1,9 @@
 //! An ordered map of small rows of one size: a counted tree of short arrays.
 //!
-//! For what is many, small, and of one size, as the pending entries of a stream's group: a row costs
-//! its own bytes and next to nothing else, a snapshot shares what does not change, and a search is
-//! one descent and one binary search. Rows that arrive in order fill one array after the other.
+//! For what is many, small, and of one size, as the pending entries of a stream's group: a row
+//! costs its own bytes and next to nothing else, a snapshot shares what does not change, and a
+//! search is one descent and one binary search. Rows that arrive in order fill one array after the
+//! other.
 
 use super::counted_tree::{ByMark, CountedTree, Leaf, Siblings};
 use std::slice;
@@ -139,8 +140,8 @@ impl<R: Row> SortedRows<R> {
     }
 }
 
-/// Puts `row`, whose key is new, at `at` of the array at `index`, which is split when it is full. At
-/// the very end a new array begins instead: keys mostly ascend.
+/// Puts `row`, whose key is new, at `at` of the array at `index`, which is split when it is full.
+/// At the very end a new array begins instead: keys mostly ascend.
 fn insert_new<R: Row>(siblings: &mut Siblings<'_, Rows<R>>, index: usize, at: usize, row: R) {
     let len = siblings.leaf(index).len();
     if len < MAX_ROWS {

@@ -10,7 +10,7 @@
 //! The first ID and what follows it up to the groups, and how many entries a group has read, exist
 //! since Redis 7.0; the time a consumer was active since 7.2, and is passed over.
 
-use super::RdbError;
+use super::error::RdbError;
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::base::time::UnixMillis;

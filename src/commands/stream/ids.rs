@@ -72,8 +72,8 @@ pub(super) fn parse_end(text: &[u8]) -> Result<StreamId, CommandError> {
     }
 }
 
-/// Milliseconds, and what is written behind the dash. Redis takes an ID for a C string: what follows
-/// a zero byte is not seen.
+/// Milliseconds, and what is written behind the dash. Redis takes an ID for a C string: what
+/// follows a zero byte is not seen.
 fn parse_parts(text: &[u8]) -> Result<(u64, Option<&[u8]>), CommandError> {
     if text.len() > MAX_ID_BYTES {
         return Err(invalid_id());

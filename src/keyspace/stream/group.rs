@@ -96,8 +96,8 @@ impl Group {
         self.pending.insert(unowned).is_none()
     }
 
-    /// Gives a consumer a pending entry that [`Group::load_pending`] added. Returns false when there
-    /// is none, or it has a consumer.
+    /// Gives a consumer a pending entry that [`Group::load_pending`] added. Returns false when
+    /// there is none, or it has a consumer.
     pub fn load_owner(&mut self, id: StreamId, consumer: ConsumerNumber) -> bool {
         let is_free = self.pending.get(id).is_some_and(|row| row.consumer == ConsumerNumber::NOBODY);
         if is_free {
@@ -113,8 +113,8 @@ impl Group {
         self.pending.iter().all(|row| row.consumer != ConsumerNumber::NOBODY)
     }
 
-    /// Removes a consumer with all that is pending for it. Returns how much that was, `None` without
-    /// such a consumer.
+    /// Removes a consumer with all that is pending for it. Returns how much that was, `None`
+    /// without such a consumer.
     pub fn remove_consumer(&mut self, name: &[u8]) -> Option<u64> {
         let consumer = self.consumers.remove(name)?;
         for id in consumer.pending().iter() {

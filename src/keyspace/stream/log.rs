@@ -111,7 +111,8 @@ impl Log {
         last.map(|(node, _)| node).or(self.emptied.as_ref())
     }
 
-    /// The largest ID of an entry that was deleted, but for trimming; [`StreamId::MIN`] without one.
+    /// The largest ID of an entry that was deleted, but for trimming; [`StreamId::MIN`] without
+    /// one.
     #[must_use]
     pub fn max_deleted_id(&self) -> StreamId {
         self.max_deleted

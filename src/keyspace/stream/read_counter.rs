@@ -1,4 +1,5 @@
-//! How many entries a group has read, and how many it has not: what XINFO calls entries-read and lag.
+//! How many entries a group has read, and how many it has not: what XINFO calls entries-read and
+//! lag.
 //!
 //! A group counts what it is given. Entries that were deleted ahead of it, or IDs set by hand, make
 //! the count worthless; then it is derived again where it can be: at the ends of the stream.
