@@ -48,6 +48,8 @@ const CONFIGS: &[&[(&str, &str)]] = &[
         ("list-max-listpack-size", "-2"),
         ("list-compress-depth", "0"),
         ("hll-sparse-max-bytes", "3000"),
+        ("stream-node-max-entries", "100"),
+        ("stream-node-max-bytes", "4096"),
     ],
     &[
         ("set-max-intset-entries", "4"),
@@ -58,6 +60,8 @@ const CONFIGS: &[&[(&str, &str)]] = &[
         ("list-max-listpack-size", "4"),
         ("list-compress-depth", "1"),
         ("hll-sparse-max-bytes", "40"),
+        ("stream-node-max-entries", "5"),
+        ("stream-node-max-bytes", "200"),
     ],
 ];
 
@@ -83,11 +87,12 @@ impl Row {
             Some('~') => Compare::AnyOrder,
             Some('%') => Compare::PairsInAnyOrder,
             Some('≈') => Compare::NearNumbers,
+            Some('&') => Compare::NearTimes,
             Some('@') => Compare::Walk,
             _ if text.starts_with("EXCHANGE") => Compare::Exchange,
             _ => Compare::Bytes,
         };
-        let template = Template::parse(text.trim_start_matches(['~', '%', '≈', '@']));
+        let template = Template::parse(text.trim_start_matches(['~', '%', '≈', '&', '@']));
         Row { compare, spoilable: spoilable && compare != Compare::Exchange, template }
     }
 }

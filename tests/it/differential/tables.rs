@@ -1,8 +1,9 @@
 //! The commands of each group, as templates.
 //!
 //! What stands before a command says how its answers are compared: nothing, to the byte; `~`,
-//! elements in any order; `%`, pairs in any order; `≈`, numbers up to some seconds; `@`, a cursor
-//! walked to its end. `!` keeps a command as it is: spoiled, it could be random or wait for ever.
+//! elements in any order; `%`, pairs in any order; `≈`, numbers up to some seconds; `&`, times up
+//! to some seconds; `@`, a cursor walked to its end. `!` keeps a command as it is: spoiled, it
+//! could be random or wait for ever.
 
 /// Every group with how often it is used.
 pub(super) const GROUPS: &[(u64, &[&str])] = &[
@@ -14,6 +15,8 @@ pub(super) const GROUPS: &[(u64, &[&str])] = &[
     (6, HASH),
     (8, SORTED_SET),
     (3, GEO),
+    (4, LOG),
+    (8, STREAM),
     (6, GENERIC),
     (2, SORT),
 ];
@@ -197,6 +200,49 @@ const GEO: &[&str] = &[
     "GEORADIUS {geo} {lon} {lat} {distance} {unit} (STORE|STOREDIST) {geo}",
 ];
 
+/// Streams without groups: a dump of one has no time in it.
+const LOG: &[&str] = &[
+    "XADD {log} {new_id} (f1 {value}|f1 {value} f2 {value}|{field} {value})",
+    "XADD {log} [NOMKSTREAM] [MAXLEN [=|~] {count}|MINID [=|~] {id} [LIMIT {count}]] {new_id} ({field} {value})+",
+    "XDEL {log} {id}+",
+    "XTRIM {log} (MAXLEN|MINID) [=|~] {id} [LIMIT {count}]",
+    "DUMP {log}",
+    "XLEN {log}",
+    "XSETID {log} {id} [ENTRIESADDED {count}] [MAXDELETEDID {id}]",
+];
+
+const STREAM: &[&str] = &[
+    "XADD {stream} {new_id} (f1 {value}|f1 {value} f2 {value}|{field} {value})",
+    "XADD {stream} {new_id} f1 {value}",
+    "XADD {stream} [NOMKSTREAM] [MAXLEN [=|~] {count}|MINID [=|~] {id} [LIMIT {count}]] {new_id} ({field} {value})+",
+    "XADD {stream} (MAXLEN 1 MINID 1|MAXLEN -1|LIMIT 3|MAXLEN ~ 1 LIMIT -1|MAXLEN = 1 LIMIT 1) {new_id} f v",
+    "XLEN {stream}",
+    "XDEL {stream} {id}+",
+    "XTRIM {stream} (MAXLEN|MINID) [=|~] {id} [LIMIT {count}]",
+    "XRANGE {stream} {from_id} {to_id} [COUNT {signed}]",
+    "XREVRANGE {stream} {to_id} {from_id} [COUNT {signed}]",
+    "XRANGE {stream} - +",
+    "!XREAD [COUNT {signed}] [BLOCK 1] STREAMS ({stream} {id}|{stream} {stream} {id} {id}|{stream} $|{stream} >|{stream} {stream} {id})",
+    "XSETID {stream} {id} [ENTRIESADDED {count}] [MAXDELETEDID {id}]",
+    "XGROUP CREATE {stream} {group} ({id}|$|0) [MKSTREAM] [ENTRIESREAD {signed}]",
+    "XGROUP CREATE {stream} {group} (0|$) MKSTREAM",
+    "XGROUP SETID {stream} {group} ({id}|$) [ENTRIESREAD {signed}]",
+    "XGROUP DESTROY {stream} {group}",
+    "XGROUP (CREATECONSUMER|DELCONSUMER) {stream} {group} {consumer}",
+    "!XREADGROUP GROUP {group} {consumer} [COUNT {signed}] [BLOCK 1] [NOACK] STREAMS ({stream} (>|{id})|{stream} {stream} > >|{stream} $)",
+    "!XREADGROUP GROUP {group} {consumer} COUNT {positive} STREAMS {stream} >",
+    "!XREADGROUP GROUP {group} {consumer} STREAMS {stream} (0|{id})",
+    "XACK {stream} {group} {id}+",
+    "XPENDING {stream} {group}",
+    "≈XPENDING {stream} {group} [IDLE (0|100000)] {from_id} {to_id} {signed} [{consumer}]",
+    "XCLAIM {stream} {group} {consumer} (0|1000000000) {id}+ [TIME {unix_ms}|IDLE (0|100000)] [RETRYCOUNT {count}] [FORCE] [JUSTID] [LASTID {id}]",
+    "XCLAIM {stream} {group} {consumer} 0 {id}+ FORCE",
+    "XAUTOCLAIM {stream} {group} {consumer} (0|1000000000) ({id}|-|0|({id}) [COUNT {signed}] [JUSTID]",
+    "&XINFO STREAM {stream} FULL [COUNT {signed}]",
+    "XINFO GROUPS {stream}",
+    "≈XINFO CONSUMERS {stream} {group}",
+];
+
 const GENERIC: &[&str] = &[
     "(DEL|UNLINK) {any}",
     "(EXISTS|TOUCH) {any}+",
@@ -217,7 +263,7 @@ const GENERIC: &[&str] = &[
     "RESTORE {any} 0 (x|abcdefghijklm) [REPLACE]",
     "~KEYS {pattern}",
     "DBSIZE",
-    "@SCAN 0 [MATCH {pattern}] [COUNT {positive}] [TYPE (string|list|set|hash|zset|foo)]",
+    "@SCAN 0 [MATCH {pattern}] [COUNT {positive}] [TYPE (string|list|set|hash|zset|stream|foo)]",
     "SWAPDB (0 1|1 0|0 0|0 99|x 0)",
 ];
 

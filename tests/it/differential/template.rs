@@ -153,7 +153,8 @@ pub(super) fn spoil(words: &mut Words, random: &mut Random) {
 
 /// The type a key usually has is in its name; each pool of keys gives others now and then.
 fn key(of: &str, random: &mut Random) -> Vec<u8> {
-    const TYPES: &[&str] = &["str", "list", "set", "hash", "zset", "bits", "hll", "geo", "ints"];
+    const TYPES: &[&str] =
+        &["str", "list", "set", "hash", "zset", "bits", "hll", "geo", "ints", "stream", "log"];
     if random.below(60) == 0 {
         return pick(
             &[
@@ -238,6 +239,19 @@ fn value(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// The ID of an entry of a stream, mostly one that was added.
+fn id(random: &mut Random) -> String {
+    const IDS: &[&str] =
+        &["0", "0-0", "0-1", "18446744073709551615-18446744073709551615", "18446744073709551615", "5-x", ""];
+    let size = random.below(14);
+    let ms = random.below(1 << size);
+    match random.below(8) {
+        0 => (*pick(IDS, random)).to_owned(),
+        1 | 2 => ms.to_string(),
+        _ => format!("{ms}-{}", random.below(3)),
+    }
+}
+
 /// A word of a pool.
 fn pool(name: &str, random: &mut Random) -> Vec<u8> {
     const SCORES: &[&str] = &[
@@ -307,6 +321,19 @@ fn pool(name: &str, random: &mut Random) -> Vec<u8> {
         "bound" if random.below(3) == 0 => (*pick(SCORES, random)).to_string(),
         "bound" => return number(random, -4, 10),
         "lex" => (*pick(LEX, random)).to_string(),
+        "id" => id(random),
+        "from_id" if random.below(4) == 0 => "-".to_owned(),
+        "to_id" if random.below(4) == 0 => "+".to_owned(),
+        "from_id" | "to_id" if random.below(5) == 0 => format!("({}", id(random)),
+        "from_id" | "to_id" => id(random),
+        // Higher ones are rare, so that many are higher than the last.
+        "new_id" => match (1 << random.below(14), random.below(4)) {
+            (ms, 0) => format!("{ms}-*"),
+            (ms, 1) => format!("{}", random.below(ms)),
+            (ms, _) => format!("{}-{}", random.below(ms), random.below(3)),
+        },
+        "group" => format!("g{}", random.below(2)),
+        "consumer" => format!("c{}", random.below(3)),
         "bits_type" => (*pick(TYPES, random)).to_string(),
         // Sorted sets of one score; in others a range by name has no meaning, and differs.
         "names" => format!("names:{}", random.below(2)),
