@@ -63,6 +63,7 @@ const GROUPS: &[&[Command]] = &[
     server::slowlog::COMMANDS,
     set::COMMANDS,
     sorted_set::COMMANDS,
+    stream::log::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
 ];

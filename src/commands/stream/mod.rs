@@ -11,3 +11,5 @@
 
 mod answers;
 mod ids;
+pub mod log;
+mod trimming;
