@@ -71,6 +71,12 @@ fn is_stand_in(c: char) -> bool {
 /// Most digits a memory size may have.
 const MAX_SIZE_DIGITS: usize = 127;
 
+/// What C sees of `text`: it ends at the first NUL.
+#[must_use]
+pub fn until_nul(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
 /// The arguments of a line, or `None` when a quote is unbalanced or has text glued behind it.
 ///
 /// `"…"` understands `\n \r \t \b \a \xHH` and takes any other escaped byte literally; `'…'` only

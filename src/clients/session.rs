@@ -10,7 +10,7 @@ use crate::base::time::{Arrival, MonotonicMillis};
 use crate::keyspace::DbIndex;
 use crate::memory::Charge;
 use crate::pubsub::Counts;
-use crate::resp::Protocol;
+use crate::resp::{OwnedArgv, Protocol};
 use crate::spec::CommandIndex;
 use crate::tracking::OwnTracking;
 use crate::waiting::Wait;
@@ -111,6 +111,8 @@ pub struct Requested {
     pub arrival: Option<Arrival>,
     /// Its next command has waited for those that arrived before it.
     pub waited_for_earlier: bool,
+    /// The command that runs again, as it was sent, if it is another.
+    pub sent: Option<OwnedArgv>,
     /// The snapshot walk for which its next command has waited already; 0 is none.
     pub waited_for_walk: u32,
 }

@@ -8,7 +8,8 @@
 //!
 //! These change what is stored, and nothing is noted of them:
 //!
-//! - [`super::Db::reshape`]: another encoding of the same value is nothing that a client is told.
+//! - [`super::Db::reshape`]: another encoding of the same value is nothing that a client is told,
+//!   nor is who has read what of a stream.
 //! - A key whose time has come is removed by whoever meets it, as [`super::Facts::expired`], which
 //!   is reported for every command by `settle`.
 //! - FLUSHALL, SWAPDB, DEBUG RELOAD and loading name no key: whole databases are reported

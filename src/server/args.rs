@@ -10,6 +10,8 @@ use crate::base::number;
 use crate::base::time::MonotonicMillis;
 use crate::resp::Argv;
 
+const NEGATIVE_TIMEOUT: CommandError = CommandError::fixed("ERR timeout is negative");
+
 /// The arguments a handler has not read yet. Cheap to copy: a second pass starts from a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Args<'a> {
@@ -98,11 +100,21 @@ impl<'a> Args<'a> {
     /// which is for ever. Source: BLPOP.
     pub fn deadline_secs(&mut self, now: MonotonicMillis) -> Result<Option<MonotonicMillis>, CommandError> {
         const NOT_FLOAT: CommandError = CommandError::fixed("ERR timeout is not a float or out of range");
-        const NEGATIVE: CommandError = CommandError::fixed("ERR timeout is negative");
         let seconds = LongDouble::parse(self.next()?).ok_or(NOT_FLOAT)?;
         // Redis: what is too long for 64 bits of milliseconds counts as negative.
         match seconds.times(1000).ceil_to_i64() {
-            ..0 => Err(NEGATIVE),
+            ..0 => Err(NEGATIVE_TIMEOUT),
+            0 => Ok(None),
+            milliseconds => Ok(Some(now.saturating_add_ms(milliseconds))),
+        }
+    }
+
+    /// As [`Args::deadline_secs`], in whole milliseconds. Source: XREAD.
+    pub fn deadline_ms(&mut self, now: MonotonicMillis) -> Result<Option<MonotonicMillis>, CommandError> {
+        const NOT_INTEGER: CommandError =
+            CommandError::fixed("ERR timeout is not an integer or out of range");
+        match number::parse_i64(self.next()?).ok_or(NOT_INTEGER)? {
+            ..0 => Err(NEGATIVE_TIMEOUT),
             0 => Ok(None),
             milliseconds => Ok(Some(now.saturating_add_ms(milliseconds))),
         }

@@ -103,6 +103,20 @@ impl Ctx<'_> {
         self.place_own();
     }
 
+    /// Says that what a stream knows of its readers changed, which counts as `count` changes, 0 if
+    /// nobody counts them. Redis: who watches or tracks the key is not told, nor who waits for it.
+    pub fn changed_aside(&mut self, count: u64, key: &[u8]) {
+        self.settle();
+        self.db.note_reported(key);
+        self.rooms.note_changed(self.db, key);
+        self.count_changes(count);
+    }
+
+    /// Has those who wait for `key` look at it again.
+    pub fn wake_waiters(&mut self, key: &[u8]) {
+        self.rooms.waiting.queue.signal(self.db.index(), key);
+    }
+
     /// Adds to the dirty counter for a change that was reported by [`Ctx::also_changed`].
     pub fn count_changes(&mut self, count: u64) {
         self.changes += count;
@@ -164,6 +178,7 @@ fn settle_facts(db: &mut Db, rooms: &mut Rooms) {
             let verb: &[u8] = if lazy { b"UNLINK" } else { b"DEL" };
             rooms.propagation.push(db.index(), OwnedArgv::from_parts([verb, &key]));
         }
+        rooms.waiting.queue.signal(db.index(), &key);
         notify(rooms, db.index(), NotifyClasses::EXPIRED, "expired", &key);
     }
     for key in std::mem::take(&mut db.facts.missed) {

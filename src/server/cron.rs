@@ -39,6 +39,7 @@ impl Server {
             self.rooms.propagation.keep_apart();
             self.rooms.propagation.end_unit();
         }
+        self.serve_ready();
         let ns = self.rooms.lap_ns();
         self.rooms.stats.counters.expire_ns += ns;
         self.rooms.watch_latency("expire-cycle", ns);

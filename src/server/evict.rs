@@ -35,6 +35,7 @@ impl Server {
     pub(super) fn continue_eviction(&mut self) {
         if self.rooms.memory.eviction.room == Room::Running {
             make_room(&mut self.keyspace, &mut self.rooms, 0);
+            self.serve_ready();
         }
     }
 }

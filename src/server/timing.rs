@@ -12,7 +12,7 @@ use super::command::Command;
 use super::origin::Origin;
 use crate::clients::{Close, Session};
 use crate::config::Config;
-use crate::resp::{Argv, Requests};
+use crate::resp::{Argv, OwnedArgv, Requests};
 use crate::spec::{BLOCKING, CommandIndex, FAST, SKIP_SLOWLOG};
 use crate::stats::{Run, Sample, SlowCommand, shorten};
 
@@ -76,6 +76,7 @@ pub(super) fn end(
     if rooms.config.latency_tracking {
         rooms.stats.counters.histogram(index).record(ns, 1);
     }
+    let argv = session.requests.sent.as_ref().map_or(argv, OwnedArgv::as_argv);
     log_if_slow(rooms, session, command, argv, ns);
     watch(rooms, command, origin, ns);
 }

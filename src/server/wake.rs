@@ -168,6 +168,7 @@ impl Server {
         }
         let db = std::mem::replace(&mut session.db, parked.db);
         let argv = command.as_argv();
+        session.requests.sent = parked.sent.take();
         let mut waits = false;
         self.run_unit(session, &mut out, None, |server, session, out| {
             if let Ok(entry) = find(&mut server.rooms, session, argv) {
@@ -180,6 +181,7 @@ impl Server {
                 server.rooms.unpark(session.id, &parked);
             }
         });
+        parked.sent = session.requests.sent.take();
         if waits {
             parked.then = Then::RunAgain(command);
             session.parked = Some(parked);

@@ -6,6 +6,7 @@
 //! | a client waits | until | then |
 //! |---|---|---|
 //! | in BLPOP and the like | one of its keys holds what it needs | the command runs again |
+//! | in XREAD, XREADGROUP | one of its keys changes | the same, with `$` as it was |
 //! | in WAIT | its time is over | it is answered |
 //! | behind CLIENT PAUSE, a save or a file that is behind, a load | the pause ends | it begins |
 //! | with an edit of a long string during a save | the walk has passed the string | it begins |

@@ -144,6 +144,8 @@ pub struct Wait {
     pub timeout_reply: TimeoutReply,
     /// The database its keys are in.
     pub db: DbIndex,
+    /// The command as it was sent, if what runs again is another.
+    pub sent: Option<OwnedArgv>,
     /// Its place among all that wait.
     pub(super) ticket: Ticket,
 }
@@ -158,6 +160,7 @@ impl Wait {
             deadline: None,
             timeout_reply: TimeoutReply::NullArray,
             db,
+            sent: None,
             ticket: Ticket::FIRST,
         }
     }
@@ -166,6 +169,13 @@ impl Wait {
     #[must_use]
     pub fn or_at(self, deadline: Option<MonotonicMillis>, reply: TimeoutReply) -> Self {
         Wait { deadline, timeout_reply: reply, ..self }
+    }
+
+    /// What runs again is `command`; the log of slow commands goes on showing what was sent.
+    pub fn run_instead(&mut self, command: OwnedArgv) {
+        if let Then::RunAgain(argv) = &mut self.then {
+            self.sent = Some(std::mem::replace(argv, command));
+        }
     }
 
     /// Whether other commands can wake it.
@@ -183,10 +193,11 @@ impl Wait {
     /// Memory of the command, bytes.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        match &self.then {
+        let again = match &self.then {
             Then::RunAgain(argv) => argv.heap_bytes(),
             Then::Begin | Then::Answered => 0,
-        }
+        };
+        again + self.sent.as_ref().map_or(0, OwnedArgv::heap_bytes)
     }
 
     /// The keys it waits for, and which change of them.

@@ -136,7 +136,7 @@ impl Db {
     }
 
     /// As [`Db::write`], for a command that only reads `key` but leaves what it holds in another
-    /// form.
+    /// form, or notes in it who has read what: Redis says of XREADGROUP that it reads its keys.
     pub fn reshape<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         self.assert_may_look(key);
         self.in_place(key)
