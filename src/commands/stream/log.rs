@@ -31,7 +31,7 @@ pub const COMMANDS: &[Command] = &[
         xadd,
     ),
     Command::new(
-        Spec::new("xdel", Group::Stream, -3, "key id:string [id:string ...]")
+        Spec::new("xdel", Group::Stream, -3, "key id [id ...]")
             .flags(&[WRITE, FAST])
             .keys(&[KeySpec::one(1, &[RW, DELETE])])
             .since("5.0.0")
