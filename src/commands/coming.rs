@@ -7,9 +7,7 @@
 //! rules that name it hold for it; a test makes sure that no name is in both tables, and that both
 //! are all of Redis.
 
-use crate::spec::Category::{
-    Admin, Blocking, Connection, Dangerous, Fast, Read, Scripting, Slow, Stream, Write,
-};
+use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Read, Scripting, Slow, Stream, Write};
 use crate::spec::Coming;
 
 /// Containers stand before their subcommands.
@@ -70,19 +68,5 @@ pub(super) const COMING: &[Coming] = &[
     Coming::new("xack", &[Write, Stream, Fast]),
     Coming::new("xautoclaim", &[Write, Stream, Fast]),
     Coming::new("xclaim", &[Write, Stream, Fast]),
-    Coming::new("xgroup", &[Slow]),
-    Coming::new("xgroup|create", &[Write, Stream, Slow]),
-    Coming::new("xgroup|createconsumer", &[Write, Stream, Slow]),
-    Coming::new("xgroup|delconsumer", &[Write, Stream, Slow]),
-    Coming::new("xgroup|destroy", &[Write, Stream, Slow]),
-    Coming::new("xgroup|help", &[Stream, Slow]),
-    Coming::new("xgroup|setid", &[Write, Stream, Slow]),
-    Coming::new("xinfo", &[Slow]),
-    Coming::new("xinfo|consumers", &[Read, Stream, Slow]),
-    Coming::new("xinfo|groups", &[Read, Stream, Slow]),
-    Coming::new("xinfo|help", &[Stream, Slow]),
-    Coming::new("xinfo|stream", &[Read, Stream, Slow]),
     Coming::new("xpending", &[Read, Stream, Slow]),
-    Coming::new("xread", &[Read, Stream, Slow, Blocking]),
-    Coming::new("xreadgroup", &[Write, Stream, Slow, Blocking]),
 ];

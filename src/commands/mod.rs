@@ -64,6 +64,9 @@ const GROUPS: &[&[Command]] = &[
     set::COMMANDS,
     sorted_set::COMMANDS,
     stream::log::COMMANDS,
+    stream::groups::COMMANDS,
+    stream::info::COMMANDS,
+    stream::read::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
 ];

@@ -118,7 +118,7 @@ fn use_up(mut stream: Stream, random: &mut Random) {
         let consumers: Vec<_> = group.consumers().iter().map(|consumer| consumer.name().to_vec()).collect();
         consumers.iter().for_each(|name| assert!(group.remove_consumer(name).is_some()));
         assert!(group.pending().is_empty());
-        stream.groups.remove(&name);
+        stream.groups.take(&name);
     }
     let middle = ids.get(ids.len() / 2).copied().unwrap_or_default();
     stream.log.trim(TrimTo::Ids(middle), Precision::Exact);

@@ -8,8 +8,17 @@
 //! | `pending` | XACK XPENDING XCLAIM XAUTOCLAIM |
 //! | `info` | XINFO |
 //! | `ids`, `answers` | how IDs are written, and entries answered |
+//! | `propagated` | what repeats a change of a group elsewhere |
+//! | `consumers` | how consumers are found and added |
 
 mod answers;
+mod consumers;
+pub mod groups;
 mod ids;
+pub mod info;
 pub mod log;
+mod propagated;
+pub mod read;
+#[cfg(test)]
+mod read_tests;
 mod trimming;

@@ -53,10 +53,11 @@ impl Groups {
         true
     }
 
-    /// Removes the group of this name with all that is pending.
-    pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Group>> {
+    /// Takes the group of this name out, with all that is pending.
+    pub fn take(&mut self, name: &[u8]) -> Option<Groups> {
         self.get(name)?;
-        self.all_mut().remove(name)
+        let taken = self.all_mut().remove_entry(name)?;
+        Some(Groups { by_name: Some(Arc::new(ByName::from([taken]))) })
     }
 
     fn all_mut(&mut self) -> &mut ByName {
