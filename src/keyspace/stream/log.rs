@@ -100,10 +100,11 @@ impl Log {
         self.last
     }
 
-    /// The ID of the last entry, deleted ones included; [`StreamId::MIN`] without any.
+    /// The ID of the last entry, or of a node without one the ID it was begun with;
+    /// [`StreamId::MIN`] without any. No smaller ID may follow.
     #[must_use]
     pub fn last_node_id(&self) -> StreamId {
-        self.last_node().map_or(StreamId::MIN, Node::last_id)
+        self.last_node().map_or(StreamId::MIN, |node| node.last_living_id().unwrap_or(node.master()))
     }
 
     fn last_node(&self) -> Option<&Node> {
@@ -127,6 +128,8 @@ impl Log {
     /// Sets the last ID, which is no smaller than that of the last entry. Source: XSETID.
     pub fn set_last_id(&mut self, id: StreamId) {
         self.last = id;
+        // No entry with a smaller ID can join it.
+        self.emptied.take_if(|node| node.master() > id);
     }
 
     /// Sets what [`Log::added`] tells. Source: XSETID.
@@ -310,7 +313,7 @@ impl Log {
     /// Adds a node that was read from a file, whose IDs are all larger than those of the nodes
     /// before it. Errors when they are not.
     pub fn push_node(&mut self, node: Node) -> Result<(), &'static str> {
-        if self.last_node().map(Node::last_id).is_some_and(|before| node.master() <= before) {
+        if self.last_node().is_some() && node.master() <= self.last_node_id() {
             return Err("a stream with nodes out of order");
         }
         if node.living() == 0 {

@@ -114,13 +114,18 @@ impl Node {
         let (mut living, mut deleted, mut last) = (0, 0, None);
         while let Some(entry) = CheckedEntry::next(&mut rest, fields)? {
             let id = entry.id(master);
+            if entry.flags & DELETED != 0 {
+                // Redis: XSETID may let smaller IDs follow it.
+                deleted += 1;
+                continue;
+            }
             if last.map_or(id < master, |last| id <= last) {
                 return Err("a stream's node with entries out of order");
             }
             last = Some(id);
-            *(if entry.flags & DELETED == 0 { &mut living } else { &mut deleted }) += 1;
+            living += 1;
         }
-        if last.is_none() || counts != (living, deleted) {
+        if living + deleted == 0 || counts != (living, deleted) {
             return Err("a stream's node with another number of entries than it says");
         }
         Ok(Node { master, listpack })
@@ -193,7 +198,12 @@ impl Node {
 
     /// The living entry with this ID.
     pub(super) fn get(&self, id: StreamId) -> Option<Entry<'_>> {
-        self.all_entries().find(|entry| entry.id >= id).filter(|entry| entry.id == id && !entry.is_deleted)
+        self.entries().find(|entry| entry.id >= id).filter(|entry| entry.id == id)
+    }
+
+    /// The largest ID of a living entry.
+    pub(super) fn last_living_id(&self) -> Option<StreamId> {
+        self.entries_rev().next().map(|entry| entry.id)
     }
 
     /// The ID of the last entry, whether it lives or not.

@@ -193,3 +193,40 @@ fn an_entry_too_large_for_a_listpack_changes_nothing() {
     assert_eq!(log.append(id(1, 0), &[b"f", &huge], &Limits::default()), Err(EntryTooLarge));
     assert_eq!((log.len(), log.last_id(), log.added()), (0, StreamId::MIN, 0));
 }
+
+/// XSETID may set the last ID back to that of the last living entry.
+#[test]
+fn ids_may_be_given_again_that_were_deleted_at_the_end() {
+    let (limits, one_entry) = (Limits::default(), Limits { stream_node_max_entries: 1, ..Limits::default() });
+    for limits in [limits, one_entry] {
+        let mut log = Log::default();
+        (1..=3).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &limits));
+        log.delete(id(3, 0));
+        log.set_last_id(id(2, 0));
+        append(&mut log, id(2, 1), &[b"f", b"w"], &limits);
+        append(&mut log, id(3, 0), &[b"f", b"x"], &limits);
+        let mut read = Log::default();
+        for node in log.nodes() {
+            let bytes = node.listpack().as_bytes().to_vec();
+            let node = Node::checked(node.master(), Listpack::from_bytes_checked(bytes).unwrap()).unwrap();
+            read.push_node(node).unwrap();
+        }
+        assert_eq!(contents(&read), contents(&log));
+        assert_eq!(texts(&read.get(id(3, 0)).unwrap()), [b"f", b"x"]);
+        assert!(read.delete(id(2, 1)) && read.delete(id(3, 0)) && !read.delete(id(3, 0)));
+        assert_eq!(read.iter().map(|entry| entry.id.ms).collect::<Vec<_>>(), [1, 2]);
+    }
+}
+
+#[test]
+fn an_emptied_first_node_does_not_outlive_a_smaller_last_id() {
+    let mut log = Log::default();
+    (5..=7).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &Limits::default()));
+    log.delete(id(7, 0));
+    log.trim(TrimTo::Ids(id(7, 0)), Precision::Exact);
+    assert_eq!(log.node_count(), 1);
+    log.set_last_id(id(1, 0));
+    append(&mut log, id(2, 0), &[b"f", b"v"], &Limits::default());
+    assert_eq!((log.first_id(), log.kept_from()), (id(2, 0), id(2, 0)));
+    assert!(log.delete(id(2, 0)));
+}
