@@ -2,7 +2,7 @@
 
 use crate::base::number::parse_u64;
 use crate::keyspace::StreamId;
-use crate::server::CommandError;
+use crate::server::{Args, CommandError};
 
 /// Redis: nothing longer is looked at.
 const MAX_ID_BYTES: usize = 127;
@@ -27,6 +27,11 @@ pub(super) fn parse_id_or_end(text: &[u8], missing_seq: u64) -> Result<StreamId,
         b"+" => Ok(StreamId::MAX),
         _ => parse_id(text, missing_seq),
     }
+}
+
+/// IDs to the end.
+pub(super) fn parse_ids(args: Args<'_>) -> Result<Vec<StreamId>, CommandError> {
+    args.rest().map(|text| parse_id(text, 0)).collect()
 }
 
 /// The ID of an entry to be added, as far as the client chose it.

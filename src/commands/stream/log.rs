@@ -1,33 +1,34 @@
-//! The entries of a stream: XADD, XDEL, XLEN, XRANGE, XREVRANGE, XSETID, XTRIM.
+//! The entries of a stream: XADD, XTRIM, XDEL, XLEN, XRANGE, XREVRANGE, XSETID.
 
 use super::answers::{reply_entry, reply_id};
-use super::ids::{NewId, parse_end, parse_id, parse_start};
-use super::trimming::{TrimOptions, Trimming, propagate_replaced};
-use crate::base::time::UnixMillis;
+use super::ids::{NewId, parse_end, parse_id, parse_ids, parse_start};
+use super::trim::{self, Trimmed};
 use crate::config::NotifyClasses;
 use crate::keyspace::stream::{Entry, EntryTooLarge, Log};
-use crate::keyspace::{Stream, StreamId};
+use crate::keyspace::{Collection, Stream, StreamId};
+use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 
-/// The commands of this file.
+/// The commands of the file.
 pub const COMMANDS: &[Command] = &[
     Command::new(
         Spec::new(
             "xadd",
             Group::Stream,
             -5,
-            "key [NOMKSTREAM]^6.2.0 [<MAXLEN | MINID^6.2.0>@strategy [=@equal | ~@approximately]@operator \
-            threshold:string [LIMIT count]^6.2.0]@trim <*@auto_id | id:string>@id_or_auto field value \
-            [field value ...]",
+            "key [NOMKSTREAM]^6.2.0 \
+            [<MAXLEN | MINID^6.2.0>@strategy [=@equal | ~@approximately]@operator threshold \
+            [LIMIT count]^6.2.0]@trim <*@auto_id | id>@id_or_auto field value [field value ...]@field_value",
         )
         .flags(&[WRITE, DENYOOM, FAST])
-        .keys(&[KeySpec::one(1, &[RW, UPDATE])])
+        .keys(&[KeySpec::one(1, &[RW, UPDATE])
+            .notes("UPDATE instead of INSERT because of the optional trimming feature")])
         .since("5.0.0")
-        .complexity("O(1) to add, O(N) to trim, N: entries trimmed.")
-        .summary("Adds an entry to a stream, which is made if it is missing.")
+        .complexity("O(1) for the entry, O(N) for N entries that are trimmed.")
+        .summary("Adds an entry to a stream.")
         .tips(&["nondeterministic_output"])
-        .history(&[("6.2.0", "`NOMKSTREAM`, `MINID`, `LIMIT`."), ("7.0.0", "The ID may be `<ms>-*`.")]),
+        .history(&[("6.2.0", "`NOMKSTREAM`, `MINID` and `LIMIT`."), ("7.0.0", "IDs of the form `<ms>-*`.")]),
         xadd,
     ),
     Command::new(
@@ -36,7 +37,7 @@ pub const COMMANDS: &[Command] = &[
             .keys(&[KeySpec::one(1, &[RW, DELETE])])
             .since("5.0.0")
             .complexity("O(log(N)) for each ID, N: entries of the stream.")
-            .summary("Deletes entries of a stream; answers how many there were."),
+            .summary("Deletes entries by ID."),
         xdel,
     ),
     Command::new(
@@ -44,28 +45,27 @@ pub const COMMANDS: &[Command] = &[
             .flags(&[READONLY, FAST])
             .keys(&[KeySpec::one(1, &[RO])])
             .since("5.0.0")
-            .complexity("O(1)")
-            .summary("The number of entries of a stream."),
+            .summary("Counts the entries."),
         xlen,
     ),
     Command::new(
-        Spec::new("xrange", Group::Stream, -4, "key start:string end:string [COUNT count]")
+        Spec::new("xrange", Group::Stream, -4, "key start:string end [COUNT count]")
             .flags(&[READONLY])
             .keys(&[KeySpec::one(1, &[RO, ACCESS])])
             .since("5.0.0")
             .complexity("O(log(N)+M), N: entries of the stream, M: entries answered.")
-            .summary("The entries of a stream from one ID to another.")
-            .history(&[("6.2.0", "Intervals may leave their ends out.")]),
+            .summary("Entries between two IDs.")
+            .history(&[("6.2.0", "Intervals that leave their ends out.")]),
         xrange,
     ),
     Command::new(
-        Spec::new("xrevrange", Group::Stream, -4, "key end:string start:string [COUNT count]")
+        Spec::new("xrevrange", Group::Stream, -4, "key end start:string [COUNT count]")
             .flags(&[READONLY])
             .keys(&[KeySpec::one(1, &[RO, ACCESS])])
             .since("5.0.0")
             .complexity("O(log(N)+M), N: entries of the stream, M: entries answered.")
-            .summary("The entries of a stream from one ID back to another.")
-            .history(&[("6.2.0", "Intervals may leave their ends out.")]),
+            .summary("Entries between two IDs, newest first.")
+            .history(&[("6.2.0", "Intervals that leave their ends out.")]),
         xrevrange,
     ),
     Command::new(
@@ -73,14 +73,12 @@ pub const COMMANDS: &[Command] = &[
             "xsetid",
             Group::Stream,
             -3,
-            "key last-id:string [ENTRIESADDED entries_added:integer]^7.0.0 \
-            [MAXDELETEDID max_deleted_entry_id:string]^7.0.0",
+            "key last-id [ENTRIESADDED entries_added]^7.0.0 [MAXDELETEDID max_deleted_entry_id]^7.0.0",
         )
         .flags(&[WRITE, DENYOOM, FAST])
         .keys(&[KeySpec::one(1, &[RW, UPDATE])])
         .since("5.0.0")
-        .complexity("O(1)")
-        .summary("Sets what is known of entries that are gone: the last ID, how many were added.")
+        .summary("Sets the last ID of a stream, and what it counts.")
         .history(&[("7.0.0", "`ENTRIESADDED` and `MAXDELETEDID`.")]),
         xsetid,
     ),
@@ -89,217 +87,204 @@ pub const COMMANDS: &[Command] = &[
             "xtrim",
             Group::Stream,
             -4,
-            "key (<MAXLEN | MINID^6.2.0>@strategy [=@equal | ~@approximately]@operator threshold:string \
+            "key (<MAXLEN | MINID^6.2.0>@strategy [=@equal | ~@approximately]@operator threshold \
             [LIMIT count]^6.2.0)@trim",
         )
         .flags(&[WRITE])
         .keys(&[KeySpec::one(1, &[RW, DELETE])])
         .since("5.0.0")
-        .complexity("O(log(N)), N: entries of the stream; what goes is freed by another thread.")
-        .summary("Removes the oldest entries of a stream; answers how many.")
+        .complexity("O(log(N)), N: entries of the stream; what is removed is freed on another thread.")
+        .summary("Removes the oldest entries.")
         .tips(&["nondeterministic_output"])
-        .history(&[("6.2.0", "`MINID`, `LIMIT`.")]),
+        .history(&[("6.2.0", "`MINID` and `LIMIT`.")]),
         xtrim,
     ),
 ];
 
-const NOT_LARGER: &str = "ERR The ID specified in XADD is equal or smaller than the target stream top item";
-const EXHAUSTED: &str = "ERR The stream has exhausted the last possible ID, unable to add more items";
-const ZERO_ID: &str = "ERR The ID specified in XADD must be greater than 0-0";
-
-impl From<EntryTooLarge> for CommandError {
-    fn from(_: EntryTooLarge) -> Self {
-        CommandError::fixed("ERR Elements are too large to be stored")
-    }
-}
-
 fn xadd(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let (mut options, mut makes_stream) = (TrimOptions::default(), true);
-    // Redis: `*` needs no look at options.
-    while args.peek().is_some_and(|word| word != b"*") {
-        if args.keyword("NOMKSTREAM") {
-            makes_stream = false;
-        } else if !options.read(&mut args)? {
-            break;
+    let options = trim::Options::parse_xadd(&mut args)?;
+    let id_at = args.position();
+    let new_id = args.peek().map(NewId::parse).transpose()?;
+    let trim = options.check(ctx)?;
+    let pairs = args.rest().skip(1).collect::<Vec<_>>();
+    let Some(new_id) = new_id.filter(|_| !pairs.is_empty() && pairs.len().is_multiple_of(2)) else {
+        return Err(CommandError::Arity("xadd".into()));
+    };
+    if new_id == NewId::Exactly(StreamId::MIN) {
+        return Err(CommandError::fixed("ERR The ID specified in XADD must be greater than 0-0"));
+    }
+    let (limits, now_ms) = (ctx.db.limits(), ctx.now.0);
+    let add = |log: &mut Log| {
+        let id = next_id(new_id, log.last_id(), now_ms)?;
+        log.append(id, &pairs, &limits).map_err(|EntryTooLarge| too_large())?;
+        Ok::<_, CommandError>((id, trim.map(|trim| trim.run(log)).unwrap_or_default()))
+    };
+    let (id, trimmed) = match ctx.db.write::<Stream>(key)? {
+        Some(stream) => add(&mut stream.log)?,
+        None if options.no_mkstream => {
+            ctx.reply.null();
+            return Ok(());
         }
-    }
-    let id_position = args.position();
-    let new = args.peek().map_or(Ok(NewId::Exactly(StreamId::MIN)), NewId::parse)?;
-    let trimming = options.finish(ctx)?;
-    args.next().map_err(|_| wrong_arity())?;
-    let pairs: Vec<_> = args.rest().collect();
-    if pairs.is_empty() || pairs.len() % 2 == 1 {
-        return Err(wrong_arity());
-    }
-    if new == NewId::Exactly(StreamId::MIN) {
-        return Err(CommandError::fixed(ZERO_ID));
-    }
-    let (now, limits) = (ctx.db.now(), ctx.db.limits());
-    let existing = ctx.db.write::<Stream>(key)?;
-    let is_new = existing.is_none();
-    if is_new && !makes_stream {
-        ctx.reply.null();
-        return Ok(());
-    }
-    let mut made = Stream::default();
-    let log = &mut existing.unwrap_or(&mut made).log;
-    let id = next_id(log, new, now)?;
-    log.append(id, &pairs, &limits)?;
-    if is_new {
-        *ctx.db.write_or_create::<Stream>(key, |_| Stream::default())? = made;
-    }
+        None => {
+            // Nothing is left of an entry that is too large; Redis leaves a stream without entries.
+            let mut stream = Stream::default();
+            let added = add(&mut stream.log)?;
+            ctx.db.insert(key, stream.into_value(), None);
+            added
+        }
+    };
     reply_id(&mut ctx.reply, id);
     ctx.changed(NotifyClasses::STREAM, "xadd", key);
-    let mut replaced = Vec::new();
-    if let Some(trimming) = trimming {
-        if trim(ctx, key, trimming)? > 0 {
-            ctx.notify(NotifyClasses::STREAM, "xtrim", key);
-        }
-        if let Some(stream) = ctx.db.write::<Stream>(key)? {
-            replaced = trimming.replaced_words(&stream.log);
-        }
+    if trimmed.count > 0 {
+        ctx.notify(NotifyClasses::STREAM, "xtrim", key);
     }
-    if !matches!(new, NewId::Exactly(_)) {
-        replaced.push((id_position, id.to_text().as_bytes().to_vec()));
-    }
-    propagate_replaced(ctx, args.argv(), &replaced);
+    let made = (!matches!(new_id, NewId::Exactly(_))).then_some((id_at, id));
+    finish(ctx, args, made, trimmed);
     Ok(())
 }
 
-fn wrong_arity() -> CommandError {
-    CommandError::Arity("xadd".into())
-}
-
-/// The ID of the next entry of `log`.
-fn next_id(log: &Log, new: NewId, now: UnixMillis) -> Result<StreamId, CommandError> {
-    let last = log.last_id();
-    let following = last.next().ok_or(CommandError::fixed(EXHAUSTED))?;
-    let id = match new {
-        NewId::Any => {
-            let now = StreamId { ms: u64::try_from(now.0).unwrap_or(0), seq: 0 };
-            if now.ms > last.ms { now } else { following }
+/// The ID of the next entry. Errors when it would not be larger than `last`, the last one.
+fn next_id(wanted: NewId, last: StreamId, now_ms: i64) -> Result<StreamId, CommandError> {
+    let Some(following) = last.next() else {
+        return Err(CommandError::fixed(
+            "ERR The stream has exhausted the last possible ID, unable to add more items",
+        ));
+    };
+    let id = match wanted {
+        NewId::Any => following.max(StreamId { ms: u64::try_from(now_ms).unwrap_or(0), seq: 0 }),
+        // Redis has no words of its own for this.
+        NewId::AnyOf(ms) if ms == last.ms => {
+            StreamId { ms, seq: last.seq.checked_add(1).ok_or_else(too_large)? }
         }
-        NewId::AnyOf(ms) if ms == last.ms && following.ms == ms => following,
-        // Redis: the first of a stream may be 0-1, as 0-0 is none.
         NewId::AnyOf(ms) => StreamId { ms, seq: 0 },
         NewId::Exactly(id) => id,
     };
-    if id > last { Ok(id) } else { Err(CommandError::fixed(NOT_LARGER)) }
+    if id > last {
+        return Ok(id);
+    }
+    Err(CommandError::fixed(
+        "ERR The ID specified in XADD is equal or smaller than the target stream top item",
+    ))
 }
 
-/// Trims the stream of `key`. Returns how many entries went.
-fn trim(ctx: &mut Ctx<'_>, key: &[u8], trimming: Trimming) -> Result<u64, CommandError> {
-    let Some(stream) = ctx.db.write::<Stream>(key)? else { return Ok(0) };
-    let (count, removed) = stream.log.trim(trimming.to, trimming.precision);
-    if let Some(log) = removed {
+fn too_large() -> CommandError {
+    CommandError::fixed("ERR Elements are too large to be stored")
+}
+
+/// Leaves what was trimmed to be freed, and propagates the command as what it did: with the ID that
+/// was made for the argument at a place, and trimming to where it stopped.
+fn finish(ctx: &mut Ctx<'_>, args: Args<'_>, made: Option<(usize, StreamId)>, trimmed: Trimmed) {
+    if let Some(log) = trimmed.removed {
         ctx.db.free_elsewhere(Stream { log, ..Stream::default() });
     }
-    Ok(count)
+    if made.is_none() && trimmed.exact.is_none() {
+        return;
+    }
+    let id = made.map(|(at, id)| (at, id.to_text()));
+    let words = args.argv().iter().enumerate().map(|(at, word)| match (&id, &trimmed.exact) {
+        (Some((id_at, id)), _) if at == *id_at => id.as_bytes(),
+        (_, Some((threshold_at, _))) if at + 1 == *threshold_at => b"=",
+        (_, Some((threshold_at, threshold))) if at == *threshold_at => threshold,
+        _ => word,
+    });
+    ctx.propagate_instead(words);
 }
 
 fn xtrim(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let mut options = TrimOptions::default();
-    while !args.is_done() {
-        if !options.read(&mut args)? {
-            return Err(CommandError::Syntax);
-        }
-    }
-    let Some(trimming) = options.finish(ctx)? else {
-        return Err(CommandError::fixed("ERR syntax error, XTRIM must be called with a trimming strategy"));
+    let trim = trim::Options::parse_xtrim(&mut args)?.check_given(ctx)?;
+    let Some(Stream { log, .. }) = ctx.db.write(key)? else {
+        ctx.reply.integer(0);
+        return Ok(());
     };
-    let count = trim(ctx, key, trimming)?;
-    if count > 0 {
-        ctx.changed_by(count, NotifyClasses::STREAM, "xtrim", key);
-        let replaced = ctx.db.write::<Stream>(key)?.map(|stream| trimming.replaced_words(&stream.log));
-        propagate_replaced(ctx, args.argv(), &replaced.unwrap_or_default());
+    let trimmed = trim.run(log);
+    ctx.reply.integer(i64::try_from(trimmed.count).unwrap_or(i64::MAX));
+    if trimmed.count > 0 {
+        ctx.changed_by(trimmed.count, NotifyClasses::STREAM, "xtrim", key);
+        finish(ctx, args, None, trimmed);
     }
-    ctx.reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
     Ok(())
 }
 
 fn xdel(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let Some(stream) = ctx.db.write::<Stream>(key)? else {
+    let Some(Stream { log, .. }) = ctx.db.write(key)? else {
         ctx.reply.integer(0);
         return Ok(());
     };
-    let ids: Result<Vec<_>, _> = args.rest().map(|text| parse_id(text, 0)).collect();
-    let deleted = ids?.into_iter().filter(|&id| stream.log.delete(id)).count();
-    ctx.changed_by(deleted as u64, NotifyClasses::STREAM, "xdel", key);
+    let ids = parse_ids(args)?;
+    let deleted = ids.into_iter().filter(|&id| log.delete(id)).count();
     ctx.reply.count(deleted);
+    ctx.changed_by(deleted as u64, NotifyClasses::STREAM, "xdel", key);
     Ok(())
 }
 
 fn xlen(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let length = ctx.db.read::<Stream>(args.key())?.map_or(0, Stream::len);
-    ctx.reply.count(length);
+    let len = ctx.db.read::<Stream>(args.key())?.map_or(0, Stream::len);
+    ctx.reply.count(len);
     Ok(())
 }
 
 fn xrange(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
-    let (start, end) = (parse_start(args.key())?, parse_end(args.key())?);
-    let count = parse_count(&mut args)?;
-    reply_range(ctx, key, count, |log| log.range(start, end))
+    let (first, last) = (parse_start(args.key())?, parse_end(args.key())?);
+    let count = parse_count(args)?;
+    let stream = ctx.db.read::<Stream>(key)?;
+    reply_entries(&mut ctx.reply, stream.map(|stream| stream.log.range(first, last)), count);
+    Ok(())
 }
 
 fn xrevrange(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let key = args.key();
-    let (end, start) = (args.key(), args.key());
-    let (start, end) = (parse_start(start)?, parse_end(end)?);
-    let count = parse_count(&mut args)?;
-    reply_range(ctx, key, count, |log| log.range_rev(start, end))
+    let (key, last, first) = (args.key(), args.key(), args.key());
+    let (first, last) = (parse_start(first)?, parse_end(last)?);
+    let count = parse_count(args)?;
+    let stream = ctx.db.read::<Stream>(key)?;
+    reply_entries(&mut ctx.reply, stream.map(|stream| stream.log.range_rev(first, last)), count);
+    Ok(())
 }
 
-/// How many entries a range may have; Redis takes what is below 0 for 0.
-fn parse_count(args: &mut Args<'_>) -> Result<Option<usize>, CommandError> {
+/// The option COUNT; `None` without it. Redis: a negative one is 0.
+fn parse_count(mut args: Args<'_>) -> Result<Option<usize>, CommandError> {
     let mut count = None;
     while !args.is_done() {
         if !args.keyword_with_value("COUNT") {
             return Err(CommandError::Syntax);
         }
-        count = Some(usize::try_from(args.int()?.max(0)).unwrap_or(usize::MAX));
+        count = Some(usize::try_from(args.int()?).unwrap_or(0));
     }
     Ok(count)
 }
 
-fn reply_range<'l, I: Iterator<Item = Entry<'l>>>(
-    ctx: &'l mut Ctx<'_>,
-    key: &[u8],
+/// Answers at most `count` entries, `None` of which stand for a missing key.
+fn reply_entries<'a>(
+    reply: &mut Reply<'_>,
+    entries: Option<impl Iterator<Item = Entry<'a>>>,
     count: Option<usize>,
-    range: impl FnOnce(&'l Log) -> I,
-) -> CommandResult {
-    let Some(stream) = ctx.db.read::<Stream>(key)? else {
-        ctx.reply.array(0);
-        return Ok(());
-    };
+) {
+    let Some(entries) = entries else { return reply.array(0) };
     if count == Some(0) {
-        ctx.reply.null_array();
-        return Ok(());
+        return reply.null_array();
     }
-    let place = ctx.reply.deferred();
+    let place = reply.deferred();
     let mut answered = 0;
-    for entry in range(&stream.log).take(count.unwrap_or(usize::MAX)) {
-        reply_entry(&mut ctx.reply, &entry);
+    for entry in entries.take(count.unwrap_or(usize::MAX)) {
+        reply_entry(reply, &entry);
         answered += 1;
     }
-    ctx.reply.close_array(place, answered);
-    Ok(())
+    reply.close_array(place, answered);
 }
 
 fn xsetid(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let key = args.key();
-    let id = parse_id(args.key(), 0)?;
+    let (key, last) = (args.key(), parse_id(args.key(), 0)?);
     let (mut added, mut max_deleted) = (None, StreamId::MIN);
     while !args.is_done() {
         if args.keyword_with_value("ENTRIESADDED") {
-            let value = u64::try_from(args.int()?);
-            added = Some(value.map_err(|_| CommandError::fixed("ERR entries_added must be positive"))?);
+            let negative = CommandError::fixed("ERR entries_added must be positive");
+            added = Some(u64::try_from(args.int()?).map_err(|_| negative)?);
         } else if args.keyword_with_value("MAXDELETEDID") {
-            max_deleted = parse_id(args.next()?, 0)?;
-            if id < max_deleted {
+            max_deleted = parse_id(args.key(), 0)?;
+            if last < max_deleted {
                 return Err(CommandError::fixed(
                     "ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id",
                 ));
@@ -308,20 +293,22 @@ fn xsetid(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
             return Err(CommandError::Syntax);
         }
     }
-    let Some(stream) = ctx.db.write::<Stream>(key)? else { return Err(CommandError::NoSuchKey) };
-    let log = &mut stream.log;
-    if log.range_rev(StreamId::MIN, StreamId::MAX).next().is_some_and(|newest| id < newest.id) {
+    let Stream { log, .. } = ctx.db.write::<Stream>(key)?.ok_or(CommandError::NoSuchKey)?;
+    let top = log.range_rev(StreamId::MIN, StreamId::MAX).next().map(|entry| entry.id);
+    if top.is_some_and(|top| last < top) {
         return Err(CommandError::fixed(
             "ERR The ID specified in XSETID is smaller than the target stream top item",
         ));
     }
-    if !log.is_empty() && added.is_some_and(|added| added < log.len()) {
+    if added.is_some_and(|added| added < log.len()) {
         return Err(CommandError::fixed(
             "ERR The entries_added specified in XSETID is smaller than the target stream length",
         ));
     }
-    log.set_last_id(id);
-    added.into_iter().for_each(|added| log.set_added(added));
+    log.set_last_id(last);
+    if let Some(added) = added {
+        log.set_added(added);
+    }
     if max_deleted != StreamId::MIN {
         log.set_max_deleted_id(max_deleted);
     }

@@ -8,6 +8,7 @@
 //! | `pending` | XACK XPENDING XCLAIM XAUTOCLAIM |
 //! | `info` | XINFO |
 //! | `ids`, `answers` | how IDs are written, and entries answered |
+//! | `trim` | how trimming is asked for |
 //! | `propagated` | what repeats a change of a group elsewhere |
 //! | `consumers` | how consumers are found and added |
 
@@ -17,8 +18,10 @@ pub mod groups;
 mod ids;
 pub mod info;
 pub mod log;
+#[cfg(test)]
+mod log_tests;
 mod propagated;
 pub mod read;
 #[cfg(test)]
 mod read_tests;
-mod trimming;
+mod trim;

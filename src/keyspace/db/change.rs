@@ -268,7 +268,7 @@ impl Db {
 
     /// Leaves what was taken out of a value to be freed where nobody waits for it.
     pub fn free_elsewhere(&mut self, part: impl Collection) {
-        self.facts.garbage.push(Garbage::Value(part.into_value()));
+        self.facts.garbage.push(Garbage::Part(part.into_value()));
     }
 
     /// Removes every key; what was there is left to be freed elsewhere. Returns how many.

@@ -12,6 +12,8 @@ use crate::keyspace::value::Value;
 pub enum Garbage {
     /// One big value.
     Value(Value),
+    /// What was cut off a value that stays.
+    Part(Value),
     /// A whole database.
     Dict(Box<View<Value>>),
 }
@@ -22,15 +24,16 @@ impl Garbage {
     pub fn objects(&self) -> u64 {
         match self {
             Garbage::Value(_) => 1,
+            Garbage::Part(_) => 0,
             Garbage::Dict(view) => view.len() as u64,
         }
     }
 
-    /// Bytes of one value; of a whole database it does not tell.
+    /// Bytes of one value or a part of it; of a whole database it does not tell.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Garbage::Value(value) => value.heap_bytes(),
+            Garbage::Value(value) | Garbage::Part(value) => value.heap_bytes(),
             Garbage::Dict(_) => 0,
         }
     }
