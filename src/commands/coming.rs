@@ -7,7 +7,7 @@
 //! rules that name it hold for it; a test makes sure that no name is in both tables, and that both
 //! are all of Redis.
 
-use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Read, Scripting, Slow, Stream, Write};
+use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Scripting, Slow, Write};
 use crate::spec::Coming;
 
 /// Containers stand before their subcommands.
@@ -65,8 +65,4 @@ pub(super) const COMING: &[Coming] = &[
     Coming::new("script|load", &[Slow, Scripting]),
     Coming::new("slaveof", &[Admin, Slow, Dangerous]),
     Coming::new("sync", &[Admin, Slow, Dangerous]),
-    Coming::new("xack", &[Write, Stream, Fast]),
-    Coming::new("xautoclaim", &[Write, Stream, Fast]),
-    Coming::new("xclaim", &[Write, Stream, Fast]),
-    Coming::new("xpending", &[Read, Stream, Slow]),
 ];

@@ -66,6 +66,7 @@ const GROUPS: &[&[Command]] = &[
     stream::log::COMMANDS,
     stream::groups::COMMANDS,
     stream::info::COMMANDS,
+    stream::pending::COMMANDS,
     stream::read::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,

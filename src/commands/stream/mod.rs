@@ -20,6 +20,9 @@ pub mod info;
 pub mod log;
 #[cfg(test)]
 mod log_tests;
+pub mod pending;
+#[cfg(test)]
+mod pending_tests;
 mod propagated;
 pub mod read;
 #[cfg(test)]
