@@ -237,7 +237,7 @@ const STREAM: &[&str] = &[
     "≈XPENDING {stream} {group} [IDLE (0|100000)] {from_id} {to_id} {signed} [{consumer}]",
     "XCLAIM {stream} {group} {consumer} (0|1000000000) {id}+ [TIME {unix_ms}|IDLE (0|100000)] [RETRYCOUNT {count}] [FORCE] [JUSTID] [LASTID {id}]",
     "XCLAIM {stream} {group} {consumer} 0 {id}+ FORCE",
-    "XAUTOCLAIM {stream} {group} {consumer} (0|1000000000) ({id}|-|0|({id}) [COUNT {signed}] [JUSTID]",
+    "XAUTOCLAIM {stream} {group} {consumer} (0|1000000000) {from_id} [COUNT {signed}] [JUSTID]",
     "&XINFO STREAM {stream} FULL [COUNT {signed}]",
     "XINFO GROUPS {stream}",
     "≈XINFO CONSUMERS {stream} {group}",
