@@ -4,7 +4,7 @@
 /// One key of each type in a small and a large encoding, and one that is missing.
 pub(super) const KEYS: &[&str] = &[
     "missing", "int", "text", "float", "bits", "hll", "list", "biglist", "ints", "set", "bigset", "hash",
-    "bighash", "zset", "bigzset", "geo", "",
+    "bighash", "zset", "bigzset", "geo", "stream", "",
 ];
 
 /// No small positive number that could be a deadline, and none that could be the length of a string

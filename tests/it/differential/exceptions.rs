@@ -134,6 +134,9 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     row("unwatch", How::Alone, CONNECTION),
     row("wait", How::Waiting, WAITS),
     row("watch", How::Alone, CONNECTION),
+    row("xinfo|consumers", How::By(Compare::NearNumbers), "it tells how long ago something was"),
+    row("xinfo|stream", How::By(Compare::NearTimes), "it tells when something was"),
+    row("xpending", How::By(Compare::NearNumbers), "it tells how long ago something was"),
     row("zrandmember", How::By(Compare::Choice), CHANCE),
     row("zscan", How::By(Compare::Walk), HASH_ORDER),
 ];

@@ -125,6 +125,20 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
     ("srandmember", &["SRANDMEMBER (ints|set|bigset|missing|int|{edge}) [(1|2|-5|1000|0|{number})]"]),
     ("subscribe", &["SUBSCRIBE ({text}|a)+"]),
     (
+        "xread",
+        &[
+            "!XREAD [COUNT ({number}|1|x)] [BLOCK (1|-1|x|1.5)] STREAMS (stream|missing|list|{edge})+ (0|1|1-5|5|$|>|+|-|x|{text})+",
+            "!XREAD STREAMS (stream|missing) (0|{text})",
+        ],
+    ),
+    (
+        "xreadgroup",
+        &[
+            "!XREADGROUP GROUP (a|m1|nosuch|{text}) (m1|a|{text}) [COUNT ({number}|1|x)] [BLOCK (1|-1|x)] [NOACK] STREAMS (stream|missing|list|{edge})+ (0|1|1-5|>|$|x|{text})+",
+            "!XREADGROUP GROUP (a|m1) (m1|a) STREAMS stream (>|0|{text})",
+        ],
+    ),
+    (
         "zrandmember",
         &[
             "ZRANDMEMBER (zset|bigzset|missing|int|{edge}) [(1|2|3|1000|-1|-5|0|{text}|{number})] [WITHSCORES]",
