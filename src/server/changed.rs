@@ -103,8 +103,9 @@ impl Ctx<'_> {
         self.place_own();
     }
 
-    /// Says that what a stream knows of its readers changed, which counts as `count` changes, 0 if
-    /// nobody counts them. Redis: who watches or tracks the key is not told, nor who waits for it.
+    /// Says that what a stream knows of its readers, or of entries that are gone, changed, which
+    /// counts as `count` changes, 0 if nobody counts them. Redis: who watches or tracks the key is
+    /// not told, nor who waits for it.
     pub fn changed_aside(&mut self, count: u64, key: &[u8]) {
         self.settle();
         self.db.note_reported(key);

@@ -339,9 +339,12 @@ mod tests {
     fn who_watches_a_stream_is_told_when_it_is_made_and_not_of_its_groups() {
         let mut server = server();
         server.connect(2);
-        for (line, answer) in
-            [("XGROUP CREATE s g 0", "1) PONG"), ("XGROUP CREATE new g 0 MKSTREAM", "(nil)")]
-        {
+        for (line, answer) in [
+            ("XGROUP CREATE s g 0", "1) PONG"),
+            ("XREADGROUP GROUP g c STREAMS s >", "1) PONG"),
+            ("XSETID s 5-1", "1) PONG"),
+            ("XGROUP CREATE new g 0 MKSTREAM", "(nil)"),
+        ] {
             server.run("WATCH s new");
             server.run_as(2, line);
             let answers = server.pipeline_as(1, &["MULTI", "PING", "EXEC"]);

@@ -313,6 +313,7 @@ fn xsetid(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         log.set_max_deleted_id(max_deleted);
     }
     ctx.reply.ok();
-    ctx.changed(NotifyClasses::STREAM, "xsetid", key);
+    ctx.changed_aside(1, key);
+    ctx.notify(NotifyClasses::STREAM, "xsetid", key);
     Ok(())
 }
