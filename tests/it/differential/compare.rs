@@ -232,22 +232,15 @@ pub(super) fn near(ours: &Value, theirs: &Value, from: i64) -> bool {
     match (ours, theirs) {
         (Value::Integer(a), Value::Integer(b)) if *a >= from && *b >= from => a.abs_diff(*b) < 10_000,
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
-            let is_size = |at: usize| at > 0 && ours[at - 1] == Value::Bulk(RADIX_TREE_SIZE.to_vec());
-            ours.iter().zip(theirs).enumerate().all(|(at, (a, b))| is_size(at) || near(a, b, from))
+            ours.iter().zip(theirs).all(|(a, b)| near(a, b, from))
         }
         (Value::Map(ours), Value::Map(theirs)) if ours.len() == theirs.len() => {
-            let is_size = |name: &Value| *name == Value::Bulk(RADIX_TREE_SIZE.to_vec());
-            let alike = |(ours, theirs): (&(Value, Value), &(Value, Value))| {
-                ours.0 == theirs.0 && (is_size(&ours.0) || near(&ours.1, &theirs.1, from))
-            };
-            ours.iter().zip(theirs).all(alike)
+            ours.iter().zip(theirs).all(|(ours, theirs)| ours.0 == theirs.0 && near(&ours.1, &theirs.1, from))
         }
         _ => ours == theirs,
     }
 }
 
-/// What Redis's radix tree of a stream is made of: pyredis has none.
-const RADIX_TREE_SIZE: &[u8] = b"radix-tree-nodes";
 /// Larger numbers are Unix times in milliseconds.
 const TIMES_FROM: i64 = 1_000_000_000_000;
 
