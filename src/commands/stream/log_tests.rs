@@ -2,6 +2,7 @@
 
 use crate::commands::testing::TestServer;
 use crate::config::NotifyClasses;
+use crate::memory::Account;
 
 #[test]
 fn entries_are_added_found_and_removed_as_a_real_server_does() {
@@ -246,11 +247,11 @@ fn what_is_trimmed_in_great_number_is_freed_elsewhere_and_is_no_object() {
     let mut server = TestServer::new();
     add(&mut server, 1..=1000);
     server.run("XTRIM s MAXLEN 990");
-    assert_eq!(server.server.rooms.memory.freeing.bytes(), 0);
+    assert_eq!(server.server.rooms.memory.ledger.charged_bytes(Account::LazyFree), 0);
     server.run("XTRIM s MAXLEN 10");
-    assert!(server.server.rooms.memory.freeing.bytes() > 5000);
+    assert!(server.server.rooms.memory.ledger.charged_bytes(Account::LazyFree) > 5000);
     add(&mut server, 1001..=1200);
     server.run("XADD s MINID 1200 1201 f v");
-    assert!(server.server.rooms.memory.freeing.bytes() > 6000);
+    assert!(server.server.rooms.memory.ledger.charged_bytes(Account::LazyFree) > 6000);
     assert!(server.run("INFO memory").contains("lazyfreed_objects:0"));
 }
