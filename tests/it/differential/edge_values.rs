@@ -7,6 +7,9 @@ pub(super) const KEYS: &[&str] = &[
     "bighash", "zset", "bigzset", "geo", "stream", "",
 ];
 
+/// None that an entry could just have reached on one of the servers.
+pub(super) const IDLE_TIMES: &[&str] = &["0", "-1", "", "x", "1.5", "9000000000000", "9223372036854775808"];
+
 /// No small positive number that could be a deadline, and none that could be the length of a string
 /// and take gigabytes.
 pub(super) const NUMBERS: &[&str] = &[

@@ -12,7 +12,9 @@ use pyredis::server::Command;
 use pyredis::spec::syntax::{Argument, ArgumentKind, parse};
 
 use super::compare::Compare;
-use super::edge_values::{DOUBLES, KEYS, NUMBERS, SHORT_INTEGER_TIMEOUTS, SHORT_TIMEOUTS, TEXTS, TIMEOUTS};
+use super::edge_values::{
+    DOUBLES, IDLE_TIMES, KEYS, NUMBERS, SHORT_INTEGER_TIMEOUTS, SHORT_TIMEOUTS, TEXTS, TIMEOUTS,
+};
 use super::exceptions::{EXCEPTIONS, Exception, How, exception_of};
 use super::forms::FORMS;
 use super::{Arena, Row, Seen, Step, Words, environment, listed, pick, spoil};
@@ -107,6 +109,7 @@ impl Writer<'_> {
             }
             ArgumentKind::Block => return self.arguments(&argument.arguments),
             ArgumentKind::Key => pick(KEYS, random),
+            _ if argument.name == "min-idle-time" => pick(IDLE_TIMES, random),
             ArgumentKind::Double | ArgumentKind::Integer if argument.name == "timeout" => {
                 pick(self.timeouts.unwrap_or(DOUBLES), random)
             }

@@ -382,16 +382,12 @@ pub(super) const SCENES: &[(&str, Scene)] = &[
         stage.run(&format!("SET big {big}"));
         stage.mark("output buffer limit");
         let mut slow = stage.client();
-        for _ in 0..40 {
-            slow.send("GET big");
-        }
+        slow.send_raw(&b"GET big\r\n".repeat(40));
         stage.wait_for("for overcoming");
         stage.mark("gone while we write");
         stage.client().show(&[b"CONFIG", b"SET", b"client-output-buffer-limit", b"normal 0 0 0"]);
         let mut gone = stage.client();
-        for _ in 0..40 {
-            gone.send("GET big");
-        }
+        gone.send_raw(&b"GET big\r\n".repeat(40));
         let id = gone.local_addr();
         wait_until("its answers wait", || {
             let list = stage.run("CLIENT LIST");
