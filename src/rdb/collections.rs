@@ -215,7 +215,7 @@ impl<R: BufRead> Reader<R> {
         })
     }
 
-    pub(super) fn listpack(&self, bytes: Vec<u8>) -> Result<Listpack, RdbError> {
+    fn listpack(&self, bytes: Vec<u8>) -> Result<Listpack, RdbError> {
         Listpack::from_bytes_checked(bytes).map_err(|_| self.corrupt("Listpack integrity check failed"))
     }
 

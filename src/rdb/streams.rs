@@ -14,6 +14,7 @@ use super::error::RdbError;
 use super::reader::Reader;
 use super::writer::Writer;
 use crate::base::time::UnixMillis;
+use crate::ds::listpack::Listpack;
 use crate::ds::sorted_rows::SortedRows;
 use crate::keyspace::Stream;
 use crate::keyspace::stream::{Consumer, Group, Log, Node, Pending, StreamId};
@@ -40,7 +41,7 @@ impl<R: BufRead> Reader<R> {
             let name = self.string()?;
             let group = self.group(form, &stream.log)?;
             if !stream.groups.add(&name, group) {
-                return Err(self.corrupt("a stream with two groups of one name"));
+                return Err(self.corrupt("Duplicated consumer group name"));
             }
         }
         Ok(stream)
@@ -50,15 +51,18 @@ impl<R: BufRead> Reader<R> {
         let mut log = Log::default();
         for _ in 0..self.length()? {
             let id = self.string()?;
-            let id = id.try_into().map_err(|_| self.corrupt("a stream's node whose name is no ID"))?;
+            let id = id
+                .try_into()
+                .map_err(|_| self.corrupt("Stream node key entry is not the size of a stream ID"))?;
             let bytes = self.string()?;
-            let node = self.listpack(bytes)?;
+            let node = Listpack::from_bytes_checked(bytes)
+                .map_err(|_| self.corrupt("Stream listpack integrity check failed"))?;
             let node =
                 Node::checked(StreamId::from_bytes(id), node).map_err(|reason| self.corrupt(reason))?;
             log.push_node(node).map_err(|reason| self.corrupt(reason))?;
         }
         if self.length()? != log.len() {
-            return Err(self.corrupt("a stream with another number of entries than it says"));
+            return Err(self.corrupt("Stream length inconsistent with its entries"));
         }
         // No smaller than the largest there is: what is added next must be larger than that.
         let last = self.spelled_id()?.max(log.last_node_id());
@@ -86,13 +90,13 @@ impl<R: BufRead> Reader<R> {
             let id = StreamId::from_bytes(self.array()?);
             let (delivered_ms, deliveries) = (i64::from_le_bytes(self.array()?), self.length()?);
             if !group.load_pending(id, delivered_ms, deliveries) {
-                return Err(self.corrupt("a group in which an entry is pending twice"));
+                return Err(self.corrupt("Duplicated global PEL entry loading stream consumer group"));
             }
         }
         for _ in 0..self.length()? {
             self.consumer(form, &mut group)?;
         }
-        if group.is_owned() { Ok(group) } else { Err(self.corrupt("a pending entry without a consumer")) }
+        if group.is_owned() { Ok(group) } else { Err(self.corrupt("Stream CG PEL entry without consumer")) }
     }
 
     fn consumer(&mut self, form: Form, group: &mut Group) -> Result<(), RdbError> {
@@ -102,11 +106,13 @@ impl<R: BufRead> Reader<R> {
             self.array::<8>()?;
         }
         let number = group.consumers_mut().add(&name, seen);
-        let number = number.ok_or_else(|| self.corrupt("a group with two consumers of one name"))?;
+        let number = number.ok_or_else(|| self.corrupt("Duplicate stream consumer detected"))?;
         for _ in 0..self.length()? {
             let id = StreamId::from_bytes(self.array()?);
             if !group.load_owner(id, number) {
-                return Err(self.corrupt("a consumer for whom an entry is pending that is not its own"));
+                return Err(
+                    self.corrupt("Consumer entry not found in group global PEL, or with another consumer")
+                );
             }
         }
         Ok(())

@@ -103,13 +103,16 @@ impl Node {
         let mut rest = listpack.iter();
         let mut number = || match rest.next() {
             Some((_, ListpackValue::Int(number))) => Ok(number),
-            _ => Err("a stream's node whose master entry has no number where one belongs"),
+            _ => Err(
+                "Stream listpack integrity check failed: a node whose master entry has no number where one belongs",
+            ),
         };
         let counts = (number()?, number()?);
-        let fields = usize::try_from(number()?).map_err(|_| "a stream's node with less than no fields")?;
+        let fields = usize::try_from(number()?)
+            .map_err(|_| "Stream listpack integrity check failed: a node with less than no fields")?;
         rest.pass(fields);
         if !matches!(rest.next(), Some((_, ListpackValue::Int(0)))) {
-            return Err("a stream's node whose master entry does not end");
+            return Err("Stream listpack integrity check failed: a node whose master entry does not end");
         }
         let (mut living, mut deleted, mut last) = (0, 0, None);
         while let Some(entry) = CheckedEntry::next(&mut rest, fields)? {
@@ -120,13 +123,15 @@ impl Node {
                 continue;
             }
             if last.map_or(id < master, |last| id <= last) {
-                return Err("a stream's node with entries out of order");
+                return Err("Stream listpack integrity check failed: a node with entries out of order");
             }
             last = Some(id);
             living += 1;
         }
         if living + deleted == 0 || counts != (living, deleted) {
-            return Err("a stream's node with another number of entries than it says");
+            return Err(
+                "Stream listpack integrity check failed: a node with another number of entries than it says",
+            );
         }
         Ok(Node { master, listpack })
     }
@@ -354,7 +359,7 @@ impl CheckedEntry {
         rest: &mut listpack::Iter<'_>,
         master_fields: usize,
     ) -> Result<Option<CheckedEntry>, &'static str> {
-        let broken = "a stream's node with a broken entry";
+        let broken = "Stream listpack integrity check failed: a node with a broken entry";
         let Some((_, first)) = rest.next() else { return Ok(None) };
         let ListpackValue::Int(flags @ 0..=3) = first else { return Err(broken) };
         let mut number = || match rest.next() {
