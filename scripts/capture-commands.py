@@ -5,7 +5,7 @@
     scripts/capture-commands.py 7777 tests/data
 
 Facts only (names, numbers, flags, versions, the shape of the arguments): no summaries and no other prose.
-The Rust side of the format is src/spec/facts.rs.
+The Rust side of the format is src/spec/captured_info.rs.
 """
 
 import json

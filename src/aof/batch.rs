@@ -2,7 +2,7 @@
 //!
 //! [`Batch::take_from`] reads a command that lies whole in the bytes at hand and looks as every
 //! server writes it. Whatever else stands there is
-//! [`Reader::next_entry`](super::Reader::next_entry)'s to judge.
+//! [`AofReader::next_entry`](super::AofReader::next_entry)'s to judge.
 
 use crate::resp::Requests;
 use crate::resp::argv::{ArgRange, Argv};

@@ -1,6 +1,6 @@
 //! How far a file of commands is good, and what is in it: for `check-aof`.
 
-use super::{Entry, ReadError, Reader};
+use super::{AofEntry, AofReader, ReadError};
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
@@ -22,14 +22,14 @@ pub struct Scan {
 /// Reads commands to the end, to what is wrong, or to the first one written after `until`.
 /// `offset` is where `input` begins in its file, and `seen` is told how far it has come.
 pub fn scan(input: impl BufRead, offset: u64, until: Option<i64>, mut seen: impl FnMut(u64)) -> Scan {
-    let mut reader = Reader::new(input, offset);
+    let mut reader = AofReader::new(input, offset);
     let mut scan = Scan { valid: offset, ..Scan::default() };
     let mut in_transaction = false;
     scan.trouble = loop {
         let before = reader.offset();
         seen(before);
         match reader.next_entry() {
-            Ok(Some(Entry::Command(argv))) => {
+            Ok(Some(AofEntry::Command(argv))) => {
                 let name = argv.as_argv().at(0).escape_ascii().to_string().to_ascii_uppercase();
                 let begins = name == "MULTI";
                 if begins == in_transaction && (begins || name == "EXEC") {
@@ -39,7 +39,7 @@ pub fn scan(input: impl BufRead, offset: u64, until: Option<i64>, mut seen: impl
                 let count = scan.commands.entry(name).or_default();
                 *count = (count.0 + 1, count.1 + reader.offset() - before);
             }
-            Ok(Some(Entry::Timestamp(secs))) if until.is_some_and(|until| secs > until) => {
+            Ok(Some(AofEntry::Timestamp(secs))) if until.is_some_and(|until| secs > until) => {
                 scan.later = Some(before);
                 break None;
             }

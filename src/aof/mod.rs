@@ -7,9 +7,9 @@
 //! ```
 //!
 //! [`Manifest`] reads and writes the list of parts and says what the next ones are called.
-//! [`Reader`] reads commands back and knows how far a file is good. [`rewrite`] turns values into
-//! the commands that make them. Files are `Read` and `Write` here; names, renames and syncs belong
-//! to the engine, and what a command does to the server.
+//! [`AofReader`] reads commands back and knows how far a file is good. [`rewrite`] turns values
+//! into the commands that make them. Files are `Read` and `Write` here; names, renames and syncs
+//! belong to the engine, and what a command does to the server.
 
 mod batch;
 pub mod check;
@@ -19,7 +19,7 @@ pub mod rewrite;
 
 pub use batch::Batch;
 pub use manifest::{FileInfo, FileType, MAX_LINE_BYTES, Manifest, ManifestError, Names, Part};
-pub use reader::{Entry, Found, ReadError, Reader};
+pub use reader::{AofEntry, AofReader, Found, ReadError};
 
 /// The line that says when what follows was written. Redis: `aof-timestamp-enabled`.
 #[must_use]

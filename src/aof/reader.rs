@@ -17,7 +17,7 @@ const MAX_COMMAND_BYTES: u64 = u32::MAX as u64 - (1 << 20);
 
 /// One thing found in a file.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum AofEntry {
     /// A command.
     Command(OwnedArgv),
     /// `#TS:`: what follows was written at this time, seconds.
@@ -26,7 +26,7 @@ pub enum Entry {
     Annotation,
 }
 
-/// What was found by [`Reader::next_into`].
+/// What was found by [`AofReader::next_into`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A command.
@@ -53,16 +53,16 @@ pub enum ReadError {
 
 /// Reads entries from any `BufRead`.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct AofReader<R> {
     input: R,
     offset: u64,
     line: u64,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> AofReader<R> {
     /// A reader of `input`, whose first byte stands at `offset` of its file.
     pub fn new(input: R, offset: u64) -> Self {
-        Reader { input, offset, line: 0 }
+        AofReader { input, offset, line: 0 }
     }
 
     /// How far the file has been read. After an entry: up to where it is good.
@@ -78,14 +78,14 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The next entry; `None` at the end.
-    pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
+    pub fn next_entry(&mut self) -> Result<Option<AofEntry>, ReadError> {
         if self.input.fill_buf()?.is_empty() {
             return Ok(None);
         }
         let line = self.read_line()?;
         if line.first() == Some(&b'#') {
             let secs = line.strip_prefix(b"#TS:").and_then(whole_number);
-            return Ok(Some(secs.map_or(Entry::Annotation, Entry::Timestamp)));
+            return Ok(Some(secs.map_or(AofEntry::Annotation, AofEntry::Timestamp)));
         }
         let count = self.number_after(b'*', &line)?;
         if count < 1 {
@@ -101,7 +101,7 @@ impl<R: BufRead> Reader<R> {
             }
             argv.push(&self.read_argument(length)?);
         }
-        Ok(Some(Entry::Command(argv)))
+        Ok(Some(AofEntry::Command(argv)))
     }
 
     /// Reads the next entry; a command goes into `batch`, and costs no allocation there where it is
@@ -113,11 +113,11 @@ impl<R: BufRead> Reader<R> {
             return Ok(Found::Command);
         }
         match self.next_entry()? {
-            Some(Entry::Command(argv)) => {
+            Some(AofEntry::Command(argv)) => {
                 batch.push(argv.as_argv());
                 Ok(Found::Command)
             }
-            Some(Entry::Timestamp(_) | Entry::Annotation) => Ok(Found::Other),
+            Some(AofEntry::Timestamp(_) | AofEntry::Annotation) => Ok(Found::Other),
             None => Ok(Found::End),
         }
     }
@@ -189,8 +189,8 @@ fn whole_number(text: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
-    fn entries(bytes: &[u8]) -> (Vec<Entry>, u64, Result<(), ReadError>) {
-        let mut reader = Reader::new(bytes, 0);
+    fn entries(bytes: &[u8]) -> (Vec<AofEntry>, u64, Result<(), ReadError>) {
+        let mut reader = AofReader::new(bytes, 0);
         let (mut found, mut good) = (Vec::new(), 0);
         loop {
             match reader.next_entry() {
@@ -214,7 +214,12 @@ mod tests {
         let ping = OwnedArgv::from_parts([&b"PING"[..]]);
         assert_eq!(
             found,
-            [Entry::Timestamp(1_628_217_470), Entry::Command(get), Entry::Command(ping), Entry::Annotation]
+            [
+                AofEntry::Timestamp(1_628_217_470),
+                AofEntry::Command(get),
+                AofEntry::Command(ping),
+                AofEntry::Annotation
+            ]
         );
     }
 

@@ -161,9 +161,9 @@ impl<W: Write> CommandWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aof::{Entry, Reader};
+    use crate::aof::{AofEntry, AofReader};
     use crate::base::time::UnixMillis;
-    use crate::keyspace::{Keyspace, Limits, Ttl};
+    use crate::keyspace::{EncodingLimits, Keyspace, Ttl};
 
     fn commands(keyspace: &Keyspace) -> Vec<String> {
         let mut writer = CommandWriter::new(Vec::new());
@@ -172,10 +172,10 @@ mod tests {
             db.iter().for_each(|view| writer.key(&view).unwrap());
         }
         let bytes = writer.into_inner();
-        let mut reader = Reader::new(&bytes[..], 0);
+        let mut reader = AofReader::new(&bytes[..], 0);
         std::iter::from_fn(|| reader.next_entry().unwrap())
             .map(|entry| {
-                let Entry::Command(argv) = entry else { panic!("only commands") };
+                let AofEntry::Command(argv) = entry else { panic!("only commands") };
                 let words = argv.as_argv().iter().map(|word| String::from_utf8_lossy(word).into_owned());
                 words.collect::<Vec<_>>().join(" ")
             })
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn strings_carry_their_deadline_behind_them() {
-        let mut keyspace = Keyspace::new(2, Limits::default(), 1);
+        let mut keyspace = Keyspace::new(2, EncodingLimits::default(), 1);
         keyspace.set_text_string(b"a", b"1", Ttl::At(UnixMillis(5000)));
         assert_eq!(commands(&keyspace), ["SELECT 0", "SET a 1", "PEXPIREAT a 5000"]);
     }

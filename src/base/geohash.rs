@@ -105,7 +105,7 @@ impl Degrees for f64 {
 
 /// What is searched, around a centre; in meters.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Shape {
+pub enum SearchArea {
     /// Everything within this radius.
     Circle(f64),
     /// A box of this width and height.
@@ -118,7 +118,7 @@ pub struct Search {
     /// The middle, a valid place.
     pub centre: Place,
     /// What is searched around it.
-    pub shape: Shape,
+    pub shape: SearchArea,
 }
 
 impl Search {
@@ -126,8 +126,10 @@ impl Search {
     #[must_use]
     pub fn distance_inside(&self, place: &Place) -> Option<f64> {
         match self.shape {
-            Shape::Circle(radius) => Some(self.centre.distance(place)).filter(|&distance| distance <= radius),
-            Shape::Box(width, height) => {
+            SearchArea::Circle(radius) => {
+                Some(self.centre.distance(place)).filter(|&distance| distance <= radius)
+            }
+            SearchArea::Box(width, height) => {
                 let level = Place { latitude: place.latitude, ..self.centre };
                 let along = self.centre.distance(&level);
                 // Redis: NaN and infinite boxes hold everything, as nothing is greater.
@@ -165,8 +167,8 @@ impl Search {
     /// The box around the shape, in degrees.
     fn bounds(&self) -> Area {
         let (width, height) = match self.shape {
-            Shape::Circle(radius) => (radius, radius),
-            Shape::Box(width, height) => (width / 2.0, height / 2.0),
+            SearchArea::Circle(radius) => (radius, radius),
+            SearchArea::Box(width, height) => (width / 2.0, height / 2.0),
         };
         let Place { longitude, latitude } = self.centre;
         let up = (height / EARTH_RADIUS_METERS).to_degrees_exactly();
@@ -179,8 +181,10 @@ impl Search {
     /// How small cells may be so that nine of them hold most searches of this size.
     fn estimated_step(&self) -> u32 {
         let mut meters = match self.shape {
-            Shape::Circle(radius) => radius,
-            Shape::Box(width, height) => (width / 2.0 * (width / 2.0) + height / 2.0 * (height / 2.0)).sqrt(),
+            SearchArea::Circle(radius) => radius,
+            SearchArea::Box(width, height) => {
+                (width / 2.0 * (width / 2.0) + height / 2.0 * (height / 2.0)).sqrt()
+            }
         };
         if meters == 0.0 {
             return STEPS;
@@ -335,9 +339,12 @@ mod tests {
 
     #[test]
     fn extreme_searches_end() {
-        for shape in
-            [Shape::Circle(0.0), Shape::Circle(5e-324), Shape::Circle(f64::INFINITY), Shape::Box(1e308, 0.0)]
-        {
+        for shape in [
+            SearchArea::Circle(0.0),
+            SearchArea::Circle(5e-324),
+            SearchArea::Circle(f64::INFINITY),
+            SearchArea::Box(1e308, 0.0),
+        ] {
             for latitude in [-MAX_LATITUDE, 0.0, 70.0, MAX_LATITUDE] {
                 let ranges = Search { centre: place(180.0, latitude), shape }.ranges();
                 assert!((1..=9).contains(&ranges.len()), "{shape:?}");
@@ -370,7 +377,7 @@ mod tests {
         ) {
             let centre = place(longitude, latitude);
             let other = Place::of_number(place(longitude + east, latitude + north).number());
-            for shape in [Shape::Circle(radius), Shape::Box(2.0 * radius, radius)] {
+            for shape in [SearchArea::Circle(radius), SearchArea::Box(2.0 * radius, radius)] {
                 let search = Search { centre, shape };
                 if search.distance_inside(&other).is_some() {
                     let number = other.number();

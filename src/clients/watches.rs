@@ -3,7 +3,7 @@
 //! [`Watches`] is an index from keys to clients and back. A client's first changed key makes it
 //! *dirty*; from then on the rest of its keys are of no interest and forgotten. The flag lives here
 //! and not in the session, because the session of the client that runs is out of everybody's reach,
-//! and a client can spoil its own transaction. Ordered maps, as in [`crate::waiting::parked`].
+//! and a client can spoil its own transaction. Ordered maps, as in [`crate::waiting::WaitQueue`].
 //!
 //! A key that had expired already when it was watched is *stale*: removing it changes nothing that
 //! its watcher could have seen. Redis 7.0 keeps the same flag with the same rules.

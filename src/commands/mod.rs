@@ -82,7 +82,7 @@ pub fn table() -> CommandTable {
 mod tests {
     use super::GROUPS;
     use super::coming::COMING;
-    use crate::spec::{Category, Spec, facts};
+    use crate::spec::{Category, Spec, captured_info};
 
     /// The table and all its subcommands.
     fn specs() -> Vec<&'static Spec> {
@@ -94,24 +94,31 @@ mod tests {
 
     #[test]
     fn the_table_says_what_a_real_command_info_says() {
-        assert_eq!(facts::compare(specs().into_iter(), facts::CAPTURED_INFO), Vec::<String>::new());
-        assert_eq!(facts::compare_keys(specs().into_iter(), facts::CAPTURED_KEYS), Vec::<String>::new());
+        assert_eq!(
+            captured_info::compare(specs().into_iter(), captured_info::CAPTURED_INFO),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            captured_info::compare_keys(specs().into_iter(), captured_info::CAPTURED_KEYS),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn what_is_built_and_what_is_to_come_are_all_of_redis() {
         let built: Vec<&str> = specs().iter().map(|spec| spec.name).collect();
-        for (name, _) in facts::captured() {
+        for (name, _) in captured_info::captured() {
             let is_coming = COMING.iter().any(|coming| coming.name == name);
             assert!(built.contains(&name) != is_coming, "{name} is in one of the tables");
         }
-        assert_eq!(built.len() + COMING.len(), facts::captured().count(), "and nothing else is");
+        assert_eq!(built.len() + COMING.len(), captured_info::captured().count(), "and nothing else is");
     }
 
     #[test]
     fn commands_to_come_have_the_categories_of_a_real_server() {
         for coming in COMING {
-            let (_, facts) = facts::captured().find(|(name, _)| *name == coming.name).expect(coming.name);
+            let (_, facts) =
+                captured_info::captured().find(|(name, _)| *name == coming.name).expect(coming.name);
             let real = facts.lines().find_map(|line| line.strip_prefix("  acl ")).expect(coming.name);
             let ours: Vec<&str> = coming.categories.iter().map(Category::name).collect();
             assert_eq!(ours.join(" "), real, "{}", coming.name);

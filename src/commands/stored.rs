@@ -2,7 +2,7 @@
 
 use crate::config::NotifyClasses;
 use crate::keyspace::Collection;
-use crate::keyspace::sorted_set::Gathered;
+use crate::keyspace::sorted_set::SortedSetBuilder;
 use crate::server::Ctx;
 
 /// Sets `destination` to a sorted set, or deletes it when the result is empty. Returns how many
@@ -11,7 +11,7 @@ pub(super) fn store_sorted_set(
     ctx: &mut Ctx<'_>,
     event: &str,
     destination: &[u8],
-    result: Gathered,
+    result: SortedSetBuilder,
     changes: u64,
 ) -> usize {
     let stored = result.len();

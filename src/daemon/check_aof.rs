@@ -16,7 +16,7 @@ use super::check_rdb::Bar;
 use crate::aof::check::{Scan, scan};
 use crate::aof::{Manifest, is_snapshot};
 use crate::base::text::os_reason;
-use crate::keyspace::Limits;
+use crate::keyspace::EncodingLimits;
 use crate::rdb;
 
 /// What is read at once, bytes.
@@ -109,7 +109,7 @@ impl Check {
         }
         let mut offset = 0;
         if input.fill_buf().is_ok_and(is_snapshot) {
-            match rdb::load(&mut input, &Limits::default(), |_, _| Ok(())) {
+            match rdb::load(&mut input, &EncodingLimits::default(), |_, _| Ok(())) {
                 Ok(summary) => offset = summary.bytes,
                 Err(error) => {
                     println!("{error}\nRDB preamble of AOF file is not sane, aborting.");

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::base::text::os_reason;
 use crate::engine::SystemClock;
-use crate::keyspace::{Kind, Limits};
+use crate::keyspace::{EncodingLimits, Kind};
 use crate::rdb::{self, Item, LoadSummary, Note, RdbError};
 use crate::server::Clock;
 
@@ -84,7 +84,7 @@ fn check(input: impl BufRead, now_ms: i64, bar: Option<u64>) -> (Report, Result<
     let offset = Cell::new(0);
     let mut report = Report::default();
     let (mut db, mut before, mut bar) = (0, SIGNATURE_BYTES, bar.map(Bar::new));
-    let result = rdb::load(Counted { input, offset: &offset }, &Limits::default(), |item, end| {
+    let result = rdb::load(Counted { input, offset: &offset }, &EncodingLimits::default(), |item, end| {
         if let Some(bar) = &mut bar {
             bar.show(end);
         }
@@ -266,7 +266,7 @@ mod tests {
     use crate::rdb::SaveOptions;
 
     fn file() -> Vec<u8> {
-        let mut keyspace = Keyspace::new(4, Limits::default(), 1);
+        let mut keyspace = Keyspace::new(4, EncodingLimits::default(), 1);
         let db = keyspace.at(DbIndex(3)).unwrap();
         for key in 0..30 {
             db.set_string(format!("small{key}").as_bytes(), b"x", Ttl::At(UnixMillis(5)));

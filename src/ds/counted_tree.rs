@@ -183,7 +183,7 @@ impl<L: Leaf> CountedTree<L> {
     ) -> R {
         let (result, delta) = self.root.edit(self.height, self.len, at, change);
         self.len = self.len.wrapping_add_signed(delta);
-        self.settle_root();
+        self.rebalance_root();
         result
     }
 
@@ -195,10 +195,10 @@ impl<L: Leaf> CountedTree<L> {
         }
         self.root.remove_range(self.height, start, end, self.limits);
         self.len -= end - start;
-        self.settle_root();
+        self.rebalance_root();
     }
 
-    fn settle_root(&mut self) {
+    fn rebalance_root(&mut self) {
         if self.root.children.len() > MAX_CHILDREN {
             let left = std::mem::replace(&mut self.root, Branch { children: Vec::with_capacity(2) });
             self.root.children.push(left.into_child());
@@ -241,7 +241,7 @@ impl<L: Leaf> Branch<L> {
         let count = child.count;
         let (result, delta) = child.branch_mut().edit(height - 1, count, at, change);
         child.count = count.wrapping_add_signed(delta);
-        self.settle_child(index);
+        self.rebalance_child(index);
         (result, delta)
     }
 
@@ -252,7 +252,7 @@ impl<L: Leaf> Branch<L> {
         let last_end = last_start + self.children[last].count;
         if first == last && (start > first_start || end < last_end) {
             self.children[first].remove_range(height, start - first_start, end - first_start, limits);
-            return self.settle(first, height, limits);
+            return self.rebalance(first, height, limits);
         }
         let mut gone = first..last + 1;
         if start > first_start {
@@ -267,10 +267,10 @@ impl<L: Leaf> Branch<L> {
         let seam = gone.start;
         self.children.drain(gone);
         if seam < self.children.len() {
-            self.settle(seam, height, limits);
+            self.rebalance(seam, height, limits);
         }
         if seam > 0 {
-            self.settle(seam - 1, height, limits);
+            self.rebalance(seam - 1, height, limits);
         }
     }
 
@@ -286,16 +286,16 @@ impl<L: Leaf> Branch<L> {
         unreachable!("the caller checks positions against the count");
     }
 
-    fn settle(&mut self, index: usize, height: u8, limits: L::Limits) {
+    fn rebalance(&mut self, index: usize, height: u8, limits: L::Limits) {
         if height == 0 {
-            Siblings { children: &mut self.children, delta: 0 }.settle(index, limits);
+            Siblings { children: &mut self.children, delta: 0 }.rebalance(index, limits);
         } else {
-            self.settle_child(index);
+            self.rebalance_child(index);
         }
     }
 
     /// Restores the shape after a change inside the branch at `index`.
-    fn settle_child(&mut self, index: usize) {
+    fn rebalance_child(&mut self, index: usize) {
         let size = self.children[index].branch().children.len();
         match size {
             0 => {
@@ -499,7 +499,7 @@ impl<L: Leaf> Siblings<'_, L> {
     }
 
     /// Changes the leaf at `index`, copying it first if it is shared. An emptied leaf must be
-    /// [settled](Self::settle).
+    /// [rebalanced](Self::rebalance).
     pub(crate) fn update<R>(&mut self, index: usize, change: impl FnOnce(&mut L) -> R) -> R {
         let child = &mut self.children[index];
         let leaf = child.leaf_mut();
@@ -532,7 +532,7 @@ impl<L: Leaf> Siblings<'_, L> {
     }
 
     /// Drops the leaf at `index` if it is empty, merges it with its neighbours if they are small.
-    pub(crate) fn settle(&mut self, index: usize, limits: L::Limits) {
+    pub(crate) fn rebalance(&mut self, index: usize, limits: L::Limits) {
         if self.children[index].count == 0 {
             self.children.remove(index);
             return;

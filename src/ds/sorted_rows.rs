@@ -128,7 +128,7 @@ impl<R: Row> SortedRows<R> {
                 }
                 Some(removed)
             });
-            siblings.settle(index, ());
+            siblings.rebalance(index, ());
             removed
         })
     }

@@ -97,7 +97,7 @@ impl Milestone {
         }
     }
 
-    fn settle(&self, state: u32) {
+    fn decide(&self, state: u32) {
         if self.0.compare_exchange(PENDING, state, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             // As in `Gate`.
             let _ = wake(&self.0, Flags::PRIVATE, 1);
@@ -115,7 +115,7 @@ impl Promise {
         // Whoever waited may ask for the next promise at once, which the drop of this one must not
         // break.
         if let Some(milestone) = self.0.take() {
-            milestone.settle(KEPT);
+            milestone.decide(KEPT);
         }
     }
 }
@@ -124,7 +124,7 @@ impl Promise {
 impl Drop for Promise {
     fn drop(&mut self) {
         if let Some(milestone) = self.0.take() {
-            milestone.settle(BROKEN);
+            milestone.decide(BROKEN);
         }
     }
 }

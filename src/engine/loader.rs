@@ -9,7 +9,7 @@
 //!
 //! [`Source`] is what reads, whoever takes the pieces: the thread sends them to the owner, DEBUG
 //! LOADAOF takes them in where it reads them. The append-only file's side of it is in
-//! [`super::aof::load`].
+//! `engine::aof::load`.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};

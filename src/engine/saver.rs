@@ -332,7 +332,7 @@ impl Write for Synced<'_> {
 mod tests {
     use super::*;
     use crate::engine::channel;
-    use crate::keyspace::{Keyspace, Limits, Ttl};
+    use crate::keyspace::{EncodingLimits, Keyspace, Ttl};
     use crate::memory::Ledger;
     use crate::rdb::SaveOptions;
     use crossbeam_channel::unbounded;
@@ -361,7 +361,7 @@ mod tests {
 
     /// A save of 2000 keys whose parcels have all been sent. The queue takes its reports.
     fn saving() -> (Saving, crate::engine::Queue) {
-        let mut keyspace = Keyspace::new(1, Limits::default(), 1);
+        let mut keyspace = Keyspace::new(1, EncodingLimits::default(), 1);
         for key in 0..2000 {
             keyspace.set_string(format!("key:{key}").as_bytes(), b"a value", Ttl::Clear);
         }
@@ -393,7 +393,7 @@ mod tests {
                 Err(error) => panic!("{error}"),
                 Ok(()) => {
                     let mut keys = 0;
-                    let loaded = rdb::load(&file[..], &Limits::default(), |item, _| {
+                    let loaded = rdb::load(&file[..], &EncodingLimits::default(), |item, _| {
                         keys += usize::from(matches!(item, rdb::Item::Key { .. }));
                         Ok(())
                     });

@@ -4,10 +4,10 @@
 
 use super::access::AccessClock;
 use super::checked_keys::CheckedKeys;
-use super::db::facts::Garbage;
+use super::db::findings::Garbage;
 use super::db::{Db, DbSnapshot};
 use super::db_index::DbIndex;
-use super::encoding_limits::Limits;
+use super::encoding_limits::EncodingLimits;
 use super::mutated_keys::{Fingerprint, MutatedKey};
 use super::snapshot::Walk;
 use crate::base::time::{MonotonicMillis, UnixMillis};
@@ -33,8 +33,8 @@ pub struct Keyspace {
 /// over all databases in every turn cost more than a short command.
 #[derive(Debug, Default)]
 struct News {
-    /// It may have left facts.
-    facts: bool,
+    /// It may have left findings.
+    findings: bool,
     /// It may have left garbage.
     garbage: bool,
     /// Its next deadline may be another than `deadline`, the earliest of all others.
@@ -44,14 +44,14 @@ struct News {
 
 impl News {
     fn lent(&mut self) {
-        (self.facts, self.garbage, self.deadlines) = (true, true, true);
+        (self.findings, self.garbage, self.deadlines) = (true, true, true);
     }
 }
 
 impl Keyspace {
     /// `databases` empty databases, positioned on number 0.
     #[must_use]
-    pub fn new(databases: u16, limits: Limits, random_seed: u64) -> Self {
+    pub fn new(databases: u16, limits: EncodingLimits, random_seed: u64) -> Self {
         let make = |index: u16| {
             Box::new(Db::new(DbIndex(index), limits, random_seed.wrapping_add(u64::from(index))))
         };
@@ -185,13 +185,13 @@ impl Keyspace {
     }
 
     /// Sets the thresholds of compact collections.
-    pub fn set_limits(&mut self, limits: Limits) {
+    pub fn set_limits(&mut self, limits: EncodingLimits) {
         self.iter_mut().for_each(|db| db.set_limits(limits));
     }
 
     /// Lists made from now on keep elements of so many bytes in nodes of their own.
     pub fn set_list_plain_from(&mut self, bytes: u64) {
-        let limits = Limits { list_plain_from: bytes, ..self.limits() };
+        let limits = EncodingLimits { list_plain_from: bytes, ..self.limits() };
         self.set_limits(limits);
     }
 
@@ -208,21 +208,21 @@ impl Keyspace {
     /// Sets which facts are kept: keys that were missed, keys that came into being.
     pub fn set_wants(&mut self, missed: bool, added: bool) {
         for db in self.iter_mut() {
-            db.facts.wants_missed = missed;
-            db.facts.wants_added = added;
+            db.findings.wants_missed = missed;
+            db.findings.wants_added = added;
         }
     }
 
     /// Sets whether it is kept which keys are looked up.
     pub fn set_wants_lookups(&mut self, wanted: bool) {
-        self.iter_mut().for_each(|db| db.facts.looked_up.is_wanted = wanted);
+        self.iter_mut().for_each(|db| db.findings.looked_up.is_wanted = wanted);
     }
 
     /// Whether a key was looked up, in any database and since the last call, of whose
     /// [`Db::hash_of`] `is_sought` says so.
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
         let mut any = self.current.has_looked_up(&mut is_sought);
-        if self.others_news.facts {
+        if self.others_news.findings {
             for db in self.others.iter_mut().flatten() {
                 any |= db.has_looked_up(&mut is_sought);
             }
@@ -256,16 +256,17 @@ impl Keyspace {
 
     /// The databases that may have left facts since the last call: mostly the current one alone.
     pub fn lent(&mut self) -> impl Iterator<Item = &mut Db> {
-        let others = if std::mem::take(&mut self.others_news.facts) { &mut self.others[..] } else { &mut [] };
+        let others =
+            if std::mem::take(&mut self.others_news.findings) { &mut self.others[..] } else { &mut [] };
         std::iter::once(&mut *self.current).chain(others.iter_mut().filter_map(Option::as_deref_mut))
     }
 
     /// What is to be freed on another thread, of all databases.
     pub fn take_garbage(&mut self) -> Vec<Garbage> {
-        let mut garbage = std::mem::take(&mut self.current.facts.garbage);
+        let mut garbage = std::mem::take(&mut self.current.findings.garbage);
         if std::mem::take(&mut self.others_news.garbage) {
             garbage.extend(
-                self.others.iter_mut().flatten().flat_map(|db| std::mem::take(&mut db.facts.garbage)),
+                self.others.iter_mut().flatten().flat_map(|db| std::mem::take(&mut db.findings.garbage)),
             );
         }
         garbage
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn deadlines_and_garbage_of_all_databases_are_found_wherever_it_is_positioned() {
-        let mut keyspace = Keyspace::new(4, Limits::default(), 7);
+        let mut keyspace = Keyspace::new(4, EncodingLimits::default(), 7);
         assert_eq!(keyspace.next_deadline(), None);
         for (index, deadline) in [(3, 900), (1, 700), (2, 800), (0, 1000)] {
             keyspace.select(DbIndex(index));
@@ -319,7 +320,7 @@ mod tests {
 
     #[test]
     fn only_databases_in_hand_are_looked_at_for_facts() {
-        let mut keyspace = Keyspace::new(4, Limits::default(), 7);
+        let mut keyspace = Keyspace::new(4, EncodingLimits::default(), 7);
         keyspace.lent().for_each(drop);
         keyspace.freeze(UnixMillis(5), MonotonicMillis(5));
         keyspace.take_garbage();
@@ -337,7 +338,7 @@ mod tests {
         let edit = |edited: Option<&[u8]>| {
             let spec = Spec::new("madeup", Group::String, 2, "key").keys(KEYS);
             let call = OwnedArgv::from_parts([b"madeup".as_slice(), b"key"]);
-            let mut keyspace = Keyspace::new(1, Limits::default(), 7);
+            let mut keyspace = Keyspace::new(1, EncodingLimits::default(), 7);
             let before = keyspace.begin_command(&spec, call.as_argv(), edited);
             let result = keyspace.edit_string(b"key", |bytes| bytes.push(b'x'));
             keyspace.end_command(before);

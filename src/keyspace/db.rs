@@ -8,21 +8,21 @@
 pub(super) mod batch;
 mod change;
 pub(super) mod evict;
-pub(super) mod facts;
+pub(super) mod findings;
 mod fingerprint;
 
 use super::access::AccessClock;
 use super::checked_keys::CheckedKeys;
 use super::db_index::DbIndex;
-use super::encoding_limits::Limits;
+use super::encoding_limits::EncodingLimits;
 use super::entry::{HEADER, KeyView, Presence, StringCoding, ValueRef, access_of, header_byte};
 use super::parcel::{Handed, WalkedDb};
 use super::value::{Collection, Kind, Shared, Value};
 use crate::base::random::Random;
 use crate::base::time::{MonotonicMillis, UnixMillis};
-use crate::ds::dict::{Dict, Found, Shape, View};
+use crate::ds::dict::{Dict, Found, TableShape, View};
 use crate::ds::shared::count_copy;
-use facts::{Facts, Garbage};
+use findings::{Findings, Garbage};
 use thiserror::Error;
 use triomphe::Arc;
 
@@ -53,19 +53,19 @@ pub struct Db {
     pub(super) flushed: Vec<(DbIndex, Handed)>,
     now: UnixMillis,
     access: AccessClock,
-    limits: Limits,
+    limits: EncodingLimits,
     random: Random,
     keeps_expired: bool,
     /// What the running command is held to.
     pub(super) checked_keys: CheckedKeys,
     /// What the accessors found out.
-    pub facts: Facts,
+    pub findings: Findings,
 }
 
 impl Db {
     /// An empty database.
     #[must_use]
-    pub fn new(index: DbIndex, limits: Limits, random_seed: u64) -> Self {
+    pub fn new(index: DbIndex, limits: EncodingLimits, random_seed: u64) -> Self {
         Db {
             index,
             dict: Dict::new(limits.seed.0),
@@ -77,7 +77,7 @@ impl Db {
             random: Random::new(random_seed),
             keeps_expired: false,
             checked_keys: CheckedKeys::default(),
-            facts: Facts::default(),
+            findings: Findings::default(),
         }
     }
 
@@ -122,7 +122,7 @@ impl Db {
 
     /// The thresholds of compact collections.
     #[must_use]
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> EncodingLimits {
         self.limits
     }
 
@@ -159,7 +159,7 @@ impl Db {
 
     /// How the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
     #[must_use]
-    pub fn table_shape(&self) -> Shape {
+    pub fn table_shape(&self) -> TableShape {
         self.dict.shape()
     }
 
@@ -184,7 +184,7 @@ impl Db {
         self.now = UnixMillis(i64::MIN);
     }
 
-    pub(super) fn set_limits(&mut self, limits: Limits) {
+    pub(super) fn set_limits(&mut self, limits: EncodingLimits) {
         self.limits = limits;
     }
 
@@ -226,9 +226,9 @@ impl Db {
     /// Which keys were looked up since the last call: whether one of them is what `is_sought` says
     /// of its [`Db::hash_of`].
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
-        let mut looked_up = std::mem::take(&mut self.facts.looked_up);
+        let mut looked_up = std::mem::take(&mut self.findings.looked_up);
         let any = looked_up.take_any(|hash| is_sought(self.numbered(hash)));
-        self.facts.looked_up = looked_up;
+        self.findings.looked_up = looked_up;
         any
     }
 
@@ -380,7 +380,7 @@ impl Db {
     }
 
     /// Removes up to `max` keys whose time has come, in order of their pages' deadlines, and
-    /// leaves them in [`Facts::expired`]. Returns how many.
+    /// leaves them in [`Findings::expired`]. Returns how many.
     pub fn expire_due(&mut self, max: usize) -> usize {
         if self.keeps_expired || self.dict.next_deadline().is_none_or(|next| next >= self.now.0) {
             return 0;
@@ -390,7 +390,7 @@ impl Db {
         for key in due {
             let hash = self.dict.hash(&key);
             self.remove_hashed(hash, &key);
-            self.facts.expired.push(key.into_vec());
+            self.findings.expired.push(key.into_vec());
         }
         count
     }
@@ -436,7 +436,7 @@ impl Db {
 
     /// False when `key` is missing for being expired; removes it then, except on a replica.
     fn alive(&mut self, hash: u64, key: &[u8]) -> bool {
-        self.facts.looked_up.note(hash);
+        self.findings.looked_up.note(hash);
         if self.dict.next_deadline().is_none_or(|next| next >= self.now.0) {
             return true;
         }
@@ -450,7 +450,7 @@ impl Db {
 
     /// Where `key` is, unless it is missing or its time has come. Renews its access history.
     fn find_touched(&mut self, hash: u64, key: &[u8]) -> Option<Found> {
-        self.facts.looked_up.note(hash);
+        self.findings.looked_up.note(hash);
         let found = self.dict.find_hashed(hash, key)?;
         let entry = self.dict.at(found);
         if self.is_past(entry.deadline) {
@@ -475,24 +475,24 @@ impl Db {
     fn expire(&mut self, hash: u64, key: &[u8]) {
         if !self.keeps_expired {
             self.remove_hashed(hash, key);
-            self.facts.expired.push(key.to_vec());
+            self.findings.expired.push(key.to_vec());
         }
     }
 
     fn note_added(&mut self, key: &[u8]) {
-        if self.facts.wants_added {
-            self.facts.added.push(key.to_vec());
+        if self.findings.wants_added {
+            self.findings.added.push(key.to_vec());
         }
     }
 
     fn count(&mut self, found: bool, key: &[u8]) {
         if found {
-            self.facts.hits += 1;
+            self.findings.hits += 1;
             return;
         }
-        self.facts.misses += 1;
-        if self.facts.wants_missed {
-            self.facts.missed.push(key.to_vec());
+        self.findings.misses += 1;
+        if self.findings.wants_missed {
+            self.findings.missed.push(key.to_vec());
         }
     }
 
@@ -502,7 +502,7 @@ impl Db {
         if let Some(object) = object.as_ref().filter(|object| object.is_shared()) {
             count_copy(object.heap_bytes());
         }
-        self.facts.garbage.extend(object.filter(Value::is_costly_to_free).map(Garbage::Value));
+        self.findings.garbage.extend(object.filter(Value::is_costly_to_free).map(Garbage::Value));
     }
 
     fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> bool {

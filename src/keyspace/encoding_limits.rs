@@ -5,7 +5,7 @@ use crate::base::hash::HashSeed;
 /// Thresholds between a collection's compact and its large form, from the parameters of the
 /// same names, and the seed of new tables.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct EncodingLimits {
     /// `list-max-listpack-size`: elements, or -1..-5 for 4..64 KiB.
     pub list_max_listpack_size: i64,
     /// Elements of lists of so many bytes stand alone: DEBUG QUICKLIST-PACKED-THRESHOLD.
@@ -28,9 +28,9 @@ pub struct Limits {
     pub seed: HashSeed,
 }
 
-impl Default for Limits {
+impl Default for EncodingLimits {
     fn default() -> Self {
-        Limits {
+        EncodingLimits {
             list_max_listpack_size: -2,
             list_plain_from: u64::MAX,
             hash_max_listpack_entries: 128,

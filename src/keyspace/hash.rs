@@ -11,9 +11,9 @@
 //! Forms only change upwards, as in Redis. A hash is a counted reference in each of them: a clone
 //! shares the bytes or pages with the original until one side changes.
 
-use super::encoding_limits::Limits;
+use super::encoding_limits::EncodingLimits;
 use crate::base::random::{Random, Selection};
-use crate::ds::dict::{Dict, EntryRef, NewEntry, Shape};
+use crate::ds::dict::{Dict, EntryRef, NewEntry, TableShape};
 use crate::ds::listpack::{Cursor, Listpack, ListpackFull, ListpackValue};
 use std::collections::BTreeSet;
 use triomphe::Arc;
@@ -60,7 +60,7 @@ impl Hash {
     /// A hash of these pairs, which are whole and of different fields, in the form the limits ask
     /// for. Source: RDB.
     #[must_use]
-    pub fn from_listpack(pairs: Listpack, limits: &Limits) -> Self {
+    pub fn from_listpack(pairs: Listpack, limits: &EncodingLimits) -> Self {
         let fits = pairs.len() / 2 <= limits.hash_max_listpack_entries
             && pairs.iter().all(|(_, text)| text.len_as_text() <= limits.hash_max_listpack_value);
         let mut hash = Hash { form: Form::Listpack(pairs) };
@@ -102,7 +102,7 @@ impl Hash {
 
     /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
-    pub fn table_shape(&self) -> Option<Shape> {
+    pub fn table_shape(&self) -> Option<TableShape> {
         if let Form::Many(dict) = &self.form { Some(dict.shape()) } else { None }
     }
 
@@ -158,7 +158,11 @@ impl Hash {
     /// Prepares for several pairs, whose `texts` are about to be added: leaves the listpack form if
     /// one of them is too long for it, and asks for their room at once if the hash is new. Redis
     /// looks at all arguments of HSET before it stores the first, too.
-    pub fn make_way_for<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]> + Clone, limits: &Limits) {
+    pub fn make_way_for<'t>(
+        &mut self,
+        texts: impl Iterator<Item = &'t [u8]> + Clone,
+        limits: &EncodingLimits,
+    ) {
         let Form::Listpack(pairs) = &mut self.form else { return };
         let (mut count, mut longest, mut sum) = (0, 0, 0usize);
         for text in texts.clone() {
@@ -174,7 +178,7 @@ impl Hash {
     }
 
     /// Sets `field` to `value`. Returns whether the field is new.
-    pub fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
+    pub fn set(&mut self, field: &[u8], value: &[u8], limits: &EncodingLimits) -> bool {
         let bytes = field.len() + value.len() + PAIR_OVERHEAD;
         if field.len().max(value.len()) > limits.hash_max_listpack_value {
             self.leave_listpack(bytes, limits);
@@ -294,14 +298,14 @@ impl Hash {
     }
 
     /// Takes one of the other two forms; `more` bytes are about to be added.
-    fn leave_listpack(&mut self, more: usize, limits: &Limits) {
+    fn leave_listpack(&mut self, more: usize, limits: &EncodingLimits) {
         let Form::Listpack(pairs) = &mut self.form else { return };
         let few = pairs.len() / 2 < MAX_FEW_PAIRS && pairs.byte_len().saturating_add(more) <= MAX_FEW_BYTES;
         self.form =
             if few { Form::Few(std::mem::take(pairs)) } else { Form::Many(Arc::new(self.to_dict(limits))) };
     }
 
-    fn to_dict(&self, limits: &Limits) -> Dict<()> {
+    fn to_dict(&self, limits: &EncodingLimits) -> Dict<()> {
         let mut dict = Dict::new(limits.seed.0);
         for (field, value) in self.iter() {
             field.with_bytes(|field| value.with_bytes(|value| set_in(&mut dict, field, value)));
@@ -350,8 +354,12 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn limits(entries: usize, value: usize) -> Limits {
-        Limits { hash_max_listpack_entries: entries, hash_max_listpack_value: value, ..Limits::default() }
+    fn limits(entries: usize, value: usize) -> EncodingLimits {
+        EncodingLimits {
+            hash_max_listpack_entries: entries,
+            hash_max_listpack_value: value,
+            ..EncodingLimits::default()
+        }
     }
 
     fn hash_of(len: usize) -> Hash {

@@ -3,7 +3,7 @@
 //! Redis 7.0 keeps every list as a quicklist, so there is one encoding and nothing to convert. The
 //! work is done by [`ChunkList`]; this file only says how a list is made and how it is named.
 
-use super::encoding_limits::Limits;
+use super::encoding_limits::EncodingLimits;
 use crate::ds::chunk_list::{ChunkList, Fill};
 
 /// A list.
@@ -16,7 +16,7 @@ pub struct List {
 impl List {
     /// An empty list whose chunks are as large as `list-max-listpack-size` says.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &EncodingLimits) -> Self {
         let fill = Fill::new(limits.list_max_listpack_size).plain_from(limits.list_plain_from);
         List { elements: ChunkList::new(fill) }
     }
@@ -59,7 +59,8 @@ mod tests {
     #[test]
     fn every_list_is_a_quicklist_of_chunks_as_configured() {
         for (size, chunks) in [(-2, 1), (10, 10)] {
-            let mut list = List::new(&Limits { list_max_listpack_size: size, ..Limits::default() });
+            let mut list =
+                List::new(&EncodingLimits { list_max_listpack_size: size, ..EncodingLimits::default() });
             assert!(list.is_empty());
             (0..100).for_each(|_| list.elements.push_back(b"element"));
             assert_eq!((list.len(), list.elements.chunk_count()), (100, chunks), "{size}");

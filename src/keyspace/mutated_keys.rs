@@ -10,8 +10,8 @@
 //!
 //! - [`super::Db::reshape`]: another encoding of the same value is nothing that a client is told,
 //!   nor is who has read what of a stream.
-//! - A key whose time has come is removed by whoever meets it, as [`super::Facts::expired`], which
-//!   is reported for every command by `settle`.
+//! - A key whose time has come is removed by whoever meets it, as [`super::Findings::expired`],
+//!   which is reported for every command by `report_findings`.
 //! - FLUSHALL, SWAPDB, DEBUG RELOAD and loading name no key: whole databases are reported
 //!   (`Ctx::flush_dbs`, `Ctx::swap_dbs`).
 //! - When a key was used last is bookkeeping of the server's own.

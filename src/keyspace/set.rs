@@ -9,10 +9,10 @@
 //!
 //! Forms only change upwards, as in Redis. A clone shares its pages with the original.
 
-use super::encoding_limits::Limits;
+use super::encoding_limits::EncodingLimits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
-use crate::ds::dict::{Dict, NewEntry, Shape};
+use crate::ds::dict::{Dict, NewEntry, TableShape};
 use crate::ds::intset::{self, Intset};
 use crate::ds::listpack::{Listpack, ListpackValue};
 use std::collections::BTreeSet;
@@ -63,7 +63,7 @@ impl Set {
 
     /// A set of these integers, in the form the limits ask for. Source: RDB.
     #[must_use]
-    pub fn from_intset(ints: Intset, limits: &Limits) -> Self {
+    pub fn from_intset(ints: Intset, limits: &EncodingLimits) -> Self {
         let mut set = Set { form: Form::Integers(ints) };
         set.leave_integers_above(limits);
         set
@@ -102,7 +102,7 @@ impl Set {
 
     /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
-    pub fn table_shape(&self) -> Option<Shape> {
+    pub fn table_shape(&self) -> Option<TableShape> {
         if let Form::Many(dict) = &self.form { Some(dict.shape()) } else { None }
     }
 
@@ -145,7 +145,7 @@ impl Set {
     }
 
     /// Adds `member`. Returns whether it is new.
-    pub fn insert(&mut self, member: &[u8], limits: &Limits) -> bool {
+    pub fn insert(&mut self, member: &[u8], limits: &EncodingLimits) -> bool {
         if let Form::Integers(ints) = &mut self.form {
             let int = number::parse_i64(member);
             if let Some(Ok(is_new)) = int.map(|int| ints.insert(int)) {
@@ -171,7 +171,7 @@ impl Set {
     }
 
     /// Adds a member of another set. Returns whether it is new.
-    pub fn insert_member(&mut self, member: Member<'_>, limits: &Limits) -> bool {
+    pub fn insert_member(&mut self, member: Member<'_>, limits: &EncodingLimits) -> bool {
         member.with_bytes(|bytes| self.insert(bytes, limits))
     }
 
@@ -249,7 +249,7 @@ impl Set {
         &mut self,
         kept: usize,
         random: &mut Random,
-        limits: &Limits,
+        limits: &EncodingLimits,
         mut show: impl FnMut(Member<'_>),
     ) {
         let mut selection = Selection::new(kept, self.len());
@@ -277,7 +277,7 @@ impl Set {
         0
     }
 
-    fn leave_integers_above(&mut self, limits: &Limits) {
+    fn leave_integers_above(&mut self, limits: &EncodingLimits) {
         let max = limits.set_max_intset_entries.min(intset::MAX_LEN);
         if matches!(&self.form, Form::Integers(ints) if ints.len() > max) {
             self.leave_integers(0, limits);
@@ -285,7 +285,7 @@ impl Set {
     }
 
     /// Takes the form for any members, with room for `more`.
-    fn leave_integers(&mut self, more: usize, limits: &Limits) {
+    fn leave_integers(&mut self, more: usize, limits: &EncodingLimits) {
         self.form = if self.len() + more <= MAX_FLAT_MEMBERS {
             let mut members = Listpack::new();
             for member in self.iter() {
@@ -297,7 +297,7 @@ impl Set {
         };
     }
 
-    fn to_dict(&self, limits: &Limits) -> Dict<()> {
+    fn to_dict(&self, limits: &EncodingLimits) -> Dict<()> {
         let mut dict = Dict::new(limits.seed.0);
         for member in self.iter() {
             member.with_bytes(|bytes| insert_into(&mut dict, bytes));
@@ -321,8 +321,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn limits(set_max_intset_entries: usize) -> Limits {
-        Limits { set_max_intset_entries, ..Limits::default() }
+    fn limits(set_max_intset_entries: usize) -> EncodingLimits {
+        EncodingLimits { set_max_intset_entries, ..EncodingLimits::default() }
     }
 
     fn set_of(members: impl IntoIterator<Item = String>) -> Set {

@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::base::random::Random;
     use crate::base::time::{MonotonicMillis, UnixMillis};
-    use crate::keyspace::{Collection, Hash, KeyView, Limits, Ttl, ValueRef};
+    use crate::keyspace::{Collection, EncodingLimits, Hash, KeyView, Ttl, ValueRef};
     use std::collections::BTreeMap;
     use std::convert::Infallible;
 
@@ -279,7 +279,7 @@ mod tests {
     type Model = BTreeMap<Key, Value>;
 
     fn keyspace() -> Keyspace {
-        Keyspace::new(3, Limits::default(), 7)
+        Keyspace::new(3, EncodingLimits::default(), 7)
     }
 
     /// Database and key, deadline and value of what `view` shows.

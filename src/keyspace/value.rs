@@ -9,7 +9,7 @@ use super::list::List;
 use super::set::Set;
 use super::sorted_set::SortedSet;
 use super::stream::Stream;
-use crate::ds::dict::Shape;
+use crate::ds::dict::TableShape;
 use crate::ds::shared::make_mut;
 use triomphe::Arc;
 
@@ -170,7 +170,7 @@ impl Value {
 
     /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
-    pub fn table_shape(&self) -> Option<Shape> {
+    pub fn table_shape(&self) -> Option<TableShape> {
         match self {
             Value::String(_) | Value::List(_) | Value::Stream(_) => None,
             Value::Set(set) => set.table_shape(),

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
     use crate::base::ClientId;
     use crate::engine;
-    use crate::keyspace::{Db, DbIndex, Limits, Ttl};
+    use crate::keyspace::{Db, DbIndex, EncodingLimits, Ttl};
     use std::net::TcpListener;
     use std::thread;
 
@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn job(target: Target, keys: &[&str]) -> MigrateJob {
-        let mut db = Db::new(DbIndex(0), Limits::default(), 1);
+        let mut db = Db::new(DbIndex(0), EncodingLimits::default(), 1);
         let keys = keys.iter().map(|key| {
             db.set_string(key.as_bytes(), b"value", Ttl::Clear);
             (key.as_bytes().to_vec(), db.copy_of(key.as_bytes()).expect("it was just set"))

@@ -34,7 +34,7 @@ pub struct Eviction {
     next_db: u16,
     /// Whether there is room for commands that use memory.
     pub room: Room,
-    held: Held,
+    recently_evicted: RecentlyEvicted,
     /// What telling others of this turn's evictions takes until the turn's answers have left.
     told: Charge,
     /// By how much this turn's answers have made their buffers grow.
@@ -48,16 +48,16 @@ pub struct Eviction {
 /// What was evicted and may still be held by the reader of an old state. He passes it soon, so it
 /// counts for one to two periods of [`HELD_MS`].
 #[derive(Debug)]
-struct Held {
+struct RecentlyEvicted {
     this_period: Charge,
     last_period: Charge,
     ends: MonotonicMillis,
 }
 
-impl Held {
+impl RecentlyEvicted {
     fn new(ledger: &'static Ledger) -> Self {
         let [this_period, last_period] = [0; 2].map(|bytes| ledger.charge(Account::HeldEvicted, bytes));
-        Held { this_period, last_period, ends: MonotonicMillis::default() }
+        RecentlyEvicted { this_period, last_period, ends: MonotonicMillis::default() }
     }
 
     /// Begins a new period if it is time.
@@ -82,7 +82,7 @@ impl Eviction {
             pool: EvictionPool::default(),
             next_db: 0,
             room: Room::default(),
-            held: Held::new(ledger),
+            recently_evicted: RecentlyEvicted::new(ledger),
             told: ledger.charge(Account::EvictionNotices, 0),
             answers: ledger.charge(Account::TurnAnswers, 0),
             over_since_ns: None,
@@ -125,12 +125,12 @@ impl Eviction {
 
     /// Time goes on for what was evicted and may still be held.
     pub fn turn(&mut self, now: MonotonicMillis) {
-        self.held.turn(now);
+        self.recently_evicted.turn(now);
     }
 
     /// `bytes` were evicted, and the reader of an old state may still hold them.
     pub fn hold(&mut self, bytes: u64) {
-        self.held.this_period.grow(bytes);
+        self.recently_evicted.this_period.grow(bytes);
     }
 
     /// Telling others of an eviction takes `bytes` until the turn's answers have left.
@@ -169,17 +169,17 @@ mod tests {
     fn what_a_reader_may_hold_counts_for_one_to_two_periods() {
         let ledger = Ledger::open();
         let bytes = || ledger.charged_bytes(Account::HeldEvicted);
-        let mut held = Held::new(ledger);
-        held.turn(MonotonicMillis(10_000));
-        held.this_period.grow(7);
-        held.turn(MonotonicMillis(10_999));
+        let mut recently_evicted = RecentlyEvicted::new(ledger);
+        recently_evicted.turn(MonotonicMillis(10_000));
+        recently_evicted.this_period.grow(7);
+        recently_evicted.turn(MonotonicMillis(10_999));
         assert_eq!(bytes(), 7);
-        held.turn(MonotonicMillis(11_000));
-        held.this_period.grow(5);
+        recently_evicted.turn(MonotonicMillis(11_000));
+        recently_evicted.this_period.grow(5);
         assert_eq!(bytes(), 12);
-        held.turn(MonotonicMillis(12_000));
+        recently_evicted.turn(MonotonicMillis(12_000));
         assert_eq!(bytes(), 5);
-        held.turn(MonotonicMillis(20_000));
+        recently_evicted.turn(MonotonicMillis(20_000));
         assert_eq!(bytes(), 0, "nobody asked for long");
     }
 }

@@ -22,7 +22,7 @@ use crate::base::{ClientId, alloc};
 use crate::clients::{ClientGauges, Waking, WireLimits};
 use crate::engine::{Event, Handle, Milestone, Stopped, new_batch, os, transit_bytes};
 use crate::memory::{Account, Charge};
-use crate::resp::{Limits, Login, Parser};
+use crate::resp::{Login, ParseLimits, Parser};
 
 /// The buffer on the stack that waits for a client, bytes: enough for most pipelines.
 const IDLE_BYTES: usize = 4096;
@@ -201,7 +201,7 @@ impl Connection {
     /// Takes what else has arrived, without waiting.
     fn read_more(&mut self) -> usize {
         let mut gathered = 0;
-        let limits = self.limits(self.login(Login::Unsettled));
+        let limits = self.limits(self.login(Login::Pending));
         while gathered < GATHER_BYTES {
             // What is missing of a big argument is read in one piece.
             self.parser.scan(&limits);
@@ -225,7 +225,7 @@ impl Connection {
     /// Hands the completed commands to the owner. `false` after the request that ends the
     /// connection.
     fn ship(&mut self) -> Result<bool, Stopped> {
-        let mut login = self.login(Login::Unsettled);
+        let mut login = self.login(Login::Pending);
         loop {
             let mut parsed = self.parser.parse(&self.limits(login));
             parsed.requests.arrival = self.arrival;
@@ -259,8 +259,8 @@ impl Connection {
         if self.gauges.authenticated.load(Ordering::Acquire) { Login::Done } else { otherwise }
     }
 
-    fn limits(&self, login: Login) -> Limits {
-        Limits { max_bulk_bytes: self.limits.max_bulk_bytes.load(Ordering::Relaxed), login }
+    fn limits(&self, login: Login) -> ParseLimits {
+        ParseLimits { max_bulk_bytes: self.limits.max_bulk_bytes.load(Ordering::Relaxed), login }
     }
 
     /// Lets the owner catch up with a client that sends a lot without waiting for answers: what is

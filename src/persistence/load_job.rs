@@ -1,7 +1,7 @@
 //! What is to be loaded, and what the loading thread tells of it.
 
 use super::job::Delays;
-use crate::keyspace::{Batch, Limits};
+use crate::keyspace::{Batch, EncodingLimits};
 use crate::rdb::{Checksum, Note, RdbError};
 use crate::resp::Requests;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub struct LoadJob {
     /// instead.
     pub aof: Option<AofFiles>,
     /// Thresholds of compact collections.
-    pub limits: Limits,
+    pub limits: EncodingLimits,
     /// Whether the snapshot's own sum must agree.
     pub checksum: Checksum,
     /// Delays that tests ask for.

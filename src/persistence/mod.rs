@@ -5,7 +5,7 @@
 //! pieces one way, reports and progress the other.
 
 mod aof_orders;
-mod held;
+mod held_replies;
 mod job;
 mod jobs;
 mod load_job;
@@ -16,7 +16,7 @@ mod saves;
 mod unsynced;
 
 pub use aof_orders::{AofGauges, AofOrder, AofReport, AofWork};
-pub use held::HeldReplies;
+pub use held_replies::HeldReplies;
 pub use job::{Delays, SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 pub use jobs::{JobWish, Jobs, NextJob, Verdict};
 pub use load_job::{AofFile, AofFiles, LoadEnd, LoadJob, LoadPiece, LoadResult};

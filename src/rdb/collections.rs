@@ -6,12 +6,12 @@
 //! `sanitize-dump-payload yes`.
 
 use super::error::RdbError;
-use super::reader::Reader;
+use super::reader::RdbReader;
 use super::ziplist::{Ziplist, Zipmap};
 use crate::base::number;
 use crate::ds::intset::Intset;
 use crate::ds::listpack::{Listpack, ListpackValue};
-use crate::keyspace::{Hash, Limits, List, Set, SortedSet};
+use crate::keyspace::{EncodingLimits, Hash, List, Set, SortedSet};
 use std::io::BufRead;
 
 /// Larger ziplists become several chunks of a list.
@@ -39,8 +39,8 @@ pub(super) enum Nodes {
     Marked,
 }
 
-impl<R: BufRead> Reader<R> {
-    pub(super) fn list(&mut self, limits: &Limits) -> Result<List, RdbError> {
+impl<R: BufRead> RdbReader<R> {
+    pub(super) fn list(&mut self, limits: &EncodingLimits) -> Result<List, RdbError> {
         let mut list = List::new(limits);
         for _ in 0..self.length()? {
             list.elements.push_back(&self.string()?);
@@ -48,7 +48,7 @@ impl<R: BufRead> Reader<R> {
         Ok(list)
     }
 
-    pub(super) fn list_of_ziplist(&mut self, limits: &Limits) -> Result<List, RdbError> {
+    pub(super) fn list_of_ziplist(&mut self, limits: &EncodingLimits) -> Result<List, RdbError> {
         let mut list = List::new(limits);
         let bytes = self.string()?;
         let ziplist =
@@ -57,7 +57,7 @@ impl<R: BufRead> Reader<R> {
         Ok(list)
     }
 
-    pub(super) fn quicklist(&mut self, nodes: Nodes, limits: &Limits) -> Result<List, RdbError> {
+    pub(super) fn quicklist(&mut self, nodes: Nodes, limits: &EncodingLimits) -> Result<List, RdbError> {
         let mut list = List::new(limits);
         for _ in 0..self.length()? {
             let container = match nodes {
@@ -85,7 +85,7 @@ impl<R: BufRead> Reader<R> {
         Ok(list)
     }
 
-    pub(super) fn set(&mut self, limits: &Limits) -> Result<Set, RdbError> {
+    pub(super) fn set(&mut self, limits: &EncodingLimits) -> Result<Set, RdbError> {
         let mut set = Set::new();
         for _ in 0..self.length()? {
             if !set.insert(&self.string()?, limits) {
@@ -95,13 +95,13 @@ impl<R: BufRead> Reader<R> {
         Ok(set)
     }
 
-    pub(super) fn set_of_intset(&mut self, limits: &Limits) -> Result<Set, RdbError> {
+    pub(super) fn set_of_intset(&mut self, limits: &EncodingLimits) -> Result<Set, RdbError> {
         let ints = Intset::from_bytes_checked(self.string()?)
             .map_err(|_| self.corrupt("Intset integrity check failed"))?;
         Ok(Set::from_intset(ints, limits))
     }
 
-    pub(super) fn set_of_listpack(&mut self, limits: &Limits) -> Result<Set, RdbError> {
+    pub(super) fn set_of_listpack(&mut self, limits: &EncodingLimits) -> Result<Set, RdbError> {
         let bytes = self.string()?;
         let members = self.listpack(bytes)?;
         let mut set = Set::new();
@@ -112,7 +112,7 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    pub(super) fn hash(&mut self, limits: &Limits) -> Result<Hash, RdbError> {
+    pub(super) fn hash(&mut self, limits: &EncodingLimits) -> Result<Hash, RdbError> {
         let mut hash = Hash::new();
         for _ in 0..self.length()? {
             let (field, value) = (self.string()?, self.string()?);
@@ -123,13 +123,13 @@ impl<R: BufRead> Reader<R> {
         Ok(hash)
     }
 
-    pub(super) fn hash_of_listpack(&mut self, limits: &Limits) -> Result<Hash, RdbError> {
+    pub(super) fn hash_of_listpack(&mut self, limits: &EncodingLimits) -> Result<Hash, RdbError> {
         let bytes = self.string()?;
         let pairs = self.listpack(bytes)?;
         self.hash_of_pairs(pairs, limits)
     }
 
-    pub(super) fn hash_of_ziplist(&mut self, limits: &Limits) -> Result<Hash, RdbError> {
+    pub(super) fn hash_of_ziplist(&mut self, limits: &EncodingLimits) -> Result<Hash, RdbError> {
         let bytes = self.string()?;
         let ziplist =
             Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("Hash ziplist integrity check failed"))?;
@@ -137,7 +137,7 @@ impl<R: BufRead> Reader<R> {
         self.hash_of_pairs(pairs, limits)
     }
 
-    pub(super) fn hash_of_zipmap(&mut self, limits: &Limits) -> Result<Hash, RdbError> {
+    pub(super) fn hash_of_zipmap(&mut self, limits: &EncodingLimits) -> Result<Hash, RdbError> {
         let bytes = self.string()?;
         let zipmap = Zipmap::checked(&bytes).ok_or_else(|| self.corrupt("Zipmap integrity check failed"))?;
         let mut hash = Hash::new();
@@ -150,7 +150,11 @@ impl<R: BufRead> Reader<R> {
 
     /// Redis loads every set of this kind as a tree and packs it when it is complete, if it fits:
     /// one that does not fit keeps a score of -0, which packed ones have as 0.
-    pub(super) fn sorted_set(&mut self, scores: Scores, limits: &Limits) -> Result<SortedSet, RdbError> {
+    pub(super) fn sorted_set(
+        &mut self,
+        scores: Scores,
+        limits: &EncodingLimits,
+    ) -> Result<SortedSet, RdbError> {
         let length = self.length()?;
         let mut set = SortedSet::new();
         let mut few = Vec::new();
@@ -186,13 +190,13 @@ impl<R: BufRead> Reader<R> {
         Ok((member, score))
     }
 
-    pub(super) fn sorted_set_of_listpack(&mut self, limits: &Limits) -> Result<SortedSet, RdbError> {
+    pub(super) fn sorted_set_of_listpack(&mut self, limits: &EncodingLimits) -> Result<SortedSet, RdbError> {
         let bytes = self.string()?;
         let pairs = self.listpack(bytes)?;
         self.sorted_set_of_pairs(pairs, limits)
     }
 
-    pub(super) fn sorted_set_of_ziplist(&mut self, limits: &Limits) -> Result<SortedSet, RdbError> {
+    pub(super) fn sorted_set_of_ziplist(&mut self, limits: &EncodingLimits) -> Result<SortedSet, RdbError> {
         let bytes = self.string()?;
         let ziplist =
             Ziplist::checked(&bytes).ok_or_else(|| self.corrupt("Zset ziplist integrity check failed"))?;
@@ -200,7 +204,7 @@ impl<R: BufRead> Reader<R> {
         self.sorted_set_of_pairs(pairs, limits)
     }
 
-    fn hash_of_pairs(&self, pairs: Listpack, limits: &Limits) -> Result<Hash, RdbError> {
+    fn hash_of_pairs(&self, pairs: Listpack, limits: &EncodingLimits) -> Result<Hash, RdbError> {
         let fields = pairs.iter().map(|(_, text)| text).step_by(2);
         if !pairs.len().is_multiple_of(2) || !are_different(fields) {
             return Err(self.corrupt("Hash integrity check failed: not pairs with different fields"));
@@ -208,7 +212,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Hash::from_listpack(pairs, limits))
     }
 
-    fn sorted_set_of_pairs(&self, pairs: Listpack, limits: &Limits) -> Result<SortedSet, RdbError> {
+    fn sorted_set_of_pairs(&self, pairs: Listpack, limits: &EncodingLimits) -> Result<SortedSet, RdbError> {
         let set = SortedSet::from_listpack(pairs, limits);
         set.ok_or_else(|| {
             self.corrupt("Zset integrity check failed: not different members with their scores")

@@ -3,10 +3,10 @@
 use super::error::RdbError;
 use super::format::{MAX_VERSION, opcode};
 use super::place::{Part, Place};
-use super::reader::{Checksum, Reader};
+use super::reader::{Checksum, RdbReader};
 use super::values;
 use crate::base::time::UnixMillis;
-use crate::keyspace::{Attributes, Content, Limits, Value};
+use crate::keyspace::{Attributes, Content, EncodingLimits, Value};
 use std::io::BufRead;
 use triomphe::Arc;
 
@@ -67,7 +67,7 @@ pub struct LoadSummary {
 /// or what was read up to the error.
 pub fn load(
     input: impl BufRead,
-    limits: &Limits,
+    limits: &EncodingLimits,
     take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
     load_as(input, limits, Checksum::Verified, take)
@@ -76,22 +76,22 @@ pub fn load(
 /// The same with a choice: `rdbchecksum no` means that sums are not verified either.
 pub fn load_as(
     input: impl BufRead,
-    limits: &Limits,
+    limits: &EncodingLimits,
     checksum: Checksum,
     take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
-    let mut reader = Reader::new(input);
+    let mut reader = RdbReader::new(input);
     let mut place = Place::default();
     let result = read_items(&mut reader, &mut place, limits, checksum, take);
     let result = result.map_err(|error| place.locate(error, reader.offset()));
-    let settled = reader.settle();
-    result.and_then(|summary| settled.map(|()| summary))
+    let consumed = reader.consume_used();
+    result.and_then(|summary| consumed.map(|()| summary))
 }
 
 fn read_items<R: BufRead>(
-    reader: &mut Reader<R>,
+    reader: &mut RdbReader<R>,
     place: &mut Place,
-    limits: &Limits,
+    limits: &EncodingLimits,
     checksum: Checksum,
     mut take: impl FnMut(Item<'_>, u64) -> Result<(), RdbError>,
 ) -> Result<LoadSummary, RdbError> {
@@ -151,7 +151,7 @@ enum Next {
     End,
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> RdbReader<R> {
     fn note_or_kind(&mut self, attributes: &mut Attributes, place: &mut Place) -> Result<Next, RdbError> {
         let code = self.byte()?;
         place.begin_section(code);

@@ -5,11 +5,11 @@
 //! ```
 
 use super::format::VERSION;
-use super::reader::{Checksum, Reader};
+use super::reader::{Checksum, RdbReader};
 use super::values;
 use super::writer::{SaveOptions, Writer};
 use crate::base::crc64::crc64;
-use crate::keyspace::{Limits, Value, ValueRef};
+use crate::keyspace::{EncodingLimits, Value, ValueRef};
 use thiserror::Error;
 
 const FOOTER_BYTES: usize = 10;
@@ -39,7 +39,7 @@ pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
 }
 
 /// The value of a payload; nothing in it is trusted.
-pub fn restore(payload: &[u8], checksum: Checksum, limits: &Limits) -> Result<Value, RestoreError> {
+pub fn restore(payload: &[u8], checksum: Checksum, limits: &EncodingLimits) -> Result<Value, RestoreError> {
     let (_, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
     let (signed, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(RestoreError::Footer)?;
     let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
@@ -49,7 +49,7 @@ pub fn restore(payload: &[u8], checksum: Checksum, limits: &Limits) -> Result<Va
     }
     // Redis: nobody checks where the value ends, so it may run into the footer or end before it.
     let (&kind, body) = payload.split_first().ok_or(RestoreError::Data)?;
-    match values::read(&mut Reader::new(body), kind, limits) {
+    match values::read(&mut RdbReader::new(body), kind, limits) {
         Ok(Some(value)) => Ok(value),
         // Redis: an empty collection is bad data as well.
         Ok(None) => Err(RestoreError::Data),

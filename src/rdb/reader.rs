@@ -25,7 +25,7 @@ pub enum Checksum {
 
 /// The primitives of the format over any `BufRead`, straight from its buffer where that holds what
 /// is wanted.
-pub(super) struct Reader<R> {
+pub(super) struct RdbReader<R> {
     input: R,
     /// Of the bytes in the input's buffer these were read, but are neither summed up nor consumed
     /// yet.
@@ -41,9 +41,9 @@ enum Head {
     Special(u8),
 }
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> RdbReader<R> {
     pub(super) fn new(input: R) -> Self {
-        Reader { input, used: 0, crc: Crc64::new(), consumed: 0 }
+        RdbReader { input, used: 0, crc: Crc64::new(), consumed: 0 }
     }
 
     /// Bytes read so far.
@@ -52,7 +52,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Sums up and consumes what was read.
-    pub(super) fn settle(&mut self) -> Result<(), RdbError> {
+    pub(super) fn consume_used(&mut self) -> Result<(), RdbError> {
         if self.used > 0 {
             self.crc.update(&self.input.fill_buf()?[..self.used]);
             self.input.consume(self.used);
@@ -64,7 +64,7 @@ impl<R: BufRead> Reader<R> {
 
     /// The checksum of what was read.
     pub(super) fn checksum(&mut self) -> Result<u64, RdbError> {
-        self.settle()?;
+        self.consume_used()?;
         Ok(self.crc.value())
     }
 
@@ -105,7 +105,7 @@ impl<R: BufRead> Reader<R> {
     #[cold]
     fn fill_slowly(&mut self, mut bytes: &mut [u8]) -> Result<(), RdbError> {
         while !bytes.is_empty() {
-            self.settle()?;
+            self.consume_used()?;
             let count = match self.at_hand()? {
                 0 => return Err(RdbError::Eof),
                 some => some.min(bytes.len()),
@@ -211,7 +211,7 @@ impl<R: BufRead> Reader<R> {
             self.fill(&mut bytes)?;
             return Ok(bytes);
         }
-        self.settle()?;
+        self.consume_used()?;
         let mut bytes = Vec::with_capacity(length.min(STEP_BYTES));
         self.input.by_ref().take(length as u64).read_to_end(&mut bytes)?;
         self.crc.update(&bytes);

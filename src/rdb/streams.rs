@@ -11,7 +11,7 @@
 //! since Redis 7.0; the time a consumer was active since 7.2, and is passed over.
 
 use super::error::RdbError;
-use super::reader::Reader;
+use super::reader::RdbReader;
 use super::writer::Writer;
 use crate::base::time::UnixMillis;
 use crate::ds::listpack::Listpack;
@@ -22,7 +22,7 @@ use std::io::{BufRead, Write};
 
 /// Which version of Redis wrote a stream.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Form {
+pub(super) enum StreamVersion {
     /// 5.0 to 6.2.
     First,
     /// 7.0.
@@ -34,8 +34,8 @@ pub(super) enum Form {
 /// How Redis writes that it does not know how many entries a group has read.
 const UNKNOWN_READ: u64 = u64::MAX;
 
-impl<R: BufRead> Reader<R> {
-    pub(super) fn stream(&mut self, form: Form) -> Result<Stream, RdbError> {
+impl<R: BufRead> RdbReader<R> {
+    pub(super) fn stream(&mut self, form: StreamVersion) -> Result<Stream, RdbError> {
         let mut stream = Stream { log: self.log(form)?, ..Stream::default() };
         for _ in 0..self.length()? {
             let name = self.string()?;
@@ -47,7 +47,7 @@ impl<R: BufRead> Reader<R> {
         Ok(stream)
     }
 
-    fn log(&mut self, form: Form) -> Result<Log, RdbError> {
+    fn log(&mut self, form: StreamVersion) -> Result<Log, RdbError> {
         let mut log = Log::default();
         for _ in 0..self.length()? {
             let id = self.string()?;
@@ -68,7 +68,7 @@ impl<R: BufRead> Reader<R> {
         let last = self.spelled_id()?.max(log.last_node_id());
         log.set_last_id(last);
         log.set_added(log.len());
-        if form > Form::First {
+        if form > StreamVersion::First {
             // The first ID: the nodes tell it too.
             self.spelled_id()?;
             let max_deleted = self.spelled_id()?;
@@ -79,11 +79,13 @@ impl<R: BufRead> Reader<R> {
         Ok(log)
     }
 
-    fn group(&mut self, form: Form, log: &Log) -> Result<Group, RdbError> {
+    fn group(&mut self, form: StreamVersion, log: &Log) -> Result<Group, RdbError> {
         let last = self.spelled_id()?;
         let read = match form {
-            Form::First => log.added_up_to(last),
-            Form::Second | Form::Third => Some(self.length()?).filter(|&read| read != UNKNOWN_READ),
+            StreamVersion::First => log.added_up_to(last),
+            StreamVersion::Second | StreamVersion::Third => {
+                Some(self.length()?).filter(|&read| read != UNKNOWN_READ)
+            }
         };
         let mut group = Group::new(last, read);
         for _ in 0..self.length()? {
@@ -99,10 +101,10 @@ impl<R: BufRead> Reader<R> {
         if group.is_owned() { Ok(group) } else { Err(self.corrupt("Stream CG PEL entry without consumer")) }
     }
 
-    fn consumer(&mut self, form: Form, group: &mut Group) -> Result<(), RdbError> {
+    fn consumer(&mut self, form: StreamVersion, group: &mut Group) -> Result<(), RdbError> {
         let name = self.string()?;
         let seen = UnixMillis(i64::from_le_bytes(self.array()?));
-        if form == Form::Third {
+        if form == StreamVersion::Third {
             self.array::<8>()?;
         }
         let number = group.consumers_mut().add(&name, seen);

@@ -4,10 +4,10 @@ use super::{Checksum, dump, restore};
 use crate::base::random::Random;
 use crate::base::time::UnixMillis;
 use crate::keyspace::stream::{Group, Pending, Precision, Stream, StreamId, TrimTo};
-use crate::keyspace::{Collection, Limits, Value, ValueRef};
+use crate::keyspace::{Collection, EncodingLimits, Value, ValueRef};
 
-fn limits() -> Limits {
-    Limits { stream_node_max_entries: 6, ..Limits::default() }
+fn limits() -> EncodingLimits {
+    EncodingLimits { stream_node_max_entries: 6, ..EncodingLimits::default() }
 }
 
 fn id(ms: u64, seq: u64) -> StreamId {

@@ -7,8 +7,8 @@ use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::ds::intset::Intset;
 use crate::ds::listpack::Listpack;
 use crate::keyspace::{
-    AccessClock, Collection, Content, DbIndex, Hash, Keyspace, Limits, List, Set, SortedSet, Ttl, Value,
-    ValueRef,
+    AccessClock, Collection, Content, DbIndex, EncodingLimits, Hash, Keyspace, List, Set, SortedSet, Ttl,
+    Value, ValueRef,
 };
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn saved(keyspace: &Keyspace, options: &SaveOptions) -> Vec<u8> {
 }
 
 fn sample() -> Keyspace {
-    let mut keyspace = Keyspace::new(16, Limits::default(), 1);
+    let mut keyspace = Keyspace::new(16, EncodingLimits::default(), 1);
     keyspace.set_string(b"plain", b"value", Ttl::Clear);
     keyspace.set_string(b"number", b"-12345", Ttl::At(UnixMillis(1_900_000_000_123)));
     keyspace.set_string(b"long", &b"abc".repeat(500), Ttl::Clear);
@@ -33,7 +33,7 @@ type Rows = Vec<(usize, Vec<u8>, String, Option<i64>)>;
 fn read(bytes: &[u8]) -> Result<Rows, RdbError> {
     let mut db = 0;
     let mut rows = Vec::new();
-    load(bytes, &Limits::default(), |item, _| {
+    load(bytes, &EncodingLimits::default(), |item, _| {
         match item {
             Item::Note(Note::SelectDb(index)) => db = index,
             Item::Key { key, content, attributes } => {
@@ -72,7 +72,7 @@ fn a_wrong_sum_is_no_matter_where_sums_are_not_verified() {
     let mut bytes = saved(&sample(), &SaveOptions::default());
     *bytes.last_mut().expect("the sum") ^= 1;
     let keys = |checksum| {
-        let summary = load_as(&bytes[..], &Limits::default(), checksum, |_, _| Ok(()));
+        let summary = load_as(&bytes[..], &EncodingLimits::default(), checksum, |_, _| Ok(()));
         summary.map(|summary| summary.keys)
     };
     assert_eq!(keys(Checksum::Skipped).ok(), Some(4));
@@ -193,12 +193,13 @@ fn words(value: &Value) -> String {
     words.join(" ")
 }
 
-fn restore(payload: &[u8], limits: &Limits) -> Result<Value, RestoreError> {
+fn restore(payload: &[u8], limits: &EncodingLimits) -> Result<Value, RestoreError> {
     super::restore(payload, Checksum::Verified, limits)
 }
 
 fn restored(payload: &[u8]) -> Result<String, RestoreError> {
-    restore(payload, &Limits::default()).map(|value| format!("{}: {}", value.encoding(), words(&value)))
+    restore(payload, &EncodingLimits::default())
+        .map(|value| format!("{}: {}", value.encoding(), words(&value)))
 }
 
 #[test]
@@ -286,7 +287,7 @@ fn forms_outgrow_the_limits_as_they_are_read() {
         (11, string(&intset(&ints)), "hashtable"),
         (20, string(&listpack(&fields)), "hashtable"),
     ] {
-        let value = restore(&signed(kind, &body), &Limits::default()).expect("it is valid");
+        let value = restore(&signed(kind, &body), &EncodingLimits::default()).expect("it is valid");
         assert_eq!(value.encoding(), encoding, "type {kind}");
     }
 }
@@ -364,11 +365,11 @@ fn what_cannot_be_is_refused() {
 
 /// Values of every type and form.
 fn samples() -> Vec<Value> {
-    let limits = Limits::default();
+    let limits = EncodingLimits::default();
     let mut values = vec![Value::String(triomphe::Arc::new(b"some text".to_vec()))];
     for count in [3, 140] {
         let texts: Vec<String> = (0..count).map(|index| format!("element:{index}")).collect();
-        let mut list = List::new(&Limits { list_max_listpack_size: 16, ..limits });
+        let mut list = List::new(&EncodingLimits { list_max_listpack_size: 16, ..limits });
         let (mut set, mut ints, mut hash, mut sorted) =
             (Set::new(), Set::new(), Hash::new(), SortedSet::new());
         for (index, text) in texts.iter().enumerate() {
@@ -392,7 +393,10 @@ fn samples() -> Vec<Value> {
 fn damaged_payloads_never_do_harm() {
     for value in samples() {
         let whole = dump(ValueRef::Object(&value), false);
-        assert_eq!(words(&restore(&whole, &Limits::default()).expect("our own payload")), words(&value));
+        assert_eq!(
+            words(&restore(&whole, &EncodingLimits::default()).expect("our own payload")),
+            words(&value)
+        );
         assert_eq!(
             serialized_len(ValueRef::Object(&value)),
             dump(ValueRef::Object(&value), true).len() as u64 - 11
@@ -403,9 +407,12 @@ fn damaged_payloads_never_do_harm() {
             for change in [0x01, 0x40, 0x80, 0xff, !body[at]] {
                 let mut damaged = body.to_vec();
                 damaged[at] ^= change;
-                if let Ok(value) = restore(&signed(kind, &damaged), &Limits::default()) {
+                if let Ok(value) = restore(&signed(kind, &damaged), &EncodingLimits::default()) {
                     let again = dump(ValueRef::Object(&value), true);
-                    assert!(restore(&again, &Limits::default()).is_ok(), "type {kind}, {change:#x} at {at}");
+                    assert!(
+                        restore(&again, &EncodingLimits::default()).is_ok(),
+                        "type {kind}, {change:#x} at {at}"
+                    );
                 }
             }
             // A cut value may borrow a byte of what follows, but is never taken for the whole one.
@@ -446,14 +453,14 @@ fn access_histories_are_kept_when_the_policy_uses_them() {
         (Access::Idle(access(false)), (Some(70_000), None)),
         (Access::Frequency(access(true)), (None, Some(200))),
     ] {
-        let mut keyspace = Keyspace::new(1, Limits::default(), 1);
+        let mut keyspace = Keyspace::new(1, EncodingLimits::default(), 1);
         keyspace.set_string(b"key", b"value", Ttl::Clear);
         let clock = access(matches!(options, Access::Frequency(_)));
         let bits = clock.restored(Some(70_000), Some(200)).expect("both are given");
         keyspace.set_access_of(b"key", bits);
         let bytes = saved(&keyspace, &SaveOptions { access: options, ..SaveOptions::default() });
         let mut found = None;
-        load(&bytes[..], &Limits::default(), |item, _| {
+        load(&bytes[..], &EncodingLimits::default(), |item, _| {
             if let Item::Key { attributes, .. } = item {
                 found = Some((attributes.idle_secs, attributes.frequency));
             }
@@ -468,7 +475,7 @@ fn access_histories_are_kept_when_the_policy_uses_them() {
 fn empty_collections_are_left_out_and_strange_things_named() {
     let mut empty = Vec::new();
     let file = b"REDIS0010\xfa\x01a\x01b\xfe\x00\x01\x03key\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0";
-    let summary = load(&file[..], &Limits::default(), |item, _| {
+    let summary = load(&file[..], &EncodingLimits::default(), |item, _| {
         if let Item::Note(Note::EmptyKey(key)) = item {
             empty.push(key);
         }
@@ -522,7 +529,7 @@ fn data_of_modules_beside_the_keys_is_left_out() {
     let data = b"\xf7\x81\x04\x20\xc4\x00\x00\x00\x00\x01\x02\x01\x05\x03abc\x04________\x01\x05\x03____\x00";
     let file = [b"REDIS0010", &data[..], b"\x00\x01k\x01v\xff", &[0; 8]].concat();
     let mut names = Vec::new();
-    let summary = load(&file[..], &Limits::default(), |item, _| {
+    let summary = load(&file[..], &EncodingLimits::default(), |item, _| {
         if let Item::Note(Note::ModuleAux(name)) = item {
             names.push(name);
         }
@@ -544,7 +551,7 @@ fn element() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn any_collection_survives(elements in proptest::collection::vec((element(), element(), -1e9f64..1e9), 1..150)) {
-        let limits = Limits { set_max_intset_entries: 20, ..Limits::default() };
+        let limits = EncodingLimits { set_max_intset_entries: 20, ..EncodingLimits::default() };
         let mut list = List::new(&limits);
         let (mut set, mut hash, mut sorted) = (Set::new(), Hash::new(), SortedSet::new());
         for (one, two, score) in &elements {

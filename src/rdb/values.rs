@@ -4,13 +4,13 @@
 
 use super::collections::{Nodes, PACKED_NODE, PLAIN_NODE, Scores};
 use super::error::RdbError;
-use super::reader::Reader;
-use super::streams::{self, Form};
+use super::reader::RdbReader;
+use super::streams::{self, StreamVersion};
 use super::writer::Writer;
 use crate::ds::chunk_list::ChunkRef;
 use crate::ds::listpack::Listpack;
 use crate::keyspace::sorted_set::Direction;
-use crate::keyspace::{Collection, Limits, Value, ValueRef};
+use crate::keyspace::{Collection, EncodingLimits, Value, ValueRef};
 use std::io::{BufRead, Write};
 use triomphe::Arc;
 
@@ -148,9 +148,9 @@ fn write_long_element<W: Write>(writer: &mut Writer<'_, W>, element: &[u8]) -> R
 
 /// Reads a value's body; `None` for an empty collection, which is skipped.
 pub(super) fn read<R: BufRead>(
-    reader: &mut Reader<R>,
+    reader: &mut RdbReader<R>,
     kind: u8,
-    limits: &Limits,
+    limits: &EncodingLimits,
 ) -> Result<Option<Value>, RdbError> {
     let value = match kind {
         kind::STRING => return Ok(Some(Value::String(Arc::new(reader.string()?)))),
@@ -169,9 +169,9 @@ pub(super) fn read<R: BufRead>(
         kind::HASH_ZIPMAP => reader.hash_of_zipmap(limits)?.into_value(),
         kind::HASH_ZIPLIST => reader.hash_of_ziplist(limits)?.into_value(),
         kind::HASH_LISTPACK => reader.hash_of_listpack(limits)?.into_value(),
-        kind::STREAM => reader.stream(Form::First)?.into_value(),
-        kind::STREAM_2 => reader.stream(Form::Second)?.into_value(),
-        kind::STREAM_3 => reader.stream(Form::Third)?.into_value(),
+        kind::STREAM => reader.stream(StreamVersion::First)?.into_value(),
+        kind::STREAM_2 => reader.stream(StreamVersion::Second)?.into_value(),
+        kind::STREAM_3 => reader.stream(StreamVersion::Third)?.into_value(),
         kind::HASH_METADATA | kind::HASH_LISTPACK_EX => {
             return Err(RdbError::Unsupported("a hash with fields that expire (Redis 7.4)"));
         }

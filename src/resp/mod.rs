@@ -13,4 +13,4 @@ pub mod value;
 pub use argv::{Argv, Failure, OwnedArgv, Requests};
 pub use broadcast::Broadcast;
 pub use reply::{Protocol, Reply};
-pub use request::{Limits, Login, Parser};
+pub use request::{Login, ParseLimits, Parser};

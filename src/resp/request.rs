@@ -3,7 +3,7 @@
 //! [`Parser`] owns the buffer a connection reads into: [`Parser::space`] is where the next read
 //! goes, [`Parser::parse`] hands out every command completed so far as one [`Requests`], the
 //! buffer moved with it. It does not know where bytes come from, who the client is, or what a
-//! command means; [`Limits`] says how much a client may ask for.
+//! command means; [`ParseLimits`] says how much a client may ask for.
 //!
 //! The buffer always begins with the unfinished command, whose arguments found so far are kept as
 //! ranges, so nothing is parsed twice, and a byte is copied at most once (when commands before an
@@ -52,14 +52,14 @@ pub enum Login {
     Done,
     /// Not logged in when last looked at, but an AUTH may be under way: stop before a command
     /// that only a logged-in client may send.
-    Unsettled,
+    Pending,
     /// Not logged in, and every earlier command has run.
     Missing,
 }
 
 /// How much a client may ask for.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ParseLimits {
     /// Longest argument, bytes. Source: `proto-max-bulk-len`.
     pub max_bulk_bytes: i64,
     /// Whether the limits before AUTH apply.
@@ -71,7 +71,7 @@ pub struct Limits {
 pub struct Parsed {
     /// The completed commands, perhaps none; and the failure that ends the stream.
     pub requests: Requests,
-    /// Parsing stopped at a command that needs a login ([`Login::Unsettled`]): run `requests`, look
+    /// Parsing stopped at a command that needs a login ([`Login::Pending`]): run `requests`, look
     /// at the login again and parse again before reading on.
     pub needs_login: bool,
 }
@@ -244,13 +244,13 @@ impl Parser {
 
     /// Parses what has arrived and keeps the completed commands, so that [`Parser::space`] knows
     /// how much of an argument is still to come.
-    pub fn scan(&mut self, limits: &Limits) {
+    pub fn scan(&mut self, limits: &ParseLimits) {
         // What stops the parser stops it again in `parse`.
         let _ = self.run(limits);
     }
 
     /// Parses what has arrived and hands out the completed commands.
-    pub fn parse(&mut self, limits: &Limits) -> Parsed {
+    pub fn parse(&mut self, limits: &ParseLimits) -> Parsed {
         let stop = self.run(limits);
         let failure = match &stop {
             Stop::Broken(reason) => {
@@ -262,7 +262,7 @@ impl Parser {
         Parsed { requests: self.hand_over(failure), needs_login: matches!(stop, Stop::NeedsLogin) }
     }
 
-    fn run(&mut self, limits: &Limits) -> Stop {
+    fn run(&mut self, limits: &ParseLimits) -> Stop {
         self.is_stranger = limits.login != Login::Done;
         loop {
             let step = if self.missing_arguments > 0 {
@@ -281,7 +281,7 @@ impl Parser {
     }
 
     /// `*3\r\n`: how many arguments follow. None or fewer is no command.
-    fn multibulk_header(&mut self, limits: &Limits) -> Result<(), Stop> {
+    fn multibulk_header(&mut self, limits: &ParseLimits) -> Result<(), Stop> {
         let (count, next) = self.header("too big mbulk count string", "invalid multibulk length")?;
         if count > MAX_ARGUMENTS {
             return Err(broken("invalid multibulk length"));
@@ -301,7 +301,7 @@ impl Parser {
     }
 
     /// The arguments of a multibulk command, as far as they have arrived.
-    fn arguments(&mut self, limits: &Limits) -> Result<(), Stop> {
+    fn arguments(&mut self, limits: &ParseLimits) -> Result<(), Stop> {
         while self.missing_arguments > 0 {
             let length = match self.bulk_bytes {
                 Some(length) => length,
@@ -321,7 +321,7 @@ impl Parser {
     }
 
     /// `$5\r\n`: how long the next argument is.
-    fn bulk_header(&mut self, limits: &Limits) -> Result<usize, Stop> {
+    fn bulk_header(&mut self, limits: &ParseLimits) -> Result<usize, Stop> {
         let (length, next) = self.header("too big bulk count string", "invalid bulk length")?;
         if length < 0 || length > limits.max_bulk_bytes {
             return Err(broken("invalid bulk length"));
@@ -498,10 +498,10 @@ fn short_header(line: &[u8], in_command: bool) -> Option<(i64, usize)> {
     None
 }
 
-fn require_login(limits: &Limits, reason: &str) -> Result<(), Stop> {
+fn require_login(limits: &ParseLimits, reason: &str) -> Result<(), Stop> {
     match limits.login {
         Login::Done => Ok(()),
-        Login::Unsettled => Err(Stop::NeedsLogin),
+        Login::Pending => Err(Stop::NeedsLogin),
         Login::Missing => Err(broken(reason)),
     }
 }

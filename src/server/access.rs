@@ -5,7 +5,7 @@
 //! the [`Ctx`] methods here, which keep the bit true for everybody and close the connections of
 //! those who lost the right to have one.
 
-use super::command::{CommandTable, Entry};
+use super::command::{CommandTable, FoundCommand};
 use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
 use super::host::Host;
@@ -82,7 +82,7 @@ impl From<Refusal> for CommandError {
 pub(super) fn check(
     rooms: &mut Rooms,
     session: &Session,
-    (command, _, index): Entry,
+    (command, _, index): FoundCommand,
     argv: Argv<'_>,
     context: Context,
 ) -> Result<(), Refusal> {
@@ -104,7 +104,7 @@ pub(super) fn check(
 pub(super) fn check_queued(
     rooms: &mut Rooms,
     session: &Session,
-    entry: Entry,
+    entry: FoundCommand,
     argv: Argv<'_>,
 ) -> Result<(), String> {
     if session.login.unrestricted {

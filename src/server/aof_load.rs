@@ -9,7 +9,7 @@
 use super::aof_loader::{AofClient, AofLoader};
 use super::call::{call, find};
 use super::changed;
-use super::command::Entry;
+use super::command::FoundCommand;
 use super::machine::Server;
 use super::origin::Origin;
 use crate::base::ClientId;
@@ -143,7 +143,7 @@ impl AofClient {
         result
     }
 
-    fn find(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<Entry, Wrong> {
+    fn find(&mut self, server: &mut Server, argv: Argv<'_>) -> Result<FoundCommand, Wrong> {
         let unknown = || Wrong::Unknown(String::from_utf8_lossy(argv.at(0)).into_owned());
         find(&mut server.rooms, &mut self.session, argv).map_err(|_| unknown())
     }
@@ -157,7 +157,7 @@ impl AofClient {
         let (keyspace, rooms) = (&mut server.keyspace, &mut server.rooms);
         let reply = Reply::new(&mut self.out, Protocol::Resp2);
         call(keyspace, rooms, &mut self.session, reply, entry, argv, Origin::AofLoad);
-        changed::settle_all(keyspace, rooms);
+        changed::report_all_findings(keyspace, rooms);
         if let Some(error) = self.out.strip_prefix(b"-") {
             let command = if self.session.multi.is_some() { "exec" } else { entry.0.spec.name };
             warn_of_error(String::from_utf8_lossy(error).trim_end(), command);

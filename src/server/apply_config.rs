@@ -3,7 +3,7 @@
 use super::ctx::Ctx;
 use super::rooms::Rooms;
 use crate::config::{Appendfsync, MaxmemoryPolicy, NotifyClasses};
-use crate::keyspace::{AccessClock, Keyspace, Limits};
+use crate::keyspace::{AccessClock, EncodingLimits, Keyspace};
 use std::sync::atomic::Ordering;
 
 impl Rooms {
@@ -30,7 +30,7 @@ impl Ctx<'_> {
 pub(crate) fn apply_config(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     let config = &rooms.config;
     rooms.clients.set_limits(config.client_output_buffer_limit);
-    keyspace.set_limits(Limits {
+    keyspace.set_limits(EncodingLimits {
         list_max_listpack_size: config.list_max_listpack_size,
         list_plain_from: keyspace.limits().list_plain_from,
         hash_max_listpack_entries: config.hash_max_listpack_entries,

@@ -1,13 +1,13 @@
 //! The door every command passes: look up, admit, run, keep the books.
 //!
 //! [`Server::requests`] takes what one read brought. Each command is a unit: after it, expired
-//! keys are settled, effects are encoded, and clients parked on keys that became ready are
+//! keys are reported, effects are encoded, and clients parked on keys that became ready are
 //! served, so that they see the state right after the change they waited for.
 
 use super::aof::unsynced;
 use super::args::Args;
 use super::client_info::info_line;
-use super::command::{Command, Entry, Lookup};
+use super::command::{Command, FoundCommand, Lookup};
 use super::ctx::Ctx;
 use super::error::CommandError;
 use super::machine::Server;
@@ -154,7 +154,7 @@ impl Server {
     fn next_step(
         &mut self,
         session: &mut Session,
-        found: Result<Entry, CommandError>,
+        found: Result<FoundCommand, CommandError>,
         argv: Argv<'_>,
     ) -> Step {
         let entry = match found {
@@ -180,7 +180,7 @@ impl Server {
     }
 
     /// The bracket around what a client's command does, at its first run and whenever it is run
-    /// again: `act` runs it; then what it did is settled and told, and whoever waited for it is
+    /// again: `act` runs it; then what it did is reported, and whoever waited for it is
     /// served.
     #[inline]
     pub(super) fn run_unit(
@@ -215,7 +215,7 @@ impl Server {
 
     /// Settles what the unit left behind.
     pub(super) fn end_unit(&mut self) {
-        changed::settle_all(&mut self.keyspace, &mut self.rooms);
+        changed::report_all_findings(&mut self.keyspace, &mut self.rooms);
         if self.rooms.propagation.is_wanted() {
             self.rooms.propagation.end_unit();
         }
@@ -228,13 +228,13 @@ impl Server {
 /// What becomes of a command that has arrived.
 enum Step {
     /// It is refused, with this error.
-    Refuse(Option<Entry>, CommandError),
+    Refuse(Option<FoundCommand>, CommandError),
     /// It waits before it begins.
     HoldBack,
     /// It waits for EXEC.
     Queue(&'static Command),
     /// It runs.
-    Run(Entry),
+    Run(FoundCommand),
 }
 
 /// Takes back the answer from `mark` on if the client wants none, when its command is done.
@@ -250,7 +250,11 @@ pub(super) fn apply_reply_mode(session: &mut Session, out: &mut Vec<u8>, mark: u
 }
 
 /// Finds the command `argv` names. A client that repeats itself pays for one comparison.
-pub(super) fn find(rooms: &mut Rooms, session: &mut Session, argv: Argv<'_>) -> Result<Entry, CommandError> {
+pub(super) fn find(
+    rooms: &mut Rooms,
+    session: &mut Session,
+    argv: Argv<'_>,
+) -> Result<FoundCommand, CommandError> {
     let name = argv.at(0);
     if let Some(index) = session.last.lookup.as_ref().and_then(|cache| cache.get(name)) {
         return Ok((rooms.commands.at(index), 1, index));
@@ -268,7 +272,7 @@ pub(super) fn find(rooms: &mut Rooms, session: &mut Session, argv: Argv<'_>) -> 
 
 fn reject(
     rooms: &mut Rooms,
-    entry: Option<Entry>,
+    entry: Option<FoundCommand>,
     error: &CommandError,
     session: &mut Session,
     out: &mut Vec<u8>,
@@ -290,7 +294,7 @@ pub(super) fn call(
     rooms: &mut Rooms,
     session: &mut Session,
     reply: Reply<'_>,
-    (command, words, index): Entry,
+    (command, words, index): FoundCommand,
     argv: Argv<'_>,
     origin: Origin,
 ) {
@@ -319,7 +323,7 @@ pub(super) fn call(
     let Ctx { db, mut reply, session, rooms, effect, changes, .. } = ctx;
     output::append_own(rooms, session, &mut reply);
     tracking::remember(rooms, session, command, argv, origin);
-    changed::settle(db, rooms);
+    changed::report_findings(db, rooms);
     output::prepend_own(rooms, session, &mut reply);
     if command.spec.flags.contains(TOUCHES_ARBITRARY_KEYS) && origin == Origin::Client {
         rooms.propagation.keep_apart();

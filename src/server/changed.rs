@@ -63,7 +63,7 @@ impl Ctx<'_> {
     /// Says that a whole database changed, which counts as `count` changes: it was emptied or
     /// exchanged. Whoever waits for one of its keys looks again.
     fn changed_db(&mut self, db: DbIndex, count: u64) {
-        settle_all(self.db, self.rooms);
+        report_all_findings(self.db, self.rooms);
         self.changes += count;
         self.rooms.persistence.saves.dirty += count;
         self.rooms.waiting.queue.signal_all(db);
@@ -91,8 +91,8 @@ impl Ctx<'_> {
 
     /// Announces what was found out so far about keys of all databases, before a change is
     /// reported: MOVE tells that the key is new there before it tells of the move.
-    pub fn settle(&mut self) {
-        settle_all(self.db, self.rooms);
+    pub fn report_findings(&mut self) {
+        report_all_findings(self.db, self.rooms);
         self.place_own();
     }
 
@@ -107,7 +107,7 @@ impl Ctx<'_> {
     /// counts as `count` changes, 0 if nobody counts them. Redis: who watches or tracks the key is
     /// not told, nor who waits for it.
     pub fn changed_aside(&mut self, count: u64, key: &[u8]) {
-        self.settle();
+        self.report_findings();
         self.db.note_reported(key);
         self.rooms.note_changed(self.db, key);
         self.count_changes(count);
@@ -133,7 +133,7 @@ pub(super) fn key_changed(db: &mut Db, rooms: &mut Rooms, class: NotifyClasses, 
 
 /// The same for a key whose change is counted already.
 pub(super) fn key_touched(db: &mut Db, rooms: &mut Rooms, class: NotifyClasses, event: &str, key: &[u8]) {
-    settle(db, rooms);
+    report_findings(db, rooms);
     db.note_reported(key);
     rooms.note_changed(db, key);
     if !rooms.watches.is_empty() {
@@ -156,17 +156,17 @@ pub(super) fn notify(rooms: &mut Rooms, db: DbIndex, class: NotifyClasses, event
 /// Acts on what the accessors of one database found out: expired keys are counted, announced and
 /// propagated as deleted, before whatever the running command does. Redis: they do not count as
 /// changes since the last save.
-pub(super) fn settle(db: &mut Db, rooms: &mut Rooms) {
-    let facts = &db.facts;
-    if facts.expired.is_empty() && facts.missed.is_empty() && facts.added.is_empty() {
+pub(super) fn report_findings(db: &mut Db, rooms: &mut Rooms) {
+    let findings = &db.findings;
+    if findings.expired.is_empty() && findings.missed.is_empty() && findings.added.is_empty() {
         return;
     }
-    settle_facts(db, rooms);
+    report_each_finding(db, rooms);
 }
 
-fn settle_facts(db: &mut Db, rooms: &mut Rooms) {
+fn report_each_finding(db: &mut Db, rooms: &mut Rooms) {
     let lazy = rooms.config.lazyfree_lazy_expire;
-    for key in std::mem::take(&mut db.facts.expired) {
+    for key in std::mem::take(&mut db.findings.expired) {
         rooms.stats.counters.expired_keys += 1;
         rooms.note_changed(db, &key);
         if !rooms.watches.is_empty() {
@@ -182,10 +182,10 @@ fn settle_facts(db: &mut Db, rooms: &mut Rooms) {
         rooms.waiting.queue.signal(db.index(), &key);
         notify(rooms, db.index(), NotifyClasses::EXPIRED, "expired", &key);
     }
-    for key in std::mem::take(&mut db.facts.missed) {
+    for key in std::mem::take(&mut db.findings.missed) {
         notify(rooms, db.index(), NotifyClasses::KEY_MISS, "keymiss", &key);
     }
-    for key in std::mem::take(&mut db.facts.added) {
+    for key in std::mem::take(&mut db.findings.added) {
         notify(rooms, db.index(), NotifyClasses::NEW, "new", &key);
     }
 }
@@ -214,7 +214,7 @@ pub(super) fn swap(keyspace: &mut Keyspace, rooms: &mut Rooms, one: DbIndex, two
     keyspace.swap(one, two);
 }
 
-/// [`settle`] for every database that a unit has had in hand.
-pub(super) fn settle_all(keyspace: &mut Keyspace, rooms: &mut Rooms) {
-    keyspace.lent().for_each(|db| settle(db, rooms));
+/// [`report_findings`] for every database that a unit has had in hand.
+pub(super) fn report_all_findings(keyspace: &mut Keyspace, rooms: &mut Rooms) {
+    keyspace.lent().for_each(|db| report_findings(db, rooms));
 }

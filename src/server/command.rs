@@ -87,7 +87,7 @@ pub enum Lookup {
 }
 
 /// A command, the number of words that name it, and its place in the statistics.
-pub type Entry = (&'static Command, usize, CommandIndex);
+pub type FoundCommand = (&'static Command, usize, CommandIndex);
 
 /// Every command by its name, renames applied. Built once at start.
 #[derive(Debug)]

@@ -52,10 +52,10 @@ pub(super) fn hold_back(rooms: &mut Rooms, session: &mut Session, command: &Comm
     let flags = multi::flags_of(session, command);
     let depends_on_order =
         flags.contains(BLOCKING) || flags.contains(WRITE) && !rooms.waiting.queue.is_empty();
-    depends_on_order && hold_back_until_settled(rooms, session, arrival)
+    depends_on_order && hold_back_until_read(rooms, session, arrival)
 }
 
-fn hold_back_until_settled(rooms: &mut Rooms, session: &mut Session, arrival: Arrival) -> bool {
+fn hold_back_until_read(rooms: &mut Rooms, session: &mut Session, arrival: Arrival) -> bool {
     if std::mem::take(&mut session.requests.waited_for_earlier) || rooms.clients.len() > MAX_ORDERED_CLIENTS {
         return false;
     }
@@ -71,7 +71,7 @@ fn hold_back_until_settled(rooms: &mut Rooms, session: &mut Session, arrival: Ar
 impl Ctx<'_> {
     /// Whether all that has arrived from clients is known. If not, the command is parked and runs
     /// again soon; the handler returns without an answer.
-    pub fn has_settled(&mut self, argv: Argv<'_>) -> bool {
+    pub fn has_read_all(&mut self, argv: Argv<'_>) -> bool {
         if self.origin == Origin::Client {
             let readers = self.rooms.readers(self.rooms.clients.iter());
             if self.waits_for(readers, argv) {
@@ -83,8 +83,8 @@ impl Ctx<'_> {
     }
 
     /// Whether all that subscribers have sent is known, or there are too many clients for anybody
-    /// to expect it. If not, as [`Ctx::has_settled`].
-    pub fn subscribers_have_settled(&mut self, argv: Argv<'_>) -> bool {
+    /// to expect it. If not, as [`Ctx::has_read_all`].
+    pub fn has_read_subscribers(&mut self, argv: Argv<'_>) -> bool {
         if self.origin != Origin::Client || self.rooms.clients.len() > MAX_ORDERED_CLIENTS {
             return true;
         }

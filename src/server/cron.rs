@@ -29,7 +29,7 @@ impl Server {
         let mut left = MAX_EXPIRED_PER_TURN;
         for db in self.keyspace.iter_mut() {
             left -= db.expire_due(left);
-            changed::settle(db, &mut self.rooms);
+            changed::report_findings(db, &mut self.rooms);
             if left == 0 {
                 self.rooms.stats.counters.expire_cap_reached += 1;
                 break;

@@ -41,7 +41,8 @@ impl Server {
 }
 
 /// Gets below `maxmemory` if that is possible in a short time, for a command with `arguments` bytes
-/// of arguments, and leaves the result in [`Eviction::room`]. Costs one comparison without a limit.
+/// of arguments, and leaves the result in [`crate::memory::Eviction::room`]. Costs one comparison
+/// without a limit.
 #[inline]
 pub(super) fn make_room(keyspace: &mut Keyspace, rooms: &mut Rooms, arguments: usize) {
     if rooms.config.maxmemory != 0 || rooms.memory.eviction.room != Room::Enough {
@@ -194,14 +195,14 @@ fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8])
     let removed = keyspace.remove(key);
     rooms.end_watch("eviction-del", begin_ns);
     let mut freed = u64::try_from(before - (rooms.memory.eviction.own_bytes)(keyspace)).unwrap_or(0);
-    freed += keyspace.facts.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
+    freed += keyspace.findings.garbage.iter().map(|garbage| garbage.heap_bytes() as u64).sum::<u64>();
     if let Some(bytes) = usage {
         let held = (bytes as u64).saturating_sub(freed);
         rooms.memory.eviction.hold(held);
         freed += held;
     }
     let silent = (rooms.memory.eviction.own_bytes)(keyspace);
-    changed::settle(keyspace, rooms);
+    changed::report_findings(keyspace, rooms);
     if removed {
         if rooms.propagation.is_wanted() {
             let verb: &[u8] = if rooms.config.lazyfree_lazy_eviction { b"UNLINK" } else { b"DEL" };
@@ -216,7 +217,7 @@ fn evict(keyspace: &mut Keyspace, rooms: &mut Rooms, index: DbIndex, key: &[u8])
     rooms.memory.eviction.tell(u64::try_from(told).unwrap_or(0));
     // Big values leave for the freeing thread whatever lazyfree-lazy-eviction says: it only decides
     // what is propagated.
-    if !keyspace.facts.garbage.is_empty() {
+    if !keyspace.findings.garbage.is_empty() {
         lazyfree::hand_over(keyspace, rooms);
     }
     freed

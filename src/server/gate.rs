@@ -1,6 +1,6 @@
 //! May this command run? A fixed order of small checks, the order of Redis's `processCommand`.
 
-use super::command::{Entry, Lookup};
+use super::command::{FoundCommand, Lookup};
 use super::error::CommandError;
 use super::{Rooms, access, multi, publish};
 use crate::acl::Context;
@@ -78,7 +78,7 @@ impl Rooms {
 pub(super) fn admit(
     rooms: &mut Rooms,
     session: &Session,
-    entry: Entry,
+    entry: FoundCommand,
     argv: Argv<'_>,
 ) -> Result<(), CommandError> {
     let command = entry.0;

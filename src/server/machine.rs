@@ -18,7 +18,7 @@ use crate::base::time::{MonotonicMillis, UnixMillis};
 use crate::base::{ClientId, alloc};
 use crate::clients::{Clients, Close, Connection, Monitors, Session, Watches, WireLimits};
 use crate::config::Config;
-use crate::keyspace::{Keyspace, Limits};
+use crate::keyspace::{EncodingLimits, Keyspace};
 use crate::memory::{Ledger, Memory};
 use crate::persistence::{Jobs, Saves};
 use crate::propagation::Propagation;
@@ -74,7 +74,7 @@ impl Server {
         let acl = Acl::new(&setup.config, &commands, setup.host.as_ref())?;
         let mut random = Random::new(setup.random_seed);
         let databases = u16::try_from(setup.config.databases).unwrap_or(u16::MAX);
-        let limits = Limits { seed: setup.hash_seed, ..Limits::default() };
+        let limits = EncodingLimits { seed: setup.hash_seed, ..EncodingLimits::default() };
         let now = UnixMillis(setup.clock.wall_us() / 1000);
         let stats = Stats::new(commands.all().len(), setup.clock.monotonic_ns());
         let monotonic = stats.last_lap();

@@ -1,11 +1,11 @@
 //! Keys on their way to another server: MIGRATE between its two halves.
 //!
 //! Redis stops the world until the target has answered. Here the owner hands over *references* to
-//! the values ([`MigrateJob`]) and goes on; a thread of `link/` serializes and sends them. When it
-//! reports which keys the target took ([`MigrateReport`]), a key is deleted here only if it still
-//! is what was sent. That is exact without any counter: the references are held until the report is
-//! settled, and whoever changes a value that is shared copies it first, so the same allocation
-//! means the same value.
+//! the values ([`crate::server::MigrateJob`]) and goes on; a thread of `link/` serializes and sends
+//! them. When it reports which keys the target took ([`MigrateReport`]), a key is deleted here only
+//! if it still is what was sent. That is exact without any counter: the references are held until
+//! the report has come, and whoever changes a value that is shared copies it first, so the same
+//! allocation means the same value.
 //!
 //! A key that changed meanwhile stays, and the client is told: the target has the older value and
 //! this server the newer, and which of them is wanted only the client can say. Nothing is lost

@@ -5,7 +5,7 @@
 //! before its EXEC, what a script runs behind the script. Administration is never shown.
 
 use super::Rooms;
-use super::command::Entry;
+use super::command::FoundCommand;
 use super::ctx::Ctx;
 use super::origin::Origin;
 use crate::base::text::quote;
@@ -43,7 +43,7 @@ impl Ctx<'_> {
 pub(super) fn feed(
     rooms: &mut Rooms,
     session: &mut Session,
-    (command, ..): Entry,
+    (command, ..): FoundCommand,
     argv: Argv<'_>,
     origin: Origin,
 ) {

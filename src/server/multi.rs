@@ -11,7 +11,7 @@
 
 use super::call::call;
 use super::client_info::info_line;
-use super::command::{Command, CommandTable, Entry};
+use super::command::{Command, CommandTable, FoundCommand};
 use super::ctx::Ctx;
 use super::error::{CommandError, CommandResult};
 use super::origin::Origin;
@@ -54,7 +54,7 @@ fn transaction_flags(transaction: &Transaction, command: &Command) -> Flags {
 
 /// Queues an admitted command if the client is in a transaction and the command does not belong to
 /// the transaction itself. Returns whether it did; the caller answers.
-pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: Entry, argv: Argv<'_>) -> bool {
+pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: FoundCommand, argv: Argv<'_>) -> bool {
     let Some(transaction) = &mut session.multi else { return false };
     if entry.0.spec.flags.contains(NOT_QUEUED) {
         return false;

@@ -9,6 +9,9 @@
 //! `client-output-buffer-limit` bounds what waits for a client, by class. The hard limit is looked
 //! at with every delivery, so that not even one endless transaction grows the outbox of a silent
 //! subscriber; the soft one at the end of a turn and ten times a second.
+//!
+//! [`Clients`]: crate::clients::Clients
+//! [`Clients::push`]: crate::clients::Clients::push
 
 use super::Rooms;
 use super::client_info::info_line;

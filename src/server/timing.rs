@@ -81,7 +81,7 @@ pub(super) fn end(
     watch(rooms, command, origin, ns);
 }
 
-/// Ends a batch of a client: what was timed together is settled.
+/// Ends a batch of a client: what was timed together is counted.
 pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) {
     if let Some((Run { index, count: 1 }, ns)) = rooms.end_run()
         && session.close == Close::No

@@ -314,7 +314,7 @@ fn keynum(argv: Argv<'_>, position: usize) -> Vec<KeyRef> {
 #[cfg(test)]
 mod tests {
     use crate::resp::OwnedArgv;
-    use crate::spec::facts::{CAPTURED_KEYS, compare_keys};
+    use crate::spec::captured_info::{CAPTURED_KEYS, compare_keys};
     use crate::spec::*;
 
     /// One command for every way of finding keys; the table of `commands/` is compared in full

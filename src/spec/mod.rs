@@ -25,7 +25,7 @@
 mod category;
 mod command_index;
 #[cfg(test)]
-pub(crate) mod facts;
+pub(crate) mod captured_info;
 mod flags;
 mod key_search;
 mod keys;
@@ -331,7 +331,7 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use super::facts::{CAPTURED_INFO, compare};
+    use super::captured_info::{CAPTURED_INFO, compare};
     use super::*;
 
     const LMOVE: Spec = Spec::new(

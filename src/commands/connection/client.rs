@@ -199,7 +199,7 @@ fn client_list(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     } else {
         args.finish()?;
     }
-    if !ctx.has_settled(args.argv()) {
+    if !ctx.has_read_all(args.argv()) {
         return Ok(());
     }
     let mut found = all(ctx.rooms, ctx.session);

@@ -9,7 +9,7 @@ mod memory_tests;
 #[cfg(test)]
 mod pause_tests;
 #[cfg(test)]
-mod settle_tests;
+mod order_tests;
 
 use crate::acl::DEFAULT_USER;
 use crate::base::text::lossless;

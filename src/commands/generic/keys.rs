@@ -122,7 +122,7 @@ fn move_key(ctx: &mut Ctx<'_>, key: &[u8], target: DbIndex) -> bool {
     }
     let Some(stored) = here.take(key) else { return false };
     there.put(key, stored);
-    ctx.settle();
+    ctx.report_findings();
     ctx.changed(NotifyClasses::GENERIC, "move_from", key);
     ctx.also_changed(target, NotifyClasses::GENERIC, "move_to", key);
     true
@@ -196,8 +196,8 @@ mod tests {
             ("TYPE a", "string"),
             ("TYPE b", "none"),
         ]);
-        let facts = &server.server.keyspace.facts;
-        assert_eq!((facts.hits, facts.misses), (5, 3));
+        let findings = &server.server.keyspace.findings;
+        assert_eq!((findings.hits, findings.misses), (5, 3));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! MIGRATE: reads the words, finds the keys, and leaves the rest to a thread; see
-//! [`crate::server::migrate`].
+//! `crate::server::migrate`.
 
 use crate::base::number;
 use crate::keyspace::Stored;

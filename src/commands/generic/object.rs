@@ -122,8 +122,8 @@ fn help_(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
 /// The key as it is. Counts a hit or miss, but neither touches it nor tells of a miss.
 fn view<'a>(ctx: &'a mut Ctx<'_>, key: &[u8]) -> Option<KeyView<'a>> {
     let found = ctx.db.peek(key).is_some();
-    ctx.db.facts.hits += u64::from(found);
-    ctx.db.facts.misses += u64::from(!found);
+    ctx.db.findings.hits += u64::from(found);
+    ctx.db.findings.misses += u64::from(!found);
     ctx.db.peek(key)
 }
 

@@ -37,7 +37,7 @@ pub(super) fn scan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         listed += 1;
     });
     answer.end(&mut ctx.reply, next, listed, options)?;
-    ctx.db.facts.hits += hits;
+    ctx.db.findings.hits += hits;
     for key in expired {
         // Looking removes it.
         ctx.db.peek(&key);

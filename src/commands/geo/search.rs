@@ -6,11 +6,11 @@
 //! every place in them.
 
 use super::{number_of, place, place_of, reply_distance, reply_place, unit};
-use crate::base::geohash::{Place, Search, Shape};
+use crate::base::geohash::{Place, Search, SearchArea};
 use crate::base::text::lossless;
 use crate::commands::answer::reply_text;
 use crate::commands::stored::store_sorted_set;
-use crate::keyspace::sorted_set::{Direction, Gathered, ScoreRange};
+use crate::keyspace::sorted_set::{Direction, ScoreRange, SortedSetBuilder};
 use crate::keyspace::{Member, SortedSet};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 
@@ -71,7 +71,7 @@ pub(super) fn georadiusbymember_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Command
 struct Request<'a> {
     centre: Option<Centre>,
     from: Option<From>,
-    shape: Option<Shape>,
+    shape: Option<SearchArea>,
     /// Meters in the unit of the shape.
     unit: f64,
     with_distance: bool,
@@ -136,7 +136,7 @@ impl<'a> Request<'a> {
             return Err(CommandError::fixed("ERR radius cannot be negative"));
         }
         self.unit = unit(args)?;
-        self.shape = Some(Shape::Circle(radius * self.unit));
+        self.shape = Some(SearchArea::Circle(radius * self.unit));
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl<'a> Request<'a> {
             return Err(CommandError::fixed("ERR height or width cannot be negative"));
         }
         self.unit = unit(args)?;
-        self.shape = Some(Shape::Box(width * self.unit, height * self.unit));
+        self.shape = Some(SearchArea::Box(width * self.unit, height * self.unit));
         Ok(())
     }
 
@@ -216,8 +216,8 @@ impl<'a> Request<'a> {
         let may = |chosen: bool, words: usize| !chosen && left > words;
         let from_member = self.from == Some(From::Member);
         let from_place = self.from == Some(From::Place);
-        let by_radius = matches!(self.shape, Some(Shape::Circle(_)));
-        let by_box = matches!(self.shape, Some(Shape::Box(..)));
+        let by_radius = matches!(self.shape, Some(SearchArea::Circle(_)));
+        let by_box = matches!(self.shape, Some(SearchArea::Box(..)));
         if may(from_place, 1) && args.keyword("FROMMEMBER") {
             self.centre = Some(Centre::of_member(set, args.key())?);
             self.from = Some(From::Member);
@@ -352,7 +352,7 @@ fn answer(ctx: &mut Ctx<'_>, request: &Request<'_>, found: &[Found<'_>]) {
 }
 
 fn store(ctx: &mut Ctx<'_>, destination: &[u8], form: Form, request: &Request<'_>, found: &[Found<'_>]) {
-    let mut result = Gathered::new(&ctx.db.limits());
+    let mut result = SortedSetBuilder::new(&ctx.db.limits());
     for one in found {
         let score = if request.stores_distance { one.meters / request.unit } else { one.score };
         one.member.with_bytes(|member| result.add(member, score, |_, score| score));

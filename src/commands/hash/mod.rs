@@ -2,7 +2,7 @@
 //!
 //! HRANDFIELD and the counters have files of their own.
 
-mod chance;
+mod random_field;
 mod counter;
 #[cfg(test)]
 mod tests;
@@ -13,8 +13,8 @@ use crate::config::NotifyClasses;
 use crate::keyspace::Hash;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
-use chance::hrandfield;
 use counter::{hincrby, hincrbyfloat};
+use random_field::hrandfield;
 
 /// The commands of the group.
 pub const COMMANDS: &[Command] = &[

@@ -221,7 +221,7 @@ fn confirm(ctx: &mut Ctx<'_>, topic: Topic, kind: &str, name: Option<&[u8]>) {
 }
 
 fn publish(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    if !ctx.subscribers_have_settled(args.argv()) {
+    if !ctx.has_read_subscribers(args.argv()) {
         return Ok(());
     }
     let (channel, message) = (args.key(), args.key());
@@ -231,7 +231,7 @@ fn publish(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn spublish(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    if !ctx.subscribers_have_settled(args.argv()) {
+    if !ctx.has_read_subscribers(args.argv()) {
         return Ok(());
     }
     let (channel, message) = (args.key(), args.key());

@@ -185,7 +185,7 @@ fn config_resetstat(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
     ctx.rooms.stats.counters.reset();
     ctx.rooms.memory.eviction.reset_stats();
     for db in ctx.db.iter_mut() {
-        (db.facts.hits, db.facts.misses) = (0, 0);
+        (db.findings.hits, db.findings.misses) = (0, 0);
     }
     ctx.reply.ok();
     Ok(())
@@ -385,7 +385,7 @@ mod tests {
         server.run("NOSUCH");
         assert_eq!(server.run("CONFIG RESETSTAT"), "OK");
         assert_eq!(server.server.rooms.stats.counters.errors, 0);
-        assert_eq!(server.server.keyspace.facts.misses, 0);
+        assert_eq!(server.server.keyspace.findings.misses, 0);
         assert_eq!(server.server.rooms.stats.counters.commands, 1, "only RESETSTAT itself");
     }
 }

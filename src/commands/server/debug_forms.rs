@@ -7,7 +7,7 @@
 
 use crate::base::text::parse_memory;
 use crate::ds::chunk_list::ChunkRef;
-use crate::ds::dict::Shape;
+use crate::ds::dict::TableShape;
 use crate::ds::listpack::Listpack;
 use crate::keyspace::{DbIndex, KeyView, List, Value, ValueRef};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
@@ -44,7 +44,7 @@ pub(super) fn htstats_key(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
 }
 
 /// A table's figures in words.
-fn told(shape: Shape) -> String {
+fn told(shape: TableShape) -> String {
     if shape.entries == 0 {
         return "No stats available for empty dictionaries\n".to_owned();
     }

@@ -6,7 +6,7 @@
 
 use crate::commands::answer::reply_text;
 use crate::config::NotifyClasses;
-use crate::keyspace::{Limits, Member, Set, Value};
+use crate::keyspace::{EncodingLimits, Member, Set, Value};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 use triomphe::Arc;
 
@@ -101,7 +101,7 @@ pub(super) fn sunionstore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
     Ok(())
 }
 
-fn union(sets: &[Option<Arc<Set>>], limits: &Limits) -> Set {
+fn union(sets: &[Option<Arc<Set>>], limits: &EncodingLimits) -> Set {
     let Some(largest) = sets.iter().flatten().max_by_key(|set| set.len()) else { return Set::new() };
     let mut result = begin_with(largest, limits);
     for set in sets.iter().flatten().filter(|set| !Arc::ptr_eq(set, largest)) {
@@ -114,7 +114,7 @@ fn union(sets: &[Option<Arc<Set>>], limits: &Limits) -> Set {
 
 /// A set of the members of `set`, in the form it has when they are added one by one. One that is a
 /// hash table for its size alone is shared; others may hold integers only, and become an intset.
-fn begin_with(set: &Set, limits: &Limits) -> Set {
+fn begin_with(set: &Set, limits: &EncodingLimits) -> Set {
     if set.as_intset().is_some() || set.len() > limits.set_max_intset_entries {
         return set.clone();
     }
@@ -174,7 +174,7 @@ fn without<'a>(first: Option<&'a Arc<Set>>, others: &'a [&Arc<Set>]) -> impl Ite
     members.filter(|&member| !others.iter().any(|set| set.contains_member(member)))
 }
 
-fn difference(first: Option<&Arc<Set>>, others: &[&Arc<Set>], limits: &Limits) -> Set {
+fn difference(first: Option<&Arc<Set>>, others: &[&Arc<Set>], limits: &EncodingLimits) -> Set {
     let mut result = Set::new();
     if let Some(first) = first.filter(|_| removing_is_cheaper(first, others)) {
         result = begin_with(first, limits);

@@ -3,7 +3,7 @@
 //! Chance (SPOP, SRANDMEMBER) and algebra (SINTER and friends) have files of their own.
 
 mod algebra;
-mod chance;
+mod random_member;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +14,7 @@ use crate::keyspace::{Kind, Set};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 use algebra::{sdiff, sdiffstore, sinter, sintercard, sinterstore, sunion, sunionstore};
-use chance::{spop, srandmember};
+use random_member::{spop, srandmember};
 
 /// The commands of the group.
 pub const COMMANDS: &[Command] = &[

@@ -3,10 +3,10 @@
 //! The sources are held by reference while they are read, so a destination may be one of them.
 //! Sums are added up in the order of Redis, smallest source first, as it decides on the last digit.
 
-use super::Shape;
+use super::ReplyShape;
 use crate::commands::stored::store_sorted_set;
-use crate::keyspace::sorted_set::Gathered;
-use crate::keyspace::{Limits, Member, Set, SortedSet, Value, ValueRef};
+use crate::keyspace::sorted_set::SortedSetBuilder;
+use crate::keyspace::{EncodingLimits, Member, Set, SortedSet, Value, ValueRef};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 use triomphe::Arc;
 
@@ -163,8 +163,8 @@ impl Request {
         Ok(())
     }
 
-    fn run(mut self, operation: Operation, limits: &Limits) -> Gathered {
-        let mut result = Gathered::new(limits);
+    fn run(mut self, operation: Operation, limits: &EncodingLimits) -> SortedSetBuilder {
+        let mut result = SortedSetBuilder::new(limits);
         match operation {
             Operation::Union => self.union(&mut result),
             Operation::Inter => {
@@ -179,7 +179,7 @@ impl Request {
         result
     }
 
-    fn union(&mut self, result: &mut Gathered) {
+    fn union(&mut self, result: &mut SortedSetBuilder) {
         self.sources.sort_by_key(Source::len);
         for source in &self.sources {
             for (member, score) in source.iter() {
@@ -206,7 +206,7 @@ impl Request {
         }
     }
 
-    fn diff(&self, result: &mut Gathered) {
+    fn diff(&self, result: &mut SortedSetBuilder) {
         let Some((first, others)) = self.sources.split_first() else { return };
         let others_len: usize = others.iter().map(Source::len).sum();
         // Either every member is looked for everywhere, or all of the others are taken out.
@@ -239,7 +239,7 @@ pub(super) fn zdiff(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 fn answer(ctx: &mut Ctx<'_>, mut args: Args<'_>, operation: Operation) -> CommandResult {
     let mut request = Request::load(ctx, &mut args)?;
     request.parse_options(&mut args, operation, false)?;
-    let shape = if request.with_scores { Shape::with_scores(&ctx.reply) } else { Shape::Members };
+    let shape = if request.with_scores { ReplyShape::with_scores(&ctx.reply) } else { ReplyShape::Members };
     let result = request.run(operation, &ctx.db.limits());
     shape.head(&mut ctx.reply, result.len());
     for (member, score) in result.in_order() {

@@ -14,7 +14,7 @@
 mod add;
 mod algebra;
 mod bounds;
-mod chance;
+mod random_member;
 mod pop;
 mod range;
 mod remove;
@@ -233,7 +233,7 @@ pub const COMMANDS: &[Command] = &[
             .complexity("O(N), N: members returned.")
             .summary("Picks members at random.")
             .tips(&["nondeterministic_output"]),
-        chance::zrandmember,
+        random_member::zrandmember,
     ),
     Command::new(
         Spec::new(
@@ -503,7 +503,7 @@ fn zscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 /// What is answered for a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+enum ReplyShape {
     Members,
     /// Member and score side by side: WITHSCORES in RESP2.
     Flat,
@@ -511,22 +511,22 @@ enum Shape {
     Pairs,
 }
 
-impl Shape {
+impl ReplyShape {
     /// What WITHSCORES asks for.
     fn with_scores(reply: &Reply<'_>) -> Self {
-        if reply.protocol() == Protocol::Resp3 { Shape::Pairs } else { Shape::Flat }
+        if reply.protocol() == Protocol::Resp3 { ReplyShape::Pairs } else { ReplyShape::Flat }
     }
 
     fn head(self, reply: &mut Reply<'_>, count: usize) {
-        reply.array(if self == Shape::Flat { count.saturating_mul(2) } else { count });
+        reply.array(if self == ReplyShape::Flat { count.saturating_mul(2) } else { count });
     }
 
     fn show(self, reply: &mut Reply<'_>, member: ListpackValue<'_>, score: f64) {
-        if self == Shape::Pairs {
+        if self == ReplyShape::Pairs {
             reply.array(2);
         }
         reply_text(reply, member);
-        if self != Shape::Members {
+        if self != ReplyShape::Members {
             reply.double(score);
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! Whatever the range is of, it becomes ranks; LIMIT and direction are arithmetic on them.
 
-use super::Shape;
+use super::ReplyShape;
 use super::bounds::{self, Limit, RankRange};
 use crate::commands::stored::store_sorted_set;
 use crate::keyspace::SortedSet;
-use crate::keyspace::sorted_set::{Direction, Gathered, LexRange, ScoreRange};
+use crate::keyspace::sorted_set::{Direction, LexRange, ScoreRange, SortedSetBuilder};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 use std::ops::Range;
 
@@ -161,7 +161,7 @@ fn range(ctx: &mut Ctx<'_>, mut args: Args<'_>, options: Options) -> CommandResu
         return Ok(());
     };
     let ranks = selected.ranks(set);
-    let shape = if with_scores { Shape::with_scores(&ctx.reply) } else { Shape::Members };
+    let shape = if with_scores { ReplyShape::with_scores(&ctx.reply) } else { ReplyShape::Members };
     shape.head(&mut ctx.reply, ranks.len());
     for (member, score) in set.walk(ranks, selected.direction) {
         shape.show(&mut ctx.reply, member, score);
@@ -173,7 +173,7 @@ pub(super) fn zrangestore(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
     let (destination, source) = (args.key(), args.key());
     let (selected, _) = Selected::parse(args, Options::FREE, true)?;
     let limits = ctx.db.limits();
-    let mut result = Gathered::new(&limits);
+    let mut result = SortedSetBuilder::new(&limits);
     if let Some(set) = ctx.db.read::<SortedSet>(source)? {
         for (member, score) in set.walk(selected.ranks(set), selected.direction) {
             member.with_bytes(|member| result.add(member, score, |_, score| score));

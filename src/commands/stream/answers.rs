@@ -2,7 +2,7 @@
 
 use crate::commands::answer::reply_text;
 use crate::keyspace::StreamId;
-use crate::keyspace::stream::Entry;
+use crate::keyspace::stream::StreamEntry;
 use crate::resp::Reply;
 
 /// An ID as `ms-seq`.
@@ -11,7 +11,7 @@ pub(super) fn reply_id(reply: &mut Reply<'_>, id: StreamId) {
 }
 
 /// An entry: its ID, then its fields and values in turn.
-pub(super) fn reply_entry(reply: &mut Reply<'_>, entry: &Entry<'_>) {
+pub(super) fn reply_entry(reply: &mut Reply<'_>, entry: &StreamEntry<'_>) {
     reply.array(2);
     reply_id(reply, entry.id);
     reply.array(2 * entry.len());

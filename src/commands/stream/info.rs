@@ -3,7 +3,7 @@
 use super::answers::{reply_entry, reply_id};
 use super::consumers::no_group;
 use crate::commands::help as help_texts;
-use crate::keyspace::stream::{Consumer, Entry, Group as ReaderGroup, Log, Node};
+use crate::keyspace::stream::{Consumer, Group as ReaderGroup, Log, Node, StreamEntry};
 use crate::keyspace::{Stream, StreamId};
 use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -194,7 +194,7 @@ fn reply_facts(reply: &mut Reply<'_>, log: &Log) {
     reply_named_id(reply, "recorded-first-entry-id", log.first_id());
 }
 
-fn reply_end<'l>(reply: &mut Reply<'_>, name: &str, mut entries: impl Iterator<Item = Entry<'l>>) {
+fn reply_end<'l>(reply: &mut Reply<'_>, name: &str, mut entries: impl Iterator<Item = StreamEntry<'l>>) {
     reply.bulk(name.as_bytes());
     match entries.next() {
         Some(entry) => reply_entry(reply, &entry),

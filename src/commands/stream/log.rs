@@ -4,7 +4,7 @@ use super::answers::{reply_entry, reply_id};
 use super::ids::{NewId, parse_end, parse_id, parse_ids, parse_start};
 use super::trim::{self, Trimmed};
 use crate::config::NotifyClasses;
-use crate::keyspace::stream::{Entry, EntryTooLarge, Log};
+use crate::keyspace::stream::{EntryTooLarge, Log, StreamEntry};
 use crate::keyspace::{Collection, Stream, StreamId};
 use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -259,7 +259,7 @@ fn parse_count(mut args: Args<'_>) -> Result<Option<usize>, CommandError> {
 /// Answers at most `count` entries, `None` of which stand for a missing key.
 fn reply_entries<'a>(
     reply: &mut Reply<'_>,
-    entries: Option<impl Iterator<Item = Entry<'a>>>,
+    entries: Option<impl Iterator<Item = StreamEntry<'a>>>,
     count: Option<usize>,
 ) {
     let Some(entries) = entries else { return reply.array(0) };

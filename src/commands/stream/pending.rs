@@ -7,7 +7,7 @@ use crate::base::number::parse_i64;
 use crate::base::text::{lossless, until_nul};
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
-use crate::keyspace::stream::{ConsumerNumber, Entry, Group, Pending};
+use crate::keyspace::stream::{ConsumerNumber, Group, Pending, StreamEntry};
 use crate::keyspace::{Db, Stream, StreamId, WrongType};
 use crate::resp::{OwnedArgv, Reply};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -228,7 +228,7 @@ enum Shown {
 }
 
 impl Shown {
-    fn reply(self, reply: &mut Reply<'_>, entry: &Entry<'_>) {
+    fn reply(self, reply: &mut Reply<'_>, entry: &StreamEntry<'_>) {
         match self {
             Shown::Entry => reply_entry(reply, entry),
             Shown::Id => reply_id(reply, entry.id),

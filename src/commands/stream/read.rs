@@ -11,7 +11,7 @@ use super::propagated::{as_setid, as_xclaim};
 use crate::base::text::{lossless, until_nul};
 use crate::base::time::MonotonicMillis;
 use crate::commands::answer::{close_overfull, max_waiting_bytes};
-use crate::keyspace::stream::{ConsumerNumber, Entry, Log, Pending};
+use crate::keyspace::stream::{ConsumerNumber, Log, Pending, StreamEntry};
 use crate::keyspace::{Collection, Stream, StreamId, ValueRef};
 use crate::resp::reply::{Deferred, Protocol};
 use crate::resp::{Argv, OwnedArgv, Reply};
@@ -319,7 +319,7 @@ fn has_after(log: &Log, after: StreamId) -> bool {
 }
 
 /// The entries behind an ID; `count` 0 is all of them.
-fn entries_after(log: &Log, after: StreamId, count: usize) -> impl Iterator<Item = Entry<'_>> {
+fn entries_after(log: &Log, after: StreamId, count: usize) -> impl Iterator<Item = StreamEntry<'_>> {
     let first = after.next();
     let most = if count == 0 { usize::MAX } else { count };
     log.range(first.unwrap_or(StreamId::MAX), StreamId::MAX).take(if first.is_some() { most } else { 0 })

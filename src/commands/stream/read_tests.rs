@@ -206,8 +206,8 @@ fn reading_is_counted_and_announced_as_redis_does() {
     server.run_as(2, "SUBSCRIBE __keyspace@0__:s");
     let dirty = server.dirty();
     let stats = |server: &TestServer| {
-        let facts = &server.server.keyspace.facts;
-        (facts.hits, facts.misses)
+        let findings = &server.server.keyspace.findings;
+        (findings.hits, findings.misses)
     };
     let before = stats(&server);
     server.run("XREAD STREAMS s none 0 0");

@@ -293,7 +293,7 @@ impl ChunkList {
         self.tree.edit(ByPosition(position), |siblings, at, ByPosition(offset)| {
             let removed = siblings
                 .update(at, |chunk| chunk.remove_equal(offset as usize, needle, limit as usize, direction));
-            siblings.settle(at, fill);
+            siblings.rebalance(at, fill);
             removed as u64
         })
     }
@@ -336,7 +336,7 @@ impl ChunkList {
         self.tree.edit(ByPosition(index), |siblings, at, ByPosition(offset)| {
             let result = siblings.update(at, |chunk| chunk.take(offset as usize, see));
             if siblings.leaf(at).is_small(fill) {
-                siblings.settle(at, fill);
+                siblings.rebalance(at, fill);
             }
             result
         })
@@ -363,7 +363,7 @@ fn put(siblings: &mut Siblings<'_, Chunk>, at: usize, element: &[u8], right: Opt
     }
     if let Some(right) = right {
         siblings.insert(next, right);
-        siblings.settle(next, fill);
+        siblings.rebalance(next, fill);
     }
-    siblings.settle(at, fill);
+    siblings.rebalance(at, fill);
 }

@@ -26,13 +26,13 @@ pub(super) const MAX_ENTRY: usize = 244;
 const LENGTH_FOLLOWS: usize = 15;
 /// Bytes of a deadline.
 pub(super) const DEADLINE_BYTES: usize = 8;
-/// Bytes of an index into a head's objects or long values: a hundred entries have no more than two
-/// each.
+/// Bytes of an index into a slot table's objects or long values: a hundred entries have no more
+/// than two each.
 const INDEX_BYTES: usize = 1;
 
 /// Where the fields of an encoded entry lie, as positions in the page's bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
+pub(super) struct EntryShape {
     at: usize,
     flags: u8,
     object_at: usize,
@@ -41,10 +41,10 @@ pub(super) struct Shape {
     end: usize,
 }
 
-impl Shape {
+impl EntryShape {
     /// Reads the shape of the entry that starts at `at`.
     #[inline]
-    pub(super) fn read(bytes: &[u8], at: usize) -> Shape {
+    pub(super) fn read(bytes: &[u8], at: usize) -> EntryShape {
         let flags = bytes[at];
         let mut next = at + 1;
         if flags & DEADLINE != 0 {
@@ -60,7 +60,7 @@ impl Shape {
             next += INDEX_BYTES;
         }
         let payload_at = next + key_len;
-        Shape { at, flags, object_at, key_at: next, payload_at, end: payload_at + payload_len }
+        EntryShape { at, flags, object_at, key_at: next, payload_at, end: payload_at + payload_len }
     }
 
     /// Bytes of the entry.
@@ -182,14 +182,14 @@ impl Draft {
     }
 
     /// Whether an entry of the same key is laid out in the same way, and is key and payload alone.
-    pub(super) fn is_like(&self, shape: &Shape) -> bool {
+    pub(super) fn is_like(&self, shape: &EntryShape) -> bool {
         let plain = self.flags & (DEADLINE | OBJECT | LONG_KEY | LONG_PAYLOAD) == 0;
         plain && self.flags == shape.flags && self.size == shape.size()
     }
 
     /// Writes everything but key and payload; the object index is filled in through the returned
     /// shape.
-    pub(super) fn write(&self, bytes: &mut [u8], at: usize, deadline: Option<i64>) -> Shape {
+    pub(super) fn write(&self, bytes: &mut [u8], at: usize, deadline: Option<i64>) -> EntryShape {
         bytes[at] = self.flags;
         let mut next = at + 1;
         if let Some(deadline) = deadline {
@@ -200,7 +200,7 @@ impl Draft {
         if usize::from(self.flags >> 4) == LENGTH_FOLLOWS {
             write_length(bytes, &mut next, self.payload_len);
         }
-        Shape::read(bytes, at)
+        EntryShape::read(bytes, at)
     }
 }
 
@@ -226,7 +226,7 @@ fn read_index(bytes: &[u8], at: usize) -> usize {
 }
 
 fn write_index(bytes: &mut [u8], at: usize, index: usize) {
-    bytes[at] = u8::try_from(index).expect("a head never holds more than two hundred values");
+    bytes[at] = u8::try_from(index).expect("a slot table never holds more than two hundred values");
 }
 
 /// Lengths below 128 take one byte, the others two.

@@ -35,7 +35,7 @@
 mod deadlines;
 mod directory;
 mod entry;
-mod head;
+mod slot_table;
 mod page;
 mod sample;
 mod view;
@@ -52,14 +52,14 @@ use deadlines::{Deadlines, NEVER};
 use directory::{Directory, Place};
 use entry::Draft;
 pub use page::{EntryMut, EntryRef, NewEntry, Page, Removed};
-pub use view::{Found, HashSeed, POSITIONS, Shape, View};
+pub use view::{Found, HashSeed, POSITIONS, TableShape, View};
 pub use walk::Rest;
 use walk::Walk;
 
 /// Two pages become one if one uses less than this, …
-const MERGE_BELOW: usize = head::PAGE_BYTES / 4;
+const MERGE_BELOW: usize = slot_table::PAGE_BYTES / 4;
 /// … and both together no more than this, far from the next split.
-const MERGE_INTO: usize = head::PAGE_BYTES / 2;
+const MERGE_INTO: usize = slot_table::PAGE_BYTES / 2;
 /// How many levels of pages one removal may merge.
 const MERGES_PER_REMOVAL: usize = 4;
 /// Hashes that agree in so many more bits than the number of pages suggests are no accident: their
@@ -155,9 +155,9 @@ impl<O: Clone> Dict<O> {
         self.page_bytes + self.view.directory.heap_bytes() + self.deadlines.heap_bytes()
     }
 
-    /// Bytes of what leads to the entries: the directory and the heads of pages.
+    /// Bytes of what leads to the entries: the directory and the slot tables of pages.
     pub fn index_bytes(&self) -> usize {
-        self.view.page_count() * Page::<O>::HEAD_BYTES + self.view.directory.heap_bytes()
+        self.view.page_count() * Page::<O>::SLOT_TABLE_BYTES + self.view.directory.heap_bytes()
     }
 
     /// Bytes of what knows which entries are due next.

@@ -1,20 +1,21 @@
-//! A page: the entries of one range of hashes, at most a hundred, in a head and up to eight blocks.
+//! A page: the entries of one range of hashes, at most a hundred, in a slot table and up to eight
+//! blocks.
 //!
 //! ```text
-//! head (448 bytes):  fingerprints | addresses | references to blocks | …
+//! slot table (448 bytes):  fingerprints | addresses | references to blocks | …
 //! block (512 bytes): reference count | entries, packed | free
 //! ```
 //!
 //! Why blocks, and not one allocation that grows: all pages of a dict fill up at about the same
 //! pace, so growing allocations wander from size class to size class of the allocator together and
 //! leave each behind in tatters. Measured with mimalloc, 47 bytes a key then occupied 66 to 100.
-//! All heads are of one size and all blocks of another, so what one page frees fits the next.
+//! All slot tables are of one size and all blocks of another, so what one page frees fits the next.
 //!
-//! Head and blocks are counted references. Whoever clones a page shares it; a writer copies the
-//! head if it is shared, and of the blocks only those it changes.
+//! The slot table and the blocks are counted references. Whoever clones a page shares it; a writer
+//! copies the slot table if it is shared, and of the blocks only those it changes.
 //!
 //! A page knows its range and nothing of other pages. Keys of equal hash can make a page
-//! unsplittable; then a further head is linked to the first.
+//! unsplittable; then a further slot table is linked to the first.
 
 use std::ops::Range;
 
@@ -23,7 +24,7 @@ use triomphe::Arc;
 
 use super::super::shared::{count_copy, make_mut};
 use super::entry::{self, Draft};
-use super::head::{BLOCK_BYTES, Head, Held, PAGE_BYTES, SLOTS};
+use super::slot_table::{BLOCK_BYTES, OutOfLine, PAGE_BYTES, SLOTS, SlotTable};
 
 /// One entry, borrowed.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ pub struct Removed<O> {
 
 /// A shared chunk of a dict: all entries whose hash position lies in [`Page::range`].
 #[derive(Debug)]
-pub struct Page<O>(Arc<Head<O>>);
+pub struct Page<O>(Arc<SlotTable<O>>);
 
 impl<O> Clone for Page<O> {
     /// Shares the page.
@@ -92,12 +93,12 @@ impl<O> Clone for Page<O> {
 }
 
 impl<O> Page<O> {
-    /// Bytes of a head.
-    pub(super) const HEAD_BYTES: usize = size_of::<usize>() + size_of::<Head<O>>();
+    /// Bytes of a slot table.
+    pub(super) const SLOT_TABLE_BYTES: usize = size_of::<usize>() + size_of::<SlotTable<O>>();
 
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.heads().map(|head| usize::from(head.count)).sum()
+        self.tables().map(|table| usize::from(table.count)).sum()
     }
 
     /// Whether there is no entry.
@@ -113,12 +114,12 @@ impl<O> Page<O> {
 
     /// The entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = EntryRef<'_, O>> {
-        self.heads().flat_map(|head| head.slots().map(|slot| head.entry(slot)))
+        self.tables().flat_map(|table| table.slots().map(|slot| table.entry(slot)))
     }
 
     /// Bytes allocated for this page and its long keys; not what its objects point to.
     pub fn heap_bytes(&self) -> usize {
-        self.heads().map(Head::heap_bytes).sum()
+        self.tables().map(SlotTable::heap_bytes).sum()
     }
 
     /// Whether both are references to one page, not copies of it.
@@ -139,17 +140,17 @@ impl<O> Page<O> {
     /// The entry in `slot`.
     #[inline]
     pub(super) fn entry(&self, slot: usize) -> EntryRef<'_, O> {
-        let (head, slot) = self.head_of(slot);
-        head.entry(slot)
+        let (table, slot) = self.table_of(slot);
+        table.entry(slot)
     }
 
     /// The entry at `index`, below [`Page::len`], of [`Page::iter`].
     pub(super) fn entry_at(&self, mut index: usize) -> Option<EntryRef<'_, O>> {
-        for head in self.heads() {
-            if index < usize::from(head.count) {
-                return Some(head.entry(index));
+        for table in self.tables() {
+            if index < usize::from(table.count) {
+                return Some(table.entry(index));
             }
-            index -= usize::from(head.count);
+            index -= usize::from(table.count);
         }
         None
     }
@@ -157,12 +158,12 @@ impl<O> Page<O> {
     /// The slot that holds `key`.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<usize> {
-        let (mut head, mut first) = (&*self.0, 0);
+        let (mut table, mut first) = (&*self.0, 0);
         loop {
-            if let Some(slot) = head.find(hash, key) {
+            if let Some(slot) = table.find(hash, key) {
                 return Some(first + slot);
             }
-            head = &head.next.as_ref()?.0;
+            table = &table.next.as_ref()?.0;
             first += SLOTS;
         }
     }
@@ -174,32 +175,32 @@ impl<O> Page<O> {
 
     /// The deadlines of those entries that have one.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = i64> {
-        self.heads().flat_map(|head| head.slots().filter_map(|slot| head.deadline(slot)))
+        self.tables().flat_map(|table| table.slots().filter_map(|slot| table.deadline(slot)))
     }
 
     /// The keys whose deadline is not after `now`.
     pub(super) fn due(&self, now: i64) -> impl Iterator<Item = &[u8]> {
-        self.heads().flat_map(move |head| {
-            let due = move |&slot: &usize| head.deadline(slot).is_some_and(|deadline| deadline <= now);
-            head.slots().filter(due).map(|slot| head.entry(slot).key)
+        self.tables().flat_map(move |table| {
+            let due = move |&slot: &usize| table.deadline(slot).is_some_and(|deadline| deadline <= now);
+            table.slots().filter(due).map(|slot| table.entry(slot).key)
         })
     }
 
     /// How full the page is: bytes of entries, or their number when that is nearer to its limit.
     pub(super) fn load(&self) -> usize {
-        self.heads()
-            .map(|head| (head.data_bytes as usize).max(usize::from(head.count) * PAGE_BYTES / SLOTS))
+        self.tables()
+            .map(|table| (table.data_bytes as usize).max(usize::from(table.count) * PAGE_BYTES / SLOTS))
             .sum()
     }
 
     /// Whether `slot` (or a new one) can take an entry of `size` bytes without linking a further
-    /// head.
+    /// slot table.
     pub(super) fn has_room(&self, slot: Option<usize>, size: usize) -> bool {
         match slot {
-            None => self.heads().any(|head| head.room_for_new(size).is_some()),
+            None => self.tables().any(|table| table.room_for_new(size).is_some()),
             Some(slot) => {
-                let (head, slot) = self.head_of(slot);
-                head.room_instead(slot, size)
+                let (table, slot) = self.table_of(slot);
+                table.room_instead(slot, size)
             }
         }
     }
@@ -207,19 +208,19 @@ impl<O> Page<O> {
     /// Whether the entry in `slot` and the drafted one, of the same key, differ in the payload's
     /// bytes at most: it has neither deadline nor anything out of line.
     pub(super) fn is_alike(&self, slot: usize, draft: &Draft) -> bool {
-        let (head, slot) = self.head_of(slot);
-        draft.is_like(&head.shape(slot))
+        let (table, slot) = self.table_of(slot);
+        draft.is_like(&table.shape(slot))
     }
 
-    /// Whether nobody else holds the page's first head.
+    /// Whether nobody else holds the page's first slot table.
     pub(super) fn is_unique(&self) -> bool {
         Arc::is_unique(&self.0)
     }
 
     /// Bytes of `slot`'s entry once it has or has not a deadline.
     pub(super) fn size_with_deadline(&self, slot: usize, has_deadline: bool) -> usize {
-        let (head, slot) = self.head_of(slot);
-        let shape = head.shape(slot);
+        let (table, slot) = self.table_of(slot);
+        let shape = table.shape(slot);
         match (shape.has(entry::DEADLINE), has_deadline) {
             (false, true) => shape.size() + entry::DEADLINE_BYTES,
             (true, false) => shape.size() - entry::DEADLINE_BYTES,
@@ -227,16 +228,17 @@ impl<O> Page<O> {
         }
     }
 
-    /// Brings the head into the cache. Loads of several pages overlap, as none depends on another.
+    /// Brings the slot table into the cache. Loads of several pages overlap, as none depends on
+    /// another.
     pub(super) fn touch(&self) {
         self.0.touch();
     }
 
     /// Brings the first entry that may be the one with this hash into the cache.
     pub(super) fn touch_entry(&self, hash: u64) {
-        let head = &self.0;
-        if let Some(slot) = memchr(hash as u8, &head.fingerprints[..usize::from(head.count)]) {
-            let (bytes, at) = head.located(slot);
+        let table = &self.0;
+        if let Some(slot) = memchr(hash as u8, &table.fingerprints[..usize::from(table.count)]) {
+            let (bytes, at) = table.located(slot);
             std::hint::black_box(bytes[at]);
         }
     }
@@ -246,57 +248,58 @@ impl<O> Page<O> {
         self.0.touch_room(size);
     }
 
-    fn heads(&self) -> impl Iterator<Item = &Head<O>> {
-        std::iter::successors(Some(&*self.0), |head| head.next.as_ref().map(|next| &*next.0))
+    fn tables(&self) -> impl Iterator<Item = &SlotTable<O>> {
+        std::iter::successors(Some(&*self.0), |table| table.next.as_ref().map(|next| &*next.0))
     }
 
     #[inline]
-    fn head_of(&self, mut slot: usize) -> (&Head<O>, usize) {
-        let mut head = &*self.0;
+    fn table_of(&self, mut slot: usize) -> (&SlotTable<O>, usize) {
+        let mut table = &*self.0;
         while slot >= SLOTS {
             slot -= SLOTS;
-            head = &head.next.as_ref().expect("a slot of a linked head").0;
+            table = &table.next.as_ref().expect("a slot of a linked table").0;
         }
-        (head, slot)
+        (table, slot)
     }
 }
 
 impl<O: Clone> Page<O> {
     /// An empty page for the hashes that share the first `depth` bits of `first_hash`.
     pub(super) fn new(first_hash: u64, depth: u32) -> Page<O> {
-        Page(Arc::new(Head::new(first_hash | u64::from(depth))))
+        Page(Arc::new(SlotTable::new(first_hash | u64::from(depth))))
     }
 
-    /// Copies the head if somebody else holds it too: the one way to change a page. Blocks follow
-    /// suit when they are written to.
-    fn head_mut(&mut self) -> &mut Head<O> {
-        make_mut(&mut self.0, |_| size_of::<Head<O>>())
+    /// Copies the slot table if somebody else holds it too: the one way to change a page. Blocks
+    /// follow suit when they are written to.
+    fn table_mut(&mut self) -> &mut SlotTable<O> {
+        make_mut(&mut self.0, |_| size_of::<SlotTable<O>>())
     }
 
-    /// The head that `slot` belongs to, and its number there.
-    fn head_mut_of(&mut self, slot: usize) -> (&mut Head<O>, usize) {
-        let head = self.head_mut();
+    /// The slot table that `slot` belongs to, and its number there.
+    fn table_mut_of(&mut self, slot: usize) -> (&mut SlotTable<O>, usize) {
+        let table = self.table_mut();
         if slot < SLOTS {
-            return (head, slot);
+            return (table, slot);
         }
-        head.next.as_mut().expect("a slot of a linked head").head_mut_of(slot - SLOTS)
+        table.next.as_mut().expect("a slot of a linked table").table_mut_of(slot - SLOTS)
     }
 
-    /// The first head with room for a new entry of `size` bytes; links a new one if there is none.
-    fn head_with_room(&mut self, size: usize) -> &mut Head<O> {
+    /// The first slot table with room for a new entry of `size` bytes; links a new one if there is
+    /// none.
+    fn table_with_room(&mut self, size: usize) -> &mut SlotTable<O> {
         let (first_hash, depth) = (self.first_hash(), self.depth());
-        let head = self.head_mut();
-        if head.room_for_new(size).is_some() {
-            return head;
+        let table = self.table_mut();
+        if table.room_for_new(size).is_some() {
+            return table;
         }
-        head.next.get_or_insert_with(|| Page::new(first_hash, depth)).head_with_room(size)
+        table.next.get_or_insert_with(|| Page::new(first_hash, depth)).table_with_room(size)
     }
 
     /// Adds an entry whose key is not in the page.
     pub(super) fn insert(&mut self, hash: u64, draft: &Draft, key: &[u8], new: NewEntry<'_, O>) {
-        let head = self.head_with_room(draft.size);
-        let slot = head.add_slot(hash as u8, draft.size);
-        head.write(slot, draft, key, new);
+        let table = self.table_with_room(draft.size);
+        let slot = table.add_slot(hash as u8, draft.size);
+        table.write(slot, draft, key, new);
     }
 
     /// Overwrites the entry in `slot`, which has the same key and hash.
@@ -308,20 +311,20 @@ impl<O: Clone> Page<O> {
         key: &[u8],
         new: NewEntry<'_, O>,
     ) -> Removed<O> {
-        let (head, own_slot) = self.head_mut_of(slot);
-        if !head.room_instead(own_slot, draft.size) {
+        let (table, own_slot) = self.table_mut_of(slot);
+        if !table.room_instead(own_slot, draft.size) {
             let removed = self.remove(slot);
             self.insert(hash, draft, key, new);
             return removed;
         }
-        let shape = head.shape(own_slot);
-        let deadline = head.deadline(own_slot);
-        let removed = Removed { deadline, object: head.detach_entry(own_slot).object };
+        let shape = table.shape(own_slot);
+        let deadline = table.deadline(own_slot);
+        let removed = Removed { deadline, object: table.detach_entry(own_slot).object };
         if shape.size() != draft.size {
-            head.cut(own_slot);
-            head.place(own_slot, draft.size);
+            table.cut(own_slot);
+            table.place(own_slot, draft.size);
         }
-        head.write(own_slot, draft, key, new);
+        table.write(own_slot, draft, key, new);
         removed
     }
 
@@ -331,20 +334,20 @@ impl<O: Clone> Page<O> {
         Removed { deadline, object: self.take_entry(slot).object }
     }
 
-    fn take_entry(&mut self, slot: usize) -> Held<O> {
-        let head = self.head_mut();
+    fn take_entry(&mut self, slot: usize) -> OutOfLine<O> {
+        let table = self.table_mut();
         if let Some(slot) = slot.checked_sub(SLOTS) {
-            let next = head.next.as_mut().expect("a slot of a linked head");
+            let next = table.next.as_mut().expect("a slot of a linked table");
             let held = next.take_entry(slot);
-            head.next.take_if(|next| next.is_empty());
+            table.next.take_if(|next| next.is_empty());
             return held;
         }
-        let held = head.detach_entry(slot);
-        head.cut(slot);
-        head.remove_slot(slot);
-        head.repack_if_sparse();
-        if head.count == 0
-            && let Some(next) = head.next.take()
+        let held = table.detach_entry(slot);
+        table.cut(slot);
+        table.remove_slot(slot);
+        table.repack_if_sparse();
+        if table.count == 0
+            && let Some(next) = table.next.take()
         {
             *self = next;
         }
@@ -353,28 +356,28 @@ impl<O: Clone> Page<O> {
 
     /// Gives memory back that removals have left free.
     pub(super) fn pack(&mut self) {
-        self.head_mut().pack();
+        self.table_mut().pack();
     }
 
     /// Gives `slot` another deadline, or takes it away. Returns the one before.
     pub(super) fn set_deadline(&mut self, slot: usize, hash: u64, deadline: Option<i64>) -> Option<i64> {
         let size = self.size_with_deadline(slot, deadline.is_some());
-        let (head, own_slot) = self.head_mut_of(slot);
-        let shape = head.shape(own_slot);
-        let before = shape.deadline(head.located(own_slot).0);
+        let (table, own_slot) = self.table_mut_of(slot);
+        let shape = table.shape(own_slot);
+        let before = shape.deadline(table.located(own_slot).0);
         if size == shape.size() {
             if let Some(deadline) = deadline {
-                let (bytes, at) = head.located_mut(own_slot);
+                let (bytes, at) = table.located_mut(own_slot);
                 entry::set_deadline_at(bytes, at, deadline);
             }
             return before;
         }
         let mut copy = [0; BLOCK_BYTES];
-        shape.copy_with_deadline(head.located(own_slot).0, deadline, &mut copy[..size]);
-        if head.room_instead(own_slot, size) {
-            head.cut(own_slot);
-            head.place(own_slot, size);
-            head.write_raw(own_slot, &copy[..size]);
+        shape.copy_with_deadline(table.located(own_slot).0, deadline, &mut copy[..size]);
+        if table.room_instead(own_slot, size) {
+            table.cut(own_slot);
+            table.place(own_slot, size);
+            table.write_raw(own_slot, &copy[..size]);
         } else {
             let held = self.take_entry(slot);
             self.push(hash as u8, &copy[..size], held);
@@ -383,22 +386,22 @@ impl<O: Clone> Page<O> {
     }
 
     /// Adds an entry given by its bytes and what it holds out of line.
-    fn push(&mut self, fingerprint: u8, raw: &[u8], held: Held<O>) {
-        let head = self.head_with_room(raw.len());
-        let slot = head.add_slot(fingerprint, raw.len());
-        head.write_raw(slot, raw);
-        head.adopt(slot, held);
+    fn push(&mut self, fingerprint: u8, raw: &[u8], held: OutOfLine<O>) {
+        let table = self.table_with_room(raw.len());
+        let slot = table.add_slot(fingerprint, raw.len());
+        table.write_raw(slot, raw);
+        table.adopt(slot, held);
     }
 
     /// The entry in `slot`, to change in place.
     pub(super) fn entry_mut(&mut self, slot: usize) -> EntryMut<'_, O> {
-        let (head, slot) = self.head_mut_of(slot);
-        head.entry_mut(slot)
+        let (table, slot) = self.table_mut_of(slot);
+        table.entry_mut(slot)
     }
 
-    /// Copies the head if somebody else holds it too.
+    /// Copies the slot table if somebody else holds it too.
     pub(super) fn make_unique(&mut self) {
-        self.head_mut();
+        self.table_mut();
     }
 
     /// The two halves of this page, by the next bit of the hash. Leaves it without objects, to be
@@ -431,15 +434,15 @@ impl<O: Clone> Page<O> {
 
     /// Moves every entry to the one of `targets` that is picked for its key.
     fn move_entries(&mut self, targets: &mut [Page<O>], pick: impl Fn(&[u8]) -> usize) {
-        let head = self.head_mut();
-        for slot in head.slots() {
-            let shape = head.shape(slot);
-            let target = &mut targets[pick(head.key(&shape, head.located(slot).0))];
-            let held = head.detach_entry(slot);
-            let raw = &head.located(slot).0[shape.range()];
-            target.push(head.fingerprints[slot], raw, held);
+        let table = self.table_mut();
+        for slot in table.slots() {
+            let shape = table.shape(slot);
+            let target = &mut targets[pick(table.key(&shape, table.located(slot).0))];
+            let held = table.detach_entry(slot);
+            let raw = &table.located(slot).0[shape.range()];
+            target.push(table.fingerprints[slot], raw, held);
         }
-        if let Some(next) = &mut head.next {
+        if let Some(next) = &mut table.next {
             next.move_entries(targets, pick);
         }
     }

@@ -380,7 +380,7 @@ fn keys_of_equal_hash_grow_their_page_and_not_the_directory() {
         put(&mut dict, key, &[7; 200]);
     }
     dict.check();
-    assert!(dict.pages().any(|page| page.len() > head::SLOTS), "no page needed a second head");
+    assert!(dict.pages().any(|page| page.len() > slot_table::SLOTS), "no page needed a second slot table");
     assert!(dict.page_count() < 64);
     let mut seen = 0;
     dict.scan(0, 1000, |_| seen += 1);
@@ -494,7 +494,7 @@ fn removals_give_blocks_back_before_pages_merge() {
     }
     dict.check();
     assert_eq!(dict.page_count(), pages);
-    // Every page may keep three free blocks beside its head and a quarter of its entries.
+    // Every page may keep three free blocks beside its slot table and a quarter of its entries.
     assert!(dict.heap_bytes() < full * 7 / 10, "{} of {full} bytes", dict.heap_bytes());
 }
 

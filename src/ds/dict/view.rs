@@ -33,7 +33,7 @@ pub struct View<O> {
 
 /// How the entries are spread, for those who want to see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct TableShape {
     /// Pages.
     pub pages: usize,
     /// Pages that hold something.
@@ -181,9 +181,9 @@ impl<O> View<O> {
     }
 
     /// How the entries are spread; looks at every page.
-    pub fn shape(&self) -> Shape {
+    pub fn shape(&self) -> TableShape {
         let pages = self.page_count();
-        self.pages().fold(Shape { pages, ..Shape::default() }, |shape, page| Shape {
+        self.pages().fold(TableShape { pages, ..TableShape::default() }, |shape, page| TableShape {
             pages_in_use: shape.pages_in_use + usize::from(!page.is_empty()),
             entries: shape.entries + page.len(),
             largest_page: shape.largest_page.max(page.len()),

@@ -12,7 +12,7 @@
 use super::{COUNT_UNKNOWN, END, HEADER_BYTES, ListpackCorrupt, ListpackValue};
 
 /// A decoded entry and the offset of the one after it.
-pub(super) struct Entry<'a> {
+pub(super) struct ListpackEntry<'a> {
     pub(super) value: ListpackValue<'a>,
     pub(super) next: usize,
 }
@@ -147,7 +147,7 @@ fn shape(bytes: &[u8]) -> Option<Shape> {
 
 /// Reads the entry at `offset` of a checked listpack.
 #[inline]
-pub(super) fn decode(bytes: &[u8], offset: usize) -> Entry<'_> {
+pub(super) fn decode(bytes: &[u8], offset: usize) -> ListpackEntry<'_> {
     let bytes = &bytes[offset..];
     let Shape { head, data } = shape(bytes).expect("checked on the way in");
     let whole = head + data;
@@ -161,7 +161,7 @@ pub(super) fn decode(bytes: &[u8], offset: usize) -> Entry<'_> {
         }
         _ => ListpackValue::Int(read_int(&bytes[1..whole])),
     };
-    Entry { value, next: offset + whole + backlen_bytes(whole) }
+    ListpackEntry { value, next: offset + whole + backlen_bytes(whole) }
 }
 
 /// Where the entry after the one at `offset` of a checked listpack begins.

@@ -26,7 +26,9 @@ mod tests;
 
 pub use self::buffer::ALLOCATION_OVERHEAD;
 use self::buffer::{Buffer, roomy};
-use self::encoding::{Entry, backlen_bytes, decode, entry_bytes, next_offset, read_backlen, write_entry};
+use self::encoding::{
+    ListpackEntry, backlen_bytes, decode, entry_bytes, next_offset, read_backlen, write_entry,
+};
 use crate::base::number::parse_i64;
 
 /// Bytes before the first entry.
@@ -561,7 +563,7 @@ impl<'a> Iterator for Iter<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let cursor = self.listpack.cursor_at(self.offset)?;
-        let Entry { value, next } = decode(&self.listpack.bytes, self.offset);
+        let ListpackEntry { value, next } = decode(&self.listpack.bytes, self.offset);
         self.offset = next;
         Some((cursor, value))
     }

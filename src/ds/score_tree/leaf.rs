@@ -23,7 +23,7 @@ const FORM_BITS: u32 = 2;
 
 /// A decoded pair.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<'a> {
+pub(super) struct ScoredMember<'a> {
     pub(super) score: f64,
     pub(super) member: &'a [u8],
 }
@@ -91,10 +91,10 @@ pub(super) struct Entries<'a> {
 }
 
 impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
+    type Item = ScoredMember<'a>;
 
     #[inline]
-    fn next(&mut self) -> Option<Entry<'a>> {
+    fn next(&mut self) -> Option<ScoredMember<'a>> {
         let (entry, rest) = decode(self.bytes.get(self.offset..)?)?;
         self.offset = self.bytes.len() - rest.len();
         Some(entry)
@@ -103,7 +103,7 @@ impl<'a> Iterator for Entries<'a> {
 
 /// The pair `bytes` begin with, and what follows it.
 #[inline]
-fn decode(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
+fn decode(bytes: &[u8]) -> Option<(ScoredMember<'_>, &[u8])> {
     let (&first, mut rest) = bytes.split_first()?;
     let mut head = usize::from(first);
     if first > 127 {
@@ -112,7 +112,7 @@ fn decode(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (score, rest) = rest.split_at_checked(SCORE_BYTES[head % SCORE_BYTES.len()])?;
     let (member, rest) = rest.split_at_checked(head >> FORM_BITS)?;
     let score = score::read(score);
-    Some((Entry { score, member }, rest))
+    Some((ScoredMember { score, member }, rest))
 }
 
 fn long_head(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -175,11 +175,11 @@ impl Chunk {
     }
 
     /// The first pair; leaves in a tree have one.
-    pub(super) fn first(&self) -> Entry<'_> {
+    pub(super) fn first(&self) -> ScoredMember<'_> {
         entries(&self.bytes).next().expect("leaves are not empty")
     }
 
-    pub(super) fn last(&self) -> Option<Entry<'_>> {
+    pub(super) fn last(&self) -> Option<ScoredMember<'_>> {
         self.entry(self.last_place())
     }
 
@@ -192,7 +192,7 @@ impl Chunk {
         Place { index: self.count(), offset: self.bytes.len() }
     }
 
-    pub(super) fn entry(&self, place: Place) -> Option<Entry<'_>> {
+    pub(super) fn entry(&self, place: Place) -> Option<ScoredMember<'_>> {
         entries(self.bytes.get(place.offset..)?).next()
     }
 
@@ -218,7 +218,7 @@ impl Chunk {
     }
 
     #[inline]
-    fn search_by(&self, is_before: impl Fn(Entry<'_>) -> bool) -> Place {
+    fn search_by(&self, is_before: impl Fn(ScoredMember<'_>) -> bool) -> Place {
         let (mut index, mut rest) = (0, &self.bytes[..]);
         while let Some((entry, after)) = decode(rest)
             && is_before(entry)

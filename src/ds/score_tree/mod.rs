@@ -17,7 +17,7 @@ mod leaf;
 #[cfg(test)]
 mod tests;
 
-use self::leaf::{Chunk, Entry, MAX_LEAF_BYTES, Place, encode, entries, prefix, spread};
+use self::leaf::{Chunk, MAX_LEAF_BYTES, Place, ScoredMember, encode, entries, prefix, spread};
 use super::counted_tree::{ByPosition, Child, CountedTree, Locate, Siblings};
 
 /// Leaves in a row that make a tree large enough to expect the next leaf to fill up as well.
@@ -136,7 +136,7 @@ impl ScoreTree {
             let found = leaf.holds(place, score, member);
             if found {
                 siblings.update(index, |leaf| leaf.remove(place));
-                settle(siblings, index);
+                rebalance(siblings, index);
             }
             found
         })
@@ -238,7 +238,7 @@ impl ScoreTree {
     }
 }
 
-fn pair(entry: Entry<'_>) -> (&[u8], f64) {
+fn pair(entry: ScoredMember<'_>) -> (&[u8], f64) {
     (entry.member, entry.score)
 }
 
@@ -251,13 +251,13 @@ fn take<R>(
     let entry = siblings.leaf(index).entry(place)?;
     let result = see(entry.member, entry.score);
     siblings.update(index, |leaf| leaf.remove(place));
-    settle(siblings, index);
+    rebalance(siblings, index);
     Some(result)
 }
 
-fn settle(siblings: &mut Siblings<'_, Chunk>, index: usize) {
+fn rebalance(siblings: &mut Siblings<'_, Chunk>, index: usize) {
     if siblings.leaf(index).bytes().len() <= MAX_LEAF_BYTES / 4 {
-        siblings.settle(index, ());
+        siblings.rebalance(index, ());
     }
 }
 
@@ -383,7 +383,7 @@ pub struct IterRev<'a> {
     /// The rank of the first pair of `before`, which is the next to fetch a leaf for.
     end: u64,
     /// Pairs of the current leaf still to come, in ascending order.
-    before: Vec<Entry<'a>>,
+    before: Vec<ScoredMember<'a>>,
 }
 
 impl<'a> Iterator for IterRev<'a> {

@@ -8,7 +8,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 
-use crate::aof::{Batch, Found, ReadError, Reader, is_snapshot};
+use crate::aof::{AofReader, Batch, Found, ReadError, is_snapshot};
 use crate::base::text::os_reason;
 use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_COMMANDS, PIECE_DELAY_US, Source, Unwanted};
 use crate::persistence::{AofFile, AofFiles, LoadPiece};
@@ -78,13 +78,13 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
             offset = summary.map_err(|error| file.broken_snapshot(&error))?.bytes;
             (self.send)(LoadPiece::SnapshotEnd).map_err(unwanted)?;
         }
-        self.read_commands(file, Reader::new(input, offset), before, may_be_cut)
+        self.read_commands(file, AofReader::new(input, offset), before, may_be_cut)
     }
 
     fn read_commands(
         &mut self,
         file: &AofFile,
-        mut reader: Reader<impl BufRead>,
+        mut reader: AofReader<impl BufRead>,
         before: u64,
         may_be_cut: bool,
     ) -> Result<Option<u64>, String> {

@@ -19,7 +19,7 @@ use super::leftovers;
 use crate::aof::{FileInfo, Manifest, Names};
 use crate::base::text::os_reason;
 use crate::engine::loader::{Source, Unwanted};
-use crate::keyspace::Limits;
+use crate::keyspace::EncodingLimits;
 use crate::persistence::{AofFile, AofFiles};
 use crate::rdb::{self, Checksum, Item, Note, RdbError};
 use crate::server::{Aof, AofOpened, Server};
@@ -204,7 +204,7 @@ fn read_manifest(place: &Place) -> Result<Manifest, Refused> {
 /// Parts that no manifest lists are somebody's data: starting empty beside them would overwrite
 /// them. There is none in what a first start leaves that is killed before it has written the
 /// manifest.
-fn refuse_orphans(place: &Place, manifest: &Manifest, limits: &Limits) -> Result<(), Refused> {
+fn refuse_orphans(place: &Place, manifest: &Manifest, limits: &EncodingLimits) -> Result<(), Refused> {
     if !manifest.is_empty() {
         return Ok(());
     }
@@ -223,7 +223,7 @@ fn refuse_orphans(place: &Place, manifest: &Manifest, limits: &Limits) -> Result
 }
 
 /// Whether a file is empty, or a snapshot without keys.
-fn holds_nothing(path: &Path, limits: &Limits) -> bool {
+fn holds_nothing(path: &Path, limits: &EncodingLimits) -> bool {
     let length = fs::metadata(path).map(|metadata| metadata.len());
     let Ok((length, file)) = length.and_then(|length| Ok((length, File::open(path)?))) else { return false };
     if length == 0 {

@@ -337,10 +337,10 @@ struct Present;
 mod tests {
     use super::*;
     use crate::base::time::MonotonicMillis;
-    use crate::keyspace::{DbIndex, Hash, Limits};
+    use crate::keyspace::{DbIndex, EncodingLimits, Hash};
 
     fn db() -> Db {
-        let mut db = Db::new(DbIndex(0), Limits::default(), 7);
+        let mut db = Db::new(DbIndex(0), EncodingLimits::default(), 7);
         db.freeze(UnixMillis(1_000_000), MonotonicMillis(1_000_000));
         db
     }
@@ -401,7 +401,7 @@ mod tests {
     fn a_key_that_is_there_already_is_refused_or_replaced() {
         let mut db = db();
         let batch = |texts: &[&str]| {
-            let mut batch = Batch::new(Limits::default().seed);
+            let mut batch = Batch::new(EncodingLimits::default().seed);
             for text in texts {
                 batch.push(b"key", Content::Text(text.as_bytes()), Attributes::default());
             }
@@ -418,7 +418,7 @@ mod tests {
     #[test]
     fn keys_whose_time_has_come_are_left_out_or_kept() {
         let batch = || {
-            let mut batch = Batch::new(Limits::default().seed);
+            let mut batch = Batch::new(EncodingLimits::default().seed);
             for ms in [999_999, 1_000_000] {
                 let attributes = Attributes { deadline: Some(UnixMillis(ms)), ..Attributes::default() };
                 batch.push(&name(ms as u64), Content::Text(b"text"), attributes);
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn pieces_follow_the_order_of_hashes_and_are_small() {
-        let mut batch = Batch::new(Limits::default().seed);
+        let mut batch = Batch::new(EncodingLimits::default().seed);
         let mut keys = 0;
         while !batch.is_full() {
             batch.push(&name(keys), Content::Text(&b"text"[..]), Attributes::default());
@@ -445,7 +445,7 @@ mod tests {
         let hashes: Vec<u64> =
             pieces.iter().flat_map(|piece| piece.arrivals.iter().map(|arrival| arrival.hash >> 48)).collect();
         assert!(hashes.is_sorted() && hashes.len() == BATCH_KEYS);
-        let mut batch = Batch::new(Limits::default().seed);
+        let mut batch = Batch::new(EncodingLimits::default().seed);
         for number in 0..9 {
             batch.push(&name(number), Content::Text(&[b'x'; PIECE_BYTES]), Attributes::default());
         }

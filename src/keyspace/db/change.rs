@@ -3,13 +3,13 @@
 //! These accessors count neither hit nor miss, and what they replace is left as garbage if it is
 //! big. Looking is the business of [`Db`]'s own file.
 
-use super::facts::Garbage;
+use super::findings::Garbage;
 use super::{Db, Ttl, WrongType};
 use crate::base::number;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::{EntryRef, NewEntry};
 use crate::ds::shared::make_mut;
-use crate::keyspace::encoding_limits::Limits;
+use crate::keyspace::encoding_limits::EncodingLimits;
 use crate::keyspace::entry::{
     COPIED_INTEGER, HEADER, MAX_EMBSTR, MAX_INLINE_STRING, Stored, StringCoding, access_of, coding_for,
     header_byte,
@@ -153,7 +153,7 @@ impl Db {
     pub fn write_or_create<T: Collection>(
         &mut self,
         key: &[u8],
-        create: impl FnOnce(&Limits) -> T,
+        create: impl FnOnce(&EncodingLimits) -> T,
     ) -> Result<&mut T, WrongType> {
         self.assert_may_change(key);
         let hash = self.dict.hash(key);
@@ -268,14 +268,14 @@ impl Db {
 
     /// Leaves what was taken out of a value to be freed where nobody waits for it.
     pub fn free_elsewhere(&mut self, part: impl Collection) {
-        self.facts.garbage.push(Garbage::Part(part.into_value()));
+        self.findings.garbage.push(Garbage::Part(part.into_value()));
     }
 
     /// Removes every key; what was there is left to be freed elsewhere. Returns how many.
     pub fn flush(&mut self) -> usize {
         let keys = self.dict.len();
         let old = self.clear_dict().filter(|_| keys > 0);
-        self.facts.garbage.extend(old.map(|old| Garbage::Dict(Box::new(old))));
+        self.findings.garbage.extend(old.map(|old| Garbage::Dict(Box::new(old))));
         keys
     }
 
@@ -325,7 +325,7 @@ impl Db {
         let Some(replaced) = self.dict.insert_hashed(hash, key, new) else { return self.note_added(key) };
         if self.is_past(replaced.deadline) && !self.keeps_expired {
             // What was replaced had ended before, and whoever follows the changes must know.
-            self.facts.expired.push(key.to_vec());
+            self.findings.expired.push(key.to_vec());
             self.note_added(key);
         }
         self.discard(replaced.object);

@@ -107,13 +107,13 @@ impl Db {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DbIndex, Limits, Ttl};
+    use super::super::{DbIndex, EncodingLimits, Ttl};
     use super::*;
     use crate::base::time::MonotonicMillis;
     use crate::keyspace::AccessClock;
 
     fn db(keys: usize) -> Db {
-        let mut db = Db::new(DbIndex(0), Limits::default(), 7);
+        let mut db = Db::new(DbIndex(0), EncodingLimits::default(), 7);
         for index in 0..keys {
             db.set_string(format!("key:{index}").as_bytes(), b"value", Ttl::Clear);
         }

@@ -87,7 +87,7 @@ fn hash_group(name: &[u8], group: &Group, hasher: &mut DefaultHasher) {
 mod tests {
     use super::*;
     use crate::base::time::{MonotonicMillis, UnixMillis};
-    use crate::keyspace::{DbIndex, Limits, List, Set, Ttl};
+    use crate::keyspace::{DbIndex, EncodingLimits, List, Set, Ttl};
     use triomphe::Arc;
 
     /// Whether `act` leaves something else under `key`.
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_fingerprint_differs_when_a_client_could_tell() {
-        let mut db = Db::new(DbIndex(0), Limits::default(), 7);
+        let mut db = Db::new(DbIndex(0), EncodingLimits::default(), 7);
         db.freeze(UnixMillis(1000), MonotonicMillis(1000));
         assert!(differs(&mut db, b"k", |db| db.set_string(b"k", b"one", Ttl::Clear)));
         assert!(!differs(&mut db, b"k", |db| db.set_string(b"k", b"one", Ttl::Clear)));
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_collection_is_its_elements_whatever_form_they_have() {
-        let limits = Limits::default();
+        let limits = EncodingLimits::default();
         let mut db = Db::new(DbIndex(0), limits, 7);
         let mut set = Set::new();
         for number in 0..100 {

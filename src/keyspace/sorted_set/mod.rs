@@ -6,26 +6,26 @@
 //! - A **tree**: the order is a [`ScoreTree`], and a paged [`Dict`] finds the score of a member.
 //!   OBJECT ENCODING calls it `skiplist`, what Redis has in its place.
 //!
-//! The form only changes upwards, as in Redis; results that are made anew ([`Gathered`]) take the
-//! form that suits them. Every range, by score, by name or by rank, becomes a range of ranks first:
-//! ranks are cheap in both forms, and so LIMIT offsets of any size cost nothing. A clone shares its
-//! pages with the original.
+//! The form only changes upwards, as in Redis; results that are made anew ([`SortedSetBuilder`])
+//! take the form that suits them. Every range, by score, by name or by rank, becomes a range of
+//! ranks first: ranks are cheap in both forms, and so LIMIT offsets of any size cost nothing. A
+//! clone shares its pages with the original.
 
-mod gathered;
+mod builder;
 mod pairs;
 mod range;
 #[cfg(test)]
 mod tests;
 mod walk;
 
-pub use gathered::Gathered;
+pub use builder::SortedSetBuilder;
 pub use range::{LexBound, LexRange, ScoreRange};
 pub use walk::Walk;
 
-use super::encoding_limits::Limits;
+use super::encoding_limits::EncodingLimits;
 use crate::base::number;
 use crate::base::random::{Random, Selection};
-use crate::ds::dict::{Dict, NewEntry, Shape};
+use crate::ds::dict::{Dict, NewEntry, TableShape};
 use crate::ds::listpack::{self, Listpack, ListpackValue};
 use crate::ds::score::{self, ShortScore};
 use crate::ds::score_tree::{Edge, ScoreTree};
@@ -105,7 +105,7 @@ impl SortedSet {
     /// A sorted set of these pairs, in the form the limits ask for. `None` if they are no pairs of
     /// different members with scores, in order. Source: RDB.
     #[must_use]
-    pub fn from_listpack(pairs: Listpack, limits: &Limits) -> Option<Self> {
+    pub fn from_listpack(pairs: Listpack, limits: &EncodingLimits) -> Option<Self> {
         let is_score = |text: ListpackValue<'_>| text.with_bytes(number::parse_f64).is_some();
         if !pairs.len().is_multiple_of(2) || !pairs.iter().skip(1).step_by(2).all(|(_, text)| is_score(text))
         {
@@ -154,7 +154,7 @@ impl SortedSet {
 
     /// How its table of members is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
-    pub fn table_shape(&self) -> Option<Shape> {
+    pub fn table_shape(&self) -> Option<TableShape> {
         if let Form::Tree(tree) = &self.form { Some(tree.scores.shape()) } else { None }
     }
 
@@ -339,7 +339,7 @@ impl SortedSet {
     pub fn edit(
         &mut self,
         member: &[u8],
-        limits: &Limits,
+        limits: &EncodingLimits,
         decide: impl FnOnce(Option<f64>) -> Option<f64>,
     ) -> Edit {
         let Form::Flat(pairs) = &mut self.form else { return self.edit_tree(member, decide) };
@@ -364,14 +364,14 @@ impl SortedSet {
     }
 
     /// Takes the form of a tree, whatever the limits say. Source: SORT.
-    pub fn become_tree(&mut self, limits: &Limits) {
+    pub fn become_tree(&mut self, limits: &EncodingLimits) {
         if let Form::Flat(_) = &self.form {
             self.form = Form::Tree(self.to_tree(limits));
         }
     }
 
     /// Gives `member` this score, which is not NaN. Returns whether it is new.
-    pub fn add(&mut self, member: &[u8], score: f64, limits: &Limits) -> bool {
+    pub fn add(&mut self, member: &[u8], score: f64, limits: &EncodingLimits) -> bool {
         self.edit(member, limits, |_| Some(score)) == Edit::Added
     }
 
@@ -458,7 +458,7 @@ impl SortedSet {
     }
 
     /// Adds a pair to the listpack, whose member is not there; one that is full becomes a tree.
-    fn insert_flat(&mut self, member: &[u8], score: f64, limits: &Limits) {
+    fn insert_flat(&mut self, member: &[u8], score: f64, limits: &EncodingLimits) {
         let Form::Flat(pairs) = &mut self.form else { unreachable!("the caller handles the other form") };
         if insert_pair(pairs, member, score).is_err() {
             let mut tree = self.to_tree(limits);
@@ -467,7 +467,7 @@ impl SortedSet {
         }
     }
 
-    fn to_tree(&self, limits: &Limits) -> Box<Tree> {
+    fn to_tree(&self, limits: &EncodingLimits) -> Box<Tree> {
         let mut tree = Box::new(Tree { scores: Dict::new(limits.seed.0), order: ScoreTree::new() });
         for (member, score) in self.iter() {
             member.with_bytes(|member| tree.insert(member, score));

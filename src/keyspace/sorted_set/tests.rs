@@ -3,9 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 
-/// Limits so low that short histories reach both forms.
-fn limits(entries: usize) -> Limits {
-    Limits { zset_max_listpack_entries: entries, zset_max_listpack_value: 6, ..Limits::default() }
+/// EncodingLimits so low that short histories reach both forms.
+fn limits(entries: usize) -> EncodingLimits {
+    EncodingLimits {
+        zset_max_listpack_entries: entries,
+        zset_max_listpack_value: 6,
+        ..EncodingLimits::default()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +51,7 @@ fn owned<'a>(pairs: impl Iterator<Item = (Member<'a>, f64)>) -> Model {
     pairs.map(|(member, score)| (member.to_vec(), score)).collect()
 }
 
-fn apply(set: &mut SortedSet, model: &mut Model, step: &Step, limits: &Limits) {
+fn apply(set: &mut SortedSet, model: &mut Model, step: &Step, limits: &EncodingLimits) {
     match *step {
         Step::Add(member, score) | Step::Increment(member, score) => {
             let (name, by) = (name(member), f64::from(score) / 2.0);
@@ -91,7 +95,7 @@ fn apply(set: &mut SortedSet, model: &mut Model, step: &Step, limits: &Limits) {
     }
 }
 
-fn check(set: &SortedSet, model: &Model, limits: &Limits) {
+fn check(set: &SortedSet, model: &Model, limits: &EncodingLimits) {
     assert_eq!(owned(set.iter()), *model);
     assert_eq!(set.len(), model.len());
     let middle = model.len() / 3..model.len();
@@ -118,7 +122,7 @@ fn check(set: &SortedSet, model: &Model, limits: &Limits) {
         let again = SortedSet::from_listpack(set.as_listpack().expect("its form").clone(), limits);
         assert_eq!(owned(again.expect("a valid listpack").iter()), *model);
     }
-    let mut gathered = Gathered::new(limits);
+    let mut gathered = SortedSetBuilder::new(limits);
     model.iter().for_each(|(member, score)| gathered.add(member, *score, |old, _| old));
     assert_eq!(owned(gathered.into_sorted_set(limits).iter()), *model);
     let mut scanned = Vec::new();
@@ -171,7 +175,7 @@ proptest! {
 
 #[test]
 fn whole_scores_are_stored_as_integers_and_others_as_digits() {
-    let limits = Limits::default();
+    let limits = EncodingLimits::default();
     let mut set = SortedSet::new();
     for (member, score) in
         [("a", 1.0), ("b", 0.1), ("c", f64::INFINITY), ("d", -0.0), ("e", 1e18), ("f", 5e18)]
@@ -188,7 +192,7 @@ fn whole_scores_are_stored_as_integers_and_others_as_digits() {
 
 #[test]
 fn a_listpack_from_outside_must_be_pairs_in_order() {
-    let limits = Limits::default();
+    let limits = EncodingLimits::default();
     let cases: [(&[&str], bool); 7] = [
         (&["a", "1", "b", "1", "c", "2.5"], true),
         (&[], true),

@@ -4,9 +4,9 @@
 //! before it. Trimming drops whole nodes by reference.
 
 use super::id::StreamId;
-use super::node::{Entry, Node, Pairs};
+use super::node::{Node, Pairs, StreamEntry};
 use crate::ds::counted_tree::{ByMark, ByPosition, CountedTree, Leaf};
-use crate::keyspace::Limits;
+use crate::keyspace::EncodingLimits;
 use thiserror::Error;
 
 /// More entries that are trimmed at once are freed on another thread.
@@ -143,7 +143,12 @@ impl Log {
     }
 
     /// Adds an entry, whose ID is larger than [`Log::last_id`].
-    pub fn append(&mut self, id: StreamId, pairs: Pairs<'_>, limits: &Limits) -> Result<(), EntryTooLarge> {
+    pub fn append(
+        &mut self,
+        id: StreamId,
+        pairs: Pairs<'_>,
+        limits: &EncodingLimits,
+    ) -> Result<(), EntryTooLarge> {
         let (max_bytes, max_entries) = (limits.stream_node_max_bytes, limits.stream_node_max_entries);
         if self.nodes.len() == 0
             && let Some(node) = self.emptied.take_if(|node| node.has_room(pairs, max_bytes, max_entries))
@@ -179,7 +184,7 @@ impl Log {
         }
         self.nodes.edit(ByMark::new(id), |siblings, index, _| {
             siblings.update(index, |node| node.delete(id));
-            siblings.settle(index, ());
+            siblings.rebalance(index, ());
         });
         self.max_deleted = self.max_deleted.max(id);
         true
@@ -255,17 +260,17 @@ impl Log {
 
     /// The entry with this ID.
     #[must_use]
-    pub fn get(&self, id: StreamId) -> Option<Entry<'_>> {
+    pub fn get(&self, id: StreamId) -> Option<StreamEntry<'_>> {
         self.nodes.leaf(&mut ByMark::new(id))?.get(id)
     }
 
     /// All entries, oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = StreamEntry<'_>> {
         self.range(StreamId::MIN, StreamId::MAX)
     }
 
     /// The entries from `first` to `last`, both included, oldest first.
-    pub fn range(&self, first: StreamId, last: StreamId) -> impl Iterator<Item = Entry<'_>> {
+    pub fn range(&self, first: StreamId, last: StreamId) -> impl Iterator<Item = StreamEntry<'_>> {
         let mut to = ByMark::new(first);
         let mut node = self.nodes.leaf(&mut to);
         let mut next = to.before;
@@ -281,7 +286,7 @@ impl Log {
     }
 
     /// The entries from `last` back to `first`, both included, newest first.
-    pub fn range_rev(&self, first: StreamId, last: StreamId) -> impl Iterator<Item = Entry<'_>> {
+    pub fn range_rev(&self, first: StreamId, last: StreamId) -> impl Iterator<Item = StreamEntry<'_>> {
         let mut to = ByMark::new(last);
         let mut node = self.nodes.leaf(&mut to);
         let mut end = to.before;

@@ -15,7 +15,7 @@ pub use group::{Group, Pending};
 pub use groups::Groups;
 pub use id::{IdText, StreamId};
 pub use log::{EntryTooLarge, Log, Precision, TrimTo};
-pub use node::{Entry, Node, Pairs};
+pub use node::{Node, Pairs, StreamEntry};
 
 /// A stream. It may be empty: its last ID and its groups are kept without entries.
 #[derive(Clone, Debug, Default)]

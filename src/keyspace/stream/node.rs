@@ -42,7 +42,7 @@ pub struct Node {
 
 /// An entry, seen in place.
 #[derive(Clone)]
-pub struct Entry<'a> {
+pub struct StreamEntry<'a> {
     /// Its ID.
     pub id: StreamId,
     is_deleted: bool,
@@ -53,7 +53,7 @@ pub struct Entry<'a> {
     pieces: listpack::Iter<'a>,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> StreamEntry<'a> {
     /// The number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -192,17 +192,17 @@ impl Node {
     }
 
     /// The living entries in order.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> + Clone {
+    pub(super) fn entries(&self) -> impl Iterator<Item = StreamEntry<'_>> + Clone {
         self.all_entries().filter(|entry| !entry.is_deleted)
     }
 
     /// The living entries, last to first.
-    pub(super) fn entries_rev(&self) -> impl Iterator<Item = Entry<'_>> + Clone {
+    pub(super) fn entries_rev(&self) -> impl Iterator<Item = StreamEntry<'_>> + Clone {
         self.all_entries_rev().filter(|entry| !entry.is_deleted)
     }
 
     /// The living entry with this ID.
-    pub(super) fn get(&self, id: StreamId) -> Option<Entry<'_>> {
+    pub(super) fn get(&self, id: StreamId) -> Option<StreamEntry<'_>> {
         self.entries().find(|entry| entry.id >= id).filter(|entry| entry.id == id)
     }
 
@@ -298,16 +298,16 @@ struct Entries<'a> {
 }
 
 impl<'a> Iterator for Entries<'a> {
-    type Item = Entry<'a>;
+    type Item = StreamEntry<'a>;
 
-    fn next(&mut self) -> Option<Entry<'a>> {
+    fn next(&mut self) -> Option<StreamEntry<'a>> {
         let (cursor, flags) = self.rest.next()?;
         let flags = int(flags);
         let ms = self.master.ms.wrapping_add(int(self.rest.next()?.1) as u64);
         let seq = self.master.seq.wrapping_add(int(self.rest.next()?.1) as u64);
         let has_same_fields = flags & SAME_FIELDS != 0;
         let len = if has_same_fields { self.master_fields } else { int(self.rest.next()?.1) as usize };
-        let entry = Entry {
+        let entry = StreamEntry {
             id: StreamId { ms, seq },
             is_deleted: flags & DELETED != 0,
             flags: cursor,
@@ -331,9 +331,9 @@ struct EntriesRev<'a> {
 }
 
 impl<'a> Iterator for EntriesRev<'a> {
-    type Item = Entry<'a>;
+    type Item = StreamEntry<'a>;
 
-    fn next(&mut self) -> Option<Entry<'a>> {
+    fn next(&mut self) -> Option<StreamEntry<'a>> {
         let end = self.end?;
         let pieces = int(self.listpack.value(end));
         if pieces == 0 {

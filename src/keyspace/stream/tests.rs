@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::random::Random;
 use crate::ds::listpack::Listpack;
-use crate::keyspace::Limits;
+use crate::keyspace::EncodingLimits;
 use std::collections::BTreeMap;
 
 type Model = BTreeMap<StreamId, Vec<Vec<u8>>>;
@@ -12,12 +12,12 @@ fn id(ms: u64, seq: u64) -> StreamId {
     StreamId { ms, seq }
 }
 
-fn small_nodes() -> Limits {
-    Limits { stream_node_max_entries: 5, ..Limits::default() }
+fn small_nodes() -> EncodingLimits {
+    EncodingLimits { stream_node_max_entries: 5, ..EncodingLimits::default() }
 }
 
 /// Fields and values in turn.
-fn texts(entry: &Entry<'_>) -> Vec<Vec<u8>> {
+fn texts(entry: &StreamEntry<'_>) -> Vec<Vec<u8>> {
     entry.fields().flat_map(|(field, value)| [field.to_vec(), value.to_vec()]).collect()
 }
 
@@ -25,7 +25,7 @@ fn contents(log: &Log) -> Model {
     log.iter().map(|entry| (entry.id, texts(&entry))).collect()
 }
 
-fn append(log: &mut Log, at: StreamId, pairs: &[&[u8]], limits: &Limits) {
+fn append(log: &mut Log, at: StreamId, pairs: &[&[u8]], limits: &EncodingLimits) {
     log.append(at, pairs, limits).expect("it is small");
 }
 
@@ -115,7 +115,11 @@ fn nodes_are_full_as_configured_and_whole_ones_are_trimmed_within_the_limit() {
     assert_eq!(log.trim(TrimTo::Ids(id(16, 0)), whole(None)).0, 5);
     assert_eq!(log.trim(TrimTo::Length(0), whole(None)).0, 8);
     assert_eq!((log.node_count(), log.first_id(), log.kept_from()), (0, StreamId::MIN, StreamId::MAX));
-    let bytes = Limits { stream_node_max_bytes: 100, stream_node_max_entries: 0, ..Limits::default() };
+    let bytes = EncodingLimits {
+        stream_node_max_bytes: 100,
+        stream_node_max_entries: 0,
+        ..EncodingLimits::default()
+    };
     (24..34).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", &[b'v'; 30]], &bytes));
     assert_eq!(log.node_count(), 5);
 }
@@ -123,7 +127,7 @@ fn nodes_are_full_as_configured_and_whole_ones_are_trimmed_within_the_limit() {
 #[test]
 fn what_is_trimmed_in_great_number_is_handed_out_to_be_freed_elsewhere() {
     let mut log = Log::default();
-    (1..=1000).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &Limits::default()));
+    (1..=1000).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &EncodingLimits::default()));
     let (count, removed) = log.trim(TrimTo::Length(50), Precision::Exact);
     assert_eq!((count, removed.map(|removed| removed.len())), (950, Some(950)));
     let (count, removed) = log.trim(TrimTo::Length(20), Precision::Exact);
@@ -133,7 +137,7 @@ fn what_is_trimmed_in_great_number_is_handed_out_to_be_freed_elsewhere() {
 /// The last entry of the node was deleted before and has a larger ID than what is trimmed.
 #[test]
 fn a_first_node_emptied_by_an_id_is_kept_until_it_is_passed() {
-    let limits = Limits::default();
+    let limits = EncodingLimits::default();
     let mut log = Log::default();
     (1..=3).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &limits));
     log.delete(id(3, 0));
@@ -149,7 +153,7 @@ fn a_first_node_emptied_by_an_id_is_kept_until_it_is_passed() {
 #[test]
 fn a_node_is_taken_as_it_was_written_and_nothing_broken_is() {
     let mut log = Log::default();
-    let limits = Limits::default();
+    let limits = EncodingLimits::default();
     append(&mut log, id(5, 5), &[b"a", b"1", b"b", b"2"], &limits);
     append(&mut log, id(6, 0), &[b"a", b"-1", b"b", b"text"], &limits);
     append(&mut log, id(6, 1), &[b"other", b"x"], &limits);
@@ -190,14 +194,17 @@ fn a_node_is_taken_as_it_was_written_and_nothing_broken_is() {
 fn an_entry_too_large_for_a_listpack_changes_nothing() {
     let mut log = Log::default();
     let huge = vec![b'x'; crate::ds::listpack::MAX_BYTES];
-    assert_eq!(log.append(id(1, 0), &[b"f", &huge], &Limits::default()), Err(EntryTooLarge));
+    assert_eq!(log.append(id(1, 0), &[b"f", &huge], &EncodingLimits::default()), Err(EntryTooLarge));
     assert_eq!((log.len(), log.last_id(), log.added()), (0, StreamId::MIN, 0));
 }
 
 /// XSETID may set the last ID back to that of the last living entry.
 #[test]
 fn ids_may_be_given_again_that_were_deleted_at_the_end() {
-    let (limits, one_entry) = (Limits::default(), Limits { stream_node_max_entries: 1, ..Limits::default() });
+    let (limits, one_entry) = (
+        EncodingLimits::default(),
+        EncodingLimits { stream_node_max_entries: 1, ..EncodingLimits::default() },
+    );
     for limits in [limits, one_entry] {
         let mut log = Log::default();
         (1..=3).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &limits));
@@ -221,12 +228,12 @@ fn ids_may_be_given_again_that_were_deleted_at_the_end() {
 #[test]
 fn an_emptied_first_node_does_not_outlive_a_smaller_last_id() {
     let mut log = Log::default();
-    (5..=7).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &Limits::default()));
+    (5..=7).for_each(|ms| append(&mut log, id(ms, 0), &[b"f", b"v"], &EncodingLimits::default()));
     log.delete(id(7, 0));
     log.trim(TrimTo::Ids(id(7, 0)), Precision::Exact);
     assert_eq!(log.node_count(), 1);
     log.set_last_id(id(1, 0));
-    append(&mut log, id(2, 0), &[b"f", b"v"], &Limits::default());
+    append(&mut log, id(2, 0), &[b"f", b"v"], &EncodingLimits::default());
     assert_eq!((log.first_id(), log.kept_from()), (id(2, 0), id(2, 0)));
     assert!(log.delete(id(2, 0)));
 }

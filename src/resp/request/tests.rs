@@ -3,8 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 
-const OPEN: Limits = Limits { max_bulk_bytes: 512 * 1024 * 1024, login: Login::Done };
-const ANONYMOUS: Limits = Limits { login: Login::Missing, ..OPEN };
+const OPEN: ParseLimits = ParseLimits { max_bulk_bytes: 512 * 1024 * 1024, login: Login::Done };
+const ANONYMOUS: ParseLimits = ParseLimits { login: Login::Missing, ..OPEN };
 
 type Words = &'static [&'static [u8]];
 type Commands = Vec<Vec<Vec<u8>>>;
@@ -15,7 +15,7 @@ fn collect(requests: &Requests, commands: &mut Commands) {
 }
 
 /// Feeds `bytes` in pieces that end at `cuts`; returns the commands and the failure.
-fn parse_cut(bytes: &[u8], cuts: &[usize], limits: &Limits) -> (Commands, Option<String>) {
+fn parse_cut(bytes: &[u8], cuts: &[usize], limits: &ParseLimits) -> (Commands, Option<String>) {
     let mut cuts = cuts.iter().map(|&cut| cut.min(bytes.len())).collect::<Vec<_>>();
     cuts.push(bytes.len());
     cuts.sort_unstable();
@@ -35,7 +35,7 @@ fn parse_cut(bytes: &[u8], cuts: &[usize], limits: &Limits) -> (Commands, Option
     (commands, None)
 }
 
-fn parse_whole(bytes: &[u8], limits: &Limits) -> (Commands, Option<String>) {
+fn parse_whole(bytes: &[u8], limits: &ParseLimits) -> (Commands, Option<String>) {
     parse_cut(bytes, &[], limits)
 }
 
@@ -173,11 +173,11 @@ fn before_auth_the_buffer_of_the_largest_command_is_made_once_and_no_larger() {
 }
 
 #[test]
-fn an_unsettled_login_stops_before_the_big_command_and_goes_on_after_it() {
+fn a_pending_login_stops_before_the_big_command_and_goes_on_after_it() {
     let bytes = b"AUTH x\r\n*11\r\n$4\r\nMGET\r\n";
     let mut parser = Parser::new();
     parser.feed(bytes);
-    let parsed = parser.parse(&Limits { login: Login::Unsettled, ..OPEN });
+    let parsed = parser.parse(&ParseLimits { login: Login::Pending, ..OPEN });
     assert!(parsed.needs_login);
     assert_eq!((parsed.requests.len(), parsed.requests.failure), (1, None));
     let parsed = parser.parse(&OPEN);

@@ -45,7 +45,7 @@ impl Rooms {
 /// Before a command: what was looked up is no business of it.
 #[inline]
 pub(in crate::server) fn begin(keyspace: &mut Keyspace) {
-    if keyspace.facts.looked_up.is_wanted {
+    if keyspace.findings.looked_up.is_wanted {
         keyspace.has_looked_up(|_| false);
     }
 }
@@ -53,7 +53,7 @@ pub(in crate::server) fn begin(keyspace: &mut Keyspace) {
 /// After a command: whether what it answers shows a change that is not on disk.
 #[inline]
 pub(in crate::server) fn shows_unsynced(keyspace: &mut Keyspace, aof: &Aof, command: &Command) -> bool {
-    if !keyspace.facts.looked_up.is_wanted {
+    if !keyspace.findings.looked_up.is_wanted {
         return false;
     }
     let shows_changed = keyspace.has_looked_up(|key| aof.unsynced.holds(key)) || shows_many(command);

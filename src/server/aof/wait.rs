@@ -69,7 +69,7 @@ impl Aof {
     }
 
     /// Notes that everything up to `offset` is on disk, or never will be.
-    fn settle_up_to(&mut self, offset: u64) {
+    fn note_done_up_to(&mut self, offset: u64) {
         self.waits.synced = offset.min(self.handed);
         self.unsynced.forget(self.waits.synced);
     }
@@ -131,12 +131,12 @@ impl Server {
             log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);
             self.rooms.close_client(client, Close::Now);
         }
-        self.rooms.persistence.aof.settle_up_to(offset);
+        self.rooms.persistence.aof.note_done_up_to(offset);
     }
 
     /// What was handed over up to `offset` is on disk.
     pub(super) fn aof_synced(&mut self, offset: u64) {
-        self.rooms.persistence.aof.settle_up_to(offset);
+        self.rooms.persistence.aof.note_done_up_to(offset);
         self.release_held(offset);
     }
 

@@ -1,4 +1,4 @@
-//! A sorted set in the making: [`Gathered`].
+//! A sorted set in the making: [`SortedSetBuilder`].
 //!
 //! Members come in any order, some of them several times; so they are gathered in the dict that a
 //! large sorted set needs anyway, and put in order once, at the end.
@@ -8,21 +8,21 @@ use super::{Form, SortedSet, Tree, by_score, score_of};
 use crate::ds::dict::{Dict, NewEntry};
 use crate::ds::listpack::Listpack;
 use crate::ds::score_tree::ScoreTree;
-use crate::keyspace::encoding_limits::Limits;
+use crate::keyspace::encoding_limits::EncodingLimits;
 
 /// Members gathered from elsewhere, each with one score, to become a sorted set of their own:
 /// the result of a union, a range or a search, or a value read from a file.
 #[derive(Debug)]
-pub struct Gathered {
+pub struct SortedSetBuilder {
     scores: Dict<()>,
     longest: usize,
 }
 
-impl Gathered {
+impl SortedSetBuilder {
     /// Nothing yet.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        Gathered { scores: Dict::new(limits.seed.0), longest: 0 }
+    pub fn new(limits: &EncodingLimits) -> Self {
+        SortedSetBuilder { scores: Dict::new(limits.seed.0), longest: 0 }
     }
 
     /// How many members there are.
@@ -66,7 +66,7 @@ impl Gathered {
 
     /// The sorted set, in the form the limits ask for.
     #[must_use]
-    pub fn into_sorted_set(self, limits: &Limits) -> SortedSet {
+    pub fn into_sorted_set(self, limits: &EncodingLimits) -> SortedSet {
         let pairs = self.in_order();
         if pairs.len() <= limits.zset_max_listpack_entries && self.longest <= limits.zset_max_listpack_value {
             let mut flat = Listpack::new();

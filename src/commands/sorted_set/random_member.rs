@@ -1,6 +1,6 @@
 //! ZRANDMEMBER.
 
-use super::Shape;
+use super::ReplyShape;
 use crate::clients::Close;
 use crate::commands::answer::{max_waiting_bytes, reply_text};
 use crate::commands::argument::int_between;
@@ -18,20 +18,20 @@ pub(super) fn zrandmember(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResul
         return Ok(());
     }
     let count = int_between(&mut args, -i64::MAX, i64::MAX)?;
-    let mut shape = Shape::Members;
+    let mut shape = ReplyShape::Members;
     if args.keyword("WITHSCORES") {
-        shape = Shape::with_scores(&ctx.reply);
+        shape = ReplyShape::with_scores(&ctx.reply);
     }
     args.finish()?;
     // Redis: the answer of member and score of each must have a length, too.
-    if shape != Shape::Members && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
+    if shape != ReplyShape::Members && !(-i64::MAX / 2..=i64::MAX / 2).contains(&count) {
         return Err(CommandError::OutOfRange);
     }
     random_members(ctx, key, count, shape)
 }
 
 /// `count` different members, or `-count` members of which some may be the same.
-fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: Shape) -> CommandResult {
+fn random_members(ctx: &mut Ctx<'_>, key: &[u8], count: i64, shape: ReplyShape) -> CommandResult {
     let Some(set) = ctx.db.read::<SortedSet>(key)?.filter(|_| count != 0) else {
         ctx.reply.array(0);
         return Ok(());

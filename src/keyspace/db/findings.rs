@@ -75,7 +75,7 @@ impl LookedUp {
 
 /// Counters and facts an accessor leaves behind; `server/` reads and empties them.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub struct Findings {
     /// Keys removed because their time had come, oldest first, to be propagated as deleted.
     pub expired: Vec<Vec<u8>>,
     /// Values to free on another thread.

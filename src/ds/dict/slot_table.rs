@@ -1,14 +1,14 @@
-//! The head of a page: its slots, and the blocks with the bytes of the entries.
+//! The slot table of a page: its slots, and the blocks with the bytes of the entries.
 //!
 //! Slot `i` is fingerprint `i` (the hash's low byte, which no directory uses) and address `i`
 //! (block and offset). A lookup runs `memchr` over the fingerprints and compares the key only where
 //! one fits. Entries leave no holes: what follows a removed entry in its block moves up, a
 //! `memmove` of at most 512 bytes.
 //!
-//! What an entry holds out of line (object, long key, long payload) stands in lists of the head,
-//! and the entry names it by position.
+//! What an entry holds out of line (object, long key, long payload) stands in lists of the slot
+//! table, and the entry names it by position.
 //!
-//! Knows nothing of hashes beyond the fingerprint, nor of the heads linked to it.
+//! Knows nothing of hashes beyond the fingerprint, nor of the slot tables linked to it.
 
 use std::ops::Range;
 
@@ -16,13 +16,13 @@ use memchr::memchr;
 use triomphe::Arc;
 
 use super::super::shared::make_mut;
-use super::entry::{self, Draft, LONG_KEY, LONG_PAYLOAD, MAX_ENTRY, OBJECT, Shape};
+use super::entry::{self, Draft, EntryShape, LONG_KEY, LONG_PAYLOAD, MAX_ENTRY, OBJECT};
 use super::page::{EntryMut, EntryRef, NewEntry, Page};
 use crate::ds::size_class::size_class;
 
-/// Entries of one head.
+/// Entries of one slot table.
 pub(super) const SLOTS: usize = 100;
-/// Blocks of one head.
+/// Blocks of one slot table.
 const BLOCKS: usize = 8;
 /// Bytes of a block, less its reference count.
 pub(super) const BLOCK_BYTES: usize = 512 - size_of::<usize>();
@@ -39,7 +39,7 @@ type Block = Arc<[u8; BLOCK_BYTES]>;
 /// The fields stand in the order in which a lookup needs them.
 #[derive(Debug, Clone)]
 #[repr(C)]
-pub(super) struct Head<O> {
+pub(super) struct SlotTable<O> {
     /// The first hash of the page's range; the low byte, which no range reaches, holds the depth.
     pub(super) span: u64,
     pub(super) count: u16,
@@ -65,7 +65,7 @@ pub(super) struct Long {
 }
 
 /// What an entry holds out of line.
-pub(super) struct Held<O> {
+pub(super) struct OutOfLine<O> {
     pub(super) object: Option<O>,
     long_key: Option<Arc<[u8]>>,
     long_payload: Option<Arc<[u8]>>,
@@ -76,9 +76,9 @@ fn block_mut(block: &mut Option<Block>) -> &mut [u8; BLOCK_BYTES] {
     make_mut(block.as_mut().expect("addresses name blocks that exist"), |_| BLOCK_STRIDE)
 }
 
-impl<O> Head<O> {
-    pub(super) fn new(span: u64) -> Head<O> {
-        Head {
+impl<O> SlotTable<O> {
+    pub(super) fn new(span: u64) -> SlotTable<O> {
+        SlotTable {
             span,
             count: 0,
             block_count: 0,
@@ -104,7 +104,7 @@ impl<O> Head<O> {
         while let Some(found) = memchr(hash as u8, &fingerprints[from..]) {
             let slot = from + found;
             let (bytes, at) = self.located(slot);
-            if self.key(&Shape::read(bytes, at), bytes) == key {
+            if self.key(&EntryShape::read(bytes, at), bytes) == key {
                 return Some(slot);
             }
             from = slot + 1;
@@ -135,7 +135,7 @@ impl<O> Head<O> {
 
     pub(super) fn entry(&self, slot: usize) -> EntryRef<'_, O> {
         let (bytes, at) = self.located(slot);
-        let shape = Shape::read(bytes, at);
+        let shape = EntryShape::read(bytes, at);
         EntryRef {
             key: self.key(&shape, bytes),
             deadline: shape.deadline(bytes),
@@ -149,9 +149,9 @@ impl<O> Head<O> {
 
     pub(super) fn entry_mut(&mut self, slot: usize) -> EntryMut<'_, O> {
         let address = usize::from(self.addresses[slot]);
-        let Head { blocks, objects, long, .. } = self;
+        let SlotTable { blocks, objects, long, .. } = self;
         let bytes = block_mut(&mut blocks[address / BLOCK_STRIDE]);
-        let shape = Shape::read(bytes, address % BLOCK_STRIDE);
+        let shape = EntryShape::read(bytes, address % BLOCK_STRIDE);
         let object = shape.object(bytes);
         EntryMut {
             deadline: shape.deadline(bytes),
@@ -163,7 +163,7 @@ impl<O> Head<O> {
         }
     }
 
-    pub(super) fn key<'a>(&'a self, shape: &Shape, bytes: &'a [u8]) -> &'a [u8] {
+    pub(super) fn key<'a>(&'a self, shape: &EntryShape, bytes: &'a [u8]) -> &'a [u8] {
         match shape.long_key(bytes) {
             Some(index) => self.long_value(index),
             None => &bytes[shape.key()],
@@ -188,9 +188,9 @@ impl<O> Head<O> {
         (block_mut(&mut self.blocks[address / BLOCK_STRIDE]), address % BLOCK_STRIDE)
     }
 
-    pub(super) fn shape(&self, slot: usize) -> Shape {
+    pub(super) fn shape(&self, slot: usize) -> EntryShape {
         let (bytes, at) = self.located(slot);
-        Shape::read(bytes, at)
+        EntryShape::read(bytes, at)
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
@@ -198,7 +198,7 @@ impl<O> Head<O> {
             size_of::<Long>() + long.values.capacity() * size_of::<Option<Arc<[u8]>>>() + long.bytes
         });
         size_of::<usize>()
-            + size_of::<Head<O>>()
+            + size_of::<SlotTable<O>>()
             + usize::from(self.block_count) * BLOCK_STRIDE
             + self.objects.capacity() * size_of::<Option<O>>()
             + long
@@ -317,16 +317,16 @@ impl<O> Head<O> {
             let Some(old) = &old_blocks[address / BLOCK_STRIDE] else {
                 unreachable!("addresses name blocks that exist");
             };
-            let raw = &old[Shape::read(&**old, address % BLOCK_STRIDE).range()];
+            let raw = &old[EntryShape::read(&**old, address % BLOCK_STRIDE).range()];
             self.place(slot, raw.len());
             self.write_raw(slot, raw);
         }
     }
 
-    /// How many blocks the entries take if each goes to the first that has room, as [`Head::place`]
-    /// does it.
+    /// How many blocks the entries take if each goes to the first that has room, as
+    /// [`SlotTable::place`] does it.
     fn blocks_when_packed(&self) -> usize {
-        // In another order they may need more blocks than now, even more than a head has.
+        // In another order they may need more blocks than now, even more than a slot table has.
         let mut fills = [0; 2 * BLOCKS];
         for slot in self.slots() {
             let size = self.shape(slot).size();
@@ -346,7 +346,7 @@ impl<O> Head<O> {
     /// Writes an entry to the place made for it.
     pub(super) fn write(&mut self, slot: usize, draft: &Draft, key: &[u8], new: NewEntry<'_, O>) {
         let address = usize::from(self.addresses[slot]);
-        let Head { blocks, objects, long, .. } = self;
+        let SlotTable { blocks, objects, long, .. } = self;
         let bytes = block_mut(&mut blocks[address / BLOCK_STRIDE]);
         let shape = draft.write(bytes, address % BLOCK_STRIDE, new.deadline);
         if shape.has(LONG_KEY) {
@@ -369,14 +369,14 @@ impl<O> Head<O> {
     }
 
     /// Takes what an entry holds out of line. The entry must not be read as it stands any more.
-    pub(super) fn detach_entry(&mut self, slot: usize) -> Held<O> {
+    pub(super) fn detach_entry(&mut self, slot: usize) -> OutOfLine<O> {
         let (bytes, at) = self.located(slot);
         if bytes[at] & (OBJECT | LONG_KEY | LONG_PAYLOAD) == 0 {
-            return Held { object: None, long_key: None, long_payload: None };
+            return OutOfLine { object: None, long_key: None, long_payload: None };
         }
-        let shape = Shape::read(bytes, at);
+        let shape = EntryShape::read(bytes, at);
         let (object, key, payload) = (shape.object(bytes), shape.long_key(bytes), shape.long_payload(bytes));
-        Held {
+        OutOfLine {
             object: object.and_then(|index| take(&mut self.objects, index)),
             long_key: key.and_then(|index| take_long(&mut self.long, index)),
             long_payload: payload.and_then(|index| take_long(&mut self.long, index)),
@@ -384,10 +384,10 @@ impl<O> Head<O> {
     }
 
     /// Gives the entry in `slot` what it holds out of line.
-    pub(super) fn adopt(&mut self, slot: usize, held: Held<O>) {
+    pub(super) fn adopt(&mut self, slot: usize, held: OutOfLine<O>) {
         let shape = self.shape(slot);
         let address = usize::from(self.addresses[slot]);
-        let Head { blocks, objects, long, .. } = self;
+        let SlotTable { blocks, objects, long, .. } = self;
         let bytes = block_mut(&mut blocks[address / BLOCK_STRIDE]);
         if let Some(object) = held.object {
             shape.set_object(bytes, put(objects, object));
@@ -454,5 +454,5 @@ fn take<T>(list: &mut Vec<Option<T>>, index: usize) -> Option<T> {
 
 // Two entries fit a block, and still do when they are given a deadline.
 const _: () = assert!(2 * (MAX_ENTRY + entry::DEADLINE_BYTES) <= BLOCK_BYTES);
-// Heads are of one size class, whatever they hold.
-const _: () = assert!(size_of::<usize>() + size_of::<Head<u64>>() == 448);
+// Slot tables are of one size class, whatever they hold.
+const _: () = assert!(size_of::<usize>() + size_of::<SlotTable<u64>>() == 448);

@@ -1,6 +1,7 @@
 //! Answers that wait until what they tell of is in the file, or on disk.
 //!
-//! [`HeldOutput`] is one client's, in its session; [`HeldReplies`] says who is next.
+//! [`crate::clients::HeldOutput`] is one client's, in its session; [`HeldReplies`] says who is
+//! next.
 
 use crate::base::ClientId;
 use std::collections::VecDeque;
