@@ -185,7 +185,7 @@ impl Acl {
         refresh(session, &self.users);
     }
 
-    /// Whether somebody from another machine is sent away because nothing protects the data.
+    /// True when somebody from another machine is sent away because nothing protects the data.
     pub(super) fn refuses(&self, config: &Config, connection: &Connection) -> bool {
         config.protected_mode && !connection.is_local() && self.users.default_user().needs_no_password()
     }
@@ -254,7 +254,7 @@ impl Rooms {
         ids.into_iter().for_each(|id| self.close_client(id, Close::Now));
     }
 
-    /// Whether `user` may listen to all that a client listens to.
+    /// True when `user` may listen to all that a client listens to.
     fn may_listen(&self, client: ClientId, user: &User) -> bool {
         [Topic::Channel, Topic::Pattern, Topic::Shard].into_iter().all(|topic| {
             let names = self.pubsub.names_of(topic, client);
@@ -333,8 +333,8 @@ impl Ctx<'_> {
         self.rooms.acl.log_out(self.session);
     }
 
-    /// Whether the running command may read keys that its arguments do not name; if so, it can from
-    /// here on. Source: SORT BY, SORT GET.
+    /// True when the running command may read keys that its arguments do not name; if so, it can
+    /// from here on. Source: SORT BY, SORT GET.
     #[must_use]
     pub fn may_read_any_key(&mut self, argv: Argv<'_>) -> bool {
         let may = self.session.login.unrestricted || self.must_obey() || self.user_may_read_any_key(argv);

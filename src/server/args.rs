@@ -38,13 +38,13 @@ impl<'a> Args<'a> {
         self.position
     }
 
-    /// How many arguments are left.
+    /// The number of arguments that are left.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.argv.len() - self.position.min(self.argv.len())
     }
 
-    /// Whether all arguments are read.
+    /// True when all arguments are read.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.remaining() == 0

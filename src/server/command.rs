@@ -150,7 +150,7 @@ impl CommandTable {
         Ok(())
     }
 
-    /// Whether a command, or one to come, has this name, in any case. Source: `rename-command`.
+    /// True when a command, or one to come, has this name, in any case. Source: `rename-command`.
     #[must_use]
     pub fn is_taken(&self, name: &[u8]) -> bool {
         let name = name.to_ascii_lowercase();

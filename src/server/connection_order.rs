@@ -31,10 +31,10 @@ use crate::spec::{BLOCKING, WRITE};
 use crate::waiting::{Reason, Then, TimeoutReply, Until, Wait};
 use std::sync::atomic::Ordering;
 
-/// How long CLIENT LIST and PUBLISH wait for others, milliseconds.
+/// The time for which CLIENT LIST and PUBLISH wait for others, milliseconds.
 pub const MAX_WAIT_MS: i64 = 10;
-/// How long a command waits for those that arrived before it, milliseconds: some time slices of
-/// other programs, for which a worker may have to wait on a busy machine.
+/// The time for which a command waits for those that arrived before it, milliseconds: some time
+/// slices of other programs, for which a worker may have to wait on a busy machine.
 pub const MAX_ORDER_WAIT_MS: i64 = 50;
 /// Who is in the middle of an argument of this size, bytes, is not waited for: it may take its
 /// time.
@@ -69,7 +69,7 @@ fn hold_back_until_read(rooms: &mut Rooms, session: &mut Session, arrival: Arriv
 }
 
 impl Ctx<'_> {
-    /// Whether all that has arrived from clients is known. If not, the command is parked and runs
+    /// True when all that has arrived from clients is known. If not, the command is parked and runs
     /// again soon; the handler returns without an answer.
     pub fn has_read_all(&mut self, argv: Argv<'_>) -> bool {
         if self.origin == Origin::Client {
@@ -82,7 +82,7 @@ impl Ctx<'_> {
         true
     }
 
-    /// Whether all that subscribers have sent is known, or there are too many clients for anybody
+    /// True when all that subscribers have sent is known, or there are too many clients for anybody
     /// to expect it. If not, as [`Ctx::has_read_all`].
     pub fn has_read_subscribers(&mut self, argv: Argv<'_>) -> bool {
         if self.origin != Origin::Client || self.rooms.clients.len() > MAX_ORDERED_CLIENTS {
@@ -168,7 +168,7 @@ impl Rooms {
         }
     }
 
-    /// Whether requests are held back that arrived earlier.
+    /// True when requests are held back that arrived earlier.
     pub(super) fn holds_earlier_than(&self, arrival: Arrival) -> bool {
         let mut held = self.waiting.queue.of_reason(Reason::Earlier);
         held.any(|id| self.held_arrival(id).is_some_and(|other| other < arrival))
@@ -195,7 +195,7 @@ impl Rooms {
     }
 }
 
-/// Whether a client has hung up and is only here to be answered ([`Server::owes_answers_to`]).
+/// True when a client has hung up and is only here to be answered ([`Server::owes_answers_to`]).
 ///
 /// [`Server::owes_answers_to`]: super::machine::Server::owes_answers_to
 fn is_leaving(session: &Session) -> bool {

@@ -147,8 +147,8 @@ impl Server {
     }
 }
 
-/// Whether a client that sends nothing takes a place for nothing: it waits for no answer, and does
-/// not listen.
+/// True when a client that sends nothing takes a place for nothing: it waits for no answer, and
+/// does not listen.
 fn may_be_idle(session: &Session) -> bool {
     session.parked.is_none() && session.subscribed.is_zero() && !session.is_monitor
 }

@@ -35,13 +35,13 @@ pub struct Ctx<'a> {
     pub origin: Origin,
     /// The running command.
     pub command: &'static Command,
-    /// How many changes the handler reported.
+    /// The number of changes the handler reported.
     pub changes: u64,
 }
 
 impl Ctx<'_> {
-    /// Whether a command that may wait looks at `key`: when it is tried again, only at the one that
-    /// became ready, however many it waits for.
+    /// True when a command that may wait looks at `key`: when it is tried again, only at the one
+    /// that became ready, however many it waits for.
     #[must_use]
     pub fn may_serve(&self, key: &[u8]) -> bool {
         self.origin != Origin::Unparked || self.rooms.waiting.queue.serving() == Some(key)
@@ -83,7 +83,7 @@ impl Ctx<'_> {
         self.rooms.park(self.session, wait);
     }
 
-    /// Whether another server or an earlier run has already accepted the command: limits on what
+    /// True when another server or an earlier run has already accepted the command: limits on what
     /// a client may ask for do not apply.
     #[must_use]
     pub fn must_obey(&self) -> bool {

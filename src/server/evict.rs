@@ -69,7 +69,7 @@ fn enforce_limit(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) {
     }
 }
 
-/// Whether nothing may be evicted now.
+/// True when nothing may be evicted now.
 fn is_held_off(rooms: &Rooms) -> bool {
     rooms.persistence.loading || rooms.waiting.pauses.is_paused()
 }
@@ -102,7 +102,8 @@ fn bytes_over(keyspace: &Keyspace, rooms: &Rooms, staying: u64) -> u64 {
     counted.saturating_sub(rooms.config.maxmemory)
 }
 
-/// How long one command may evict, nanoseconds. Source: `maxmemory-eviction-tenacity`, 0 to 100.
+/// The time for which one command may evict, nanoseconds. Source: `maxmemory-eviction-tenacity`, 0
+/// to 100.
 fn time_limit_ns(tenacity: i64) -> u64 {
     match tenacity {
         ..=10 => 50_000 * tenacity.unsigned_abs(),

@@ -14,7 +14,8 @@ use crate::spec::{
 };
 use crate::waiting::PauseReason;
 
-/// How long after a line about a request of another protocol there is no other, nanoseconds.
+/// The time for which after a line about a request of another protocol there is no other,
+/// nanoseconds.
 const CROSS_PROTOCOL_LOG_NS: u64 = 60_000_000_000;
 
 /// Longest part of a client's words that an error line repeats, bytes.
@@ -50,7 +51,7 @@ fn quoted(word: &[u8], limit: usize) -> String {
     lossless(&word[..end]).into_owned()
 }
 
-/// Whether a request is the first line of an HTTP request, or the header that names the server: a
+/// True when a request is the first line of an HTTP request, or the header that names the server: a
 /// browser was made to send it, and what follows are words of somebody else.
 pub(super) fn is_cross_protocol(argv: Argv<'_>) -> bool {
     let word = argv.at(0).split(|&byte| byte == 0).next().unwrap_or_default();

@@ -24,8 +24,8 @@ use crate::waiting::{Pause, PauseReason};
 use std::io::BufReader;
 use std::sync::Arc;
 
-/// How long commands wait for the end of a load before they are refused. Redis accepts nobody
-/// before data that is loaded fast is there: whoever tries until somebody answers expects an
+/// The time for which commands wait for the end of a load before they are refused. Redis accepts
+/// nobody before data that is loaded fast is there: whoever tries until somebody answers expects an
 /// answer.
 const PATIENCE_MS: i64 = 1000;
 

@@ -51,7 +51,7 @@ fn hold_back_login(rooms: &mut Rooms, session: &mut Session, command: &Command, 
 }
 
 impl Rooms {
-    /// Whether a password need wait no longer: the delay of its address is over, or the wrong one
+    /// True when a password need wait no longer: the delay of its address is over, or the wrong one
     /// that began it was the same. If not, it is looked at again when the delay ends.
     pub(super) fn may_log_in(&mut self, login: &LoginWait) -> bool {
         let Some(until) = self.acl.throttle.delay_ends(&login.host, self.time.monotonic) else { return true };

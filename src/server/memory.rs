@@ -54,7 +54,7 @@ pub struct MemoryUse {
     pub databases: Vec<DatabaseUse>,
     /// All that is not data, `startup` included.
     pub overhead: u64,
-    /// How many keys there are.
+    /// The number of keys.
     pub keys: u64,
 }
 

@@ -57,7 +57,7 @@ impl Server {
         });
     }
 
-    /// Whether one of our clients is at the other end of a connection that begins at `address`:
+    /// True when one of our clients is at the other end of a connection that begins at `address`:
     /// then we have sent the keys to ourselves, by whichever name of ours.
     fn is_connected_from(&self, address: SocketAddr) -> bool {
         let canonical = |address: SocketAddr| (address.ip().to_canonical(), address.port());

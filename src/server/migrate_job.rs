@@ -41,7 +41,7 @@ pub struct MigrateJob {
     pub target_db: i64,
     /// The database here.
     pub db: DbIndex,
-    /// How long one step may take, milliseconds; positive.
+    /// The time that one step may take, milliseconds; positive.
     pub timeout_ms: u64,
     /// As whom.
     pub credentials: Option<Credentials>,

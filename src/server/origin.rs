@@ -18,7 +18,8 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Whether nobody is there who could wait, or listen to what comes later: a script, or a file.
+    /// True when nobody is there who could wait, or listen to what comes later: a script, or a
+    /// file.
     #[must_use]
     pub const fn denies_blocking(self) -> bool {
         matches!(self, Origin::Script | Origin::AofLoad)

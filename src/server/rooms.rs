@@ -75,7 +75,7 @@ pub struct Persistence {
     pub saves: Saves,
     /// The append-only file.
     pub aof: Aof,
-    /// Whether the data set is being loaded.
+    /// True when the data set is being loaded.
     pub loading: bool,
     /// The load under way.
     pub load: Option<Box<Loading>>,

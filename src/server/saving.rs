@@ -153,7 +153,7 @@ pub(super) fn begin_job(
     rooms.tasks.push(Task::Save(job));
 }
 
-/// Whether writes must wait for the saver: copies have reached their limit, and that is memory
+/// True when writes must wait for the saver: copies have reached their limit, and that is memory
 /// beyond what was used before. Who deletes more than he writes need not wait.
 pub(super) fn is_behind(keyspace: &Keyspace, rooms: &Rooms) -> bool {
     if !keyspace.walk_is_behind() {

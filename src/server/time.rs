@@ -23,9 +23,9 @@ pub struct Time {
     pub(super) next_cron: MonotonicMillis,
     /// When the log is told next how many keys and clients there are.
     pub(super) next_report: MonotonicMillis,
-    /// Whether the periodic work is stopped: DEBUG PAUSE-CRON.
+    /// True when the periodic work is stopped: DEBUG PAUSE-CRON.
     pub cron_paused: bool,
-    /// Whether due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
+    /// True when due keys are removed by themselves: DEBUG SET-ACTIVE-EXPIRE.
     pub active_expire: bool,
 }
 

@@ -27,7 +27,7 @@ const CLOSE_LOOK_US: i64 = 1000;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Begun {
     at_ns: u64,
-    /// Whether it may be timed together with others.
+    /// True when it may be timed together with others.
     shares: bool,
 }
 

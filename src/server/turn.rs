@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// How long until a step has something to do without an event, milliseconds.
+    /// The time until a step has something to do without an event, milliseconds.
     #[must_use]
     pub fn next_wake_ms(&mut self) -> u64 {
         let due_ms = STEPS.iter().filter_map(|step| (step.due_ms)(self)).min().unwrap_or(i64::MAX);

@@ -84,7 +84,7 @@ impl Server {
         self.run_released();
     }
 
-    /// Whether it is worth a look at each of those who wait for this reason.
+    /// True when it is worth a look at each of those who wait for this reason.
     fn may_be_over(&mut self, reason: Reason) -> bool {
         match reason {
             Reason::Pause => self.rooms.waiting.pauses.take_looser(),
@@ -93,7 +93,7 @@ impl Server {
         }
     }
 
-    /// Whether what a client waits for has come.
+    /// True when what a client waits for has come.
     fn is_over(&mut self, id: ClientId) -> bool {
         let Some(parked) = self.rooms.clients.get(id).and_then(|session| session.parked.as_ref()) else {
             return false;
@@ -210,7 +210,7 @@ impl Server {
         self.run_released();
     }
 
-    /// Whether a client that has hung up is to be answered first: `printf 'ACL SAVE\r\n' | nc`
+    /// True when a client that has hung up is to be answered first: `printf 'ACL SAVE\r\n' | nc`
     /// hangs up at once. Its answers wait for the disk, or its command waits for something of our
     /// own.
     #[must_use]

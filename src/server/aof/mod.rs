@@ -50,7 +50,7 @@ impl Aof {
         Some(format!("MISCONF Errors writing to the AOF file: {reason}"))
     }
 
-    /// Whether there is something for the thread to do.
+    /// True when there is something for the thread to do.
     #[must_use]
     pub fn has_orders(&self) -> bool {
         !self.orders.is_empty()
@@ -72,13 +72,13 @@ impl Aof {
         self.orders.push(order);
     }
 
-    /// Whether there is a file for what is propagated.
+    /// True when there is a file for what is propagated.
     #[inline]
     pub(in crate::server) fn is_fed(&self) -> bool {
         self.reader.is_some()
     }
 
-    /// Whether an answer shows no change before it is on disk.
+    /// True when an answer shows no change before it is on disk.
     #[inline]
     pub(in crate::server) fn is_strict(&self, config: &Config) -> bool {
         self.is_fed() && config.appendfsync == Appendfsync::Always

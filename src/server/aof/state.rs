@@ -39,7 +39,7 @@ pub struct Aof {
     pub(super) handed: u64,
     /// What was handed over at that time; moved on when it is written.
     pub(super) mark: (u64, MonotonicMillis),
-    /// Whether too much is on its way.
+    /// True when too much is on its way.
     pub is_behind: bool,
     /// How often that was so.
     pub delayed_fsyncs: u64,

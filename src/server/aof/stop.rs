@@ -58,7 +58,7 @@ impl Server {
 }
 
 impl Aof {
-    /// Whether a stop has to see to it that what was answered is in the file: there is one, or
+    /// True when a stop has to see to it that what was answered is in the file: there is one, or
     /// there was, and it may not be closed yet.
     pub(in crate::server) fn may_owe_bytes(&self) -> bool {
         self.is_fed() || self.handed > 0

@@ -16,7 +16,7 @@ use crate::server::command::Command;
 use crate::spec::READONLY;
 
 impl Aof {
-    /// Whether a change is on its way to the disk that answers must not show before it is there.
+    /// True when a change is on its way to the disk that answers must not show before it is there.
     pub(in crate::server) fn has_unsynced(&self) -> bool {
         !self.unsynced.is_empty()
     }
@@ -60,7 +60,7 @@ pub(in crate::server) fn shows_unsynced(keyspace: &mut Keyspace, aof: &Aof, comm
     shows_changed && aof.has_unsynced()
 }
 
-/// Whether a command shows data and names no key: DBSIZE, KEYS, RANDOMKEY, SCAN.
+/// True when a command shows data and names no key: DBSIZE, KEYS, RANDOMKEY, SCAN.
 fn shows_many(command: &Command) -> bool {
     command.spec.flags.contains(READONLY) && !command.spec.has_keys()
 }

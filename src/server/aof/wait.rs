@@ -19,14 +19,15 @@ use std::sync::atomic::Ordering;
 
 /// Bytes on their way to the file beyond which write commands are postponed.
 pub const MAX_UNWRITTEN_BYTES: u64 = 256 << 20;
-/// How long bytes may be on their way before write commands are postponed. Redis: the same, by
-/// writing without waiting any longer.
+/// The time for which bytes may be on their way before write commands are postponed. Redis: the
+/// same, by writing without waiting any longer.
 const MAX_UNWRITTEN_MS: i64 = 2000;
 
-/// How long answers wait for a disk that does not take what they tell of, with `everysec` and `no`.
+/// The time for which answers wait for a disk that does not take what they tell of, with `everysec` and
+/// `no`.
 const PATIENCE_MS: i64 = 5;
 
-/// How long answers wait for a disk that refuses, with `always`.
+/// The time for which answers wait for a disk that refuses, with `always`.
 const GIVE_UP_NS: u64 = 5_000_000_000;
 
 /// What those are told who waited for that in vain.
@@ -55,7 +56,7 @@ impl Aof {
         Some((end, move |client| held.push(end, client)))
     }
 
-    /// Whether answers wait for the disk, not for the file alone.
+    /// True when answers wait for the disk, not for the file alone.
     fn owes_disk(&self) -> bool {
         self.told == Some((Appendfsync::Always, false))
     }
@@ -92,12 +93,12 @@ impl Aof {
         end <= self.gauges.written.load(Ordering::SeqCst)
     }
 
-    /// Whether the disk was too slow to wait for, and has not caught up.
+    /// True when the disk was too slow to wait for, and has not caught up.
     fn is_let_go(&self) -> bool {
         self.waits.let_go_to > self.gauges.written.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody who waits was promised the disk, not the file alone.
+    /// True when somebody who waits was promised the disk, not the file alone.
     fn is_promised(&self) -> bool {
         self.waits.promised > self.waits.synced
     }
@@ -110,7 +111,7 @@ impl Aof {
 }
 
 impl Server {
-    /// Whether answers of `client` wait for the disk, which can be written to.
+    /// True when answers of `client` wait for the disk, which can be written to.
     #[must_use]
     pub(in crate::server) fn holds_replies_of(&self, client: ClientId) -> bool {
         let held = self.rooms.clients.get(client).is_some_and(|session| !session.outbox.held.is_idle());
