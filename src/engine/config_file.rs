@@ -17,7 +17,7 @@ static LAST_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 /// Those that have not got their name.
 static TEMPORARIES: Temporaries = Temporaries(Mutex::new(State { has_ended: false, paths: Vec::new() }));
 
-/// How long the end of the process waits, milliseconds, for a disk that is making a file.
+/// The time for which the end of the process waits, milliseconds, for a disk that is making a file.
 const FAREWELL_MS: u32 = 500;
 
 /// Temporary files, so that the end of the process removes them and lets no more be made.

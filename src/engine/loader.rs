@@ -80,7 +80,7 @@ impl Loader {
 }
 
 impl LoadJob {
-    /// Whether there is no file to read.
+    /// True when there is no file to read.
     pub(super) fn is_empty(&self) -> bool {
         match &self.aof {
             Some(files) => files.files.is_empty(),

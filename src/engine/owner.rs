@@ -23,7 +23,7 @@ use crate::server::{Clock, Server};
 
 /// Events of one turn at most, so that nobody waits long for the first reply.
 pub const TURN_EVENTS: usize = 64;
-/// How long a stop waits for clients to take their last replies.
+/// The time for which a stop waits for clients to take their last replies.
 const FAREWELL_NS: u64 = 500_000_000;
 
 /// The owner thread's state.

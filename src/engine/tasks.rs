@@ -211,7 +211,7 @@ impl Tasks {
         self.arrivals.push_back(Arrival::EndOfDelivery);
     }
 
-    /// Whether there is something to take in.
+    /// True when there is something to take in.
     pub(super) fn has_arrivals(&self) -> bool {
         !self.arrivals.is_empty()
     }

@@ -134,7 +134,7 @@ impl<S: FnMut(LoadPiece) -> Result<(), Unwanted>> Source<'_, S> {
     }
 }
 
-/// Whether a transaction is open behind a command. A misplaced MULTI or EXEC changes nothing.
+/// True when a transaction is open behind a command. A misplaced MULTI or EXEC changes nothing.
 fn goes_on(in_transaction: bool, word: &[u8]) -> bool {
     match word.len() {
         5 if word.eq_ignore_ascii_case(b"multi") => true,

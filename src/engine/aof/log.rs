@@ -66,7 +66,7 @@ pub struct Log<F> {
     unsynced: VecDeque<Piece>,
     written_to: u64,
     synced_to: u64,
-    /// Whether what is not synced is kept.
+    /// True when what is not synced is kept.
     keeps_unsynced: bool,
     is_doubtful: bool,
     /// A file that was let go of could not be forced to disk: this one has to show that the disk
@@ -162,7 +162,7 @@ impl<F: LogFile> Log<F> {
         (self.file, self.length, self.synced_length, self.is_unproven) = (None, 0, 0, false);
     }
 
-    /// Whether there is a file.
+    /// True when there is a file.
     pub fn is_open(&self) -> bool {
         self.file.is_some()
     }
@@ -172,12 +172,13 @@ impl<F: LogFile> Log<F> {
         self.waiting.push_back(Piece { bytes, end });
     }
 
-    /// Whether bytes wait to be written.
+    /// True when bytes wait to be written.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Whether bytes were written that are not on disk, or a sync has to show that the disk works.
+    /// True when bytes were written that are not on disk, or a sync has to show that the disk
+    /// works.
     pub fn has_unsynced(&self) -> bool {
         self.length > self.synced_length || self.is_unproven
     }
@@ -197,7 +198,7 @@ impl<F: LogFile> Log<F> {
         self.synced_to
     }
 
-    /// Whether a sync has failed whose bytes were not kept.
+    /// True when a sync has failed whose bytes were not kept.
     pub fn is_doubtful(&self) -> bool {
         self.is_doubtful
     }

@@ -47,11 +47,11 @@ use log::{Log, LogError, Mark};
 /// How often a failed write is tried again, and how often `everysec` forces to disk.
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// How long the writer sleeps at most, when there is nothing to do.
+/// The time for which the writer sleeps at most, when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// How long the end of the process waits for a disk that does not answer. A stop in order has had
-/// everything written before.
+/// The time for which the end of the process waits for a disk that does not answer. A stop in order
+/// has had everything written before.
 const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The owner's end. Dropping it waits until everything is written, unless the disk stands still.
@@ -226,7 +226,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         self.close();
     }
 
-    /// How long until something is to be done without an order.
+    /// The time until something is to be done without an order.
     fn next_wake(&self) -> Option<Duration> {
         let since = match self.failed_ns {
             Some(failed) => failed,
@@ -249,7 +249,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         }
     }
 
-    /// Whether an order has its place behind chores that are not done.
+    /// True when an order has its place behind chores that are not done.
     fn must_wait(&self, order: &AofOrder) -> bool {
         match order {
             AofOrder::Append { .. }
@@ -366,18 +366,18 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         }
     }
 
-    /// Whether those who write from now on wait for the disk.
+    /// True when those who write from now on wait for the disk.
     fn is_strict(&self) -> bool {
         self.fsync == Appendfsync::Always && !self.is_suspended
     }
 
-    /// Whether somebody waits for the disk, under whichever policy he wrote.
+    /// True when somebody waits for the disk, under whichever policy he wrote.
     fn owes_sync(&self) -> bool {
         self.promised > self.log.synced_to()
     }
 
-    /// Whether the writer forces to disk itself: somebody waits for that, or a disk that has failed
-    /// is tried.
+    /// True when the writer forces to disk itself: somebody waits for that, or a disk that has
+    /// failed is tried.
     fn syncs_in_place(&self) -> bool {
         self.is_strict() || self.owes_sync() || self.failed_ns.is_some()
     }

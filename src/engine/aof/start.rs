@@ -222,7 +222,7 @@ fn refuse_orphans(place: &Place, manifest: &Manifest, limits: &EncodingLimits) -
     Ok(())
 }
 
-/// Whether a file is empty, or a snapshot without keys.
+/// True when a file is empty, or a snapshot without keys.
 fn holds_nothing(path: &Path, limits: &EncodingLimits) -> bool {
     let length = fs::metadata(path).map(|metadata| metadata.len());
     let Ok((length, file)) = length.and_then(|length| Ok((length, File::open(path)?))) else { return false };

@@ -31,7 +31,7 @@ pub(super) struct Disk {
     pub stays_broken: bool,
     /// A write that fails takes so many bytes.
     pub torn: usize,
-    /// Whether the housekeeper is slow.
+    /// True when the housekeeper is slow.
     pub is_late: bool,
     /// A sync has failed: the kernel may have dropped what was written.
     pub has_dropped: bool,

@@ -50,7 +50,7 @@ pub(super) struct World {
     pub writer: Writer<FaultyFolder, Report, HandClock>,
     housekeeper: Housekeeper<FaultyFolder, HandClock>,
     chores: Receiver<Chore<FaultyFile>>,
-    /// Whether chores are done only when time passes, after everything else.
+    /// True when chores are done only when time passes, after everything else.
     is_late: bool,
     pub reports: Rc<RefCell<Vec<AofReport>>>,
     pub disk: Rc<RefCell<Disk>>,
@@ -289,7 +289,7 @@ impl World {
         assert!(live.starts_with(&found), "{context}: {found:?} of {live:?}");
     }
 
-    /// Whether more was acknowledged than the files hold, as Redis does when they cannot be
+    /// True when more was acknowledged than the files hold, as Redis does when they cannot be
     /// written, or the kernel has dropped something.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.server.server.rooms.persistence.aof.error.is_some() || self.disk.borrow().has_dropped
@@ -316,7 +316,7 @@ impl World {
     }
 }
 
-/// Whether zeros stand where commands were.
+/// True when zeros stand where commands were.
 fn has_hole(image: &Image) -> bool {
     image.iter().any(|(name, bytes)| name.ends_with(b".incr.aof") && bytes.contains(&0))
 }
