@@ -93,7 +93,7 @@ pub enum AofReport {
     Failed {
         /// What the system said.
         reason: String,
-        /// Whether it was forcing to disk that failed.
+        /// True when it was forcing to disk that failed.
         on_fsync: bool,
     },
     /// It works again.
@@ -121,9 +121,9 @@ pub enum AofReport {
 pub struct AofGauges {
     /// Bytes handed over that are in the file.
     pub written: AtomicU64,
-    /// Whether the file is being forced to disk.
+    /// True when the file is being forced to disk.
     pub syncing: AtomicBool,
-    /// Whether the thread does something about a file.
+    /// True when the thread does something about a file.
     pub is_at_disk: AtomicBool,
     /// The server's word to the thread: work that takes so long is to be told of, nanoseconds; 0
     /// for none.

@@ -19,7 +19,7 @@ impl HeldReplies {
         self.waiting.push_back((offset, client));
     }
 
-    /// Whether nobody waits.
+    /// True when nobody waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -46,7 +46,7 @@ pub struct SaveJob {
     pub format: SaveFormat,
     /// The file to replace, relative to `dir`, which is the working folder: `dbfilename`.
     pub path: String,
-    /// Whether the file is forced to disk bit by bit: `rdb-save-incremental-fsync`,
+    /// True when the file is forced to disk bit by bit: `rdb-save-incremental-fsync`,
     /// `aof-rewrite-incremental-fsync`.
     pub syncs_bit_by_bit: bool,
     /// Delays that tests ask for.
@@ -66,8 +66,8 @@ pub struct WholeSave {
     pub path: String,
 }
 
-/// How long the threads that save and load sleep after each key, for tests: microseconds, or if
-/// negative the number of keys after which they sleep for one.
+/// The time for which the threads that save and load sleep after each key, for tests: microseconds,
+/// or if negative the number of keys after which they sleep for one.
 #[derive(Debug, Default)]
 pub struct Delays {
     /// `rdb-key-save-delay`.

@@ -156,7 +156,7 @@ impl Jobs {
         self.promise(NextJob::Rewrite)
     }
 
-    /// Whether something may begin by itself.
+    /// True when something may begin by itself.
     #[must_use]
     pub fn is_free(&self) -> bool {
         self.obstacle().is_none()
@@ -205,7 +205,7 @@ impl Jobs {
         })
     }
 
-    /// Whether nothing runs and nothing is promised.
+    /// True when nothing runs and nothing is promised.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.is_idle_now() && self.promised.is_empty()
@@ -224,30 +224,30 @@ impl Jobs {
         }
     }
 
-    /// Whether the running save has no keys to write, as after FLUSHALL: it is about to end.
+    /// True when the running save has no keys to write, as after FLUSHALL: it is about to end.
     fn saves_nothing(&self) -> bool {
         matches!(self.running, Job::Saving { reason: SaveReason::Background, keys: 0 })
     }
 
-    /// Whether SAVE of a client was promised.
+    /// True when SAVE of a client was promised.
     #[must_use]
     pub fn has_promised_save(&self) -> bool {
         self.promised.iter().any(|job| matches!(job, NextJob::Save(_)))
     }
 
-    /// Whether a rewrite runs or was promised.
+    /// True when a rewrite runs or was promised.
     #[must_use]
     pub fn is_rewriting(&self) -> bool {
         matches!(self.running, Job::Rewriting(_)) || self.promised.contains(&NextJob::Rewrite)
     }
 
-    /// Whether a walk over the data set writes a base.
+    /// True when a walk over the data set writes a base.
     #[must_use]
     pub fn is_writing_base(&self) -> bool {
         matches!(self.running, Job::Rewriting(RewriteStep::Writing(_)))
     }
 
-    /// Whether the files of a rewrite are getting their names.
+    /// True when the files of a rewrite are getting their names.
     #[must_use]
     pub fn is_installing(&self) -> bool {
         matches!(self.running, Job::Rewriting(RewriteStep::Installing(_)))
@@ -259,13 +259,13 @@ impl Jobs {
         self.saving().or_else(|| self.is_writing_base().then_some(SaveReason::Rewrite))
     }
 
-    /// Whether a rewrite is to begin as soon as nothing else runs.
+    /// True when a rewrite is to begin as soon as nothing else runs.
     #[must_use]
     pub fn is_rewrite_scheduled(&self) -> bool {
         self.is_rewrite_scheduled
     }
 
-    /// Whether a shutdown has come to its save.
+    /// True when a shutdown has come to its save.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.is_shutting_down

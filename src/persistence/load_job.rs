@@ -80,11 +80,11 @@ pub struct AofFile {
     pub path: PathBuf,
     /// Its name, for the log.
     pub name: String,
-    /// Whether nothing stands in it.
+    /// True when nothing stands in it.
     pub is_empty: bool,
-    /// Whether it is the base.
+    /// True when it is the base.
     pub is_base: bool,
-    /// Whether it was a single file once: a snapshot may stand in it with commands behind.
+    /// True when it was a single file once: a snapshot may stand in it with commands behind.
     pub is_old_style: bool,
 }
 

@@ -92,7 +92,7 @@ impl Loading {
         if self.total_bytes == 0 { 0.0 } else { self.loaded_bytes as f64 * 100.0 / self.total_bytes as f64 }
     }
 
-    /// How long it has taken so far, seconds.
+    /// The time that it has taken so far, seconds.
     #[must_use]
     pub fn seconds(&self, now: MonotonicMillis) -> f64 {
         now.ms_since(self.began) as f64 / 1000.0
@@ -123,7 +123,7 @@ impl Loading {
         self.counts
     }
 
-    /// Whether a part of the append-only file has begun.
+    /// True when a part of the append-only file has begun.
     #[must_use]
     pub fn has_begun_aof(&self) -> bool {
         self.file.is_some()

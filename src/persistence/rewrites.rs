@@ -80,7 +80,7 @@ impl Rewrites {
         self.is_doubtful = true;
     }
 
-    /// Whether the files may lack something that only a rewrite brings back.
+    /// True when the files may lack something that only a rewrite brings back.
     #[must_use]
     pub fn must_succeed(&self) -> bool {
         self.is_doubtful
@@ -119,25 +119,25 @@ impl Rewrites {
         self.failures
     }
 
-    /// Whether the last one failed.
+    /// True when the last one failed.
     #[must_use]
     pub fn last_failed(&self) -> bool {
         self.last_failed
     }
 
-    /// How long the last one took, seconds.
+    /// The time that the last one took, seconds.
     #[must_use]
     pub fn last_secs(&self) -> Option<i64> {
         self.last_secs
     }
 
-    /// How long the running one has taken, seconds.
+    /// The time that the running one has taken, seconds.
     #[must_use]
     pub fn current_secs(&self, now: MonotonicMillis) -> Option<i64> {
         self.started.map(|started| now.secs_since(started))
     }
 
-    /// Whether rewrites that keep failing make the next one wait.
+    /// True when rewrites that keep failing make the next one wait.
     pub fn is_limited(&mut self, now: MonotonicMillis) -> bool {
         if self.failures < FAILURES_TO_LIMIT {
             (self.delay_minutes, self.next_try) = (0, None);

@@ -31,9 +31,9 @@ pub struct Saves {
     pub saved_at: MonotonicMillis,
     /// When the last background save was tried.
     pub last_try: MonotonicMillis,
-    /// Whether the last background save failed.
+    /// True when the last background save failed.
     pub last_failed: bool,
-    /// How long the last save took, seconds; `None` before the first.
+    /// The time that the last save took, seconds; `None` before the first.
     pub last_duration_secs: Option<i64>,
     /// Saves done since the start.
     pub saves: u64,
@@ -54,7 +54,7 @@ impl Saves {
         due.next().filter(|_| may_try)
     }
 
-    /// Whether writes are refused because the last background save failed.
+    /// True when writes are refused because the last background save failed.
     #[must_use]
     pub fn refuses_writes(&self, config: &Config) -> bool {
         self.last_failed && config.stop_writes_on_bgsave_error && !config.save.is_empty()

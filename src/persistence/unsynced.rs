@@ -69,13 +69,13 @@ impl Unsynced {
         }
     }
 
-    /// Whether everything is on disk.
+    /// True when everything is on disk.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.others == 0
     }
 
-    /// Whether `key` may have a change that is not on disk.
+    /// True when `key` may have a change that is not on disk.
     #[must_use]
     pub fn holds(&self, key: u64) -> bool {
         self.others > 0 || self.keys.contains_key(&key)
