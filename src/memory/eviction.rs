@@ -41,7 +41,7 @@ pub struct Eviction {
     answers: Charge,
     /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
-    /// How long memory was over the limit before that.
+    /// The time for which memory was over the limit before that.
     over_ns: u64,
 }
 

@@ -130,7 +130,7 @@ impl Ledger {
         Charge::on(&self.lazyfree_objects, objects)
     }
 
-    /// How many values wait to be freed. Source: `lazyfree_pending_objects`.
+    /// The number of values that wait to be freed. Source: `lazyfree_pending_objects`.
     #[must_use]
     pub fn lazyfree_objects(&self) -> u64 {
         self.lazyfree_objects.get()
