@@ -48,7 +48,7 @@ impl Waiting {
         self.login_due = Some(self.login_due.map_or(then, |due| due.min(then)));
     }
 
-    /// Whether it is time to look at passwords that wait.
+    /// True when it is time to look at passwords that wait.
     pub fn takes_login_due(&mut self, now: MonotonicMillis) -> bool {
         self.login_due.take_if(|due| *due <= now).is_some()
     }

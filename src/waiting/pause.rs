@@ -66,7 +66,7 @@ pub struct Pauses {
     running: BTreeMap<PauseReason, Running>,
     /// The strictest of them.
     now: Option<Pause>,
-    /// Whether some of those who wait may go on: something has ended.
+    /// True when some of those who wait may go on: something has ended.
     is_looser: bool,
 }
 
@@ -87,20 +87,20 @@ impl Pauses {
         }
     }
 
-    /// Whether the data set stands still: no key expires by itself, none is evicted.
+    /// True when the data set stands still: no key expires by itself, none is evicted.
     #[inline]
     #[must_use]
     pub fn is_paused(&self) -> bool {
         self.now >= Some(Pause::Writes)
     }
 
-    /// Whether there is a pause for this reason.
+    /// True when there is a pause for this reason.
     #[must_use]
     pub fn is_paused_by(&self, reason: PauseReason) -> bool {
         self.running.contains_key(&reason)
     }
 
-    /// Whether some of those who wait may go on: a pause has ended since the last call.
+    /// True when some of those who wait may go on: a pause has ended since the last call.
     pub fn take_looser(&mut self) -> bool {
         std::mem::take(&mut self.is_looser)
     }
@@ -124,14 +124,14 @@ impl Pauses {
         }
     }
 
-    /// Whether there is any pause.
+    /// True when there is any pause.
     #[inline]
     #[must_use]
     pub fn are_on(&self) -> bool {
         self.now.is_some()
     }
 
-    /// Whether a command with these flags is held back.
+    /// True when a command with these flags is held back.
     #[must_use]
     pub fn holds_back(&self, flags: Flags) -> bool {
         self.running.values().any(|running| match running.what {

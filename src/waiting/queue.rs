@@ -23,7 +23,7 @@ impl Ticket {
 #[derive(Debug, Default)]
 struct KeyWaiters {
     queue: BTreeMap<(WakeOn, Ticket), ClientId>,
-    /// Whether the key stands in [`WaitQueue::ready`].
+    /// True when the key stands in [`WaitQueue::ready`].
     is_ready: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct WaitQueue {
     by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, KeyWaiters>>,
     ready: VecDeque<(DbIndex, Vec<u8>)>,
     by_reason: BTreeMap<(Reason, Ticket), ClientId>,
-    /// How many passwords of an address wait.
+    /// The number of passwords of an address that wait.
     logins: BTreeMap<String, usize>,
     deadlines: BTreeSet<(MonotonicMillis, ClientId)>,
     last_ticket: Ticket,
@@ -45,19 +45,19 @@ pub struct WaitQueue {
 }
 
 impl WaitQueue {
-    /// How many clients wait for keys.
+    /// The number of clients that wait for keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.clients
     }
 
-    /// Whether nobody waits for a key.
+    /// True when nobody waits for a key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.clients == 0
     }
 
-    /// How many of the parked clients have a deadline.
+    /// The number of parked clients that have a deadline.
     #[must_use]
     pub fn deadlines_len(&self) -> usize {
         self.deadlines.len()
@@ -118,14 +118,14 @@ impl WaitQueue {
         }
     }
 
-    /// Whether somebody waits for this reason.
+    /// True when somebody waits for this reason.
     #[inline]
     #[must_use]
     pub fn has_any(&self, reason: Reason) -> bool {
         !self.by_reason.is_empty() && self.of_reason(reason).next().is_some()
     }
 
-    /// Whether a password of this address waits.
+    /// True when a password of this address waits.
     #[must_use]
     pub fn has_login_of(&self, host: &str) -> bool {
         self.logins.contains_key(host)
@@ -160,7 +160,7 @@ impl WaitQueue {
         }
     }
 
-    /// Whether a key is ready.
+    /// True when a key is ready.
     #[must_use]
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -75,8 +75,8 @@ impl Until {
         }
     }
 
-    /// Whether the server itself ends the wait, and soon, for a command that Redis runs at once: it
-    /// is answered although the client has said that it sends nothing more.
+    /// True when the server itself ends the wait, and soon, for a command that Redis runs at once:
+    /// it is answered although the client has said that it sends nothing more.
     #[must_use]
     pub fn is_our_own(&self) -> bool {
         matches!(self, Until::Completed | Until::Parcel(_) | Until::Readers(_))
@@ -178,13 +178,13 @@ impl Wait {
         }
     }
 
-    /// Whether other commands can wake it.
+    /// True when other commands can wake it.
     #[must_use]
     pub fn waits_for_keys(&self) -> bool {
         matches!(self.until, Until::Keys(..))
     }
 
-    /// Whether the command has not begun.
+    /// True when the command has not begun.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
         matches!(self.then, Then::Begin)
