@@ -72,7 +72,7 @@ pub struct WireLimits {
     pub max_clients: AtomicUsize,
     /// `tcp-keepalive` of connections accepted from now on, seconds; 0 is none.
     pub keepalive_secs: AtomicU64,
-    /// Whether the server wants to hear of growing arguments: there is a `maxmemory-clients`.
+    /// True when the server wants to hear of growing arguments: there is a `maxmemory-clients`.
     pub weighs_clients: AtomicBool,
 }
 
@@ -97,7 +97,7 @@ pub struct Connection {
     pub laddr: String,
     /// The file descriptor, for CLIENT LIST; -1 for a client without a socket.
     pub fd: i32,
-    /// Whether it came through the unix socket.
+    /// True when it came through the unix socket.
     pub unix: bool,
     /// Shared with the threads that read and write it.
     pub gauges: Arc<ClientGauges>,
@@ -110,7 +110,7 @@ impl Connection {
         self.addr.rsplit_once(':').map_or(&self.addr, |(host, _)| host)
     }
 
-    /// Whether it comes from this machine.
+    /// True when it comes from this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         self.unix || self.addr.starts_with("127.") || self.addr.starts_with("[::1]")

@@ -67,13 +67,13 @@ impl Clients {
         }
     }
 
-    /// Whether a client is there and not about to be closed.
+    /// True when a client is there and not about to be closed.
     pub fn is_open(&self, id: ClientId) -> bool {
         let place = self.by_id.get(&id);
         place.is_some_and(|session| session.as_ref().is_none_or(|session| session.close == Close::No))
     }
 
-    /// Whether something waits for clients that are taken out.
+    /// True when something waits for clients that are taken out.
     #[inline]
     pub fn has_aside(&self) -> bool {
         !self.aside.is_empty()
@@ -157,7 +157,7 @@ fn is_over_hard(session: &Session, limits: &BufferLimits) -> bool {
 }
 
 impl Session {
-    /// Whether more waits for the client than `limit` allows, at once or for too long.
+    /// True when more waits for the client than `limit` allows, at once or for too long.
     fn is_too_slow(&mut self, limit: BufferLimit, now: MonotonicMillis) -> bool {
         let waiting = counted(self.output_bytes());
         if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
@@ -175,7 +175,7 @@ impl Session {
         self.outbox.bytes = Vec::new();
     }
 
-    /// Whether answers are not sent, by CLIENT REPLY. Messages are.
+    /// True when answers are not sent, by CLIENT REPLY. Messages are.
     #[must_use]
     pub fn is_silenced(&self) -> bool {
         matches!(self.outbox.mode, ReplyMode::Off | ReplyMode::Skip)

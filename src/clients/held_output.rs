@@ -12,13 +12,13 @@ pub struct HeldOutput {
 }
 
 impl HeldOutput {
-    /// Whether there is nothing, held or just released.
+    /// True when there is nothing, held or just released.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.bytes == 0 && self.waiting.is_empty()
     }
 
-    /// Whether nothing waits.
+    /// True when nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -9,7 +9,7 @@ pub struct Monitors {
 }
 
 impl Monitors {
-    /// Whether nobody does.
+    /// True when no client is a monitor.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.clients.is_empty()

@@ -22,7 +22,7 @@ pub struct Clients {
     pub(super) overfull: Vec<ClientId>,
     /// Clients whose patterns and a channel were too long to tell whether they match.
     pub(super) undecided: Vec<ClientId>,
-    /// Whether what is delivered tells of a change that is not on disk and has to be.
+    /// True when what is delivered tells of a change that is not on disk and has to be.
     pub in_doubt: bool,
     /// What may wait for a client, by class.
     pub(super) limits: BufferLimits,
@@ -57,7 +57,7 @@ impl Clients {
         self.by_id.len()
     }
 
-    /// Whether nobody is connected.
+    /// True when nobody is connected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()

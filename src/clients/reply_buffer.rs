@@ -17,7 +17,7 @@ use std::ops::Bound;
 const MIN_BYTES: usize = 1024;
 /// The largest.
 const MAX_BYTES: usize = 16 << 10;
-/// How long the most that was used is remembered, milliseconds.
+/// The time for which the most that was used is remembered, milliseconds.
 const PEAK_RESET_MS: i64 = 5000;
 /// The periodic work runs so often a second.
 const RUNS_PER_SECOND: usize = 10;
@@ -38,9 +38,10 @@ pub struct ReplyBuffer {
 /// How buffers are sized.
 #[derive(Debug)]
 pub struct Resizing {
-    /// Whether sizes change at all: DEBUG REPLYBUFFER RESIZING.
+    /// True when sizes change at all: DEBUG REPLYBUFFER RESIZING.
     pub enabled: bool,
-    /// How long the most that was used is remembered; `None` is for ever: DEBUG REPLYBUFFER.
+    /// The time for which the most that was used is remembered; `None` is for ever: DEBUG
+    /// REPLYBUFFER.
     pub peak_reset_ms: Option<i64>,
     /// Who was looked at last.
     last: ClientId,

@@ -46,7 +46,7 @@ impl Pending {
         self.bytes
     }
 
-    /// Whether nothing waits.
+    /// True when nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty()

@@ -33,7 +33,7 @@ pub struct Session {
     pub login: LoginState,
     /// CLIENT NO-EVICT.
     pub no_evict: bool,
-    /// Whether it is shown every command.
+    /// True when it is shown every command.
     pub is_monitor: bool,
     /// Answers on their way out.
     pub outbox: Outbox,
@@ -64,11 +64,11 @@ pub struct Session {
 pub struct LoginState {
     /// The ACL user's name.
     pub user: Vec<u8>,
-    /// Whether commands other than AUTH and HELLO are admitted.
+    /// True when commands other than AUTH and HELLO are admitted.
     pub authenticated: bool,
-    /// Whether commands are refused until it logs in, so that little may wait for it.
+    /// True when commands are refused until it logs in, so that little may wait for it.
     pub must_log_in: bool,
-    /// Whether that user may do everything, so that nothing need be checked.
+    /// True when that user may do everything, so that nothing need be checked.
     pub unrestricted: bool,
     /// The transaction that runs had a wrong password in it.
     pub has_guessed: bool,
@@ -83,7 +83,7 @@ pub struct Outbox {
     pub bytes: Vec<u8>,
     /// Answers to writes that are not on disk yet.
     pub held: HeldOutput,
-    /// Whether what it is to be sent tells of changes that may not be in the append-only file, or
+    /// True when what it is to be sent tells of changes that may not be in the append-only file, or
     /// on disk.
     pub awaits_file: bool,
     /// CLIENT REPLY.
@@ -92,7 +92,7 @@ pub struct Outbox {
     pub buffer: ReplyBuffer,
     /// Since when more waits for it than the soft limit of its output buffer.
     pub slow_since: Option<MonotonicMillis>,
-    /// Whether the engine was told that there is something to send.
+    /// True when the engine was told that there is something to send.
     pub is_listed: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct Transaction {
 pub struct Queued {
     /// Which command.
     pub index: CommandIndex,
-    /// How many words name it.
+    /// The number of words that name it.
     pub words: usize,
     argv: OwnedArgv,
 }
@@ -44,13 +44,13 @@ impl Queued {
 }
 
 impl Transaction {
-    /// How many commands are queued.
+    /// The number of commands that are queued.
     #[must_use]
     pub fn len(&self) -> usize {
         self.commands.len()
     }
 
-    /// Whether no command is queued.
+    /// True when no command is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
@@ -88,7 +88,7 @@ impl Transaction {
         self.logs_in = true;
     }
 
-    /// Whether EXEC looks at a password.
+    /// True when EXEC looks at a password.
     #[must_use]
     pub fn logs_in(&self) -> bool {
         self.logs_in && !self.is_spoilt
@@ -99,7 +99,7 @@ impl Transaction {
         self.is_spoilt = true;
     }
 
-    /// Whether EXEC will be refused.
+    /// True when EXEC will be refused.
     #[must_use]
     pub fn is_spoilt(&self) -> bool {
         self.is_spoilt

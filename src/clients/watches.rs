@@ -36,7 +36,7 @@ pub struct Watches {
 }
 
 impl Watches {
-    /// Whether one of the keys `client` watched has changed.
+    /// True when one of the keys `client` watched has changed.
     #[must_use]
     pub fn is_dirty(&self, client: ClientId) -> bool {
         self.by_client.get(&client).is_some_and(|watching| watching.is_dirty)
@@ -111,7 +111,7 @@ impl Watches {
         dirty.into_iter().for_each(|client| self.mark_dirty(client));
     }
 
-    /// Whether a key that `client` watches has come to its end since, unseen by anybody.
+    /// True when a key that `client` watches has come to its end since, unseen by anybody.
     pub fn has_expired(&self, client: ClientId, keyspace: &Keyspace) -> bool {
         let Some(watching) = self.by_client.get(&client) else { return false };
         watching.keys.iter().any(|(index, key)| {
@@ -121,7 +121,7 @@ impl Watches {
         })
     }
 
-    /// Whether nobody watches anything: the one question of a server without transactions.
+    /// True when nobody watches anything: the one question of a server without transactions.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.by_db.is_empty()
