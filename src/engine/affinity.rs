@@ -1,4 +1,4 @@
-//! On which CPUs threads run, as `server_cpulist`, `bio_cpulist`, `aof_rewrite_cpulist` and
+//! The CPUs that threads run on, as `server_cpulist`, `bio_cpulist`, `aof_rewrite_cpulist` and
 //! `bgsave_cpulist` say.
 //!
 //! A thread inherits the CPUs of the one that started it, so the first thread is pinned for the

@@ -1,4 +1,4 @@
-//! How the configuration file is written anew, and how a whole file takes the place of an old one.
+//! Writing the configuration file anew, and putting a whole file in the place of an old one.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};

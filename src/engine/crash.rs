@@ -24,10 +24,10 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// What a panic of this thread leads to.
+/// The consequence of a panic of this thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Care {
-    /// What the hook before ours does.
+    /// The same as the hook before ours does.
     Default,
     /// One line in the log.
     Line,

@@ -1,4 +1,5 @@
-//! What reaches the owner thread, and what it reaches: a client's replies, other servers.
+//! The events that reach the owner thread, and the doors through which it reaches others: a
+//! client's replies, other servers.
 
 use super::gate::Promise;
 use crate::base::ClientId;
@@ -15,9 +16,9 @@ pub enum Event {
     Connect {
         /// The client, never used before.
         id: ClientId,
-        /// Where it comes from.
+        /// The connection that it comes from.
         connection: Connection,
-        /// Where its replies go.
+        /// The stream that takes its replies.
         stream: Box<dyn Stream>,
     },
     /// Everything one read of a client completed, and what that takes until it has run.
@@ -48,13 +49,13 @@ pub enum Event {
     Aof(AofReport),
 }
 
-/// Who makes connections to other servers for the owner. Nothing here may block.
+/// Makes connections to other servers for the owner. Nothing here may block.
 pub trait Links {
     /// Sends the keys of `job` and reports by [`Event::Migrated`].
     fn migrate(&mut self, job: MigrateJob) -> Result<(), MigrateReport>;
 }
 
-/// Where a client's replies go. No method but [`Stream::finish`] may block.
+/// The stream that takes a client's replies. No method but [`Stream::finish`] may block.
 pub trait Stream: Send {
     /// Sends `bytes` after everything sent before and leaves the vector empty, its capacity kept
     /// where that is cheap.

@@ -1,4 +1,4 @@
-//! How threads wait for the owner: for room in its queue, and for it to have come so far.
+//! Waiting for the owner: threads wait here for room in its queue, and for it to have come so far.
 //!
 //! Nothing here allocates on the thread that waits. A worker that never allocates has no heap of
 //! its own from the allocator (some 8 KiB and a page for every size), and in a rush thousands wait
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Before a queue that may be full.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    /// Who waits, or is about to.
+    /// The number of threads that wait, or are about to.
     waiting: AtomicU32,
     /// Changes with each place that becomes free while somebody waits.
     places: AtomicU32,
@@ -72,7 +72,7 @@ impl fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// What one thread waits for again and again, one [`Promise`] at a time.
+/// A point that one thread waits for again and again, one [`Promise`] at a time.
 #[derive(Clone, Debug, Default)]
 pub struct Milestone(Arc<AtomicU32>);
 
@@ -105,7 +105,7 @@ impl Milestone {
     }
 }
 
-/// That [`Milestone::wait`] returns.
+/// The promise that [`Milestone::wait`] returns.
 #[derive(Debug)]
 pub struct Promise(Option<Milestone>);
 

@@ -1,8 +1,8 @@
 //! The loading thread: reads what is on disk and sends it to the owner in pieces small enough for a
 //! turn.
 //!
-//! The thread parses, hashes and sorts, the owner inserts: two cores load one file. What is sent at
-//! once is a delivery of some pieces; it needs a token, of which there are [`DELIVERIES`], and the
+//! The thread parses, hashes and sorts, the owner inserts: two cores load one file. The pieces that
+//! are sent at once are a delivery; it needs a token, of which there are [`DELIVERIES`], and the
 //! owner gives it back when it has taken the last piece in, one per turn. So what is read ahead is
 //! bounded, and clients' events never wait behind more than a piece. When the owner refuses a piece
 //! it drops its end of the tokens, and the thread ends.
@@ -35,7 +35,7 @@ pub(super) const PIECE_COMMANDS: usize = 256;
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 /// With `key-load-delay`, a piece is sent after so much sleep, microseconds.
 pub(super) const PIECE_DELAY_US: i64 = 10_000;
-/// What is read at once, bytes.
+/// The bytes that are read at once.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
 /// The loading thread's state.
@@ -176,7 +176,7 @@ fn refused(Unwanted: Unwanted) -> RdbError {
 /// Keys that were read and not sent yet.
 struct Ahead {
     keys: Batch,
-    /// Where they begin, bytes of all files.
+    /// The offset at which they begin, bytes of all files.
     from: u64,
     slept_us: i64,
 }

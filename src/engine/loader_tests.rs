@@ -60,7 +60,7 @@ fn a_client_that_leaves_while_it_waits_is_forgotten() {
     assert_eq!(server.run("EXISTS a"), "(integer) 0");
 }
 
-/// What a load holds back goes on at its end, whatever else is held back then.
+/// Clients that a load holds back go on at its end, whatever else is held back then.
 #[test]
 fn the_end_of_a_load_releases_what_no_other_pause_holds() {
     let mut server = loading();

@@ -1,10 +1,10 @@
 //! The owner thread: the one place where [`Server`] runs.
 //!
-//! [`Handle`] is the one door to it: a bounded channel of [`Event`]s, first in, first out. A
-//! *turn* ([`owner`]) drains what waits, up to a bound, lets the server handle it, sends each
-//! client's replies without ever blocking, and carries out what the server asked for
-//! ([`tasks`]). Who connects, and over what, this room does not know: a connection is an
-//! `Event::Connect` with something that implements [`Stream`].
+//! [`Handle`] is the one door to it: a bounded channel of [`Event`]s, first in, first out. A *turn*
+//! ([`owner`]) drains what waits, up to a bound, lets the server handle it, sends each client's
+//! replies without ever blocking, and carries out what the server asked for ([`tasks`]). This room
+//! does not know who connects, and over what: a connection is an `Event::Connect` with something
+//! that implements [`Stream`].
 //!
 //! Clocks are read here only ([`clock`]); a panic on the owner thread ends the process with a
 //! report ([`crash`]), because nobody can vouch for the data afterwards.

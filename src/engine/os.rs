@@ -46,7 +46,7 @@ struct SchedulingAttributes {
 }
 
 /// Makes the calling thread one that does not preempt others when woken, with time slices of
-/// `slice`. What the kernel refuses is left as it was: this is about speed only.
+/// `slice`. A setting that the kernel refuses is left as it was: this is about speed only.
 pub fn schedule_as_batch(slice: Duration) {
     schedule(0, libc::SCHED_BATCH, slice);
 }
@@ -167,7 +167,7 @@ pub fn receive_with_arrival(
     Ok((count, noted_arrival(&message)))
 }
 
-/// What the kernel has noted of a read, if it is a time.
+/// Returns the time that the kernel has noted for a read, if it is a time.
 fn noted_arrival(message: &libc::msghdr) -> Option<Arrival> {
     // SAFETY: the kernel has said in `message` how much it has noted, which is still there; what
     // follows the head of a time is a timespec, not always aligned as one.
@@ -180,7 +180,8 @@ fn noted_arrival(message: &libc::msghdr) -> Option<Arrival> {
     Arrival::from_ns(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
-/// Which of `sockets` have bytes to be read, or an end; those that are no sockets have none.
+/// Tells for each of `sockets` if it has bytes to be read, or an end; those that are no sockets
+/// have none.
 #[must_use]
 pub fn unread(sockets: &[i32]) -> Vec<bool> {
     let mut asked: Vec<_> =

@@ -36,7 +36,7 @@ pub struct Owner {
     spoke: Vec<ClientId>,
     /// Clients that are gone but for replies that wait for the disk.
     leaving: Vec<ClientId>,
-    /// Who waits for the end of this turn.
+    /// The threads that wait for the end of this turn.
     syncs: Vec<Promise>,
     /// The event the next turn begins with.
     put_off: Option<Event>,

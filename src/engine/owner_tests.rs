@@ -62,7 +62,7 @@ fn requests(handle: &Handle, id: ClientId, lines: &[&str]) -> Event {
     Event::Requests(id, batch(lines), handle.ledger().charge(Account::RequestsInTransit, 0))
 }
 
-/// What one read brings.
+/// The requests that one read brings.
 fn batch(lines: &[&str]) -> Requests {
     let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {

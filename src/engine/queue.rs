@@ -20,7 +20,7 @@ pub const EVENT_QUEUE: usize = 1024;
 /// all may send something at once; and the largest such batch, bytes.
 const SPENT_BATCHES: usize = 128;
 const SPENT_BYTES: usize = 6 * 1024;
-/// What a batch that has not been used yet has room for: a pipeline of 50 small commands. A worker
+/// The bytes that a batch has room for before it is used: a pipeline of 50 small commands. A worker
 /// that has to enlarge it needs a heap and one more page of stack, some 10 KiB for each client.
 const NEW_BATCH_BYTES: usize = 1024;
 const NEW_BATCH_ARGUMENTS: usize = 64;
@@ -82,7 +82,7 @@ impl Handle {
         self.spent.try_recv().ok()
     }
 
-    /// What memory is in use for, to be charged by threads that reach the owner here.
+    /// Returns the memory in use by purpose, to be charged by threads that reach the owner here.
     #[must_use]
     pub fn ledger(&self) -> &'static Ledger {
         self.ledger
@@ -114,8 +114,8 @@ impl Queue {
 
     /// Gives the memory of a batch that has run back to the workers of so many clients. A big one
     /// goes to the allocator, as does one that they have enough of; in the place of one that is
-    /// kept (`None`) or big they get another. What a worker had to add to one is replaced: a single
-    /// block that lives on keeps the pages around it in the heap that the worker gave up.
+    /// kept (`None`) or big they get another. Memory that a worker had to add to one is replaced: a
+    /// single block that lives on keeps the pages around it in the heap that the worker gave up.
     pub(super) fn give_back(&self, spent: Option<Requests>, clients: usize) {
         if self.spent.len() < SPENT_BATCHES.max(clients) {
             let small = spent.filter(|spent| spent.heap_bytes() <= SPENT_BYTES);
@@ -136,9 +136,9 @@ pub fn new_batch() -> Requests {
     Requests::with_capacity(NEW_BATCH_BYTES, NEW_BATCH_ARGUMENTS)
 }
 
-/// What a batch takes on its way, bytes: it is charged by the worker that sends it, until it has
-/// run or waits with its client. What it has from the start lasts, as does the memory that goes
-/// round.
+/// The bytes that a batch takes on its way: they are charged by the worker that sends it, until it
+/// has run or waits with its client. The memory it has from the start lasts, as does the memory
+/// that goes round.
 #[must_use]
 pub fn transit_bytes(batch: &Requests) -> u64 {
     batch.heap_bytes().saturating_sub(NEW_BATCH_HEAP_BYTES) as u64

@@ -32,9 +32,9 @@ use crate::memory::Account;
 use crate::persistence::{SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport, WholeSave};
 use crate::rdb::{self, RdbError, SnapshotWriter};
 
-/// What is written at once, bytes.
+/// The bytes that are written at once.
 const BUFFER_BYTES: usize = 256 << 10;
-/// What is written between two forced writes to disk when they are wanted bit by bit.
+/// The bytes that are written between two forced writes to disk when they are wanted bit by bit.
 const SYNC_BYTES: usize = 32 << 20;
 /// Time slice of the saver thread, which is never in a hurry.
 const SLICE: Duration = Duration::from_millis(3);
@@ -42,7 +42,7 @@ const SLICE: Duration = Duration::from_millis(3);
 /// batches, as the owner and the workers are, would else wait for the kernel's next tick, up to 4
 /// ms.
 const KEYS_AT_A_TIME: u64 = 128;
-/// What a save that is given up ends with.
+/// The error that a save ends with when it is given up.
 const GIVEN_UP: &str = "given up";
 
 /// A save on its way, as its thread sees it.
@@ -185,7 +185,7 @@ pub fn write_whole(save: &WholeSave) -> Result<(), RdbError> {
     result.map_err(|fault| fault.error)
 }
 
-/// Where saving has failed, and why.
+/// The place where saving has failed, and the reason.
 #[derive(Debug)]
 struct SaveFault {
     step: SaveStep,

@@ -1,9 +1,9 @@
-//! What the server asks the world for: one match over [`Task`].
+//! The work that the server asks the engine for: one match over [`Task`].
 //!
 //! The server cannot touch files, threads or processes; it says what it wants, and the owner thread
-//! does it here at the end of the turn. What takes long goes to a thread of its own that reports
-//! back with an [`Event`]. The owner itself never sends events: it would wait for
-//! itself when the queue is full.
+//! does it here at the end of the turn. Work that takes long goes to a thread of its own that
+//! reports back with an [`Event`]. The owner itself never sends events: it would wait for itself
+//! when the queue is full.
 
 use crate::base::text::os_reason;
 use crate::persistence::{LoadJob, LoadPiece, LoadResult, SaveJob, SaveReason, SaveReport};
@@ -31,7 +31,7 @@ use crate::server::{Aof, Server, Task};
 /// Loads that may wait for the freeing thread before the owner frees them itself.
 const GARBAGE_QUEUE: usize = 64;
 
-/// What follows from a task for the turn loop.
+/// The consequence of a task for the turn loop.
 pub(super) enum Outcome {
     /// Go on.
     Continue,
@@ -39,7 +39,7 @@ pub(super) enum Outcome {
     Stop(i32),
 }
 
-/// What tasks need besides the server.
+/// The things that tasks need besides the server.
 pub(super) struct Tasks {
     handle: Handle,
     links: Box<dyn Links>,
@@ -49,7 +49,7 @@ pub(super) struct Tasks {
     aof: Option<AofThread>,
     /// The tokens of the loading thread, taken back one by one.
     tokens: Option<Receiver<()>>,
-    /// What the loading thread has delivered and the server has not taken in.
+    /// The pieces that the loading thread has delivered and the server has not taken in.
     arrivals: VecDeque<Arrival>,
     /// The append-only file that is being loaded.
     opening: Option<Opening>,
@@ -59,7 +59,7 @@ pub(super) struct Tasks {
     saver: Option<Saver>,
 }
 
-/// What the freeing thread does.
+/// The work of the freeing thread.
 enum Chore {
     Drop(FreeJob),
     /// Of all that is free.
@@ -84,7 +84,7 @@ enum Arrival {
 
 /// A thread that writes a snapshot.
 struct Saver {
-    /// Where its parcels go, until it has the last.
+    /// The queue that takes its parcels, until it has the last.
     parcels: Option<Sender<Parcel>>,
     /// Makes it give up, up to the moment its file is in place.
     is_cancelled: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! What clients cost together, while that is bounded: [`ClientMemory`].
+//! The memory that clients take together, while that is bounded: [`ClientMemory`].
 
 use super::ledger::{Account, Charge, Ledger};
 use crate::base::ClientId;
@@ -19,7 +19,7 @@ impl ClientMemory {
         ClientMemory { ledger, followed: 0, moved: Vec::new() }
     }
 
-    /// What all clients cost that have been weighed, bytes.
+    /// Returns the memory of all clients that have been weighed, bytes.
     #[must_use]
     pub fn total_bytes(&self) -> u64 {
         self.ledger.charged_bytes(Account::Clients)
@@ -41,7 +41,7 @@ impl ClientMemory {
         self.moved.extend(clients);
     }
 
-    /// Who must be weighed again, to be weighed by whoever asks.
+    /// Takes the clients that must be weighed again by the caller.
     #[must_use]
     pub fn take_moved(&mut self) -> Vec<ClientId> {
         std::mem::take(&mut self.moved)

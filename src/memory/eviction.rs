@@ -5,11 +5,11 @@ use crate::base::alloc;
 use crate::base::time::MonotonicMillis;
 use crate::keyspace::{DbIndex, EvictionPool, Keyspace};
 
-/// For how long at least what was evicted counts as held by the reader of an old state,
+/// The time for which at least evicted values count as held by the reader of an old state,
 /// milliseconds.
 const HELD_MS: i64 = 1000;
 
-/// What became of the last attempt to get below the limit.
+/// The result of the last attempt to get below the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Room {
     /// There is room, or no limit.
@@ -24,7 +24,7 @@ pub enum Room {
 /// The state of eviction.
 #[derive(Debug)]
 pub struct Eviction {
-    /// Where the memory in use is read, bytes. A test gives another one.
+    /// Reads the memory in use, bytes. A test gives another one.
     pub used_bytes: fn(&Keyspace) -> u64,
     /// The same for the owner's thread alone, from whatever start: what others do must not be
     /// mistaken for what a removal gives back. A test gives another one.
@@ -32,21 +32,22 @@ pub struct Eviction {
     pool: EvictionPool,
     /// The database whose turn it is under a policy of chance.
     next_db: u16,
-    /// Whether there is room for commands that use memory.
+    /// Says if there is room for commands that use memory.
     pub room: Room,
     recently_evicted: RecentlyEvicted,
-    /// What telling others of this turn's evictions takes until the turn's answers have left.
+    /// The bytes that telling others of this turn's evictions takes until the turn's answers have
+    /// left.
     told: Charge,
-    /// By how much this turn's answers have made their buffers grow.
+    /// The bytes by which this turn's answers have made their buffers grow.
     answers: Charge,
-    /// Since when memory has been over the limit, nanoseconds of the monotonic clock.
+    /// The time since which memory has been over the limit, nanoseconds of the monotonic clock.
     over_since_ns: Option<u64>,
     /// The time for which memory was over the limit before that.
     over_ns: u64,
 }
 
-/// What was evicted and may still be held by the reader of an old state. He passes it soon, so it
-/// counts for one to two periods of [`HELD_MS`].
+/// Evicted values that the reader of an old state may still hold. He passes it soon, so it counts
+/// for one to two periods of [`HELD_MS`].
 #[derive(Debug)]
 struct RecentlyEvicted {
     this_period: Charge,
@@ -74,7 +75,7 @@ impl RecentlyEvicted {
 }
 
 impl Eviction {
-    /// There is room. What evictions leave behind is charged to `ledger`.
+    /// There is room. Memory that evictions leave behind is charged to `ledger`.
     pub(super) fn new(ledger: &'static Ledger) -> Self {
         Eviction {
             used_bytes: |_| alloc::used_bytes() as u64,
@@ -90,7 +91,8 @@ impl Eviction {
         }
     }
 
-    /// How long memory has been over the limit now, and in all, milliseconds.
+    /// Returns the time that memory has been over the limit without a break, and the time in all,
+    /// milliseconds.
     #[must_use]
     pub fn exceeded_ms(&self, now_ns: u64) -> (u64, u64) {
         let current = self.over_since_ns.map_or(0, |since| now_ns.saturating_sub(since));
@@ -150,7 +152,7 @@ impl Eviction {
         index
     }
 
-    /// How an attempt to get below the limit ended.
+    /// Notes the result of an attempt to get below the limit.
     pub fn note(&mut self, room: Room, now_ns: u64) {
         self.room = room;
         if room != Room::Enough {

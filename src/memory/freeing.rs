@@ -1,5 +1,5 @@
 //! Values that are freed on another thread: what is on its way there, and how much memory that will
-//! give back. Who decides by the memory in use must not count what is as good as gone.
+//! give back. Code that decides by the memory in use must not count what is as good as gone.
 
 use super::ledger::{Account, Charge, Ledger};
 use crate::keyspace::Garbage;

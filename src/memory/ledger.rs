@@ -19,10 +19,10 @@ use crate::base::alloc::Sum;
 /// So much may pass without being counted, bytes: what goes beyond shall be made room for.
 const MAX_PASSING_BYTES: u64 = 16 << 20;
 
-/// What memory is in use for.
+/// The purposes that memory is in use for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Account {
-    /// What was propagated and is not in the append-only file. Measured. Source: `mem_aof_buffer`
+    /// Propagated commands that are not in the append-only file. Measured. Source: `mem_aof_buffer`
     /// and `aof_buffer_length` of INFO, `aof.buffer` of MEMORY STATS.
     AofBuffer,
     /// Values on their way to the thread that frees them. Source: the bytes of
@@ -38,16 +38,16 @@ pub enum Account {
     EvictionNotices,
     /// Batches of requests between the thread that read them and the end of their commands.
     RequestsInTransit,
-    /// By how much this turn's answers have made client output buffers grow.
+    /// The bytes by which this turn's answers have made client output buffers grow.
     TurnAnswers,
-    /// What a thread that saves gathers before it writes.
+    /// The bytes that a thread that saves gathers before it writes.
     SaveBuffer,
     /// Clients, each as it was weighed last, while there is a `maxmemory-clients`. (INFO and MEMORY
     /// STATS weigh all of them when they are asked: `mem_clients_normal`.)
     Clients,
 }
 
-/// What `maxmemory` makes of an account.
+/// The ways in which `maxmemory` counts an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counting {
     /// It counts as data does.
@@ -75,7 +75,7 @@ impl Account {
         Account::Clients,
     ];
 
-    /// What `maxmemory` makes of it, and why.
+    /// Returns how `maxmemory` counts it; the comments say why.
     #[must_use]
     pub const fn counting(self) -> Counting {
         match self {
@@ -102,7 +102,7 @@ pub struct Measured {
     pub walk_copies: u64,
 }
 
-/// What is charged to each account.
+/// The sums that are charged to each account.
 #[derive(Debug, Default)]
 pub struct Ledger {
     sums: [Sum; Account::ALL.len()],
@@ -136,7 +136,7 @@ impl Ledger {
         self.lazyfree_objects.get()
     }
 
-    /// What is charged to `account`, bytes.
+    /// Returns the bytes that are charged to `account`.
     #[must_use]
     pub fn charged_bytes(&self, account: Account) -> u64 {
         self.sums[account as usize].get()
@@ -153,18 +153,18 @@ impl Ledger {
     }
 }
 
-/// What was on each account at one moment.
+/// The bytes on each account at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Balance([u64; Account::ALL.len()]);
 
 impl Balance {
-    /// What was on `account`, bytes.
+    /// Returns the bytes on `account`.
     #[must_use]
     pub fn bytes(&self, account: Account) -> u64 {
         self.0[account as usize]
     }
 
-    /// What was on all accounts of this kind together, bytes.
+    /// Returns the bytes on all accounts of this kind together.
     #[must_use]
     pub fn sum(&self, counting: Counting) -> u64 {
         Account::ALL
@@ -174,7 +174,7 @@ impl Balance {
             .sum()
     }
 
-    /// What `maxmemory` does not count, bytes.
+    /// Returns the bytes that `maxmemory` does not count.
     #[must_use]
     pub fn uncounted_bytes(&self) -> u64 {
         self.sum(Counting::NotCountedForEvict)
@@ -198,7 +198,7 @@ impl Charge {
         charge
     }
 
-    /// How much it is.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn amount(&self) -> u64 {
         self.amount

@@ -21,13 +21,13 @@ pub use purge::Purge;
 /// Keeping to `maxmemory`, and giving memory back.
 #[derive(Debug)]
 pub struct Memory {
-    /// What memory is in use for.
+    /// The memory in use by purpose.
     pub ledger: &'static Ledger,
-    /// What clients cost.
+    /// The memory that clients take.
     pub clients: ClientMemory,
     /// Making room.
     pub eviction: Eviction,
-    /// When free memory is given back.
+    /// The decision when free memory is given back.
     pub purge: Purge,
 }
 

@@ -5,8 +5,8 @@
 //! would go on occupying its most; Redis has jemalloc give it back, at once on FLUSHALL and within
 //! seconds else. [`Purge`] follows what is in use: when for a second it was never near what was in
 //! use before, the owner lets its empty pages go, which is quick, and another thread gives them
-//! back, which is not: about 0.2 ms a megabyte. What bursts of requests take again and again stays.
-//! Workers whose clients are quiet give their heaps up, whole waves of them: what that frees
+//! back, which is not: about 0.2 ms a megabyte. Memory that bursts of requests take again and again
+//! stays. Workers whose clients are quiet give their heaps up, whole waves of them: what that frees
 //! follows when the wave has ended. `jemalloc-bg-thread no` leaves all of that to MEMORY PURGE.
 
 /// Less than this stays for what comes next, bytes.
@@ -19,7 +19,7 @@ const LOOKS: u32 = 10;
 /// So many heaps that threads gave up are worth a round; each held tens of KiB.
 const MIN_HEAPS: u64 = 32;
 
-/// When free memory is given back: what was in use lately.
+/// The decision when free memory is given back: the memory that was in use lately.
 #[derive(Debug, Default)]
 pub struct Purge {
     /// The most since something was given back last, bytes.

@@ -1,16 +1,16 @@
-//! What the server and the append-only file's thread tell each other.
+//! The messages between the server and the append-only file's thread.
 
 use crate::base::ClientId;
 use crate::config::Appendfsync;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-/// What the AOF thread is to do.
+/// An order to the AOF thread.
 #[derive(Debug)]
 pub enum AofOrder {
     /// Write these bytes behind everything before; then the file reaches up to offset `end`.
     Append {
-        /// What was propagated.
+        /// The propagated commands.
         bytes: Arc<Vec<u8>>,
         /// Bytes handed over since the start, these included.
         end: u64,
@@ -27,7 +27,7 @@ pub enum AofOrder {
     /// Make the folder, and this file for changes, and list it: it stays empty up to `Switch`.
     /// Reported as `Prepared`.
     Prepare {
-        /// Which rewrite it is for.
+        /// The number of the rewrite it is for.
         number: u64,
         /// Its name, if changes are kept.
         file: Option<Vec<u8>>,
@@ -43,7 +43,7 @@ pub enum AofOrder {
     Install {
         /// The base as it was written, and its name from now on.
         base: (String, Vec<u8>),
-        /// Whether the temporary file for changes gets a name, and which.
+        /// The name that the temporary file for changes gets, if it gets one.
         incr: Option<Vec<u8>>,
         /// The new manifest.
         manifest: Vec<u8>,
@@ -69,7 +69,7 @@ pub enum AofOrder {
     SleepUs(u64),
 }
 
-/// What the AOF thread does that may take long.
+/// The kinds of work of the AOF thread that may take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AofWork {
     /// Writing.
@@ -80,43 +80,44 @@ pub enum AofWork {
     Rename,
 }
 
-/// What the AOF thread reports.
+/// A report of the AOF thread.
 #[derive(Debug)]
 pub enum AofReport {
     /// Something took as long as was to be told of, or longer: nanoseconds.
     Slow(AofWork, u64),
-    /// What was handed over up to this offset is in the file; said where somebody waits for that.
+    /// All bytes handed over up to this offset are in the file; said where somebody waits for that.
     Written(u64),
-    /// What was handed over up to this offset is on disk; said where somebody waits for that.
+    /// All bytes handed over up to this offset are on disk; said where somebody waits for that.
     Synced(u64),
     /// Writing or forcing to disk failed. It is tried again each second; nothing is dropped.
     Failed {
-        /// What the system said.
+        /// The error of the system.
         reason: String,
         /// True when it was forcing to disk that failed.
         on_fsync: bool,
     },
     /// It works again.
     Healed {
-        /// What the system believed to be on disk may be not: the file should be rewritten.
+        /// Bytes that the system believed to be on disk may not be there: the file should be
+        /// rewritten.
         rewrite: bool,
     },
-    /// How `Prepare` went, for which rewrite.
+    /// The result of `Prepare`, and the number of its rewrite.
     Prepared(u64, Result<(), String>),
-    /// What was handed over up to this offset will never be on disk: the file was closed while it
+    /// Bytes handed over up to this offset will never be on disk: the file was closed while it
     /// could not be written.
     Lost(u64),
-    /// How `Install` went: the size of the base.
+    /// The result of `Install`: the size of the base.
     Installed(Result<u64, String>),
-    /// How `Flush` went.
+    /// The result of `Flush`.
     Flushed(Result<(), String>),
-    /// How `Reload` went: whether the file holds everything.
+    /// The result of `Reload`: success if the file holds everything.
     MayReload(Result<(), String>),
     /// `Pass` came through.
     Passed(ClientId),
 }
 
-/// What the AOF thread and the server tell each other while they work.
+/// The counters through which the AOF thread and the server tell each other how far they are.
 #[derive(Debug, Default)]
 pub struct AofGauges {
     /// Bytes handed over that are in the file.

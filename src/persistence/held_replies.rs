@@ -25,7 +25,7 @@ impl HeldReplies {
         self.waiting.is_empty()
     }
 
-    /// What the next client waits for.
+    /// Returns the offset that the next client waits for.
     #[must_use]
     pub fn first(&self) -> Option<u64> {
         self.waiting.front().map(|(end, _)| *end)

@@ -1,4 +1,4 @@
-//! What a snapshot is written for, from and to, and what is heard of it.
+//! The order to write a snapshot: its reason, source and target, and the reports about it.
 
 use crate::base::ClientId;
 use crate::keyspace::{DbSnapshot, WalkedDb};
@@ -6,7 +6,7 @@ use crate::rdb::SaveOptions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
-/// Why a snapshot is written.
+/// The reason why a snapshot is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveReason {
     /// SAVE: this client waits for the result.
@@ -21,7 +21,7 @@ pub enum SaveReason {
     Rewrite,
 }
 
-/// What a file of all keys looks like.
+/// The format of a file of all keys.
 #[derive(Debug)]
 pub enum SaveFormat {
     /// A snapshot.
@@ -38,11 +38,11 @@ pub enum SaveFormat {
 pub struct SaveJob {
     /// Numbers the jobs; reports carry it.
     pub id: u64,
-    /// Why.
+    /// The reason.
     pub reason: SaveReason,
     /// The databases that are not empty.
     pub dbs: Vec<WalkedDb>,
-    /// How it is written.
+    /// The format that it is written in.
     pub format: SaveFormat,
     /// The file to replace, relative to `dir`, which is the working folder: `dbfilename`.
     pub path: String,
@@ -51,7 +51,7 @@ pub struct SaveJob {
     pub syncs_bit_by_bit: bool,
     /// Delays that tests ask for.
     pub delays: Arc<Delays>,
-    /// Where the thread counts the keys it has written.
+    /// The counter of the keys that the thread has written.
     pub keys_saved: Arc<AtomicU64>,
 }
 
@@ -60,7 +60,7 @@ pub struct SaveJob {
 pub struct WholeSave {
     /// The data of all databases that are not empty.
     pub snapshot: Vec<DbSnapshot>,
-    /// How it is written.
+    /// The options that it is written with.
     pub options: SaveOptions,
     /// The file to replace.
     pub path: String,
@@ -76,7 +76,7 @@ pub struct Delays {
     pub load_us: AtomicI64,
 }
 
-/// What a saver has done so far.
+/// The progress of a saver so far.
 #[derive(Clone, Copy, Debug)]
 pub struct SaveProgress {
     /// The job.
@@ -85,13 +85,13 @@ pub struct SaveProgress {
     pub parcel: u64,
 }
 
-/// How a save ended.
+/// The end of a save.
 #[derive(Debug)]
 pub struct SaveReport {
     /// The job.
     pub job: u64,
-    /// Why it was made.
+    /// The reason why it was made.
     pub reason: SaveReason,
-    /// What went wrong, in words for the log.
+    /// The error, in words for the log.
     pub result: Result<(), String>,
 }

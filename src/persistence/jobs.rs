@@ -2,9 +2,9 @@
 //!
 //! There is one walk over the data set, so one job: a snapshot is written, or the append-only file
 //! is rewritten. Whoever wants one asks ([`Jobs::ask`]) and is told whether it begins at once, is
-//! promised, is scheduled, or is refused. What was promised begins in the order it was promised in,
-//! what is scheduled when nothing is promised any more; [`Jobs::take_next`] decides at the end of
-//! each turn.
+//! promised, is scheduled, or is refused. Promised jobs begin in the order they were promised in,
+//! scheduled ones when nothing is promised any more; [`Jobs::take_next`] decides at the end of each
+//! turn.
 //!
 //! A rewrite goes through these steps, so that nothing has to be taken back when a file cannot be
 //! made:
@@ -20,7 +20,7 @@ use crate::aof::Manifest;
 use crate::base::ClientId;
 use std::collections::VecDeque;
 
-/// What runs.
+/// The job that runs.
 #[derive(Debug, Default)]
 enum Job {
     #[default]
@@ -31,7 +31,7 @@ enum Job {
     Rewriting(RewriteStep),
 }
 
-/// Where a rewrite stands.
+/// The progress of a rewrite.
 #[derive(Debug)]
 enum RewriteStep {
     /// The file for changes is being made; the manifest that lists it.
@@ -42,7 +42,7 @@ enum RewriteStep {
     Installing(Manifest),
 }
 
-/// What somebody wants to run.
+/// A job that somebody wants to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobWish {
     /// SAVE: this client waits for the end.
@@ -65,7 +65,7 @@ pub enum JobWish {
     RewriteByItself,
 }
 
-/// What becomes of a [`JobWish`].
+/// The answer to a [`JobWish`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It begins at once: the caller sees to it.
@@ -82,7 +82,7 @@ pub enum Verdict {
     RefusedByShutdown,
 }
 
-/// What begins.
+/// The job that begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextJob {
     /// A snapshot.
@@ -95,7 +95,7 @@ pub enum NextJob {
 #[derive(Debug, Default)]
 pub struct Jobs {
     running: Job,
-    /// What was promised, oldest first: at most one save and one rewrite.
+    /// The promised jobs, oldest first: at most one save and one rewrite.
     promised: VecDeque<NextJob>,
     is_save_scheduled: bool,
     is_rewrite_scheduled: bool,
@@ -162,7 +162,7 @@ impl Jobs {
         self.obstacle().is_none()
     }
 
-    /// What keeps a job from beginning at once, if anything does.
+    /// Returns the reason that keeps a job from beginning at once, if there is one.
     fn obstacle(&self) -> Option<Verdict> {
         match self.running {
             Job::Saving { .. } => Some(Verdict::RefusedBySave),
@@ -215,7 +215,7 @@ impl Jobs {
         matches!(self.running, Job::Idle)
     }
 
-    /// Why a snapshot is written, if one is.
+    /// Returns the reason why a snapshot is written, if one is.
     #[must_use]
     pub fn saving(&self) -> Option<SaveReason> {
         match self.running {
@@ -253,7 +253,7 @@ impl Jobs {
         matches!(self.running, Job::Rewriting(RewriteStep::Installing(_)))
     }
 
-    /// Why the walk under way is made, if there is one.
+    /// Returns the reason of the walk under way, if there is one.
     #[must_use]
     pub fn walks_for(&self) -> Option<SaveReason> {
         self.saving().or_else(|| self.is_writing_base().then_some(SaveReason::Rewrite))
@@ -337,8 +337,8 @@ impl Jobs {
         Some(manifest)
     }
 
-    /// Gives a rewrite up, running or promised. What is being installed stays so: the files have
-    /// their names already. Returns whether there was one to give up.
+    /// Gives a rewrite up, running or promised. A rewrite that is being installed stays so: the
+    /// files have their names already. Returns whether there was one to give up.
     pub fn cancel_rewrite(&mut self) -> bool {
         let was_wanted = self.is_rewriting();
         self.promised.retain(|job| *job != NextJob::Rewrite);

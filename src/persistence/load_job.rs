@@ -1,4 +1,4 @@
-//! What is to be loaded, and what the loading thread tells of it.
+//! The job to load files, and the reports of the loading thread.
 
 use super::job::Delays;
 use crate::keyspace::{Batch, EncodingLimits};
@@ -7,7 +7,7 @@ use crate::resp::Requests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is to be loaded, and how.
+/// The files to load, and the way to load them.
 #[derive(Clone, Debug)]
 pub struct LoadJob {
     /// The snapshot file, relative to `dir`; that there is none is no error.
@@ -17,18 +17,18 @@ pub struct LoadJob {
     pub aof: Option<AofFiles>,
     /// Thresholds of compact collections.
     pub limits: EncodingLimits,
-    /// Whether the snapshot's own sum must agree.
+    /// Says if the snapshot's own sum must agree.
     pub checksum: Checksum,
     /// Delays that tests ask for.
     pub delays: Arc<Delays>,
 }
 
-/// What a loading thread has read, in order.
+/// A piece that a loading thread has read; pieces come in order.
 #[derive(Debug)]
 pub enum LoadPiece {
     /// The beginning: how many bytes there are.
     Size(u64),
-    /// What stands in a snapshot beside the keys.
+    /// A fact that stands in a snapshot beside the keys.
     Note(Note),
     /// Keys of a snapshot, for the database that the last note named.
     Keys {
@@ -43,7 +43,7 @@ pub enum LoadPiece {
     SnapshotEnd,
     /// Commands of it.
     Commands {
-        /// What they are.
+        /// The commands themselves.
         commands: Requests,
         /// Bytes read so far, of all files.
         loaded_bytes: u64,
@@ -52,14 +52,14 @@ pub enum LoadPiece {
     FileEnd,
 }
 
-/// What was read.
+/// The figures of a load that has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadEnd {
     /// The last file ends too early, which is allowed: it is good up to here.
     pub cut_at: Option<u64>,
 }
 
-/// How a load ended: nothing if there was no file, or what is wrong, in words.
+/// The end of a load: nothing if there was no file, or the error, in words.
 pub type LoadResult = Result<Option<LoadEnd>, String>;
 
 /// The parts of an append-only file that are to be loaded.
@@ -76,7 +76,7 @@ pub struct AofFiles {
 /// One of them.
 #[derive(Clone, Debug)]
 pub struct AofFile {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
     /// Its name, for the log.
     pub name: String,

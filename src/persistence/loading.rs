@@ -25,21 +25,21 @@ pub struct Loading {
     expired_keys: ExpiredKeys,
     /// The part of the append-only file that is read, once one has begun.
     file: Option<AofFile>,
-    /// When it began, to be shown.
+    /// The time at which it began, to be shown.
     pub started: UnixMillis,
-    /// When it began.
+    /// The moment at which it began.
     began: MonotonicMillis,
     /// Bytes of all files.
     pub total_bytes: u64,
     /// Bytes read so far.
     pub loaded_bytes: u64,
-    /// What the file says of the memory its data took.
+    /// The memory that the data took when it was saved, as the file says.
     pub used_memory_bytes: u64,
     told: MonotonicMillis,
     counts: LoadCounts,
 }
 
-/// What a load has found.
+/// The counts of a load so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadCounts {
     /// Keys taken in.
@@ -86,7 +86,7 @@ impl Loading {
         (i128::from(elapsed) * i128::from(left) / i128::from(self.loaded_bytes)) as i64
     }
 
-    /// How much is loaded, percent.
+    /// Returns the part that is loaded, percent.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.total_bytes == 0 { 0.0 } else { self.loaded_bytes as f64 * 100.0 / self.total_bytes as f64 }
@@ -108,7 +108,7 @@ impl Loading {
         }
     }
 
-    /// What is wrong with the snapshot that is being read, in words.
+    /// Describes the fault of the snapshot that is being read, in words.
     #[must_use]
     pub fn refuses(&self, error: &RdbError) -> String {
         let Some(file) = &self.file else { return error.to_string() };
@@ -117,7 +117,7 @@ impl Loading {
         line
     }
 
-    /// What was found so far.
+    /// Returns the numbers found so far.
     #[must_use]
     pub fn counts(&self) -> LoadCounts {
         self.counts

@@ -1,4 +1,4 @@
-//! What is kept on disk, as the server sees it: saves, the append-only file's orders, loads.
+//! The files on disk, as the server sees them: saves, the append-only file's orders, loads.
 //!
 //! It does no I/O and starts no thread. It holds what is known of the files and of the threads that
 //! write and read them, and the words in which the server and those threads speak: jobs, orders and

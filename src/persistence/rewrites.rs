@@ -1,5 +1,5 @@
-//! What is known of the rewrites of the append-only file, one after the other, for INFO and for the
-//! decision when to try again.
+//! The rewrites of the append-only file, one after the other, for INFO and for the decision when to
+//! try again.
 
 use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
@@ -12,9 +12,9 @@ const MAX_DELAY_MINUTES: i64 = 60;
 /// A client whose command had a rewrite begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RewriteStarter {
-    /// Who waits.
+    /// The client that waits.
     pub client: ClientId,
-    /// Which answer it waits for.
+    /// The command whose answer it waits for.
     pub command: StartCommand,
 }
 
@@ -30,11 +30,11 @@ pub enum StartCommand {
 /// Rewrites so far.
 #[derive(Debug, Default)]
 pub struct Rewrites {
-    /// Who waits to hear whether the rewrite could begin.
+    /// The client that waits to hear whether the rewrite could begin.
     pub starter: Option<RewriteStarter>,
     /// The system may have dropped what it had taken: only a rewrite makes the files whole again.
     is_doubtful: bool,
-    /// When the running rewrite began.
+    /// The moment at which the running rewrite began.
     started: Option<MonotonicMillis>,
     last_secs: Option<i64>,
     last_failed: bool,
@@ -113,7 +113,7 @@ impl Rewrites {
         self.begun
     }
 
-    /// How many have failed in a row.
+    /// Returns the number of rewrites that have failed in a row.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures

@@ -1,4 +1,4 @@
-//! How far the running save is, for INFO and for the log.
+//! The progress of the running save, for INFO and for the log.
 //!
 //! The saver thread counts keys; the server looks at the count when the thread reports, and tells
 //! the log every few seconds. A save that is done before that is not worth a line of progress.
@@ -27,7 +27,7 @@ impl SaveMeter {
         Self { saved: Arc::default(), total, began: now, told: now }
     }
 
-    /// Where the saver thread counts.
+    /// Returns the counter of the saver thread.
     #[must_use]
     pub fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.saved)
@@ -45,7 +45,7 @@ impl SaveMeter {
         self.total
     }
 
-    /// How much is written, percent.
+    /// Returns the part that is written, percent.
     #[must_use]
     pub fn percent(&self) -> f64 {
         if self.total == 0 { 0.0 } else { self.saved() as f64 * 100.0 / self.total as f64 }

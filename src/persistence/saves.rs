@@ -1,4 +1,5 @@
-//! When to save, and how saving went. The files themselves belong to `rdb` and the engine.
+//! The decision when to save, and the results of saves. The files themselves belong to `rdb` and
+//! the engine.
 
 use super::job::{SaveReason, SaveReport};
 use super::save_meter::SaveMeter;
@@ -17,19 +18,19 @@ pub struct Saves {
     pub dirty_at_save: u64,
     /// The number of the last background save; its thread's reports carry it.
     pub job: u64,
-    /// How far the running save is.
+    /// The progress of the running save.
     pub meter: SaveMeter,
     /// `used_memory` when the walk under way began.
     pub used_at_begin: usize,
     /// Bytes copied because of the last save.
     pub last_copies: u64,
-    /// When the running save began.
+    /// The moment at which the running save began.
     pub started: MonotonicMillis,
-    /// When the last successful save ended.
+    /// The time at which the last successful save ended.
     pub last_save: UnixMillis,
     /// The same moment, for what is measured from it on.
     pub saved_at: MonotonicMillis,
-    /// When the last background save was tried.
+    /// The moment at which the last background save was tried.
     pub last_try: MonotonicMillis,
     /// True when the last background save failed.
     pub last_failed: bool,

@@ -23,9 +23,9 @@ pub struct Unsynced {
     turn: Changes,
     /// Those that were handed over, oldest first.
     handed: VecDeque<Changes>,
-    /// How often each key is in one of them.
+    /// The number of these sets of changes that each key is in.
     keys: HashMap<u64, u32, BuildHasherDefault<KeyHasher>>,
-    /// In how many of them others have changed too.
+    /// The number of these sets in which others have changed too.
     others: usize,
 }
 
@@ -43,7 +43,7 @@ impl Unsynced {
         self.others += usize::from(!std::mem::replace(&mut self.turn.has_others, true));
     }
 
-    /// What was noted in this turn is on disk when the file is, up to `end`.
+    /// Hands over the changes of this turn: they are on disk when the file is, up to `end`.
     pub fn hand_over(&mut self, end: u64) {
         if self.turn.has_others || !self.turn.keys.is_empty() {
             let turn = std::mem::take(&mut self.turn);

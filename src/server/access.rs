@@ -1,4 +1,4 @@
-//! Who a client is and what it may do: joins the ACL room with the sessions.
+//! The user of a client and its permissions: joins the ACL room with the sessions.
 //!
 //! A session keeps its user's name and whether that user is unrestricted. The gate looks at that
 //! one bit; only who is restricted pays for a [`check`]. So whoever changes users does it through
@@ -23,7 +23,7 @@ use crate::resp::Argv;
 
 const WRONG_PASSWORD: &str = "WRONGPASS invalid username-password pair or user is disabled.";
 
-/// What somebody from another machine is told while there is no password.
+/// The error for clients of other machines while there is no password.
 pub(super) const PROTECTED: &str = "DENIED Redis is running in protected mode because protected mode is enabled and \
      no password is set for the default user. In this mode connections are only accepted from the loopback interface. \
      If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just \
@@ -43,7 +43,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// What EXEC answers in the place of a command that was allowed when it was queued.
+    /// The error that EXEC answers in the place of a command that was allowed when it was queued.
     pub(super) fn in_exec(self) -> CommandError {
         let reason = match self.denial {
             Denial::Command => "no permission to execute the command or subcommand",
@@ -76,7 +76,7 @@ impl From<Refusal> for CommandError {
     }
 }
 
-/// Whether a restricted user may make this call; who may not is logged.
+/// Checks if a restricted user may make this call; a denied one is logged.
 #[cold]
 #[inline(never)]
 pub(super) fn check(
@@ -157,7 +157,7 @@ impl Acl {
         Ok(())
     }
 
-    /// What rules are read with now.
+    /// The context that rules are read with.
     pub(super) fn rulebook(&self, config: &Config) -> Rulebook<'_> {
         let all_channels = config.acl_pubsub_default == AclPubsubDefault::Allchannels;
         Rulebook { catalog: &self.catalog, all_channels }
@@ -357,9 +357,9 @@ impl Ctx<'_> {
         self.rooms.refresh_sessions(Some(self.session));
     }
 
-    /// Creates a user or changes its rules, all or none. Who is switched off loses its connections
-    /// but the one that said so: it may be the only way back, and `reset` switches off before it
-    /// switches on. Source: ACL SETUSER.
+    /// Creates a user or changes its rules, all or none. A user that is switched off loses its
+    /// connections but the one that said so: it may be the only way back, and `reset` switches off
+    /// before it switches on. Source: ACL SETUSER.
     pub fn set_user(&mut self, name: &[u8], rules: &[&[u8]]) -> Result<(), SetUserError> {
         let rooms = &mut *self.rooms;
         let user = rooms.acl.users.changed(name, rules, rooms.acl.rulebook(&rooms.config))?;

@@ -1,10 +1,10 @@
 //! Loading the append-only file: each command is run as if a client had sent it.
 //!
-//! What stands in the file was accepted once, so nothing is checked again, nothing expires
+//! The commands in the file were accepted once, so nothing is checked again, nothing expires
 //! meanwhile and nothing is propagated. The commands of a transaction are kept until its EXEC
-//! arrives: a file that ends before it ends before the transaction. Who reads the files, and tells
-//! how far they are good, is the engine's: commands come in pieces ([`super::loading`]), between
-//! which clients are served.
+//! arrives: a file that ends before it ends before the transaction. The engine reads the files and
+//! tells how far they are good: commands come in pieces ([`super::loading`]), between which clients
+//! are served.
 
 use super::aof_loader::{AofClient, AofLoader};
 use super::call::{call, find};
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-/// What else happens to a server that loads is put aside until the end.
+/// Puts aside until the end of a load everything else that happens to the server meanwhile.
 struct Quiet;
 
 impl Quiet {
@@ -178,7 +178,7 @@ fn warn_of_error(error: &str, command: &str) {
     );
 }
 
-/// What was replaced while loading is freed at once: nobody is served meanwhile.
+/// Frees at once the values that were replaced while loading: nobody is served meanwhile.
 fn clean(keyspace: &mut Keyspace) {
     drop(keyspace.take_garbage());
 }

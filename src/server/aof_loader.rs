@@ -1,10 +1,10 @@
-//! Who runs the commands of an append-only file while it is loaded: [`AofLoader`].
+//! The runner of the commands of an append-only file while it is loaded: [`AofLoader`].
 
 use crate::clients::Session;
 use crate::resp::OwnedArgv;
 use crate::stats::Counters;
 
-/// Who runs the commands of an append-only file's part.
+/// Runs the commands of an append-only file's part.
 #[derive(Debug)]
 pub(super) struct AofLoader {
     pub(super) began_ns: u64,

@@ -1,4 +1,4 @@
-//! What follows from the parameters: every part is given those it goes by.
+//! The consequences of parameters: every part is given those it goes by.
 
 use super::ctx::Ctx;
 use super::rooms::Rooms;

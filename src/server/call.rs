@@ -148,8 +148,8 @@ impl Server {
         self.append_aside(session, out);
     }
 
-    /// What becomes of a command that has arrived. One that is held back is parked by this, one
-    /// that is queued is in the queue.
+    /// Decides the next step for a command that has arrived. One that is held back is parked by
+    /// this, one that is queued is in the queue.
     #[inline]
     fn next_step(
         &mut self,
@@ -225,7 +225,7 @@ impl Server {
     }
 }
 
-/// What becomes of a command that has arrived.
+/// The next step for a command that has arrived.
 enum Step {
     /// It is refused, with this error.
     Refuse(Option<FoundCommand>, CommandError),

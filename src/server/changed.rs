@@ -1,4 +1,4 @@
-//! What follows from a change of a key. Handlers come here through [`Ctx::changed`](super::Ctx).
+//! The consequences of a change of a key. Handlers come here through [`Ctx::changed`](super::Ctx).
 
 use super::Rooms;
 use super::ctx::Ctx;
@@ -42,7 +42,7 @@ impl Ctx<'_> {
         self.place_own();
     }
 
-    /// Removes every key of some databases. Who tracks keys is told once.
+    /// Removes every key of some databases. Clients that track keys are told once.
     pub fn flush_dbs(&mut self, dbs: impl IntoIterator<Item = DbIndex>) {
         for db in dbs {
             let removed = flush(self.db, self.rooms, db);

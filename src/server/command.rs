@@ -10,7 +10,7 @@ use crate::spec::{Categories, Coming, CommandIndex, Spec};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// What a command does.
+/// The function that carries out a command.
 pub type Handler = for<'a, 'b, 'c> fn(&'a mut Ctx<'b>, Args<'c>) -> CommandResult;
 
 /// The user and the password a call would log in with, if it is one that logs in.
@@ -19,15 +19,15 @@ pub type Credentials = for<'a> fn(Argv<'a>) -> Option<(&'a [u8], &'a [u8])>;
 /// A declared command.
 #[derive(Debug)]
 pub struct Command {
-    /// What it says of itself.
+    /// The description of the command: arity, flags, keys, documentation.
     pub spec: Spec,
-    /// What it does; `None` for a container, which only has subcommands.
+    /// The function that carries it out; `None` for a container, which only has subcommands.
     pub handler: Option<Handler>,
     /// The subcommands of a container.
     pub subcommands: &'static [Command],
     /// The argument whose string it changes a part of, however long that is.
     pub edits_string_at: Option<usize>,
-    /// What it logs in with, if it can.
+    /// Finds the user and the password in a call; `None` if the command cannot log in.
     pub credentials: Option<Credentials>,
 }
 
@@ -74,7 +74,7 @@ impl Command {
     }
 }
 
-/// What a name leads to.
+/// The result of looking up a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Lookup {
     /// A command, or a subcommand (the second field tells how many words name it), and its
@@ -96,7 +96,8 @@ pub struct CommandTable {
     /// Other names, each with the name it stands for: it leads nowhere when that does.
     aliases: HashMap<Vec<u8>, &'static str>,
     all: Vec<&'static Command>,
-    /// What no command may be renamed to, because a command to come has that name, renames applied.
+    /// Names that no command may be renamed to, because a command to come has them, renames
+    /// applied.
     coming_names: HashSet<Vec<u8>>,
     coming: &'static [Coming],
 }
@@ -199,7 +200,7 @@ impl CommandTable {
         self.by_name.iter().map(|(name, &(command, _))| (name.as_slice(), command))
     }
 
-    /// What the command declared as `name` answers to now.
+    /// Returns the present name of the command that is declared as `name`.
     #[must_use]
     pub fn name_now<'a>(&'a self, name: &'a str) -> Cow<'a, str> {
         let renamed = self.by_name.iter().find(|(_, (command, _))| command.spec.name == name);
@@ -216,7 +217,7 @@ impl CommandTable {
         self.by_name.get(&*lower).copied().or_else(|| self.by_alias(lower))
     }
 
-    /// What an alias stands for, while that still has its own name.
+    /// Finds the command that an alias stands for, while that still has its own name.
     fn by_alias(&self, alias: &[u8]) -> Option<(&'static Command, CommandIndex)> {
         let name = *self.aliases.get(alias)?;
         self.by_name.get(name.as_bytes()).copied().filter(|(command, _)| command.spec.name == name)
@@ -231,7 +232,7 @@ impl CommandTable {
         command.subcommands.iter().find(|known| sub.eq_ignore_ascii_case(known.spec.own_name().as_bytes()))
     }
 
-    /// What `argv` calls: the command, or its subcommand when it has some.
+    /// Finds the command that `argv` calls, or its subcommand when it has some.
     #[must_use]
     pub fn lookup(&self, argv: Argv<'_>) -> Lookup {
         let Some((command, index)) = argv.get(0).and_then(|name| self.by_name(name)) else {

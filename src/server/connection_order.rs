@@ -1,4 +1,5 @@
-//! What has arrived and was not read: some commands wait a moment for the workers that still read.
+//! Requests that have arrived and were not read: some commands wait a moment for the workers that
+//! still read.
 //!
 //! A thread reads for each client. Whoever writes on one connection and then on another would else
 //! be told so or so, as the kernel happened to wake the two threads. Nobody promises an order
@@ -36,7 +37,7 @@ pub const MAX_WAIT_MS: i64 = 10;
 /// The time for which a command waits for those that arrived before it, milliseconds: some time
 /// slices of other programs, for which a worker may have to wait on a busy machine.
 pub const MAX_ORDER_WAIT_MS: i64 = 50;
-/// Who is in the middle of an argument of this size, bytes, is not waited for: it may take its
+/// A client in the middle of an argument of this size, bytes, is not waited for: it may take its
 /// time.
 const LONG_ARGUMENT_BYTES: usize = 64 * 1024;
 
@@ -160,7 +161,7 @@ impl Rooms {
         login_wait::tell_worker(session);
     }
 
-    /// When the requests arrived that a client is held back with.
+    /// The time at which the requests arrived that a client is held back with.
     pub(super) fn held_arrival(&self, id: ClientId) -> Option<Arrival> {
         match self.clients.get(id)?.parked.as_ref()?.until {
             Until::Earlier(arrival, _) => Some(arrival),

@@ -1,4 +1,4 @@
-//! What is done by itself: expiry when it is due, and the periodic work.
+//! The work that is done without a request: expiry when it is due, and the periodic work.
 
 use super::changed;
 use super::machine::Server;
@@ -45,7 +45,7 @@ impl Server {
         self.rooms.watch_latency("expire-cycle", ns);
     }
 
-    /// When keys may be due: milliseconds from now.
+    /// The time until keys may be due, milliseconds from now.
     pub(super) fn expiry_due_ms(&mut self) -> Option<i64> {
         if !self.rooms.time.active_expire || self.rooms.waiting.pauses.is_paused() {
             return None;

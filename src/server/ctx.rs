@@ -1,4 +1,4 @@
-//! What a handler works with: [`Ctx`], a struct of disjoint rooms.
+//! The tools of a handler: [`Ctx`], a struct of disjoint rooms.
 //!
 //! The fields are public and separate so that a handler can hold a value of `db` while it writes
 //! to `reply`. The methods are the doors of the house: [`Ctx::changed`] says that a key changed,
@@ -21,17 +21,17 @@ use crate::waiting::{Then, TimeoutReply, Until, Wait, WakeOn};
 pub struct Ctx<'a> {
     /// The keyspace, positioned on the session's database.
     pub db: &'a mut Keyspace,
-    /// Where the answer goes.
+    /// The buffer that takes the answer.
     pub reply: Reply<'a>,
     /// The client.
     pub session: &'a mut Session,
     /// Everything else the server owns.
     pub rooms: &'a mut Rooms,
-    /// What is propagated if something changed.
+    /// The commands to propagate if something changed.
     pub effect: Effect,
     /// The time of this turn.
     pub now: UnixMillis,
-    /// Where the command comes from.
+    /// The source of the command.
     pub origin: Origin,
     /// The running command.
     pub command: &'static Command,

@@ -1,4 +1,5 @@
-//! Why a command failed: [`CommandError`], whose `Display` is the exact line Redis answers.
+//! The reason why a command failed: [`CommandError`], whose `Display` is the exact line Redis
+//! answers.
 //!
 //! Handlers return it with `?`; `call` cuts the half-written reply, writes the line and counts it.
 
@@ -7,7 +8,7 @@ use crate::keyspace::WrongType;
 use std::borrow::Cow;
 use thiserror::Error;
 
-/// What a handler returns.
+/// The result of a handler.
 pub type CommandResult = Result<(), CommandError>;
 
 /// An error line without its `-`. Texts are Redis 7.0.15's, to the byte.

@@ -5,7 +5,7 @@ use crate::base::ClientId;
 use std::fmt;
 use std::io::Read;
 
-/// What an ACL file may hold, bytes: beyond this it is taken for something else.
+/// The most bytes that an ACL file may hold: beyond this it is taken for something else.
 const MAX_USERS_BYTES: u64 = 64 << 20;
 
 /// Work on a small file.
@@ -17,7 +17,7 @@ pub enum FileJob {
     Users(UsersJob),
 }
 
-/// How it went.
+/// The result of work on a small file.
 #[derive(Debug)]
 pub enum FileReport {
     /// The configuration file was written anew, or not.
@@ -29,15 +29,15 @@ pub enum FileReport {
 /// Work on the ACL file.
 #[derive(Debug)]
 pub struct UsersJob {
-    /// Who waits; `None` when the command was answered before.
+    /// The client that waits; `None` when the command was answered before.
     pub client: Option<ClientId>,
     /// The absolute path of the file.
     pub path: Vec<u8>,
-    /// What is to be done.
+    /// The work to do.
     pub work: UsersWork,
 }
 
-/// What is to be done with the ACL file.
+/// The work to do on the ACL file.
 pub enum UsersWork {
     /// Put this in its place: ACL SAVE.
     Save(Vec<u8>),
@@ -45,26 +45,27 @@ pub enum UsersWork {
     Read(ReadAt),
 }
 
-/// When the ACL file was to be read: behind so many saves of it.
+/// The place of a read of the ACL file in the order of work: the number of saves of it that come
+/// before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadAt(pub u64);
 
-/// How work on the ACL file went.
+/// The report of work on the ACL file.
 #[derive(Debug)]
 pub struct UsersReport {
-    /// Who waits.
+    /// The client that waits.
     pub client: Option<ClientId>,
     /// The absolute path of the file.
     pub path: Vec<u8>,
-    /// What came of it.
+    /// The result.
     pub outcome: UsersOutcome,
 }
 
-/// What came of work on the ACL file. Errors in words.
+/// The result of work on the ACL file. Errors in words.
 pub enum UsersOutcome {
     /// It was written, or not.
     Saved(Result<(), String>),
-    /// What it holds.
+    /// The bytes that it holds.
     Read(ReadAt, Result<Vec<u8>, String>),
 }
 

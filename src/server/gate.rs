@@ -75,7 +75,7 @@ impl Rooms {
     }
 }
 
-/// Whether `session` may run `command` now.
+/// Decides if `session` may run `command` at this moment.
 pub(super) fn admit(
     rooms: &mut Rooms,
     session: &Session,

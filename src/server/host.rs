@@ -1,4 +1,4 @@
-//! What the process does for the server: [`Host`].
+//! The services of the process for the server: [`Host`].
 
 use super::stop::News;
 use crate::clients::Waking;
@@ -6,7 +6,7 @@ use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::persistence::WholeSave;
 use std::io::Read;
 
-/// What the process does for the server: little things that are done at once. The roof
+/// The services of the process for the server: little things that are done at once. The roof
 /// implements it; a test's does nothing, or fails on purpose.
 ///
 /// The owner thread waits for each, so none may block: what can is a [`super::Task`] with a client
@@ -32,7 +32,7 @@ pub trait Host {
     fn reopen_log(&self);
     /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
     fn listen(&self, config: &Config) -> Result<(), String>;
-    /// Which of these sockets have bytes that nobody has read, or have ended.
+    /// Tells for each of these sockets if it has bytes that nobody has read, or has ended.
     fn unread(&self, sockets: &[i32]) -> Vec<bool>;
     /// Changes how a worker's thread is woken.
     fn schedule_worker(&self, thread: i32, waking: Waking);
@@ -48,7 +48,7 @@ pub trait Host {
     fn sleep_us(&self, us: u64);
     /// Writes a snapshot while everybody waits: DEBUG RELOAD.
     fn write_snapshot(&self, job: &WholeSave) -> Result<(), String>;
-    /// What the operating system says of the process now.
+    /// Returns the facts about the process that the operating system tells at this moment.
     fn process_facts(&self) -> ProcessFacts;
     /// Hears how the server stands, for whoever supervises the process.
     fn hear(&self, news: News);
@@ -64,7 +64,7 @@ pub trait Host {
     fn read_file(&self, path: &[u8]) -> Result<Box<dyn Read>, String>;
 }
 
-/// What the operating system says of the process.
+/// The facts about the process that the operating system tells.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessFacts {
     /// The system, its release and the machine: `Linux 6.1.0 x86_64`.

@@ -19,16 +19,16 @@ use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
-/// What a field may look at.
+/// Everything that a field may look at.
 #[derive(Debug)]
 pub struct View<'a> {
     /// The data.
     pub keyspace: &'a Keyspace,
     /// All else.
     pub rooms: &'a Rooms,
-    /// Who asks; not among the clients while its command runs.
+    /// The client that asks; not among the clients while its command runs.
     pub session: &'a Session,
-    /// What the operating system says of the process.
+    /// The facts about the process that the operating system tells.
     pub process: ProcessFacts,
     memory: OnceCell<MemoryUse>,
 }
@@ -45,13 +45,13 @@ impl<'a> View<'a> {
         self.rooms.clients.iter().chain(std::iter::once(self.session))
     }
 
-    /// What is on each account of the ledger.
+    /// Returns the bytes on each account of the ledger.
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.rooms.balance(self.keyspace)
     }
 
-    /// Where the memory goes; summed up over all clients, so once.
+    /// Returns the memory in use by purpose; summed up over all clients, so once.
     #[must_use]
     pub fn memory(&self) -> &MemoryUse {
         self.memory.get_or_init(|| MemoryUse::of(self))
@@ -360,7 +360,7 @@ pub fn write_section(view: &View<'_>, section: &str, out: &mut String) {
     }
 }
 
-/// What there is to say while an append-only file is kept.
+/// Writes the fields that exist only while an append-only file is kept.
 fn write_aof(view: &View<'_>, out: &mut String) {
     let (aof, relaxed) = (&view.rooms.persistence.aof, Ordering::Relaxed);
     let _ = write!(
@@ -375,7 +375,7 @@ fn write_aof(view: &View<'_>, out: &mut String) {
     );
 }
 
-/// How far a load has come, while there is one.
+/// Writes the progress of a load, while there is one.
 fn write_loading(view: &View<'_>, out: &mut String) {
     let Some(load) = &view.rooms.persistence.load else { return };
     let _ = write!(
@@ -457,7 +457,7 @@ fn current_save_secs(view: &View<'_>) -> i64 {
     }
 }
 
-/// How far the running save is.
+/// Returns the progress of the running save.
 fn running_save<'a>(view: &View<'a>) -> Option<&'a SaveMeter> {
     view.keyspace.walk().map(|_| &view.rooms.persistence.saves.meter)
 }
@@ -471,7 +471,8 @@ fn text_of(view: &View<'_>, parameter: &str) -> String {
     String::from_utf8_lossy(&view.rooms.config.get(parameter).unwrap_or_default()).into_owned()
 }
 
-/// How long memory has been over its limit now, and in all, milliseconds.
+/// Returns the time that memory has been over its limit without a break, and the time in all,
+/// milliseconds.
 fn eviction_exceeded_ms(view: &View<'_>) -> (u64, u64) {
     view.rooms.memory.eviction.exceeded_ms(view.rooms.time.clock.monotonic_ns())
 }

@@ -96,8 +96,8 @@ impl Server {
         result
     }
 
-    /// What is on disk cannot be served, and the log says why: the process ends. Until it has ended
-    /// it loads: nobody is shown half a data set, or takes the server for one that serves.
+    /// Ends the process because the data on disk cannot be served; the log says why. Until it has
+    /// ended it loads: nobody is shown half a data set, or takes the server for one that serves.
     pub fn load_failed(&mut self, why: String) {
         self.rooms.host.loaded(Err(why));
         self.rooms.tasks.push(Task::Stop { exit_code: 1 });
@@ -218,18 +218,18 @@ pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSt
     Ok(())
 }
 
-/// What DEBUG RELOAD does.
+/// The parts of DEBUG RELOAD that are wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct ReloadSteps {
     /// Write the file first.
     pub save: bool,
     /// Remove the present keys first.
     pub flush: bool,
-    /// What becomes of keys that are there already.
+    /// The treatment of keys that are there already.
     pub present_keys: PresentKeys,
 }
 
-/// Whether the sum of a snapshot's bytes must be the one that stands at its end.
+/// Says if the sum of a snapshot's bytes must be the one that stands at its end.
 fn checksum(rooms: &Rooms) -> Checksum {
     if rooms.config.rdbchecksum { rooms.persistence.checksum } else { Checksum::Skipped }
 }

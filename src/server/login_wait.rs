@@ -1,7 +1,7 @@
 //! Passwords that wait: after a wrong one the next of the same address is looked at when the delay
 //! is over, and nobody learns earlier whether it is right.
 //!
-//! How long the delay is, [`crate::acl::Throttle`] knows. While it lasts, the client is parked in
+//! [`crate::acl::Throttle`] knows the length of the delay. While it lasts, the client is parked in
 //! front of its AUTH, HELLO or EXEC ([`Until::Login`]); then those of its address go on in the
 //! order in which they came, until one is wrong, which is the beginning of the next delay. So an
 //! address has one guess a delay, over however many connections, and one that hangs up and comes

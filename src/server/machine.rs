@@ -29,7 +29,7 @@ use crate::tracking::TrackingState;
 use crate::waiting::Waiting;
 use std::sync::Arc;
 
-/// What a server is made from.
+/// The parts that a server is made from.
 pub struct Setup {
     /// The parameters.
     pub config: Config,
@@ -39,9 +39,9 @@ pub struct Setup {
     pub executable: String,
     /// The process.
     pub pid: u32,
-    /// Where time is read.
+    /// The clock.
     pub clock: Box<dyn Clock>,
-    /// What the process does for us.
+    /// The services of the process.
     pub host: Box<dyn Host>,
     /// Seeds every choice; a test gives the same one to replay a run.
     pub random_seed: u64,
@@ -49,7 +49,7 @@ pub struct Setup {
     pub hash_seed: HashSeed,
     /// Limits shared with the workers.
     pub limits: Arc<WireLimits>,
-    /// What memory is in use for; the workers charge what they read to it.
+    /// The memory in use by purpose; the workers charge what they read to it.
     pub ledger: &'static Ledger,
 }
 
@@ -60,7 +60,7 @@ pub struct Server {
     pub keyspace: Keyspace,
     /// All else.
     pub rooms: Rooms,
-    /// Who runs the commands of the append-only file that is loaded.
+    /// The runner of the commands of the append-only file that is loaded.
     pub(super) loader: Option<Box<AofLoader>>,
 }
 
@@ -171,7 +171,7 @@ impl Server {
         }
     }
 
-    /// What the engine is to do, in order.
+    /// Takes the tasks for the engine, in order.
     pub fn take_tasks(&mut self) -> Vec<Task> {
         std::mem::take(&mut self.rooms.tasks)
     }

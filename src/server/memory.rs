@@ -1,4 +1,4 @@
-//! Where the memory goes: the figures behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
+//! The use of memory: the figures behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
 //!
 //! `used` is what all threads have asked the allocator for. What is not data is summed up from the
 //! structures that hold it; the data is the rest. The allocator does not tell what it loses inside
@@ -12,7 +12,7 @@ use crate::keyspace::{DbIndex, Keyspace, Walk};
 use crate::memory::{Account, Balance, Measured};
 
 impl Rooms {
-    /// What is on each account of the ledger.
+    /// Returns the bytes on each account of the ledger.
     #[must_use]
     pub fn balance(&self, keyspace: &Keyspace) -> Balance {
         self.memory.ledger.balance(Measured {
@@ -22,14 +22,14 @@ impl Rooms {
     }
 }
 
-/// What one database costs beside its keys and values, bytes.
+/// The cost of one database beside its keys and values, bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct DatabaseUse {
-    /// Which.
+    /// The index of the database.
     pub index: DbIndex,
-    /// What leads to its keys.
+    /// The table that leads to its keys.
     pub table: u64,
-    /// What knows which are due.
+    /// The index of keys by deadline.
     pub deadlines: u64,
 }
 
@@ -42,13 +42,13 @@ pub struct MemoryUse {
     pub peak: u64,
     /// Allocated before there were clients or data.
     pub startup: u64,
-    /// What the process occupies.
+    /// The memory that the process occupies.
     pub resident: u64,
     /// Clients: their sessions, requests that wait, answers that wait.
     pub clients: u64,
-    /// How many clients that is.
+    /// The number of these clients.
     pub clients_count: u64,
-    /// What the append-only file's thread has not written.
+    /// The bytes that the append-only file's thread has not written.
     pub aof_buffer: u64,
     /// Databases with keys.
     pub databases: Vec<DatabaseUse>,
@@ -93,25 +93,26 @@ impl MemoryUse {
         self.used.saturating_sub(self.startup)
     }
 
-    /// How much of what was allocated since the start is data.
+    /// The part of the memory allocated since the start that is data, percent.
     #[must_use]
     pub fn dataset_percent(&self) -> f64 {
         percent(self.dataset(), self.since_startup())
     }
 
-    /// How near memory is to its peak.
+    /// The memory in use as a part of its peak, percent.
     #[must_use]
     pub fn peak_percent(&self) -> f64 {
         percent(self.used, self.peak)
     }
 
-    /// How many times what is allocated the process occupies.
+    /// The memory that the process occupies, divided by the memory that is allocated.
     #[must_use]
     pub fn resident_ratio(&self) -> f64 {
         if self.used == 0 { 0.0 } else { self.resident as f64 / self.used as f64 }
     }
 
-    /// What the process occupies beyond what is allocated; negative when some was never touched.
+    /// The memory that the process occupies beyond what is allocated; negative when some was never
+    /// touched.
     #[must_use]
     pub fn resident_beyond_used(&self) -> i64 {
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -124,7 +125,7 @@ impl MemoryUse {
         self.since_startup().checked_div(self.keys).unwrap_or(0)
     }
 
-    /// What is odd about the figures, in words for people. Source: MEMORY DOCTOR.
+    /// Describes what is odd about the figures, in words for people. Source: MEMORY DOCTOR.
     #[must_use]
     pub fn diagnosis(&self) -> String {
         if self.used < TOO_SMALL_TO_JUDGE {

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-/// Where keys are sent, and as whom.
+/// The server that keys are sent to, and the user to log in as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// A name or an address.
@@ -33,9 +33,9 @@ impl std::fmt::Debug for Credentials {
 /// Keys to send.
 #[derive(Debug)]
 pub struct MigrateJob {
-    /// Who waits.
+    /// The client that waits.
     pub client: ClientId,
-    /// Where to.
+    /// The server that the keys go to.
     pub target: Target,
     /// The database there.
     pub target_db: i64,
@@ -43,7 +43,7 @@ pub struct MigrateJob {
     pub db: DbIndex,
     /// The time that one step may take, milliseconds; positive.
     pub timeout_ms: u64,
-    /// As whom.
+    /// The user to log in as there.
     pub credentials: Option<Credentials>,
     /// Overwrite keys of the target.
     pub replace: bool,
@@ -51,7 +51,7 @@ pub struct MigrateJob {
     pub copy: bool,
     /// `rdbcompression`: whether long strings are compressed.
     pub compress: bool,
-    /// What is sent.
+    /// The keys that are sent, with their values.
     pub keys: Vec<(Vec<u8>, Stored)>,
     /// Counts the connections kept open, for INFO.
     pub sockets: Arc<AtomicUsize>,
@@ -65,22 +65,22 @@ impl MigrateJob {
     }
 }
 
-/// How it went.
+/// The result of a migration.
 #[derive(Debug)]
 pub struct MigrateReport {
-    /// Who waits.
+    /// The client that waits.
     pub client: ClientId,
     /// The database here.
     pub db: DbIndex,
     /// The keys to delete here, with what was sent: the target has taken them.
     pub taken: Vec<(Vec<u8>, Stored)>,
-    /// What to answer.
+    /// The result that the client is told.
     pub result: Result<(), MigrateError>,
     /// Our end of the connection that was used.
     pub from: Option<SocketAddr>,
 }
 
-/// Why a migration failed.
+/// The reason why a migration failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MigrateError {
     /// The target cannot be reached.
@@ -97,7 +97,7 @@ pub enum MigrateError {
     Overloaded,
 }
 
-/// What was being done when a connection broke.
+/// The step in which a connection broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Sending.

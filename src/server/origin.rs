@@ -1,6 +1,6 @@
-//! Where a command comes from: [`Origin`].
+//! The source of a command: [`Origin`].
 
-/// Where a command comes from.
+/// The source of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A client's connection.

@@ -1,4 +1,5 @@
-//! What is on its way to clients: delivering to others, and closing who does not take it.
+//! Output on its way to clients: delivers messages to others, and closes clients that do not take
+//! theirs.
 //!
 //! A message for many (a published one, an invalidation) is a [`Broadcast`], delivered by
 //! [`Clients::push`]. The client whose command runs is taken out of [`Clients`] for that time, so

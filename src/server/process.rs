@@ -1,4 +1,4 @@
-//! What the process is: facts that do not change while it runs.
+//! The identity of the process: facts that do not change while it runs.
 
 use crate::base::time::MonotonicMillis;
 
@@ -13,7 +13,7 @@ pub struct Process {
     pub pid: u32,
     /// 40 random hexadecimal digits, new at each start.
     pub run_id: String,
-    /// When the server was made.
+    /// The moment at which the server was made.
     pub started: MonotonicMillis,
     /// Memory in use when the server was made, bytes.
     pub startup_bytes: u64,

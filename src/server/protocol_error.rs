@@ -1,11 +1,11 @@
-//! What the log says of a request that is broken.
+//! The log lines about broken requests.
 
 use super::client_info::info_line;
 use super::rooms::Rooms;
 use crate::clients::Session;
 use crate::resp::Failure;
 
-/// What is answered, and the words that Redis has for it in the log where they differ.
+/// The answers, and the words that Redis has for them in the log where they differ.
 const REASONS: [(&str, &str); 5] = [
     ("expected '$'", "expected $ but got something else"),
     ("invalid multibulk length", "invalid mbulk count"),

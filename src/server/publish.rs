@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 impl Rooms {
     /// Sends `message` to everybody who listens to `channel`, and to the patterns that match it.
-    /// Returns how many it reached; who listens in two ways counts twice. Who listens to a pattern
-    /// of which nobody can tell whether it matches is not left waiting for a message that does not
-    /// come: the connection is closed, as that of a client that does not read.
+    /// Returns how many it reached; who listens in two ways counts twice. A client that listens to
+    /// a pattern of which nobody can tell whether it matches is not left waiting for a message that
+    /// does not come: its connection is closed, as that of a client that does not read.
     pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
         let mut reached = self.publish_to(Topic::Channel, "message", channel, message);
         let mut undecided = Vec::new();
@@ -117,7 +117,7 @@ impl Ctx<'_> {
         self.session.subscribed = counts;
     }
 
-    /// What the client listens to, in the order in which it subscribed.
+    /// Returns the names that the client listens to, in the order in which it subscribed.
     #[must_use]
     pub fn subscriptions(&self, topic: Topic) -> Vec<Arc<[u8]>> {
         self.rooms.pubsub.names_of(topic, self.session.id)

@@ -5,20 +5,20 @@ use crate::config::{Added, Config};
 
 /// A configuration to write.
 pub struct RewriteJob {
-    /// Who waits; `None` when the command was answered before.
+    /// The client that waits; `None` when the command was answered before.
     pub client: Option<ClientId>,
     /// The absolute path of the file.
     pub file: String,
-    /// What is written, the users included.
+    /// The configuration that is written, the users included.
     pub config: Box<Config>,
-    /// Which parameters are added to those of the file.
+    /// The parameters that are added to those of the file.
     pub added: Added,
 }
 
-/// How it went.
+/// The result of a rewrite of the configuration file.
 #[derive(Debug)]
 pub struct RewriteReport {
-    /// Who waits.
+    /// The client that waits.
     pub client: Option<ClientId>,
     /// Errors in words.
     pub result: Result<(), String>,

@@ -26,7 +26,7 @@ use std::sync::atomic::AtomicUsize;
 pub struct Rooms {
     /// The parameters.
     pub config: Config,
-    /// What the process is.
+    /// The identity of the process.
     pub process: Process,
     /// All commands by name.
     pub commands: CommandTable,
@@ -34,42 +34,42 @@ pub struct Rooms {
     pub clients: Clients,
     /// Users and what they may do.
     pub acl: Acl,
-    /// Who waits, and what for.
+    /// The clients that wait, and the reasons for their waits.
     pub waiting: Waiting,
-    /// Who watches which key.
+    /// The keys that clients watch.
     pub watches: Watches,
     /// Client-side caching.
     pub tracking: TrackingState,
-    /// Who listens to what.
+    /// The channels and patterns that clients listen to.
     pub pubsub: Subscriptions,
-    /// Who is shown every command.
+    /// The clients that are shown every command.
     pub monitors: Monitors,
-    /// What is counted and timed.
+    /// Counters and timings.
     pub stats: Stats,
     /// Effects on their way to the append-only file and replicas.
     pub propagation: Propagation,
-    /// What is kept on disk.
+    /// The state of the files on disk.
     pub persistence: Persistence,
     /// Keeping to `maxmemory`, and giving memory back.
     pub memory: Memory,
     /// A requested stop.
     pub stop: Stop,
-    /// What the engine is to do.
+    /// Work for the engine.
     pub tasks: Vec<Task>,
     /// Connections to the targets of MIGRATE that are kept open.
     pub migrate_sockets: Arc<AtomicUsize>,
     /// Chance.
     pub random: Random,
-    /// Where time is read, and what it is time for.
+    /// The clock, and the moments at which periodic work is due.
     pub time: Time,
-    /// What the process does for us.
+    /// The services of the process.
     pub host: Box<dyn Host>,
 }
 
-/// What is kept on disk.
+/// The state of the files on disk.
 #[derive(Debug)]
 pub struct Persistence {
-    /// What runs over the data set, and what is to.
+    /// The jobs over the data set: the one that runs, and those that are to run.
     pub jobs: Jobs,
     /// Saving.
     pub saves: Saves,
@@ -79,7 +79,7 @@ pub struct Persistence {
     pub loading: bool,
     /// The load under way.
     pub load: Option<Box<Loading>>,
-    /// Whether RESTORE verifies checksums: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    /// Says if RESTORE verifies checksums: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
     pub checksum: Checksum,
     /// Delays shared with the threads that save and load.
     pub delays: Arc<Delays>,

@@ -154,7 +154,7 @@ pub(super) fn begin_job(
 }
 
 /// True when writes must wait for the saver: copies have reached their limit, and that is memory
-/// beyond what was used before. Who deletes more than he writes need not wait.
+/// beyond what was used before. A client that deletes more than it writes need not wait.
 pub(super) fn is_behind(keyspace: &Keyspace, rooms: &Rooms) -> bool {
     if !keyspace.walk_is_behind() {
         return false;
@@ -192,7 +192,7 @@ pub(super) fn whole(keyspace: &Keyspace, rooms: &Rooms) -> WholeSave {
     WholeSave { snapshot: keyspace.snapshot(), options: options(keyspace, rooms), path }
 }
 
-/// How snapshots are written, as configured.
+/// The options that snapshots are written with, as configured.
 pub(super) fn options(keyspace: &Keyspace, rooms: &Rooms) -> SaveOptions {
     let config = &rooms.config;
     let clock = keyspace.access_clock();

@@ -1,8 +1,9 @@
-//! How a server is asked to stop, and what it tells whoever supervises the process.
+//! The requests that a server should stop, and its messages to a program that supervises the
+//! process.
 
 use crate::base::ClientId;
 
-/// What the process was told from outside.
+/// The signals that the process is sent from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGTERM.
@@ -13,10 +14,10 @@ pub enum Signal {
     Hangup,
 }
 
-/// How the server stands, for whoever supervises the process.
+/// The state of the server, for a program that supervises the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// What was on disk is loaded; commands are carried out.
+    /// The data on disk is loaded; commands are carried out.
     Ready,
     /// It is about to stop.
     Stopping,
@@ -28,7 +29,7 @@ pub enum News {
     GoesOn,
 }
 
-/// How SHUTDOWN treats the data.
+/// The ways in which SHUTDOWN treats the data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ShutdownSave {
     /// Save if save points are set.
@@ -43,7 +44,7 @@ pub enum ShutdownSave {
 /// A request to stop.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shutdown {
-    /// Whether to save.
+    /// Says if the data is saved.
     pub save: ShutdownSave,
     /// Stop even if saving fails.
     pub force: bool,
@@ -54,11 +55,11 @@ pub struct Shutdown {
 /// A requested stop.
 #[derive(Debug, Default)]
 pub struct Stop {
-    /// What was asked for.
+    /// The shutdown that was asked for.
     pub request: Option<Shutdown>,
     /// The log says that the server is about to stop.
     pub(super) announced: bool,
-    /// When the process ends whatever the disk does, by the monotonic clock.
+    /// The moment at which the process ends whatever the disk does, by the monotonic clock.
     pub(super) ends_ns: Option<u64>,
     /// The last stop that was given up was asked for by a signal.
     pub(super) signal_was_given_up: bool,

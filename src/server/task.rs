@@ -1,4 +1,5 @@
-//! What the server asks the world to do: [`Task`]. The engine carries it out and reports back.
+//! The work that the server asks the engine for: [`Task`]. The engine carries it out and reports
+//! back.
 
 use super::file_job::FileJob;
 use super::migrate_job::MigrateJob;

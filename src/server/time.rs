@@ -1,9 +1,9 @@
-//! Where the server reads time, and what it is time for.
+//! The clock of the server, and the moments at which periodic work is due.
 
 use crate::base::time::{MonotonicMillis, UnixMillis};
 use std::fmt;
 
-/// Where the server reads time. The engine's is the system's; a test's is advanced by hand.
+/// The source of time for the server. The engine's is the system's; a test's is advanced by hand.
 pub trait Clock {
     /// Microseconds since the epoch.
     fn wall_us(&self) -> i64;
@@ -17,11 +17,11 @@ pub struct Time {
     pub now: UnixMillis,
     /// The time by which everything else waits and is measured, frozen with it.
     pub monotonic: MonotonicMillis,
-    /// Where time is read.
+    /// The source of time.
     pub clock: Box<dyn Clock>,
-    /// When the periodic work is done next.
+    /// The moment at which the periodic work is done next.
     pub(super) next_cron: MonotonicMillis,
-    /// When the log is told next how many keys and clients there are.
+    /// The moment at which the log is next told the number of keys and clients.
     pub(super) next_report: MonotonicMillis,
     /// True when the periodic work is stopped: DEBUG PAUSE-CRON.
     pub cron_paused: bool,

@@ -1,5 +1,5 @@
-//! How long commands take, and everything that follows from it: counters, histograms, the slow log,
-//! the latency monitor.
+//! The time that commands take, and everything that follows from it: counters, histograms, the slow
+//! log, the latency monitor.
 //!
 //! Commands of a turn run back to back, so one reading of the clock ends one command and begins the
 //! next. Small fast commands of one batch are timed together and share their time equally, because
@@ -94,8 +94,8 @@ pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) 
 }
 
 impl Rooms {
-    /// When something begins that [`Rooms::end_watch`] ends, nanoseconds of the monotonic clock;
-    /// `None` while the monitor is off.
+    /// Returns the time at which something begins that [`Rooms::end_watch`] ends, nanoseconds of
+    /// the monotonic clock; `None` while the monitor is off.
     pub(super) fn begin_watch(&self) -> Option<u64> {
         (self.config.latency_monitor_threshold > 0).then(|| self.time.clock.monotonic_ns())
     }

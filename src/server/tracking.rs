@@ -111,7 +111,7 @@ impl Rooms {
     }
 }
 
-/// Why a key changed.
+/// The reason why a key changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The running command did it, so its client may be spared.

@@ -10,7 +10,7 @@ use crate::memory::Room;
 use crate::persistence::NextJob;
 use crate::waiting::Reason;
 
-/// When in a turn a step is made.
+/// The point in a turn at which a step is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Before the events.
@@ -23,7 +23,8 @@ enum Phase {
 struct Step {
     phase: Phase,
     run: fn(&mut Server),
-    /// When it has something to do without an event, milliseconds from the frozen time.
+    /// Returns the time until it has something to do without an event, milliseconds from the frozen
+    /// time.
     due_ms: fn(&mut Server) -> Option<i64>,
 }
 

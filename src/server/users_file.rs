@@ -114,8 +114,8 @@ impl Acl {
     }
 }
 
-/// Where `aclfile` is. A relative one is in the working folder, which may be another when the file
-/// is opened.
+/// Returns the path of `aclfile`. A relative one is in the working folder, which may be another
+/// when the file is opened.
 fn path(config: &Config) -> Vec<u8> {
     let (folder, file) = (config.dir.as_bytes(), config.aclfile.as_bytes());
     if file.starts_with(b"/") { file.to_vec() } else { [folder, b"/", file].concat() }

@@ -1,4 +1,4 @@
-//! What the server says it is.
+//! The version that the server names when it is asked.
 
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.0.15";

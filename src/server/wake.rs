@@ -20,7 +20,7 @@ use crate::resp::{OwnedArgv, Reply};
 use crate::waiting::{Reason, Then, Ticket, TimeoutReply, Until, Wait, WakeOn};
 use std::sync::atomic::Ordering;
 
-/// What CLIENT UNBLOCK ERROR answers to the client that waited.
+/// The error for the client that waited: CLIENT UNBLOCK ERROR.
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 impl Server {
@@ -144,8 +144,8 @@ impl Server {
         }
     }
 
-    /// What a client waited for has come: it goes on as its wait says. What it sent behind it waits
-    /// for [`Server::run_released`].
+    /// Goes on with a client after the thing it waited for has come, as its wait says. Requests it
+    /// sent behind it wait for [`Server::run_released`].
     pub(super) fn go_on(&mut self, id: ClientId) {
         let Some(mut session) = self.rooms.clients.take(id) else { return };
         if let Some(mut parked) = session.parked.take() {

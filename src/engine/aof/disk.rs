@@ -77,7 +77,7 @@ impl RealFolder {
         RealFolder { path: PathBuf::from(OsStr::from_bytes(name)) }
     }
 
-    /// Where a file of it is.
+    /// Returns the path of one of its files.
     #[must_use]
     pub fn path_of(&self, name: &[u8]) -> PathBuf {
         self.path.join(OsStr::from_bytes(name))

@@ -1,5 +1,5 @@
-//! What would keep the writer waiting, on a thread of its own: files are made, listed, given their
-//! names and forced to disk here, one after the other, while the writer goes on writing.
+//! Work that would keep the writer waiting, on a thread of its own: files are made, listed, given
+//! their names and forced to disk here, one after the other, while the writer goes on writing.
 //!
 //! The order matters for what a power cut leaves: a file that is written to on is forced to disk
 //! only after the one before it, so that what is missing is always the end.
@@ -18,7 +18,7 @@ use crate::base::text::os_reason;
 use crate::persistence::AofGauges;
 use crate::server::Clock;
 
-/// What the housekeeper is to do. The bytes of [`AofOrder`](crate::persistence::AofOrder) come to
+/// The work for the housekeeper. The bytes of [`AofOrder`](crate::persistence::AofOrder) come to
 /// the writer alone.
 #[derive(Debug)]
 pub(super) enum Chore<T> {
@@ -34,10 +34,10 @@ pub(super) enum Chore<T> {
     Pass(ClientId),
 }
 
-/// How a chore went.
+/// The result of a chore.
 #[derive(Debug)]
 pub(super) enum Done<T> {
-    /// For which rewrite, and the file, if there is one.
+    /// The number of the rewrite, and the file, if there is one.
     Prepared(u64, Result<Option<T>, String>),
     Synced(Mark, io::Result<()>),
     /// The size of the base, and how long it took, nanoseconds.

@@ -1,4 +1,4 @@
-//! What processes that were killed have left in the folder: removed at start.
+//! Files that killed processes have left in the folder: removed at start.
 //!
 //! A rewrite that is killed leaves its temporary file, a file for changes that it had made and not
 //! listed yet (it is empty then), a base that it had put in its place and not listed yet (all of it
@@ -17,7 +17,7 @@ use super::disk::Folder;
 use super::start::{Place, shown};
 use crate::aof::{Manifest, Part};
 
-/// How the temporary files of rewrites are called, before the process's number.
+/// The beginning of the names of a rewrite's temporary files, before the process's number.
 const PREFIX: &str = "temp-rewriteaof-bg-";
 
 /// Deletes the files that never had their names. A server that is at work there keeps its own.

@@ -13,7 +13,7 @@ use crate::base::text::os_reason;
 use crate::engine::loader::{BUFFER_BYTES, PIECE_BYTES, PIECE_COMMANDS, PIECE_DELAY_US, Source, Unwanted};
 use crate::persistence::{AofFile, AofFiles, LoadPiece};
 
-/// What ends the reading after somebody else found something wrong.
+/// The error that ends the reading after somebody else found something wrong.
 fn unwanted(Unwanted: Unwanted) -> String {
     "nobody takes what is loaded".to_owned()
 }

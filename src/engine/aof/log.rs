@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::disk::LogFile;
 
-/// Why something is left.
+/// The reason why something is left.
 #[derive(Debug)]
 pub enum LogError {
     /// Writing failed.
@@ -26,7 +26,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// What the system said.
+    /// Returns the error of the system.
     pub fn io(&self) -> &io::Error {
         match self {
             LogError::Write(error) | LogError::Sync(error) => error,
@@ -41,7 +41,7 @@ struct Piece {
     end: u64,
 }
 
-/// How far a sync reaches that somebody else does: the file, how long it is, and the offset there.
+/// The reach of a sync that somebody else does: the file, its length, and the offset there.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     generation: u64,
@@ -53,7 +53,7 @@ pub struct Mark {
 #[derive(Debug)]
 pub struct Log<F> {
     file: Option<F>,
-    /// Which file it is, counted from the start.
+    /// The number of the file, counted from the start.
     generation: u64,
     /// Good bytes in the file.
     length: u64,
@@ -62,7 +62,7 @@ pub struct Log<F> {
     /// The file may be longer than that.
     has_torn_end: bool,
     waiting: VecDeque<Piece>,
-    /// What was written since the last sync, kept while writers wait for it.
+    /// The bytes written since the last sync, kept while writers wait for it.
     unsynced: VecDeque<Piece>,
     written_to: u64,
     synced_to: u64,
@@ -94,7 +94,8 @@ impl<F> Default for Log<F> {
 }
 
 impl<F: LogFile> Log<F> {
-    /// Goes on in another file, whose `length` bytes are on disk. What waits is written to it.
+    /// Goes on in another file, whose `length` bytes are on disk. Bytes that wait are written to
+    /// it.
     pub fn begin(&mut self, file: F, length: u64) {
         self.file = Some(file);
         self.generation += 1;
@@ -151,7 +152,7 @@ impl<F: LogFile> Log<F> {
         self.file = None;
     }
 
-    /// Lets go of the file. What was not written is dropped.
+    /// Lets go of the file. Bytes that were not written are dropped.
     pub fn end(&mut self) {
         if let Some(last) = self.waiting.back() {
             self.written_to = last.end;
@@ -208,7 +209,7 @@ impl<F: LogFile> Log<F> {
         self.is_doubtful = false;
     }
 
-    /// Whether what is written is kept until it is on disk.
+    /// Sets if written bytes are kept until they are on disk.
     pub fn keep_unsynced(&mut self, keeps: bool) {
         self.keeps_unsynced = keeps;
         if !keeps {

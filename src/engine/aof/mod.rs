@@ -2,12 +2,11 @@
 //! long.
 //!
 //! [`AofThread`] is the owner's end: orders go in, in a row, and never make the owner wait; how
-//! much is on its way the owner knows and bounds. What is reported comes back as [`Event`]s. The
-//! thread takes everything that waits, writes it in one go, and forces it to disk once: with
-//! `appendfsync always` that is the group commit, and while a slow disk works the next group
-//! gathers. Otherwise it only writes: the [`housekeeper`] forces files to disk, makes, lists and
-//! renames them, and an order that must come after all that waits ([`Writer::must_wait`]), with
-//! those behind it.
+//! much is on its way the owner knows and bounds. Its reports come back as [`Event`]s. The thread
+//! takes everything that waits, writes it in one go, and forces it to disk once: with `appendfsync
+//! always` that is the group commit, and while a slow disk works the next group gathers. Otherwise
+//! it only writes: the [`housekeeper`] forces files to disk, makes, lists and renames them, and an
+//! order that must come after all that waits ([`Writer::must_wait`]), with those behind it.
 //!
 //! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before
 //! there is a thread, [`load`] how they are read, [`leftovers`] what is removed then. The base of a
@@ -44,7 +43,7 @@ use disk::{Folder, RealFolder};
 use housekeeper::{Chore, Done, Housekeeper};
 use log::{Log, LogError, Mark};
 
-/// How often a failed write is tried again, and how often `everysec` forces to disk.
+/// The time between attempts to repeat a failed write, and between two syncs of `everysec`.
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The time for which the writer sleeps at most, when there is nothing to do.
@@ -134,18 +133,18 @@ struct Writer<F: Folder, R, C> {
     fsync: Appendfsync,
     is_suspended: bool,
     last_sync_ns: u64,
-    /// When the last attempt failed, while it does.
+    /// The time at which the last attempt failed, while it does.
     failed_ns: Option<u64>,
     sleep_us: u64,
     /// Up to which offset those who wrote were promised the disk.
     promised: u64,
-    /// What was last reported as safe.
+    /// The offset that was last reported as safe.
     reported: u64,
-    /// What was last reported as written.
+    /// The offset that was last reported as written.
     told_written: u64,
 }
 
-/// What the writer waits for.
+/// The news that the writer waits for.
 enum News<T> {
     Order(AofOrder),
     Done(Done<T>),

@@ -1,12 +1,12 @@
-//! What happens to the append-only file before there is a thread for it: at start, and for DEBUG
+//! The work on the append-only file before there is a thread for it: at start, and for DEBUG
 //! LOADAOF.
 //!
 //! The manifest is read, an old single file is moved into the folder ([`open`]); then every part is
 //! loaded in order ([`super::load`]) and the file for changes is made ([`Opening::finish`]).
 //! Whatever is not as it should be ends the start with Redis's words as the last line of the log.
-//! What is as it should be is left alone, so that a folder whose files can be written to is enough
-//! where no new one is needed. When all is ready, what earlier processes have left unfinished is
-//! removed ([`super::leftovers`]).
+//! Files that are as they should be are left alone, so that a folder whose files can be written to
+//! is enough where no new one is needed. When all is ready, what earlier processes have left
+//! unfinished is removed ([`super::leftovers`]).
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ use crate::server::{Aof, AofOpened, Server};
 /// The log says why the server cannot start; this is the gist of it.
 pub type Refused = String;
 
-/// What the configuration says about files.
+/// The folder and the file names that the configuration asks for.
 pub(super) struct Place {
     pub(super) folder: RealFolder,
     pub(super) names: Names,
@@ -82,7 +82,7 @@ pub fn open(server: &mut Server) -> Result<Option<Opening>, Refused> {
 }
 
 impl Opening {
-    /// What is to be loaded.
+    /// Returns the files to load.
     pub fn files(&self, server: &Server) -> AofFiles {
         list(server, &self.place, &self.manifest, self.sizes)
     }

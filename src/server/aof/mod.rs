@@ -11,7 +11,7 @@
 //! [`crate::persistence::HeldReplies`]). With `always` so do answers and messages that show such a
 //! change ([`unsynced`]). Nobody else waits for anything.
 //!
-//! How a rewrite ([`rewrite`]) goes on, [`crate::persistence::Jobs`] says.
+//! [`crate::persistence::Jobs`] says how a rewrite ([`rewrite`]) goes on.
 
 mod reload;
 mod rewrite;
@@ -37,7 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Aof {
-    /// What the files are called.
+    /// Returns the names of the files.
     #[must_use]
     pub fn names(config: &Config) -> Names {
         Names(config.appendfilename.as_bytes().to_vec())
@@ -62,7 +62,7 @@ impl Aof {
         self.handed
     }
 
-    /// What the thread is to do, in order.
+    /// Takes the orders for the thread, in order.
     pub fn take_orders(&mut self) -> Vec<AofOrder> {
         std::mem::take(&mut self.orders)
     }

@@ -17,14 +17,14 @@ use crate::server::{Rooms, saving};
 
 /// The answer to BGREWRITEAOF where all is well.
 const STARTED: &str = "Background append only file rewriting started";
-/// That to CONFIG SET appendonly yes where the files cannot be made.
+/// The error for CONFIG SET appendonly yes where the files cannot be made.
 const NOT_TURNED_ON: &str = "ERR CONFIG SET failed (possibly related to argument 'appendonly') - Unable to turn on AOF. \
                              Check server logs.";
-/// That to BGREWRITEAOF.
+/// The error for BGREWRITEAOF where they cannot be made.
 const NOT_STARTED: &str =
     "ERR Can't execute an AOF background rewriting. Please check the server logs for more information.";
 
-/// Whether a rewrite could begin.
+/// The result of an attempt to begin a rewrite.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Begun,
@@ -32,7 +32,7 @@ enum Outcome {
 }
 
 impl Server {
-    /// How a base that is a snapshot is written.
+    /// The options that a base is written with if it is a snapshot.
     #[must_use]
     pub fn base_options(&self) -> SaveOptions {
         base_options(&self.keyspace, &self.rooms)
@@ -255,7 +255,7 @@ impl Rooms {
     }
 }
 
-/// How a base that is a snapshot is written.
+/// The options that a base is written with if it is a snapshot.
 fn base_options(keyspace: &Keyspace, rooms: &Rooms) -> SaveOptions {
     let mut options = saving::options(keyspace, rooms);
     options.aux.retain(|(name, _)| *name != "aof-base");

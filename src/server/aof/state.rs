@@ -8,7 +8,7 @@ use crate::persistence::{AofGauges, AofOrder, HeldReplies, Rewrites, Unsynced};
 use crate::propagation::ReaderId;
 use std::sync::Arc;
 
-/// Whether an append-only file is kept.
+/// The state of the append-only file: kept, not kept, or between the two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AofState {
     /// No.
@@ -23,47 +23,47 @@ pub enum AofState {
 /// Everything about the append-only file.
 #[derive(Debug, Default)]
 pub struct Aof {
-    /// Whether it is kept.
+    /// The state: kept or not.
     pub state: AofState,
     /// Its files.
     pub manifest: Manifest,
-    /// What the thread tells.
+    /// The counters that the thread reports through.
     pub gauges: Arc<AofGauges>,
     /// Its place in what is propagated, while there is a file for that.
     pub(super) reader: Option<ReaderId>,
     /// Orders of this turn.
     pub(super) orders: Vec<AofOrder>,
-    /// How rewriting went.
+    /// The results of rewrites.
     pub rewrites: Rewrites,
     /// Bytes handed over since the start.
     pub(super) handed: u64,
-    /// What was handed over at that time; moved on when it is written.
+    /// The offset that was handed over at that time; moved on when it is written.
     pub(super) mark: (u64, MonotonicMillis),
     /// True when too much is on its way.
     pub is_behind: bool,
-    /// How often that was so.
+    /// The number of times that this happened.
     pub delayed_fsyncs: u64,
     /// The policy the thread knows.
     pub(super) told: Option<(Appendfsync, bool)>,
-    /// Since when the file cannot be written or forced to disk, by the monotonic clock.
+    /// The moment since which the file cannot be written or forced to disk, by the monotonic clock.
     pub(super) failing_since_ns: Option<u64>,
-    /// Why writes are refused.
+    /// The reason why writes are refused.
     pub error: Option<String>,
     /// The second the last timestamp stood for.
     pub(super) timestamp: i64,
-    /// How large they are.
+    /// The sizes of the files.
     pub sizes: AofSizes,
     /// Replies that wait for the file.
     pub held: HeldReplies,
     /// Changes that no answer shows before they are on disk.
     pub(super) unsynced: Unsynced,
-    /// For how long, and what for.
+    /// The state of their waits.
     pub(super) waits: Waits,
     pub(super) flush: Flush,
     pub(super) reload: Reload,
 }
 
-/// How large the files are, bytes.
+/// The sizes of the files, bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AofSizes {
     /// All of them.
@@ -74,7 +74,7 @@ pub struct AofSizes {
     pub(super) incr: u64,
 }
 
-/// What a server has found when it started.
+/// The files that a server has found when it started.
 #[derive(Debug, Default)]
 pub struct AofOpened {
     /// The files.
@@ -87,20 +87,20 @@ pub struct AofOpened {
     pub incr_size: u64,
 }
 
-/// What those who wait are owed.
+/// The promises to clients that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    /// Since when nobody was released.
+    /// The moment since which nobody was released.
     pub(super) since: MonotonicMillis,
     /// Nobody waits for what was handed over up to here: the disk was too slow.
     pub(super) let_go_to: u64,
     /// Answers to what was handed over up to here are not given before it is on disk.
     pub(super) promised: u64,
-    /// What is on disk, so far as somebody waited for it.
+    /// The offset up to which everything is on disk, so far as somebody waited for it.
     pub(super) synced: u64,
 }
 
-/// What a shutdown has done about the append-only file.
+/// The progress of a shutdown with the append-only file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Flush {
     #[default]
@@ -109,7 +109,7 @@ pub(super) enum Flush {
     Done,
 }
 
-/// Where a reload stands.
+/// The progress of a reload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ReloadStep {
     #[default]
@@ -124,6 +124,6 @@ pub(super) enum ReloadStep {
 #[derive(Debug, Default)]
 pub(super) struct Reload {
     pub(super) step: ReloadStep,
-    /// Who waits for its end.
+    /// The clients that wait for its end.
     pub(super) clients: Vec<ClientId>,
 }

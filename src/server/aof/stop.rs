@@ -1,4 +1,4 @@
-//! What a shutdown has to do about the append-only file.
+//! The duties of a shutdown towards the append-only file.
 
 use super::rewrite::cancel_rewrite;
 use super::state::Flush;
@@ -20,8 +20,8 @@ impl Server {
         self.continue_shutdown();
     }
 
-    /// What a shutdown has to do about the append-only file before anything else. Returns whether
-    /// the shutdown has to wait for it, or was given up.
+    /// Does the part of a shutdown that the append-only file needs before anything else. Returns
+    /// whether the shutdown has to wait for it, or was given up.
     pub(in crate::server) fn finish_aof(&mut self, force: bool) -> bool {
         if self.rooms.persistence.jobs.is_installing() {
             // Its end goes on with the shutdown.

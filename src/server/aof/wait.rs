@@ -1,12 +1,12 @@
-//! Who waits for the file, and for how long.
+//! The clients that wait for the file, and the limits of their waits.
 //!
 //! With `appendfsync always` the answer to a write waits until the write is on disk, however long
 //! that takes (but not while `no-appendfsync-on-rewrite` keeps the file from being forced to disk).
 //! Otherwise it waits until the write is in the file, so that what was answered outlives the
 //! process: that is a matter of microseconds, unless the disk is busy. Then, after a few
 //! milliseconds ([`PATIENCE_MS`]), answers are let go, and nobody waits until the thread has caught
-//! up. Redis is no stricter: while an fsync runs it writes nothing and answers. How much may be
-//! under way like that is bounded by [`Server::watch_delay`].
+//! up. Redis is no stricter: while an fsync runs it writes nothing and answers.
+//! [`Server::watch_delay`] bounds the bytes that may be under way like that.
 
 use super::Aof;
 use crate::base::ClientId;
@@ -30,7 +30,7 @@ const PATIENCE_MS: i64 = 5;
 /// The time for which answers wait for a disk that refuses, with `always`.
 const GIVE_UP_NS: u64 = 5_000_000_000;
 
-/// What those are told who waited for that in vain.
+/// The error for clients that waited for that in vain.
 const NOT_ON_DISK: &[u8] =
     b"-MISCONF Errors writing to the AOF file: what was changed is in memory and not on disk\r\n";
 
@@ -61,7 +61,7 @@ impl Aof {
         self.told == Some((Appendfsync::Always, false))
     }
 
-    /// What was noted as changed in this turn is on its way, or nobody is to wait for it.
+    /// Notes that the changes of this turn are on their way, or that nobody is to wait for them.
     pub(super) fn hand_over_unsynced(&mut self) {
         self.unsynced.hand_over(self.handed);
         if self.handed <= self.waits.synced || !self.owes_disk() && !self.is_promised() {
@@ -103,7 +103,8 @@ impl Aof {
         self.waits.promised > self.waits.synced
     }
 
-    /// When those who wait are to be let go, if the disk does nothing for them until then.
+    /// Returns the moment at which clients that wait are let go, if the disk does nothing for them
+    /// until then.
     pub(in crate::server) fn patience_ends(&self) -> Option<MonotonicMillis> {
         let may_end = !self.held.is_empty() && !self.is_promised() && self.error.is_none();
         may_end.then(|| self.waits.since.saturating_add_ms(PATIENCE_MS))
@@ -118,15 +119,15 @@ impl Server {
         held && self.rooms.persistence.aof.error.is_none()
     }
 
-    /// What was handed over up to `offset` is in the file.
+    /// Notes that all bytes handed over up to `offset` are in the file.
     pub(super) fn aof_written(&mut self, offset: u64) {
         if !self.rooms.persistence.aof.is_promised() {
             self.release_held(offset);
         }
     }
 
-    /// What was handed over up to `offset` and is not in the file never will be: whoever waits for
-    /// it is told nothing, and nobody waits for it any more.
+    /// Notes that bytes handed over up to `offset` that are not in the file never will be: a client
+    /// that waits for them is told nothing, and nobody waits for them any more.
     pub(super) fn aof_lost(&mut self, offset: u64) {
         while let Some(client) = self.rooms.persistence.aof.held.pop(offset) {
             log::warn!("Closing client id={}: its writes never reached the AOF file", client.0);
@@ -135,7 +136,7 @@ impl Server {
         self.rooms.persistence.aof.note_done_up_to(offset);
     }
 
-    /// What was handed over up to `offset` is on disk.
+    /// Notes that all bytes handed over up to `offset` are on disk.
     pub(super) fn aof_synced(&mut self, offset: u64) {
         self.rooms.persistence.aof.note_done_up_to(offset);
         self.release_held(offset);

@@ -48,13 +48,13 @@ impl Disk {
         Ok(())
     }
 
-    /// What a killed process leaves.
+    /// The files as a killed process leaves them.
     pub(super) fn after_kill(&self) -> Image {
         let files = self.names.iter();
         files.map(|(name, file)| (name.clone(), file.borrow().bytes.clone())).collect()
     }
 
-    /// What a power cut leaves.
+    /// The files as a power cut leaves them.
     pub(super) fn after_power_cut(&self) -> Image {
         let files = self.names_on_disk.iter();
         files.map(|(name, file)| (name.clone(), file.borrow().on_disk.clone())).collect()

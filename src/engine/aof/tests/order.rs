@@ -1,4 +1,4 @@
-//! What may overtake what: writing, forcing to disk, listing and renaming.
+//! The order of writing, forcing to disk, listing and renaming: the steps that may overtake others.
 
 use super::disk::Disk;
 use super::faults::POLICIES;

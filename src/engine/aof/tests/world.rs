@@ -59,7 +59,7 @@ pub(super) struct World {
     pub clients: u64,
     pub waiting: Vec<Waiting>,
     pub acknowledged: Vec<u64>,
-    /// What was acknowledged and pushed with `always`.
+    /// The changes that were acknowledged and pushed with `always`.
     promised: Vec<u64>,
     has_changed_policy: bool,
     context: String,
@@ -244,7 +244,7 @@ impl World {
         self.server.run_as(self.clients, line)
     }
 
-    /// What was acknowledged is in `image`, and nothing of it is torn.
+    /// Checks that `image` holds all that was acknowledged, and nothing of it is torn.
     pub(super) fn check(&self, image: &Image, context: &str) {
         let (list, n, m) = loaded(image, context);
         assert_eq!(n, m, "{context}: half a transaction");
@@ -257,8 +257,9 @@ impl World {
         assert_eq!(list, sorted, "{context}: twice, or out of order");
     }
 
-    /// What was acknowledged with `always` is in the file and on disk, whatever has failed. Up to
-    /// the operation that fails, runs are alike, and each looks at its last step there.
+    /// Checks that all that was acknowledged with `always` is in the file and on disk, whatever has
+    /// failed. Up to the operation that fails, runs are alike, and each looks at its last step
+    /// there.
     fn check_promised(&self) {
         let disk = self.disk.borrow();
         if self.promised.is_empty() || disk.operations < disk.fails_at {
@@ -283,7 +284,7 @@ impl World {
         }
     }
 
-    /// What is missing in `image` is the end.
+    /// Checks that only the end is missing in `image`.
     pub(super) fn check_beginning(&mut self, image: &Image, context: &str) {
         let (found, live) = (loaded(image, context).0, self.live());
         assert!(live.starts_with(&found), "{context}: {found:?} of {live:?}");
@@ -325,7 +326,7 @@ fn elements(shown: &str) -> Vec<String> {
     shown.lines().filter_map(|line| Some(line.split('"').nth(1)?.to_owned())).collect()
 }
 
-/// What a server finds in the files: the list and the two counters.
+/// Returns what a server finds in the files: the list and the two counters.
 pub(super) fn loaded(image: &Image, context: &str) -> (Vec<String>, String, String) {
     let mut server = TestServer::new();
     let names = Aof::names(&server.server.rooms.config);
