@@ -23,8 +23,8 @@ pub const MAX_UNWRITTEN_BYTES: u64 = 256 << 20;
 /// same, by writing without waiting any longer.
 const MAX_UNWRITTEN_MS: i64 = 2000;
 
-/// The time for which answers wait for a disk that does not take what they tell of, with `everysec` and
-/// `no`.
+/// The time for which answers wait for a disk that does not take what they tell of, with `everysec`
+/// and `no`.
 const PATIENCE_MS: i64 = 5;
 
 /// The time for which answers wait for a disk that refuses, with `always`.
