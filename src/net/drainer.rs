@@ -80,7 +80,7 @@ impl Watched {
         }
     }
 
-    /// How many sockets have not taken everything.
+    /// The number of sockets that have not taken everything.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         lock(&self.backlogs).len()

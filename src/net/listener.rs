@@ -43,7 +43,7 @@ pub struct Accepted {
     pub addr: String,
     /// Our end, in the same form.
     pub laddr: String,
-    /// Whether it came over a unix socket.
+    /// True when it came over a unix socket.
     pub unix: bool,
 }
 

@@ -31,7 +31,7 @@ const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Up to so many connections are few: what they send is to be run in the order in which it was
 /// written.
 const FEW_CLIENTS: usize = 6;
-/// How long accepting pauses when the system has no descriptor or thread left.
+/// The time for which accepting pauses when the system has no descriptor or thread left.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The listeners being served.

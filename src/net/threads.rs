@@ -23,7 +23,7 @@ use crate::engine::{crash, os};
 const STACK_BYTES: usize = 128 * 1024;
 /// Free threads that are kept for the next jobs.
 const READY: usize = 16;
-/// How long the others wait for another job.
+/// The time for which the others wait for another job.
 pub const IDLE: Duration = Duration::from_secs(10);
 
 /// After how much of that it gives the memory back that it holds free.
@@ -100,7 +100,7 @@ impl<P: Send + 'static> Threads<P> {
         free < READY && running < limit && self.start(None).is_ok()
     }
 
-    /// How many threads are free at this moment, and how many there are.
+    /// The number of threads that are free at this moment, and how many there are.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         let state = lock(&self.state);
