@@ -112,7 +112,8 @@ fn keys_of(spec: &Spec, argv: Argv<'_>) -> HashMap<Vec<u8>, bool> {
     keys
 }
 
-/// Whether a key is found as one that is changed. The searches that tell nothing may mean anything.
+/// True when a key is found as one that is changed. The searches that tell nothing may mean
+/// anything.
 fn may_change(flags: KeyFlags) -> bool {
     flags == KeyFlags::NONE || flags.intersects(RW.with(OW).with(RM).with(INSERT).with(DELETE).with(UPDATE))
 }

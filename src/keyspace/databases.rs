@@ -25,7 +25,7 @@ pub struct Keyspace {
     others_news: News,
     /// The snapshot walk under way.
     pub(super) walk: Option<Box<Walk>>,
-    /// How many walks there were.
+    /// The number of walks.
     pub(super) walks: u32,
 }
 
@@ -60,7 +60,7 @@ impl Keyspace {
         Keyspace { current, others, others_news: News::default(), walk: None, walks: 0 }
     }
 
-    /// How many databases there are.
+    /// The number of databases.
     #[must_use]
     pub fn databases(&self) -> usize {
         self.others.len()
@@ -218,7 +218,7 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.findings.looked_up.is_wanted = wanted);
     }
 
-    /// Whether a key was looked up, in any database and since the last call, of whose
+    /// True when a key was looked up, in any database and since the last call, of whose
     /// [`Db::hash_of`] `is_sought` says so.
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
         let mut any = self.current.has_looked_up(&mut is_sought);

@@ -93,13 +93,13 @@ impl Db {
         self.dict.len()
     }
 
-    /// Whether there is no key.
+    /// True when there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.dict.is_empty()
     }
 
-    /// How many keys have a deadline.
+    /// The number of keys that have a deadline.
     #[must_use]
     pub fn deadlines_len(&self) -> usize {
         self.dict.deadlines_len()
@@ -210,7 +210,7 @@ impl Db {
 
     // ── looking ──────────────────────────────────────────────────────────────────────────────
 
-    /// Whether `key` exists, for a command that reads it. Counts a hit or a miss; does not touch.
+    /// True when `key` exists, for a command that reads it. Counts a hit or a miss; does not touch.
     pub fn exists(&mut self, key: &[u8]) -> bool {
         let found = self.peek(key).is_some();
         self.count(found, key);
@@ -359,7 +359,7 @@ impl Db {
         self.dict.iter().map(KeyView::of)
     }
 
-    /// Whether a view is of a key whose time has come.
+    /// True when a view is of a key whose time has come.
     #[must_use]
     pub fn is_expired(&self, view: &KeyView<'_>) -> bool {
         view.deadline.is_some_and(|deadline| deadline < self.now)
@@ -533,7 +533,7 @@ impl DbSnapshot {
         self.view.len()
     }
 
-    /// Whether there was no key.
+    /// True when there was no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.view.is_empty()

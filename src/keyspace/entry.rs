@@ -60,7 +60,7 @@ impl Stored {
         }
     }
 
-    /// Whether both are the same value with the same deadline: equal short strings, or one
+    /// True when both are the same value with the same deadline: equal short strings, or one
     /// allocation. Whoever changes a shared value makes another allocation first, so a value that
     /// is held and still the same has not been changed. When it was used does not matter.
     #[must_use]
@@ -125,7 +125,7 @@ impl<'a> KeyView<'a> {
         coding_of(self.header[0])
     }
 
-    /// Whether a string is an integer that was copied. Redis shares small integers among the keys
+    /// True when a string is an integer that was copied. Redis shares small integers among the keys
     /// they are written to, but gives every copy its own. Source: OBJECT REFCOUNT.
     #[must_use]
     pub fn is_copied_integer(&self) -> bool {

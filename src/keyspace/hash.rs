@@ -79,7 +79,7 @@ impl Hash {
         }
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -115,7 +115,7 @@ impl Hash {
         }
     }
 
-    /// Whether both are references to the same bytes or pages, not copies of them.
+    /// True when both are references to the same bytes or pages, not copies of them.
     #[must_use]
     pub fn same(&self, other: &Hash) -> bool {
         match (&self.form, &other.form) {
@@ -125,7 +125,7 @@ impl Hash {
         }
     }
 
-    /// Whether somebody else refers to it too.
+    /// True when somebody else refers to it too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         match &self.form {
@@ -146,7 +146,7 @@ impl Hash {
         }
     }
 
-    /// Whether there is such a field.
+    /// True when there is such a field.
     #[must_use]
     pub fn contains(&self, field: &[u8]) -> bool {
         match &self.form {

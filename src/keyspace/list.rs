@@ -27,7 +27,7 @@ impl List {
         usize::try_from(self.elements.len()).unwrap_or(usize::MAX)
     }
 
-    /// Whether it has none.
+    /// True when it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.elements.is_empty()

@@ -47,7 +47,7 @@ struct Notes {
 pub struct MutatedKey {
     /// The key.
     pub key: Vec<u8>,
-    /// Whether `changed` was told of it.
+    /// True when `changed` was told of it.
     pub is_reported: bool,
 }
 

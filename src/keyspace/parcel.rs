@@ -10,7 +10,7 @@ use crate::ds::dict::{Page, Rest};
 pub struct Parcel {
     /// Counted from 0.
     pub number: u64,
-    /// Whether no other parcel follows.
+    /// True when no other parcel follows.
     pub is_last: bool,
     pub(super) items: Vec<(DbIndex, Handed)>,
 }
@@ -26,7 +26,7 @@ pub(super) enum Handed {
 pub struct WalkedDb {
     /// Its number.
     pub index: DbIndex,
-    /// How many keys it had.
+    /// The number of keys it had.
     pub keys: usize,
     /// How many of them had a deadline.
     pub deadlines: usize,

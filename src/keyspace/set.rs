@@ -79,7 +79,7 @@ impl Set {
         }
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -125,7 +125,7 @@ impl Set {
         }
     }
 
-    /// Whether `member` is in the set.
+    /// True when `member` is in the set.
     #[must_use]
     pub fn contains(&self, member: &[u8]) -> bool {
         match &self.form {
@@ -135,7 +135,7 @@ impl Set {
         }
     }
 
-    /// Whether a member of another set is in this one.
+    /// True when a member of another set is in this one.
     #[must_use]
     pub fn contains_member(&self, member: Member<'_>) -> bool {
         match (&self.form, member) {

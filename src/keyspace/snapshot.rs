@@ -95,7 +95,7 @@ impl Walk {
         self.next_parcel.checked_sub(1)
     }
 
-    /// Whether this parcel and all before it have been dealt with.
+    /// True when this parcel and all before it have been dealt with.
     #[must_use]
     pub fn has_released(&self, number: u64) -> bool {
         number < self.next_parcel && self.on_their_way.front().is_none_or(|oldest| oldest.parcel > number)
@@ -197,25 +197,26 @@ impl Keyspace {
         }
     }
 
-    /// Whether [`Keyspace::walk_on`] has something to hand over even if nothing happens meanwhile.
+    /// True when [`Keyspace::walk_on`] has something to hand over even if nothing happens
+    /// meanwhile.
     #[must_use]
     pub fn walk_has_room(&self) -> bool {
         self.walk.as_ref().is_some_and(|walk| !walk.sent_last && walk.pages_on_their_way < WINDOW_PAGES)
     }
 
-    /// Whether writes must wait: what they copy because of the walk has reached its limit.
+    /// True when writes must wait: what they copy because of the walk has reached its limit.
     #[must_use]
     pub fn walk_is_behind(&self) -> bool {
         self.walk.as_ref().is_some_and(|walk| walk.copies() > walk.copies_limit)
     }
 
-    /// Whether so little is copied that writes which had to wait may go on.
+    /// True when so little is copied that writes which had to wait may go on.
     #[must_use]
     pub fn walk_has_caught_up(&self) -> bool {
         self.walk.as_ref().is_none_or(|walk| walk.copies() <= walk.copies_limit / 2)
     }
 
-    /// How many bytes may be copied for the walk under way; 0 without one.
+    /// The number of bytes that may be copied for the walk under way; 0 without one.
     #[must_use]
     pub fn copies_limit(&self) -> u64 {
         self.walk.as_ref().map_or(0, |walk| walk.copies_limit)

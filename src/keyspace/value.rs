@@ -86,7 +86,7 @@ impl Value {
         }
     }
 
-    /// Whether both refer to the same allocation.
+    /// True when both refer to the same allocation.
     #[must_use]
     pub(super) fn is_same_allocation(&self, other: &Value) -> bool {
         match (self, other) {
@@ -100,7 +100,7 @@ impl Value {
         }
     }
 
-    /// Whether somebody else refers to it too.
+    /// True when somebody else refers to it too.
     #[must_use]
     pub(super) fn is_shared(&self) -> bool {
         match self {
@@ -113,7 +113,7 @@ impl Value {
         }
     }
 
-    /// Whether freeing it would be felt by the owner thread.
+    /// True when freeing it would be felt by the owner thread.
     #[must_use]
     pub fn is_costly_to_free(&self) -> bool {
         match self {

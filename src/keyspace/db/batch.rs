@@ -27,7 +27,7 @@ const BATCH_KEYS: usize = 64 << 10;
 /// Bytes after which a batch is full whatever the number of keys.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// How long the text of a value is that is none, and what it would be.
+/// The length and the coding of the text of a value that has none.
 const NO_TEXT: (u8, StringCoding) = (0, StringCoding::Raw);
 
 /// What a key holds, as it arrives.
@@ -58,7 +58,7 @@ impl Content<'_> {
         }
     }
 
-    /// Whether nothing is in it.
+    /// True when nothing is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -139,19 +139,19 @@ impl Batch {
         Batch { seed, texts: Vec::new(), arrivals: Vec::new(), value_bytes: 0 }
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.arrivals.len()
     }
 
-    /// Whether there is no key.
+    /// True when there is no key.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.arrivals.is_empty()
     }
 
-    /// Whether it should be cut into pieces before more is added.
+    /// True when it should be cut into pieces before more is added.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.len() >= BATCH_KEYS || self.texts.len() + self.value_bytes >= BATCH_BYTES

@@ -103,7 +103,7 @@ impl Db {
         Ok(result)
     }
 
-    /// Whether [`Db::edit_string`] would copy a long string because somebody else holds it too. A
+    /// True when [`Db::edit_string`] would copy a long string because somebody else holds it too. A
     /// walk under way that has not been handed its page is handed it now.
     pub fn edit_would_copy(&mut self, key: &[u8]) -> bool {
         let hash = self.dict.hash(key);
@@ -243,7 +243,7 @@ impl Db {
         is_new
     }
 
-    /// Whether `key` holds a collection without elements: what a handler that took some out may
+    /// True when `key` holds a collection without elements: what a handler that took some out may
     /// leave behind for a moment.
     pub fn is_empty_collection(&self, key: &[u8]) -> bool {
         let object = self.dict.get(key).and_then(|entry| entry.object);

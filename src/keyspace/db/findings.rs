@@ -19,7 +19,7 @@ pub enum Garbage {
 }
 
 impl Garbage {
-    /// How many values it is.
+    /// The number of values.
     #[must_use]
     pub fn objects(&self) -> u64 {
         match self {
@@ -45,7 +45,7 @@ const MAX_LOOKED_UP: usize = 4096;
 /// Which keys were looked up, by [`Db::hash_of`](crate::keyspace::Db::hash_of).
 #[derive(Debug, Default)]
 pub struct LookedUp {
-    /// Whether somebody wants to know.
+    /// True when somebody wants to know.
     pub is_wanted: bool,
     hashes: Vec<u64>,
     /// There were more than are told apart.
@@ -82,11 +82,11 @@ pub struct Findings {
     pub garbage: Vec<Garbage>,
     /// Keys that were looked up for reading and are missing; only kept when asked for.
     pub missed: Vec<Vec<u8>>,
-    /// Whether `missed` is wanted (`notify-keyspace-events` has `m`).
+    /// True when `missed` is wanted (`notify-keyspace-events` has `m`).
     pub wants_missed: bool,
     /// Keys that came into being; only kept when asked for.
     pub added: Vec<Vec<u8>>,
-    /// Whether `added` is wanted (`notify-keyspace-events` has `n`).
+    /// True when `added` is wanted (`notify-keyspace-events` has `n`).
     pub wants_added: bool,
     /// Hashes of the keys that were looked up, there or not; only kept when asked for.
     pub looked_up: LookedUp,

@@ -90,7 +90,7 @@ mod tests {
     use crate::keyspace::{DbIndex, EncodingLimits, List, Set, Ttl};
     use triomphe::Arc;
 
-    /// Whether `act` leaves something else under `key`.
+    /// True when `act` leaves something else under `key`.
     fn differs(db: &mut Db, key: &[u8], act: impl FnOnce(&mut Db)) -> bool {
         let before = db.fingerprint(key);
         act(db);

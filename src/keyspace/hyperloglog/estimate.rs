@@ -13,7 +13,7 @@ const TOP: usize = PATTERN_BITS as usize + 1;
 /// Redis: an endless estimate, which no elements lead to, becomes the lowest `i64`.
 const NO_NUMBER: u64 = 1 << 63;
 
-/// How many registers have each value.
+/// The number of registers that have each value.
 pub(super) struct Histogram([u32; 64]);
 
 impl Default for Histogram {

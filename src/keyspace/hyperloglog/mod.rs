@@ -67,7 +67,7 @@ pub fn empty() -> Vec<u8> {
     value
 }
 
-/// Whether `value` has the header of a HyperLogLog and, if dense, its length.
+/// True when `value` has the header of a HyperLogLog and, if dense, its length.
 #[must_use]
 pub fn is_valid(value: &[u8]) -> bool {
     value.len() >= HEADER

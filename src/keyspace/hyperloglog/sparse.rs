@@ -43,14 +43,14 @@ impl Opcode {
         }
     }
 
-    /// How many registers it describes.
+    /// The number of registers it describes.
     fn run(self) -> usize {
         match self {
             Opcode::ShortZeros(run) | Opcode::LongZeros(run) | Opcode::Value(_, run) => run,
         }
     }
 
-    /// How many bytes it takes.
+    /// The number of bytes it takes.
     fn width(self) -> usize {
         if matches!(self, Opcode::LongZeros(_)) { 2 } else { 1 }
     }

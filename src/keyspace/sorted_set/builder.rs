@@ -25,13 +25,13 @@ impl SortedSetBuilder {
         SortedSetBuilder { scores: Dict::new(limits.seed.0), longest: 0 }
     }
 
-    /// How many members there are.
+    /// The number of members.
     #[must_use]
     pub fn len(&self) -> usize {
         self.scores.len()
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

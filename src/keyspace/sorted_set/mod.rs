@@ -131,7 +131,7 @@ impl SortedSet {
         }
     }
 
-    /// Whether there is none.
+    /// True when there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -184,7 +184,7 @@ impl SortedSet {
         }
     }
 
-    /// How many members stand before `member`.
+    /// The number of members that stand before `member`.
     #[must_use]
     pub fn rank(&self, member: &[u8]) -> Option<usize> {
         match &self.form {
@@ -494,7 +494,8 @@ impl Tree {
         true
     }
 
-    /// How many members stand before the start of `range`, or before what follows its end.
+    /// The number of members that stand before the start of `range`, or before what follows its
+    /// end.
     fn lex_rank(&self, range: &LexRange<'_>, end: End) -> usize {
         let (Some((_, first)), Some((_, last))) = (self.order.first(), self.order.last()) else { return 0 };
         let edge = match (end, if end == End::Min { range.min } else { range.max }) {

@@ -5,11 +5,11 @@
 pub struct ScoreRange {
     /// The lowest.
     pub min: f64,
-    /// Whether `min` itself is left out.
+    /// True when `min` itself is left out.
     pub min_excluded: bool,
     /// The highest.
     pub max: f64,
-    /// Whether `max` itself is left out.
+    /// True when `max` itself is left out.
     pub max_excluded: bool,
 }
 

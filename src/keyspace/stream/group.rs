@@ -41,7 +41,7 @@ impl Row for StreamId {
 pub struct Group {
     /// The ID of the last entry it was given.
     pub last_id: StreamId,
-    /// How many entries were added up to that one, if it is known.
+    /// The number of entries that were added up to that one, if it is known.
     pub entries_read: Option<u64>,
     pending: SortedRows<Pending>,
     consumers: Consumers,

@@ -119,7 +119,7 @@ impl Log {
         self.max_deleted
     }
 
-    /// How many entries were ever added.
+    /// The number of entries that were ever added.
     #[must_use]
     pub fn added(&self) -> u64 {
         self.added
@@ -203,8 +203,8 @@ impl Log {
         (count, removed)
     }
 
-    /// How many of the oldest entries are to go. What is kept of the first node without being part
-    /// of the tree is dealt with.
+    /// The number of the oldest entries that are to go. What is kept of the first node without
+    /// being part of the tree is dealt with.
     fn count_to_trim(&mut self, to: TrimTo, precision: Precision) -> u64 {
         let limit = match precision {
             Precision::Exact => None,
@@ -250,7 +250,7 @@ impl Log {
         });
     }
 
-    /// How many entries the first nodes hold that hold no more than `most` together.
+    /// The number of entries the first nodes hold that hold no more than `most` together.
     fn whole_nodes(&self, most: u64) -> u64 {
         match self.nodes.leaf_at(most) {
             Some((_, offset)) => most - offset as u64,
@@ -304,7 +304,7 @@ impl Log {
             .take_while(move |entry| entry.id >= first)
     }
 
-    /// How many nodes there are. Source: XINFO STREAM.
+    /// The number of nodes. Source: XINFO STREAM.
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.nodes.leaf_count() + usize::from(self.emptied.is_some())

@@ -17,7 +17,7 @@ impl Log {
         }
     }
 
-    /// How many entries were ever added up to the one with this ID, if that can be told.
+    /// The number of entries that were ever added up to the one with this ID, if that can be told.
     #[must_use]
     pub fn added_up_to(&self, id: StreamId) -> Option<u64> {
         if self.added() == 0 {
