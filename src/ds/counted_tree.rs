@@ -37,7 +37,7 @@ pub(crate) trait Leaf: Clone {
     fn len(&self) -> usize;
     /// Summary of the first element of a leaf that has one.
     fn mark(&self) -> Self::Mark;
-    /// Whether this leaf and its successor should become one. Both are re-fillable: a merged leaf
+    /// True when this leaf and its successor should become one. Both are re-fillable: a merged leaf
     /// must leave room, or removals and insertions at one place would merge and split for ever.
     fn should_merge(&self, next: &Self, limits: Self::Limits) -> bool;
     /// Takes over all elements of its successor.

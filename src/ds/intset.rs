@@ -80,7 +80,7 @@ impl Intset {
         self.header(4) as usize
     }
 
-    /// Whether there is no integer.
+    /// True when there is no integer.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -90,7 +90,7 @@ impl Intset {
         self.bytes.capacity()
     }
 
-    /// Whether `int` is in the set.
+    /// True when `int` is in the set.
     pub fn contains(&self, int: i64) -> bool {
         self.position(int).is_ok()
     }

@@ -64,7 +64,7 @@ impl Fill {
         usize::try_from(self.level).unwrap_or(usize::MAX)
     }
 
-    /// Whether `element` is too large for a chunk with others.
+    /// True when `element` is too large for a chunk with others.
     pub(super) fn is_plain(self, element: &[u8]) -> bool {
         element.len() + ENTRY_OVERHEAD > self.max_bytes() || element.len() >= self.plain_from.into()
     }
@@ -130,7 +130,7 @@ impl Chunk {
         }
     }
 
-    /// Whether `element` may join this chunk.
+    /// True when `element` may join this chunk.
     pub(super) fn has_room(&self, element: &[u8], fill: Fill) -> bool {
         match self {
             Self::Packed(listpack) => {
@@ -142,7 +142,7 @@ impl Chunk {
         }
     }
 
-    /// Whether `element` may take the place of the one at `offset`.
+    /// True when `element` may take the place of the one at `offset`.
     pub(super) fn can_replace(&self, offset: usize, element: &[u8], fill: Fill) -> bool {
         match self {
             Self::Packed(listpack) => {
@@ -155,7 +155,7 @@ impl Chunk {
         }
     }
 
-    /// Whether the chunk is so small that its neighbours are worth a look.
+    /// True when the chunk is so small that its neighbours are worth a look.
     pub(super) fn is_small(&self, fill: Fill) -> bool {
         match self {
             Self::Packed(listpack) => {

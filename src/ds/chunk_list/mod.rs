@@ -59,7 +59,7 @@ impl ChunkList {
         self.tree.len()
     }
 
-    /// Whether there is no element.
+    /// True when there is no element.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -18,7 +18,7 @@ pub(super) const NEVER: i64 = i64::MAX;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deadlines {
     index: BTreeSet<(i64, u64)>,
-    /// How many entries have a deadline.
+    /// The number of entries that have a deadline.
     pub(super) len: usize,
 }
 

@@ -42,9 +42,9 @@ impl<O> Clone for Place<O> {
 
 #[derive(Debug)]
 struct Segment<O> {
-    /// How many leading bits the hashes of this segment have in common.
+    /// The number of leading bits the hashes of this segment have in common.
     depth: u32,
-    /// How many bits of the hash after these pick a place.
+    /// The number of bits of the hash after these that pick a place.
     bits: u32,
     numbers: Vec<u16>,
     places: Vec<Place<O>>,

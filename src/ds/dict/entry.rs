@@ -181,7 +181,8 @@ impl Draft {
         Draft { flags, key_len: key_field, payload_len: payload_field, size }
     }
 
-    /// Whether an entry of the same key is laid out in the same way, and is key and payload alone.
+    /// True when an entry of the same key is laid out in the same way, and is key and payload
+    /// alone.
     pub(super) fn is_like(&self, shape: &EntryShape) -> bool {
         let plain = self.flags & (DEADLINE | OBJECT | LONG_KEY | LONG_PAYLOAD) == 0;
         plain && self.flags == shape.flags && self.size == shape.size()

@@ -60,7 +60,7 @@ use walk::Walk;
 const MERGE_BELOW: usize = slot_table::PAGE_BYTES / 4;
 /// … and both together no more than this, far from the next split.
 const MERGE_INTO: usize = slot_table::PAGE_BYTES / 2;
-/// How many levels of pages one removal may merge.
+/// The number of levels of pages one removal may merge.
 const MERGES_PER_REMOVAL: usize = 4;
 /// Hashes that agree in so many more bits than the number of pages suggests are no accident: their
 /// page grows instead of the directory.
@@ -327,7 +327,7 @@ impl<O: Clone> Dict<O> {
         true
     }
 
-    /// How many entries have a deadline.
+    /// The number of entries that have a deadline.
     pub fn deadlines_len(&self) -> usize {
         self.deadlines.len
     }

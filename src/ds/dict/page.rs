@@ -101,7 +101,7 @@ impl<O> Page<O> {
         self.tables().map(|table| usize::from(table.count)).sum()
     }
 
-    /// Whether there is no entry.
+    /// True when there is no entry.
     pub fn is_empty(&self) -> bool {
         self.0.count == 0
     }
@@ -122,12 +122,12 @@ impl<O> Page<O> {
         self.tables().map(SlotTable::heap_bytes).sum()
     }
 
-    /// Whether both are references to one page, not copies of it.
+    /// True when both are references to one page, not copies of it.
     pub fn same(&self, other: &Page<O>) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How many leading bits the hashes of this page have in common.
+    /// The number of leading bits the hashes of this page have in common.
     pub(super) fn depth(&self) -> u32 {
         (self.0.span & 0xff) as u32
     }
@@ -193,7 +193,7 @@ impl<O> Page<O> {
             .sum()
     }
 
-    /// Whether `slot` (or a new one) can take an entry of `size` bytes without linking a further
+    /// True when `slot` (or a new one) can take an entry of `size` bytes without linking a further
     /// slot table.
     pub(super) fn has_room(&self, slot: Option<usize>, size: usize) -> bool {
         match slot {
@@ -205,14 +205,14 @@ impl<O> Page<O> {
         }
     }
 
-    /// Whether the entry in `slot` and the drafted one, of the same key, differ in the payload's
+    /// True when the entry in `slot` and the drafted one, of the same key, differ in the payload's
     /// bytes at most: it has neither deadline nor anything out of line.
     pub(super) fn is_alike(&self, slot: usize, draft: &Draft) -> bool {
         let (table, slot) = self.table_of(slot);
         draft.is_like(&table.shape(slot))
     }
 
-    /// Whether nobody else holds the page's first slot table.
+    /// True when nobody else holds the page's first slot table.
     pub(super) fn is_unique(&self) -> bool {
         Arc::is_unique(&self.0)
     }

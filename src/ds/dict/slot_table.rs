@@ -48,7 +48,7 @@ pub(super) struct SlotTable<O> {
     pub(super) fingerprints: [u8; SLOTS],
     addresses: [u16; SLOTS],
     blocks: [Option<Block>; BLOCKS],
-    /// How many bytes of each block are in use.
+    /// The number of bytes of each block that are in use.
     fills: [u16; BLOCKS],
     /// Out-of-line values; entries name them by position, so removing one leaves a hole to be
     /// filled.
@@ -323,7 +323,7 @@ impl<O> SlotTable<O> {
         }
     }
 
-    /// How many blocks the entries take if each goes to the first that has room, as
+    /// The number of blocks that the entries take if each goes to the first that has room, as
     /// [`SlotTable::place`] does it.
     fn blocks_when_packed(&self) -> usize {
         // In another order they may need more blocks than now, even more than a slot table has.

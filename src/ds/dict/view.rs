@@ -64,7 +64,7 @@ impl<O> View<O> {
         self.len
     }
 
-    /// Whether there is no entry.
+    /// True when there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -99,12 +99,12 @@ impl<O> View<O> {
         self.directory.page(found.hash).entry(found.slot)
     }
 
-    /// Whether `key` is there.
+    /// True when `key` is there.
     pub fn contains(&self, key: &[u8]) -> bool {
         self.contains_hashed(self.hash(key), key)
     }
 
-    /// Whether `key` is there; the caller knows its hash.
+    /// True when `key` is there; the caller knows its hash.
     pub fn contains_hashed(&self, hash: u64, key: &[u8]) -> bool {
         self.directory.page(hash).find(hash, key).is_some()
     }

@@ -45,7 +45,7 @@ impl<O: Clone> Dict<O> {
         self.walk = Some(Box::new(Walk { number, cursor: 0, pre_images: Vec::new() }));
     }
 
-    /// Whether a walk is under way, its last pages taken or not.
+    /// True when a walk is under way, its last pages taken or not.
     #[must_use]
     pub fn is_walked(&self) -> bool {
         self.walk.is_some()
@@ -118,7 +118,7 @@ impl<O: Clone> Dict<O> {
         }
     }
 
-    /// Whether a walk forbids that two pages with these marks become one: only one of them was
+    /// True when a walk forbids that two pages with these marks become one: only one of them was
     /// handed out.
     pub(super) fn walk_parts(&self, marks: [u32; 2]) -> bool {
         self.walk.as_ref().is_some_and(|walk| {
@@ -138,13 +138,13 @@ impl<O> Rest<O> {
         places.map(|place| place.page)
     }
 
-    /// How many entries the dict had; an upper bound of what is left.
+    /// The number of entries the dict had; an upper bound of what is left.
     #[must_use]
     pub fn len(&self) -> usize {
         self.view.len()
     }
 
-    /// Whether the dict had no entry.
+    /// True when the dict had no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -65,12 +65,12 @@ impl Buffer {
         ALLOCATION_OVERHEAD + self.capacity()
     }
 
-    /// Whether both are references to one allocation.
+    /// True when both are references to one allocation.
     pub(super) fn same(&self, other: &Self) -> bool {
         std::ptr::addr_eq(self.0.ptr(), other.0.ptr())
     }
 
-    /// Whether somebody else refers to the allocation too.
+    /// True when somebody else refers to the allocation too.
     pub(super) fn is_shared(&self) -> bool {
         ThinArc::strong_count(&self.0) > 1
     }

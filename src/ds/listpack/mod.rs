@@ -82,7 +82,7 @@ impl<'a> ListpackValue<'a> {
         }
     }
 
-    /// Whether the element's text is `bytes`.
+    /// True when the element's text is `bytes`.
     pub fn eq_bytes(&self, bytes: &[u8]) -> bool {
         self.with_bytes(|own| own == bytes)
     }
@@ -116,7 +116,7 @@ impl<'a> Needle<'a> {
         Self { bytes, int: parse_i64(bytes) }
     }
 
-    /// Whether `value`'s text is the needle.
+    /// True when `value`'s text is the needle.
     #[inline]
     pub fn matches(&self, value: ListpackValue<'_>) -> bool {
         match value {
@@ -188,7 +188,7 @@ impl Listpack {
         }
     }
 
-    /// Whether there is no element.
+    /// True when there is no element.
     pub fn is_empty(&self) -> bool {
         self.bytes.len() == HEADER_BYTES + 1
     }
@@ -198,12 +198,12 @@ impl Listpack {
         self.bytes.len()
     }
 
-    /// Whether both are references to the same bytes, not copies of them.
+    /// True when both are references to the same bytes, not copies of them.
     pub fn same(&self, other: &Self) -> bool {
         self.bytes.same(&other.bytes)
     }
 
-    /// Whether somebody else refers to the allocation too.
+    /// True when somebody else refers to the allocation too.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.bytes.is_shared()

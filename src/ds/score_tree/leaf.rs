@@ -17,7 +17,7 @@ use crate::ds::size_class::size_class;
 /// A leaf with several pairs is not larger than this.
 pub(super) const MAX_LEAF_BYTES: usize = 4 << 10;
 
-/// How long a score is, by its form.
+/// The length of a score by its form, bytes.
 const SCORE_BYTES: [usize; 1 << FORM_BITS] = [4, 5, 6, 8];
 const FORM_BITS: u32 = 2;
 
@@ -169,7 +169,7 @@ impl Chunk {
         self.bytes.len() + entry.len() <= MAX_LEAF_BYTES
     }
 
-    /// Whether the leaf holds one pair that is larger than a leaf.
+    /// True when the leaf holds one pair that is larger than a leaf.
     pub(super) fn is_oversized(&self) -> bool {
         self.bytes.len() > MAX_LEAF_BYTES
     }
@@ -196,7 +196,7 @@ impl Chunk {
         entries(self.bytes.get(place.offset..)?).next()
     }
 
-    /// Whether all pairs lie before `edge`.
+    /// True when all pairs lie before `edge`.
     pub(super) fn is_before(&self, edge: Edge<'_>) -> bool {
         self.last().is_none_or(|last| edge.is_after(last.score, last.member))
     }
@@ -228,7 +228,7 @@ impl Chunk {
         Place { index, offset: self.bytes.len() - rest.len() }
     }
 
-    /// Whether the pair at `place` is this one.
+    /// True when the pair at `place` is this one.
     pub(super) fn holds(&self, place: Place, score: f64, member: &[u8]) -> bool {
         self.entry(place).is_some_and(|entry| entry.score == score && entry.member == member)
     }

@@ -43,7 +43,7 @@ pub enum Edge<'a> {
 }
 
 impl Edge<'_> {
-    /// Whether a pair lies before this edge.
+    /// True when a pair lies before this edge.
     #[inline]
     fn is_after(&self, score: f64, member: &[u8]) -> bool {
         match *self {
@@ -93,7 +93,7 @@ impl ScoreTree {
         self.tree.len()
     }
 
-    /// Whether there is no pair.
+    /// True when there is no pair.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -142,13 +142,13 @@ impl ScoreTree {
         })
     }
 
-    /// Whether the pair is there.
+    /// True when the pair is there.
     pub fn contains(&self, score: f64, member: &[u8]) -> bool {
         let leaf = self.tree.leaf(&mut Toward::leaf(Edge::After(score, member)));
         leaf.is_some_and(|leaf| leaf.holds(leaf.search(Edge::Before(score, member)), score, member))
     }
 
-    /// How many pairs stand before this one; `None` if it is not there.
+    /// The number of pairs that stand before this one; `None` if it is not there.
     pub fn rank_of(&self, score: f64, member: &[u8]) -> Option<u64> {
         let mut toward = Toward::counting(Edge::After(score, member));
         let leaf = self.tree.leaf(&mut toward)?;
@@ -156,7 +156,7 @@ impl ScoreTree {
         leaf.holds(place, score, member).then_some(toward.rank + place.index as u64)
     }
 
-    /// How many pairs stand before `edge`: the rank of the first pair after it.
+    /// The number of pairs that stand before `edge`: the rank of the first pair after it.
     pub fn rank_at(&self, edge: Edge<'_>) -> u64 {
         let mut toward = Toward::counting(edge);
         match self.tree.leaf(&mut toward) {
