@@ -103,8 +103,8 @@ pub fn statistics() -> String {
     mimalloc::MiMalloc::stats_json().map_or_else(str::to_owned, |text| text.to_string_lossy().into_owned())
 }
 
-/// Whether the calling thread has allocated, and so has a heap of its own in mimalloc: some 8 KiB,
-/// and a page for every size it asked for, which stays when the memory is free.
+/// True when the calling thread has allocated, and so has a heap of its own in mimalloc: some 8
+/// KiB, and a page for every size it asked for, which stays when the memory is free.
 #[must_use]
 pub fn has_heap() -> bool {
     OWN_SHARD.get() != usize::MAX
@@ -126,7 +126,7 @@ pub fn leave() {
     }
 }
 
-/// How many heaps have been given up so far.
+/// The number of heaps that have been given up so far.
 #[must_use]
 pub fn left_heaps() -> u64 {
     LEFT_HEAPS.load(Ordering::Relaxed)

@@ -32,7 +32,7 @@ pub fn set(bytes: &mut [u8], index: u64, on: bool) {
     *byte = if on { *byte | mask_of(index) } else { *byte & !mask_of(index) };
 }
 
-/// How many bits of `range`, which lies inside `bytes`, are set.
+/// The number of bits of `range`, which lies inside `bytes`, that are set.
 #[must_use]
 pub fn count(bytes: &[u8], range: Range<u64>) -> u64 {
     if range.is_empty() {

@@ -36,7 +36,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether a number can name it.
+    /// True when a number can name it.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.longitude.abs() <= MAX_LONGITUDE && self.latitude.abs() <= MAX_LATITUDE
@@ -211,7 +211,7 @@ struct Area {
 }
 
 impl Area {
-    /// Whether nothing of `bounds` is in the neighbour of this area in a direction.
+    /// True when nothing of `bounds` is in the neighbour of this area in a direction.
     fn needs_none(&self, bounds: &Area, north: i32, east: i32) -> bool {
         (north < 0 && self.south < bounds.south)
             || (north > 0 && self.north > bounds.north)
@@ -268,7 +268,7 @@ impl Cell {
         }
     }
 
-    /// Whether the cell and its neighbours hold all of `bounds`.
+    /// True when the cell and its neighbours hold all of `bounds`.
     fn reaches(&self, bounds: &Area) -> bool {
         !(self.moved(1, 0).area().north < bounds.north
             || self.moved(-1, 0).area().south > bounds.south

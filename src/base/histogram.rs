@@ -20,13 +20,13 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// How many values were recorded.
+    /// The number of values that were recorded.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Whether nothing was recorded.
+    /// True when nothing was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.total == 0
@@ -59,8 +59,8 @@ impl Histogram {
         if percentile == 0.0 { lowest(index) } else { highest(index) }
     }
 
-    /// How many values were recorded up to each doubling of `first`: the ends of the buckets in
-    /// which the doublings lie, and the counts up to there, where they grow.
+    /// The number of values that were recorded up to each doubling of `first`: the ends of the
+    /// buckets in which the doublings lie, and the counts up to there, where they grow.
     #[must_use]
     pub fn cumulative(&self, first: u64) -> Vec<(u64, u64)> {
         let mut steps = Vec::new();
@@ -100,7 +100,7 @@ fn index_of(value: u64) -> usize {
     shift as usize * BLOCK + (value >> shift) as usize
 }
 
-/// How many low bits the values of a bucket do not share.
+/// The number of low bits the values of a bucket do not share.
 fn shift_of(index: usize) -> usize {
     (index / BLOCK).saturating_sub(1)
 }

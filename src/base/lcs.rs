@@ -64,7 +64,7 @@ impl<'s> Lcs<'s> {
         }
     }
 
-    /// Whether the strings have nothing in common.
+    /// True when the strings have nothing in common.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

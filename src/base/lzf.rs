@@ -149,8 +149,8 @@ fn hash(three: &[u8]) -> usize {
     usize::from((three >> 8).wrapping_sub(three.wrapping_mul(5)) as u16)
 }
 
-/// Whether what stands at `position` can be written as a copy of what stands at `candidate` before
-/// it.
+/// True when what stands at `position` can be written as a copy of what stands at `candidate`
+/// before it.
 fn can_match(input: &[u8], candidate: usize, position: usize) -> bool {
     position - candidate <= MAX_OFFSET
         && input[candidate..candidate + MIN_MATCH] == input[position..position + MIN_MATCH]

@@ -57,7 +57,7 @@ impl Selection {
         Selection { wanted: wanted.min(len), left: len }
     }
 
-    /// Whether the next of the sequence is picked.
+    /// True when the next of the sequence is picked.
     pub fn picks_next(&mut self, random: &mut Random) -> bool {
         let picked = random.below(self.left as u64) < self.wanted as u64;
         self.left = self.left.saturating_sub(1);

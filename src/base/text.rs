@@ -145,7 +145,7 @@ pub fn shown(name: &[u8]) -> String {
     format!("'{}'{rest}", start.escape_ascii())
 }
 
-/// Whether `bytes` is `word` but for the case of ASCII letters.
+/// True when `bytes` is `word` but for the case of ASCII letters.
 #[inline]
 #[must_use]
 pub fn eq_ignore_case(bytes: &[u8], word: &str) -> bool {
