@@ -56,7 +56,7 @@ impl Catalog {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// True when there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -83,7 +83,7 @@ impl Catalog {
         self.entries[command].name
     }
 
-    /// Whether a command is in a category.
+    /// True when a command is in a category.
     pub(super) fn is_in(&self, command: usize, category: Category) -> bool {
         self.entries[command].categories.contains(category)
     }
@@ -93,7 +93,7 @@ impl Catalog {
         &self.entries[command].subcommands
     }
 
-    /// Whether it is a subcommand.
+    /// True when it is a subcommand.
     pub(super) fn is_subcommand(&self, command: usize) -> bool {
         self.entries[command].name.contains('|')
     }

@@ -43,7 +43,7 @@ pub const DEFAULT_USER: &[u8] = b"default";
 pub struct Rulebook<'a> {
     /// The commands there are.
     pub catalog: &'a Catalog,
-    /// Whether a new selector may use all channels: `acl-pubsub-default`.
+    /// True when a new selector may use all channels: `acl-pubsub-default`.
     pub all_channels: bool,
 }
 
@@ -84,7 +84,7 @@ pub struct Acl {
     pub catalog: Catalog,
     /// The latest refusals.
     pub log: AclLog,
-    /// How long passwords wait.
+    /// The time for which passwords wait.
     pub throttle: Throttle,
     /// How often the users were to be written to their file: what was read before is out of date.
     pub saves: u64,
@@ -129,7 +129,7 @@ impl Users {
         self.get(name).filter(|user| user.is_enabled() && user.accepts(password))
     }
 
-    /// Whether a connection that nobody logged in may run commands.
+    /// True when a connection that nobody logged in may run commands.
     #[must_use]
     pub fn default_is_open(&self) -> bool {
         let user = self.default_user();
@@ -211,12 +211,12 @@ pub fn check_user_line(words: &[&[u8]], book: Rulebook<'_>) -> Result<(), String
     Ok(())
 }
 
-/// Whether a word could not stand on a line of an ACL file.
+/// True when a word could not stand on a line of an ACL file.
 fn has_spaces(word: &[u8]) -> bool {
     word.iter().any(|byte| matches!(byte, b' ' | b'\t'..=b'\r' | 0))
 }
 
-/// Whether `word` is one of `names`, in any case.
+/// True when `word` is one of `names`, in any case.
 fn is_one_of(word: &[u8], names: &[&str]) -> bool {
     names.iter().any(|name| eq_ignore_case(word, name))
 }

@@ -37,7 +37,7 @@ impl Hash {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Whether both are the same, in a time that does not depend on where they differ.
+    /// True when both are the same, in a time that does not depend on where they differ.
     pub(super) fn equals(&self, other: &Hash) -> bool {
         self.0.iter().zip(other.0).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
     }

@@ -55,9 +55,9 @@ impl Access {
 #[derive(Clone, Debug)]
 pub struct Selector {
     bits: Vec<u64>,
-    /// Whether it was told to allow all commands and none was taken away since.
+    /// True when it was told to allow all commands and none was taken away since.
     pub(super) all_commands: bool,
-    /// Whether it allows commands that a later version may have.
+    /// True when it allows commands that a later version may have.
     pub(super) future_commands: bool,
     /// First arguments with which a command may be called that it may not be called otherwise.
     pub(super) first_args: BTreeMap<usize, Vec<Vec<u8>>>,
@@ -82,13 +82,13 @@ impl Selector {
         }
     }
 
-    /// Whether it allows everything.
+    /// True when it allows everything.
     #[must_use]
     pub fn is_unrestricted(&self) -> bool {
         self.all_commands && self.all_keys && self.all_channels
     }
 
-    /// Whether a command may be called with any arguments.
+    /// True when a command may be called with any arguments.
     pub(super) fn has(&self, command: usize) -> bool {
         self.bits[command / 64] & (1 << (command % 64)) != 0
     }
@@ -126,7 +126,7 @@ impl Selector {
         }
     }
 
-    /// Whether both allow the same commands.
+    /// True when both allow the same commands.
     pub(super) fn has_commands_of(&self, other: &Selector) -> bool {
         self.bits == other.bits
     }
@@ -177,7 +177,7 @@ impl Selector {
         denied.map_or(Ok(()), |at| Err(Denial::Channel(at)))
     }
 
-    /// Whether a call may read keys that its arguments do not name, whichever they are.
+    /// True when a call may read keys that its arguments do not name, whichever they are.
     pub(super) fn reads_any_key(&self) -> bool {
         let every = |known: &KeyPattern| known.pattern == b"*" && known.may.includes(Access::READ);
         self.all_keys || self.keys.iter().any(every)
@@ -198,7 +198,7 @@ pub(super) fn admits<P: AsRef<[u8]>>(
     })
 }
 
-/// Whether a pattern admits a key or a channel. What takes too long to find out is not admitted.
+/// True when a pattern admits a key or a channel. What takes too long to find out is not admitted.
 fn admits_text(pattern: &[u8], text: &[u8], budget: &mut Budget) -> bool {
     glob_match(pattern, text, Case::Sensitive, budget).unwrap_or(false)
 }

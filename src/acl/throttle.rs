@@ -60,7 +60,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// Whether any address is remembered.
+    /// True when any address is remembered.
     #[inline]
     #[must_use]
     pub fn is_in_use(&self) -> bool {

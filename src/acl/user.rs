@@ -13,7 +13,7 @@ use crate::spec::Spec;
 pub struct User {
     pub(super) enabled: bool,
     pub(super) nopass: bool,
-    /// Whether payloads of RESTORE are checked in depth; `None` until somebody says so.
+    /// True when payloads of RESTORE are checked in depth; `None` until somebody says so.
     pub(super) sanitize: Option<bool>,
     pub(super) passwords: Vec<Hash>,
     /// The user's own first; never empty.
@@ -41,25 +41,25 @@ impl User {
         user
     }
 
-    /// Whether it can log in.
+    /// True when it can log in.
     #[must_use]
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
 
-    /// Whether any password will do.
+    /// True when any password will do.
     #[must_use]
     pub fn needs_no_password(&self) -> bool {
         self.nopass
     }
 
-    /// Whether nothing it asks for needs to be checked.
+    /// True when nothing it asks for needs to be checked.
     #[must_use]
     pub fn is_unrestricted(&self) -> bool {
         self.selectors.iter().any(Selector::is_unrestricted)
     }
 
-    /// Whether `password` is one of its own. How long that takes tells nothing about them.
+    /// True when `password` is one of its own. How long that takes tells nothing about them.
     #[must_use]
     pub fn accepts(&self, password: &[u8]) -> bool {
         let given = Hash::of(password);
@@ -92,7 +92,7 @@ impl User {
         Err(worst)
     }
 
-    /// Whether a call may read keys that its arguments do not name. Source: SORT BY, SORT GET.
+    /// True when a call may read keys that its arguments do not name. Source: SORT BY, SORT GET.
     #[must_use]
     pub fn may_read_any_key(&self, command: usize, spec: &Spec, argv: Argv<'_>) -> bool {
         let mut call = Call::new(argv);
@@ -101,7 +101,7 @@ impl User {
             .any(|selector| selector.reads_any_key() && selector.check(command, spec, &mut call).is_ok())
     }
 
-    /// Whether one who was subscribed as `self` may lose a channel by becoming `new`: `new` does
+    /// True when one who was subscribed as `self` may lose a channel by becoming `new`: `new` does
     /// not have all channels, nor every pattern that `self` has.
     #[must_use]
     pub fn loses_channels(&self, new: &User) -> bool {
@@ -115,7 +115,7 @@ impl User {
         })
     }
 
-    /// Whether some selector admits a channel, or with `is_pattern` a pattern.
+    /// True when some selector admits a channel, or with `is_pattern` a pattern.
     #[must_use]
     pub fn admits_channel(&self, channel: &[u8], is_pattern: bool) -> bool {
         let mut budget = Budget::COMMAND;

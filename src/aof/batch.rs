@@ -26,7 +26,7 @@ impl Batch {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// True when there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

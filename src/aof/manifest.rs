@@ -228,13 +228,13 @@ impl Manifest {
         text
     }
 
-    /// Whether it lists nothing to load.
+    /// True when it lists nothing to load.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.base.is_none() && self.incr.is_empty()
     }
 
-    /// Whether it lists a file of this name, to be loaded or to be deleted.
+    /// True when it lists a file of this name, to be loaded or to be deleted.
     #[must_use]
     pub fn lists(&self, name: &[u8]) -> bool {
         self.files().chain(&self.history).any(|file| file.name == name)

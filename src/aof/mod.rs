@@ -27,7 +27,7 @@ pub fn timestamp_line(unix_secs: i64) -> Vec<u8> {
     format!("#TS:{unix_secs}\r\n").into_bytes()
 }
 
-/// Whether a file that begins so is a snapshot, or begins with one.
+/// True when a file that begins so is a snapshot, or begins with one.
 #[must_use]
 pub fn is_snapshot(start: &[u8]) -> bool {
     start.starts_with(b"REDIS")

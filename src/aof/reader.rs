@@ -71,7 +71,7 @@ impl<R: BufRead> AofReader<R> {
         self.offset
     }
 
-    /// How many lines were read, the way `redis-check-aof` counts them.
+    /// The number of lines that were read, the way `redis-check-aof` counts them.
     #[must_use]
     pub fn lines(&self) -> u64 {
         self.line

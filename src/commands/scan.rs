@@ -5,7 +5,7 @@ use crate::ds::listpack::ListpackValue;
 use crate::resp::Reply;
 use crate::server::{Args, CommandError, CommandResult};
 
-/// How many elements a call shows unless told.
+/// The number of elements a call shows unless told.
 const DEFAULT_COUNT: usize = 10;
 
 /// The options of a scan.
@@ -51,7 +51,7 @@ impl<'a> ScanOptions<'a> {
         Ok(true)
     }
 
-    /// Whether an element is to be shown. After one of which that takes too long to tell none is,
+    /// True when an element is to be shown. After one of which that takes too long to tell none is,
     /// and [`Answer::end`] is an error: no answer leaves elements out in silence.
     pub(super) fn matches(&mut self, text: &[u8]) -> bool {
         let Some(pattern) = self.pattern else { return true };

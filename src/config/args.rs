@@ -13,7 +13,7 @@ use crate::base::text::{quote, split_args};
 pub struct CommandLine {
     /// The configuration file, if one is named.
     pub config_file: Option<Text>,
-    /// Whether a lone `-` asks to read more configuration from stdin.
+    /// True when a lone `-` asks to read more configuration from stdin.
     pub stdin: bool,
     /// The remaining words as configuration lines.
     pub directives: Vec<u8>,

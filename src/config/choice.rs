@@ -182,7 +182,7 @@ choices! {
 }
 
 impl Protected {
-    /// Whether a client may, given whether it is connected from this machine.
+    /// True when a client may, given whether it is connected from this machine.
     pub fn admits(self, local: bool) -> bool {
         match self {
             Protected::No => false,

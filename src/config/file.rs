@@ -22,7 +22,7 @@ use crate::base::text::{lossless, os_reason, split_args};
 
 /// How deep `include` may nest.
 pub const MAX_INCLUDE_DEPTH: usize = 32;
-/// How many files one configuration may consist of.
+/// The number of files one configuration may consist of.
 pub const MAX_CONFIG_FILES: usize = 1000;
 
 /// What reading a configuration needs from the world.
@@ -37,7 +37,7 @@ pub trait Surroundings {
     fn change_dir(&mut self, path: &[u8], origin: Origin) -> io::Result<Vec<u8>>;
     /// Whether a log file can be opened for appending.
     fn try_log_file(&mut self, path: &[u8]) -> io::Result<()>;
-    /// Whether a command has this name, for `rename-command`.
+    /// True when a command has this name, for `rename-command`.
     fn knows_command(&self, name: &[u8]) -> bool;
     /// Whether the rules of a `user` line can be read; else the reason. Everything passes by
     /// default.
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether a command has this name after the renames read so far.
+    /// True when a command has this name after the renames read so far.
     fn command_exists(&self, name: &[u8]) -> bool {
         let is = |known: &Text| known.as_bytes().eq_ignore_ascii_case(name);
         self.config.renamed_commands.iter().fold(self.surroundings.knows_command(name), |exists, rename| {

@@ -68,7 +68,7 @@ impl Flags {
         Flags(self.0 | other.0)
     }
 
-    /// Whether every flag of `other` is set.
+    /// True when every flag of `other` is set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
     }
@@ -191,7 +191,7 @@ impl fmt::Debug for Parameter {
 }
 
 impl Parameter {
-    /// Whether `flag` is set.
+    /// True when `flag` is set.
     pub const fn is(&self, flag: Flags) -> bool {
         self.flags.has(flag)
     }

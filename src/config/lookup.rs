@@ -16,7 +16,7 @@ pub(super) fn names(parameter: &'static Parameter) -> impl Iterator<Item = &'sta
     std::iter::once(parameter.name).chain(parameter.alias)
 }
 
-/// Whether the value of this parameter is a secret, which no log may show.
+/// True when the value of this parameter is a secret, which no log may show.
 #[must_use]
 pub fn is_sensitive(name: &[u8]) -> bool {
     lookup(name).is_some_and(|(parameter, _)| parameter.flags.has(Flags::SENSITIVE))

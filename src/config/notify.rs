@@ -44,17 +44,17 @@ impl NotifyClasses {
     /// `A`: every class but `m` and `n`.
     pub const ALL: NotifyClasses = NotifyClasses(0b1_0111_1111_1100);
 
-    /// Whether any class of `other` is in this set.
+    /// True when any class of `other` is in this set.
     pub const fn intersects(self, other: NotifyClasses) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Whether every class of `other` is in this set.
+    /// True when every class of `other` is in this set.
     pub const fn contains(self, other: NotifyClasses) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether no class is in this set.
+    /// True when no class is in this set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }

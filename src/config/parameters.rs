@@ -157,7 +157,7 @@ parameters! {
     "maxclients" | "spawn-limit" => maxclients: u32 = 10000, number(Count, 1, UINT_MAX), [HIDDEN_ALIAS], ACTS;
     /// Threads for input and output.
     "io-threads" => io_threads: i64 = 1, number(Count, 1, 128), [IMMUTABLE], THREADS;
-    /// Whether those threads also read.
+    /// True when those threads also read.
     "io-threads-do-reads" => io_threads_do_reads: bool = false, boolean, [IMMUTABLE], THREADS;
     /// Largest single argument of a command.
     "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 << 20, number(Memory, MB, LONG_MAX), [], ACTS;

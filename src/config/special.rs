@@ -14,9 +14,9 @@ use crate::base::text::{parse_memory, quote};
 /// Save when `changes` writes happened within `seconds`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavePoint {
-    /// How long a change may wait for its companions.
+    /// The time for which a change may wait for its companions.
     pub seconds: i64,
-    /// How many changes it takes.
+    /// The number of changes it takes.
     pub changes: i64,
 }
 

@@ -17,7 +17,7 @@ impl Text {
         &self.0
     }
 
-    /// Whether nothing was set.
+    /// True when nothing was set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

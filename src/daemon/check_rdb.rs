@@ -18,7 +18,7 @@ use crate::keyspace::{EncodingLimits, Kind};
 use crate::rdb::{self, Item, LoadSummary, Note, RdbError};
 use crate::server::Clock;
 
-/// How many of the biggest keys are told.
+/// The number of biggest keys that are told.
 const BIGGEST: usize = 10;
 /// Characters of the progress bar.
 const BAR: u64 = 40;

@@ -15,7 +15,7 @@ use super::sys::{self, Side};
 
 /// Begins a line of the pipe that is not a line of the log: log lines hold no control characters.
 const MARK: char = '\u{1}';
-/// How many of the last log lines are kept for the report.
+/// The number of last log lines that are kept for the report.
 const KEPT_LINES: usize = 12;
 
 /// What [`detach`] returns, once in each process.

@@ -26,7 +26,7 @@ pub struct Launch {
     pub config: Config,
     /// The configuration file, absolute; None without one.
     pub config_file: Option<PathBuf>,
-    /// Whether anything was configured at all.
+    /// True when anything was configured at all.
     pub configured: bool,
     /// The parameters that were named.
     named: Named,
@@ -148,7 +148,7 @@ impl Launch {
         Supervisor::of(self.config.supervised, |name| env::var_os(name))
     }
 
-    /// Whether the configuration names a PID file of its own.
+    /// True when the configuration names a PID file of its own.
     pub fn names_pid_file(&self) -> bool {
         self.names("pidfile") && !self.config.pidfile.is_empty()
     }

@@ -199,7 +199,7 @@ fn number_in(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// How many threads run for the user of this process outside of it.
+/// The number of threads that run for the user of this process outside of it.
 fn other_threads() -> u64 {
     let Ok(own) = fs::metadata("/proc/self") else { return 0 };
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten().filter(|process| {
@@ -215,8 +215,8 @@ fn tasks_in(process: &Path) -> u64 {
     fs::read_dir(process.join("task")).map_or(0, |tasks| tasks.count() as u64)
 }
 
-/// How many tasks this process may have by its control group and every group around it: those it
-/// has and those there is room for.
+/// The number of tasks that this process may have by its control group and every group around it:
+/// those it has and those there is room for.
 fn cgroup_room() -> Option<u64> {
     let groups = cgroup_folders(&fs::read_to_string("/proc/self/cgroup").ok()?);
     let own = tasks_in(Path::new("/proc/self"));

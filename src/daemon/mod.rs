@@ -70,8 +70,8 @@ pub fn main(args: &[OsString]) -> u8 {
     }
 }
 
-/// Whether the program is called as a Sentinel, as redis-server finds it out: by its name or by an
-/// option.
+/// True when the program is called as a Sentinel, as redis-server finds it out: by its name or by
+/// an option.
 fn asks_for_sentinel(program: Option<OsString>, args: &[OsString]) -> bool {
     let program = program.unwrap_or_default();
     let name = Path::new(&program).file_name().unwrap_or_default();

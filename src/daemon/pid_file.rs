@@ -179,7 +179,7 @@ impl Drop for PidFile {
 pub struct Running {
     /// Its process.
     pub pid: u32,
-    /// Whether it has said that it serves.
+    /// True when it has said that it serves.
     pub has_started: bool,
     path: PathBuf,
     file: File,
@@ -290,7 +290,7 @@ fn locked(path: &Path, result: io::Result<()>) -> Result<bool, PidFileError> {
     }
 }
 
-/// Whether the path still names this open file.
+/// True when the path still names this open file.
 fn is_still_at(path: &Path, file: &File) -> bool {
     match (fs::symlink_metadata(path), file.metadata()) {
         (Ok(named), Ok(open)) => identity(&named) == identity(&open),
@@ -309,7 +309,7 @@ fn is_empty(file: &File) -> bool {
 /// The process that holds the write lock.
 struct Holder {
     pid: u32,
-    /// Whether the file says so too.
+    /// True when the file says so too.
     is_named: bool,
 }
 
@@ -330,7 +330,7 @@ fn named_pid(file: &File) -> Option<u32> {
     text.trim().parse().ok().filter(|&pid| pid > 0)
 }
 
-/// Whether a descriptor of this process is on this very file and carries a write lock.
+/// True when a descriptor of this process is on this very file and carries a write lock.
 fn holds(pid: u32, file: &File) -> bool {
     let Ok(wanted) = file.metadata() else { return false };
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long one attempt may take to connect, to write or to read.
+/// The time that one attempt may take to connect, to write or to read.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// No section `server` of INFO is longer.

@@ -54,7 +54,8 @@ pub struct Run {
     pub launch: Launch,
     /// Who sees it.
     pub front: Front,
-    /// Whether the PID file must be ours. If not, a server does without one where it can't have it.
+    /// True when the PID file must be ours. If not, a server does without one where it can't have
+    /// it.
     pub must_lock: bool,
 }
 

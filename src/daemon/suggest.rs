@@ -1,6 +1,6 @@
 //! What a mistyped word was probably meant to be.
 
-/// How many letters may be wrong, missing, too many or swapped.
+/// The number of letters that may be wrong, missing, too many or swapped.
 const MAX_MISTAKES: usize = 2;
 
 /// The known word nearest to the one typed; None when none is near.

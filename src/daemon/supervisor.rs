@@ -42,7 +42,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether there is one: the process must stay the one that it started.
+    /// True when there is one: the process must stay the one that it started.
     pub fn is_there(&self) -> bool {
         matches!(self, Supervisor::Upstart | Supervisor::Systemd(_))
     }

@@ -215,7 +215,7 @@ fn number(resource: Resource) -> libc::__rlimit_resource_t {
     }
 }
 
-/// Whether this process runs as root.
+/// True when this process runs as root.
 pub(crate) fn is_root() -> bool {
     // SAFETY: takes no pointer and cannot fail.
     unsafe { libc::geteuid() == 0 }

@@ -18,7 +18,7 @@ use crate::config::SyslogFacility;
 /// Where local daemons listen.
 pub const SOCKET: &str = "/dev/log";
 
-/// How long a line waits for the daemon to read those before it.
+/// The time for which a line waits for the daemon to read those before it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// An open line to the syslog daemon.

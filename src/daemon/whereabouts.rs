@@ -12,7 +12,7 @@ pub fn folder_of(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
-/// Whether a process has this file open.
+/// True when a process has this file open.
 pub fn has_open(pid: u32, path: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
     let Some(wanted) = identity(path) else { return false };

@@ -25,7 +25,7 @@ use crate::rdb;
 use crate::resp::{OwnedArgv, reply};
 use crate::server::{Clock, Credentials, Direction, MigrateError, MigrateJob, MigrateReport, Target};
 
-/// How long a connection is kept without use.
+/// The time for which a connection is kept without use.
 const IDLE: Duration = Duration::from_secs(10);
 /// Targets that have a thread at a time.
 const MAX_TARGETS: usize = 64;

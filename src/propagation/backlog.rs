@@ -30,7 +30,7 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Whether anybody reads.
+    /// True when anybody reads.
     #[inline]
     #[must_use]
     pub fn has_readers(&self) -> bool {

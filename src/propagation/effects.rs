@@ -36,14 +36,14 @@ pub struct Propagation {
     /// Nobody is told of what happens now.
     is_silent: bool,
     unit: Vec<(DbIndex, OwnedArgv)>,
-    /// Whether its effects are units of their own.
+    /// True when its effects are units of their own.
     is_apart: bool,
     /// The database of the last propagated command; a SELECT goes before a command of another.
     selected: Option<DbIndex>,
 }
 
 impl Propagation {
-    /// Whether anybody wants effects. When nobody does, nothing is copied.
+    /// True when anybody wants effects. When nobody does, nothing is copied.
     #[inline]
     #[must_use]
     pub fn is_wanted(&self) -> bool {

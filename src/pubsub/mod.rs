@@ -38,7 +38,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Whether it listens to nothing.
+    /// True when it listens to nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.channels + self.patterns + self.shards == 0
@@ -81,7 +81,7 @@ pub struct Subscriptions {
 const SUBSCRIPTION_BYTES: usize = 96;
 
 impl Subscriptions {
-    /// Whether nobody listens to a channel or a pattern: what is published reaches nobody.
+    /// True when nobody listens to a channel or a pattern: what is published reaches nobody.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.of(Topic::Channel).0.is_empty() && self.of(Topic::Pattern).0.is_empty()

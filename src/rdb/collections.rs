@@ -268,7 +268,7 @@ fn to_listpack(ziplist: Ziplist<'_>) -> Option<Listpack> {
     Some(listpack)
 }
 
-/// Whether no text stands twice, however it is encoded. Sorting needs no memory per text.
+/// True when no text stands twice, however it is encoded. Sorting needs no memory per text.
 fn are_different<'a>(texts: impl Iterator<Item = ListpackValue<'a>>) -> bool {
     #[derive(PartialEq, Eq, PartialOrd, Ord)]
     enum Text<'a> {

@@ -58,7 +58,7 @@ pub struct LoadSummary {
     pub keys: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Whether a checksum was there, and fitted.
+    /// True when a checksum was there, and fitted.
     pub has_checksum: bool,
 }
 

@@ -68,7 +68,7 @@ impl<R: BufRead> RdbReader<R> {
         Ok(self.crc.value())
     }
 
-    /// How many bytes can be had without reading.
+    /// The number of bytes that can be had without reading.
     #[inline]
     fn at_hand(&mut self) -> Result<usize, RdbError> {
         loop {

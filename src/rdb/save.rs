@@ -88,7 +88,7 @@ impl<'o, W: Write> SnapshotWriter<'o, W> {
     }
 }
 
-/// How many bytes a value takes in a snapshot, its type byte left out.
+/// The number of bytes a value takes in a snapshot, its type byte left out.
 #[must_use]
 pub fn serialized_len(value: ValueRef<'_>) -> u64 {
     let options = SaveOptions { checksum: false, ..SaveOptions::default() };

@@ -30,7 +30,7 @@ pub enum Access {
     /// None.
     #[default]
     Nothing,
-    /// How long a key was not used: under LRU policies.
+    /// The time for which a key was not used: under LRU policies.
     Idle(AccessClock),
     /// How often it was used: under LFU policies.
     Frequency(AccessClock),

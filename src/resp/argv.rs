@@ -29,7 +29,7 @@ impl<'a> Argv<'a> {
         self.ranges.len()
     }
 
-    /// Whether there is not even a name.
+    /// True when there is not even a name.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
@@ -208,7 +208,7 @@ impl Requests {
         self.ends.len()
     }
 
-    /// Whether no command was completed.
+    /// True when no command was completed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()

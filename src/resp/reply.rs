@@ -77,7 +77,7 @@ impl<'a> Reply<'a> {
         self.start
     }
 
-    /// Whether nothing of this answer is written yet.
+    /// True when nothing of this answer is written yet.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.out.len() == self.start

@@ -202,7 +202,7 @@ impl Parser {
         assert!(self.filled <= self.buffer.len(), "a read fills no more than its space");
     }
 
-    /// Whether a batch's memory would be of use: nothing is held at the moment.
+    /// True when a batch's memory would be of use: nothing is held at the moment.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.buffer.capacity() == 0 && self.ranges.capacity() == 0

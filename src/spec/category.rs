@@ -137,7 +137,7 @@ impl Categories {
         self
     }
 
-    /// Whether `category` is in the set.
+    /// True when `category` is in the set.
     pub const fn contains(self, category: Category) -> bool {
         self.0 & 1 << category as u8 != 0
     }

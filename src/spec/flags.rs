@@ -113,12 +113,12 @@ impl Flags {
         Flags(self.0 & !other.0)
     }
 
-    /// Whether all flags of `other` are set.
+    /// True when all flags of `other` are set.
     pub const fn contains(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether any flag of `other` is set.
+    /// True when any flag of `other` is set.
     pub const fn intersects(self, other: Flags) -> bool {
         self.0 & other.0 != 0
     }

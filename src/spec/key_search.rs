@@ -40,7 +40,7 @@ pub enum KeysError {
 }
 
 impl Spec {
-    /// Whether calls can have keys.
+    /// True when calls can have keys.
     pub fn has_keys(&self) -> bool {
         self.keys_by != KeysBy::Specs || self.keys.iter().any(|spec| !spec.flags.contains(NOT_KEY))
     }
@@ -198,7 +198,7 @@ fn is(argv: Argv<'_>, index: usize, word: &str) -> bool {
     argv.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-/// How many arguments the option at `index` takes, `None` if it is none of `options`.
+/// The number of arguments the option at `index` takes, `None` if it is none of `options`.
 fn skipped(argv: Argv<'_>, index: usize, options: &[(&str, usize)]) -> Option<usize> {
     options.iter().find(|(word, _)| is(argv, index, word)).map(|(_, count)| *count)
 }

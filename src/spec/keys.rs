@@ -112,12 +112,12 @@ impl KeyFlags {
         KeyFlags(self.0 | other.0)
     }
 
-    /// Whether all flags of `other` are set.
+    /// True when all flags of `other` are set.
     pub const fn contains(self, other: KeyFlags) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Whether any flag of `other` is set.
+    /// True when any flag of `other` is set.
     pub const fn intersects(self, other: KeyFlags) -> bool {
         self.0 & other.0 != 0
     }
@@ -241,7 +241,7 @@ impl Spec {
         legacy(self.keys).0
     }
 
-    /// Whether first, last and step do not find all keys.
+    /// True when first, last and step do not find all keys.
     pub fn has_movable_keys(&self) -> bool {
         legacy(self.keys).1
     }

@@ -48,7 +48,7 @@ pub struct Spec {
     pub name: &'static str,
     /// The family, as `COMMAND DOCS` reports it.
     pub group: Group,
-    /// How many words a call has, the name included.
+    /// The number of words a call has, the name included.
     pub arity: Arity,
     /// The arguments in the notation of `syntax`, without the command's name.
     pub syntax: &'static str,
@@ -213,7 +213,7 @@ impl Spec {
         self
     }
 
-    /// Whether a call of `argc` words (the name, and a subcommand's container, included) has the
+    /// True when a call of `argc` words (the name, and a subcommand's container, included) has the
     /// right length.
     pub const fn accepts(&self, argc: usize) -> bool {
         self.arity.accepts(argc)
@@ -235,13 +235,13 @@ impl Spec {
     }
 }
 
-/// How many words a call has, the command's name included: exactly `n`, or at least `-n` if
+/// The number of words a call has, the command's name included: exactly `n`, or at least `-n` if
 /// negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arity(pub i8);
 
 impl Arity {
-    /// Whether a call of `argc` words has the right length.
+    /// True when a call of `argc` words has the right length.
     pub const fn accepts(self, argc: usize) -> bool {
         let bound = self.0.unsigned_abs() as usize;
         if self.0 < 0 { argc >= bound } else { argc == bound }

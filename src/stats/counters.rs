@@ -54,7 +54,7 @@ pub struct Counters {
     pub errors_by_code: BTreeMap<String, u64>,
     /// Commands by [`CommandIndex`].
     pub by_command: Vec<CommandStat>,
-    /// How long commands took, nanoseconds, by [`CommandIndex`].
+    /// The time that commands took, nanoseconds, by [`CommandIndex`].
     pub histograms: Vec<Histogram>,
     /// Batches of requests taken.
     pub reads: u64,

@@ -17,7 +17,7 @@ const ROWS: usize = 4;
 pub struct Sample {
     /// Unix time, seconds.
     pub at_secs: i64,
-    /// How long it took, milliseconds.
+    /// The time that it took, milliseconds.
     pub ms: i64,
 }
 

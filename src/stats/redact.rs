@@ -19,7 +19,7 @@ pub struct SecretPlaces {
 }
 
 impl SecretPlaces {
-    /// Whether the argument at `place` is a secret.
+    /// True when the argument at `place` is a secret.
     #[must_use]
     pub fn contains(&self, place: usize) -> bool {
         self.from.is_some_and(|from| place >= from) || self.places.contains(&place)

@@ -21,7 +21,7 @@ pub struct SlowCommand {
     pub id: i64,
     /// When it ran.
     pub at: UnixMillis,
-    /// How long it took, microseconds.
+    /// The time that it took, microseconds.
     pub us: i64,
     /// Its arguments, shortened.
     pub arguments: Vec<Vec<u8>>,

@@ -48,14 +48,14 @@ impl Stopwatch {
         self.run.get_or_insert(Run { index, count: 0 }).count += 1;
     }
 
-    /// Whether commands are being timed together that `index` does not belong to.
+    /// True when commands are being timed together that `index` does not belong to.
     #[inline]
     #[must_use]
     pub fn runs_another(&self, index: CommandIndex) -> bool {
         self.run.is_some_and(|run| run.index != index)
     }
 
-    /// Whether a run is under way.
+    /// True when a run is under way.
     #[inline]
     #[must_use]
     pub fn has_run(&self) -> bool {

@@ -96,7 +96,7 @@ const PREFIX_BYTES: usize = 96;
 const EVICTION_EFFORT: usize = 100;
 
 impl Tracking {
-    /// Whether a client tracks, or one has and keys are left of it.
+    /// True when a client tracks, or one has and keys are left of it.
     #[must_use]
     #[inline]
     pub fn is_active(&self) -> bool {

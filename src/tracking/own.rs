@@ -14,7 +14,7 @@ pub struct OwnTracking {
 }
 
 impl OwnTracking {
-    /// Whether the keys of the next command that reads are remembered.
+    /// True when the keys of the next command that reads are remembered.
     #[inline]
     #[must_use]
     pub fn remembers(self) -> bool {

@@ -289,7 +289,7 @@ fn bits_of(bytes: &[u8]) -> u64 {
     bytes.len() as u64 * 8
 }
 
-/// How many bytes a string with bit `offset` has at least; offsets were bounded when read.
+/// The number of bytes a string with bit `offset` has at least; offsets were bounded when read.
 fn bytes_up_to(offset: u64) -> usize {
     usize::try_from(offset / 8 + 1).expect("bounded by proto-max-bulk-len, which fits an address")
 }

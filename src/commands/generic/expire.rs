@@ -103,7 +103,7 @@ impl Condition {
         Ok(wanted)
     }
 
-    /// Whether `new` may take the place of `old`. A key without a deadline counts as one that
+    /// True when `new` may take the place of `old`. A key without a deadline counts as one that
     /// lives for ever.
     fn allows(self, old: Option<UnixMillis>, new: UnixMillis) -> bool {
         match old {
@@ -151,7 +151,7 @@ fn deadline_of(ctx: &Ctx<'_>, number: i64, unit: Unit, start: Start) -> Option<U
     }
 }
 
-/// Whether a key that gets this deadline goes at once. While loading, and on a replica, it stays
+/// True when a key that gets this deadline goes at once. While loading, and on a replica, it stays
 /// until it is told to go.
 pub(super) fn is_over(ctx: &Ctx<'_>, deadline: UnixMillis) -> bool {
     let obeys = ctx.rooms.persistence.loading || matches!(ctx.origin, Origin::AofLoad | Origin::Primary);

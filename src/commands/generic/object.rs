@@ -133,7 +133,7 @@ fn is_shared_integer(view: &KeyView<'_>) -> bool {
     value.is_some_and(|value| (0..SHARED_INTEGERS).contains(&value)) && !view.is_copied_integer()
 }
 
-/// Whether every value needs an access history of its own.
+/// True when every value needs an access history of its own.
 fn tracks_accesses(policy: MaxmemoryPolicy) -> bool {
     use MaxmemoryPolicy::*;
     matches!(policy, VolatileLru | VolatileLfu | AllkeysLru | AllkeysLfu)

@@ -65,9 +65,9 @@ pub(super) fn lpos(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 struct Search {
     /// The first match that counts, from 1; negative from the end.
     rank: i64,
-    /// How many matches are answered; all for 0.
+    /// The number of matches that are answered; all for 0.
     count: Option<i64>,
-    /// How many elements are looked at; all for 0.
+    /// The number of elements that are looked at; all for 0.
     max_len: i64,
 }
 

@@ -15,7 +15,7 @@ fn debugged() -> TestServer {
     TestServer::with(|config| config.enable_debug_command = Protected::Yes)
 }
 
-/// Whether a save has been asked for.
+/// True when a save has been asked for.
 fn saves(server: &mut TestServer) -> bool {
     server.server.take_tasks().iter().any(|task| matches!(task, Task::Save(_)))
 }

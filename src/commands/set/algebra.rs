@@ -159,8 +159,8 @@ fn minuend(sets: &[Option<Arc<Set>>]) -> (Option<&Arc<Set>>, Vec<&Arc<Set>>) {
     (first.as_ref(), others)
 }
 
-/// Whether removing all members of the others from the first set is less work than looking each of
-/// its members up in the others. Redis counts so too, and gives the looking up, which has better
+/// True when removing all members of the others from the first set is less work than looking each
+/// of its members up in the others. Redis counts so too, and gives the looking up, which has better
 /// constants, an advantage of two.
 fn removing_is_cheaper(first: Option<&Arc<Set>>, others: &[&Arc<Set>]) -> bool {
     let first = first.map_or(0, |set| set.len());

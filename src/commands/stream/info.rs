@@ -244,8 +244,8 @@ fn reply_group(reply: &mut Reply<'_>, log: &Log, (name, group): (&[u8], &ReaderG
     }
 }
 
-/// How many nodes the radix tree has in which Redis would keep the listpacks of this stream by the
-/// 16 bytes of their first IDs. Of very many listpacks it is extrapolated.
+/// The number of nodes the radix tree has in which Redis would keep the listpacks of this stream by
+/// the 16 bytes of their first IDs. Of very many listpacks it is extrapolated.
 fn radix_tree_nodes(log: &Log) -> u64 {
     let counted = radix_nodes(log.nodes().take(MAX_COUNTED_NODES).map(Node::master).map(StreamId::to_bytes));
     let all = log.node_count();

@@ -213,7 +213,7 @@ fn idle_ms(row: &Pending, now: UnixMillis) -> i64 {
     now.0.wrapping_sub(row.delivered_ms)
 }
 
-/// Whether an entry has been pending for `min_idle_ms`, 0 being any time.
+/// True when an entry has been pending for `min_idle_ms`, 0 being any time.
 fn is_idle(row: &Pending, min_idle_ms: i64, now: UnixMillis) -> bool {
     min_idle_ms == 0 || idle_ms(row, now) >= min_idle_ms
 }

@@ -40,7 +40,7 @@ impl<'a> Pattern<'a> {
         }
     }
 
-    /// Whether the pattern names other keys for other elements.
+    /// True when the pattern names other keys for other elements.
     pub(super) fn has_star(&self) -> bool {
         matches!(self, Pattern::Key { .. })
     }
