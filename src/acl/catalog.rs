@@ -50,7 +50,7 @@ impl Catalog {
         catalog
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()

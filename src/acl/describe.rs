@@ -24,7 +24,7 @@ pub struct SelectorText {
 }
 
 impl Selector {
-    /// What ACL GETUSER shows.
+    /// Returns what ACL GETUSER shows.
     #[must_use]
     pub fn text(&self, catalog: &Catalog) -> SelectorText {
         SelectorText {

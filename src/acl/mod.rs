@@ -122,8 +122,8 @@ impl Users {
         self.by_name.iter().map(|(name, user)| (name.as_slice(), user))
     }
 
-    /// Who logs in as `name` with `password`: the user, if it is one that is enabled and the
-    /// password is one of its own.
+    /// Returns who logs in as `name` with `password`: the user, if it is one that is enabled and
+    /// the password is one of its own.
     #[must_use]
     pub fn log_in(&self, name: &[u8], password: &[u8]) -> Option<&User> {
         self.get(name).filter(|user| user.is_enabled() && user.accepts(password))
@@ -136,7 +136,7 @@ impl Users {
         user.is_enabled() && user.needs_no_password()
     }
 
-    /// What user `name`, who may be new, would be after these rules. Source: ACL SETUSER.
+    /// Returns what user `name`, who may be new, would be after these rules. Source: ACL SETUSER.
     pub fn changed(&self, name: &[u8], words: &[&[u8]], book: Rulebook<'_>) -> Result<User, SetUserError> {
         if has_spaces(name) {
             return Err(SetUserError::Name);
@@ -149,8 +149,8 @@ impl Users {
         Ok(user)
     }
 
-    /// What a `user` line makes of `name`: a new user, or the default one begun anew. Errors with
-    /// the lines Redis logs. Source: the configuration file.
+    /// Returns what a `user` line makes of `name`: a new user, or the default one begun anew.
+    /// Errors with the lines Redis logs. Source: the configuration file.
     pub fn configured(&self, name: &[u8], words: &[&[u8]], book: Rulebook<'_>) -> Result<User, String> {
         if has_spaces(name) {
             return Err("Spaces not allowed in ACL usernames".to_string());
@@ -188,9 +188,9 @@ impl Users {
     }
 }
 
-/// Whether the rules of a `user` line can be read; else what Redis prints. Commands that are not
-/// known pass: what the line means is found out when the server starts. Source: the configuration
-/// file.
+/// Returns whether the rules of a `user` line can be read; else what Redis prints. Commands that
+/// are not known pass: what the line means is found out when the server starts. Source: the
+/// configuration file.
 pub fn check_user_line(words: &[&[u8]], book: Rulebook<'_>) -> Result<(), String> {
     let refuse = |place: usize, error: RuleError| {
         // Redis counts from the wrong end: the word it shows stands two before the wrong one.

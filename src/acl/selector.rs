@@ -44,8 +44,8 @@ impl Access {
         (self.read || !wanted.read) && (self.write || !wanted.write)
     }
 
-    /// What a call needs that does this to a key. Redis: what is only looked at without telling of
-    /// its value needs no more than any permission.
+    /// Returns what a call needs that does this to a key. Redis: what is only looked at without
+    /// telling of its value needs no more than any permission.
     fn needed(flags: KeyFlags) -> Access {
         Access { read: flags.contains(ACCESS), write: flags.intersects(INSERT.with(DELETE).with(UPDATE)) }
     }
@@ -131,7 +131,7 @@ impl Selector {
         self.bits == other.bits
     }
 
-    /// Whether a call of command number `command` is allowed, and if not, why.
+    /// Returns whether a call of command number `command` is allowed, and if not, why.
     pub(super) fn check(&self, command: usize, spec: &Spec, call: &mut Call<'_>) -> Result<(), Denial> {
         let is_open = self.all_commands || spec.flags.contains(NO_AUTH);
         if !is_open && !self.has(command) && !self.has_first_arg(command, call.argv) {
@@ -184,8 +184,8 @@ impl Selector {
     }
 }
 
-/// Whether one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for what
-/// it matches cannot be compared.
+/// True when one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for
+/// what it matches cannot be compared.
 pub(super) fn admits<P: AsRef<[u8]>>(
     allowed: &[P],
     channel: &[u8],

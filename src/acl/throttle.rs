@@ -75,7 +75,7 @@ impl Throttle {
         Some(known.last.saturating_add_ms(known.wait_ms)).filter(|end| *end > now)
     }
 
-    /// What `address` tried last in vain.
+    /// Returns what `address` tried last in vain.
     #[must_use]
     pub fn last_guess(&self, address: &str) -> Option<&Guess> {
         self.by_address.get(address).map(|known| &known.guess)

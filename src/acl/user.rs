@@ -77,9 +77,9 @@ impl User {
         &self.selectors
     }
 
-    /// Whether a call is allowed, and if not, why: the last key or channel in the call that no
-    /// selector admits, or the command when none allows it at all. `command` is its number in the
-    /// catalog. Source: every command.
+    /// Returns whether a call is allowed, and if not, why: the last key or channel in the call that
+    /// no selector admits, or the command when none allows it at all. `command` is its number in
+    /// the catalog. Source: every command.
     pub fn check(&self, command: usize, spec: &Spec, argv: Argv<'_>) -> Result<(), Denial> {
         let mut call = Call::new(argv);
         let mut worst = Denial::Command;

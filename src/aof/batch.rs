@@ -20,7 +20,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// How many there are.
+    /// Returns how many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -77,8 +77,8 @@ impl Names {
         [b"temp-", &self.0[..], b".incr.aof"].concat()
     }
 
-    /// Which part a file of this name is: `NAME.3.base.rdb`, `NAME.3.incr.aof`. `None` if it is
-    /// none.
+    /// Returns which part a file of this name is: `NAME.3.base.rdb`, `NAME.3.incr.aof`. `None` if
+    /// it is none.
     #[must_use]
     pub fn part(&self, name: &[u8]) -> Option<Part> {
         let rest = name.strip_prefix(&self.0[..])?.strip_prefix(b".")?;

@@ -65,7 +65,7 @@ impl<R: BufRead> AofReader<R> {
         AofReader { input, offset, line: 0 }
     }
 
-    /// How far the file has been read. After an entry: up to where it is good.
+    /// Returns how far the file has been read. After an entry: up to where it is good.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset

@@ -25,7 +25,7 @@ impl<W: Write> CommandWriter<W> {
         CommandWriter { out, buffer: Vec::new() }
     }
 
-    /// What was given to [`CommandWriter::new`], with everything written to it.
+    /// Returns what was given to [`CommandWriter::new`], with everything written to it.
     pub fn into_inner(self) -> W {
         self.out
     }

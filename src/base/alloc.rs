@@ -46,8 +46,8 @@ impl Sum {
         self.0[shard()].0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// What it is at about this moment. While others change it the reader may see what one takes
-    /// away and miss what another has added: that is no less than nothing.
+    /// Returns what it is at about this moment. While others change it the reader may see what one
+    /// takes away and miss what another has added: that is no less than nothing.
     #[must_use]
     pub fn get(&self) -> u64 {
         let sum: i64 = self.0.iter().map(|shard| shard.0.load(Ordering::Relaxed)).sum();
@@ -77,7 +77,7 @@ pub fn claim() {
     OWN_SHARD.set(CLAIMED);
 }
 
-/// What the thread that called [`claim`] has allocated since, less what it has freed.
+/// Returns what the thread that called [`claim`] has allocated since, less what it has freed.
 #[must_use]
 pub fn claimed_bytes() -> i64 {
     USED.0[CLAIMED].0.load(Ordering::Relaxed)
@@ -97,7 +97,7 @@ pub fn give_back() {
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
-/// What the allocator says of itself, as JSON. Source: MEMORY MALLOC-STATS.
+/// Returns what the allocator says of itself, as JSON. Source: MEMORY MALLOC-STATS.
 #[must_use]
 pub fn statistics() -> String {
     mimalloc::MiMalloc::stats_json().map_or_else(str::to_owned, |text| text.to_string_lossy().into_owned())

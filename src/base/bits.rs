@@ -121,7 +121,7 @@ pub fn combine(how: Combine, target: &mut Vec<u8>, other: &[u8]) {
 /// Bytes that hold any field with the bits beside it; nine are enough.
 const WINDOW: usize = 16;
 
-/// How far the field's last bit is from the end of its window.
+/// Returns how far the field's last bit is from the end of its window.
 fn field_shift(offset: u64, width: u32) -> u32 {
     u128::BITS - (offset % 8) as u32 - width
 }

@@ -178,7 +178,7 @@ impl Search {
         Area { west: longitude - aside, east: longitude + aside, south: latitude - up, north: latitude + up }
     }
 
-    /// How small cells may be so that nine of them hold most searches of this size.
+    /// Returns how small cells may be so that nine of them hold most searches of this size.
     fn estimated_step(&self) -> u32 {
         let mut meters = match self.shape {
             SearchArea::Circle(radius) => radius,

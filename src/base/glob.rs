@@ -76,7 +76,8 @@ impl Steps<'_> {
     }
 }
 
-/// Whether `pattern` matches all of `text`. Errors when that takes more than `budget` has left.
+/// Returns whether `pattern` matches all of `text`. Errors when that takes more than `budget` has
+/// left.
 pub fn glob_match(pattern: &[u8], text: &[u8], case: Case, budget: &mut Budget) -> Result<bool, TooMuch> {
     if text.is_empty() {
         return Ok(pattern.is_empty());
@@ -314,7 +315,7 @@ mod tests {
         }
     }
 
-    /// What a match takes from a budget that decides everything, and its outcome.
+    /// Returns what a match takes from a budget that decides everything, and its outcome.
     fn steps_of(pattern: &[u8], text: &[u8], case: Case) -> (u64, bool) {
         let mut budget = Budget { left: u64::MAX };
         let matches = glob_match(pattern, text, case, &mut budget).expect("an outcome");

@@ -156,7 +156,7 @@ fn can_match(input: &[u8], candidate: usize, position: usize) -> bool {
         && input[candidate..candidate + MIN_MATCH] == input[position..position + MIN_MATCH]
 }
 
-/// How much of it.
+/// Returns how much of it.
 fn match_length(input: &[u8], candidate: usize, position: usize) -> usize {
     // The last two bytes are left to literals, except where liblzf compares sixteen bytes at once.
     let longest = match input.len() - position - TAIL {

@@ -14,7 +14,7 @@ const MAX_SHOWN_BYTES: usize = 100;
 /// end of the last private plane.
 const STAND_IN: u32 = 0x10_FF00;
 
-/// What the system says of an error, without Rust's `(os error 28)`.
+/// Returns what the system says of an error, without Rust's `(os error 28)`.
 #[must_use]
 pub fn os_reason(error: &io::Error) -> String {
     let text = error.to_string();
@@ -71,7 +71,7 @@ fn is_stand_in(c: char) -> bool {
 /// Most digits a memory size may have.
 const MAX_SIZE_DIGITS: usize = 127;
 
-/// What C sees of `text`: it ends at the first NUL.
+/// Returns what C sees of `text`: it ends at the first NUL.
 #[must_use]
 pub fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
@@ -97,8 +97,8 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// Where the words of [`split_args`] lie in a line that has neither quotes nor a NUL; `None` for
-/// others. Allocates nothing.
+/// Returns where the words of [`split_args`] lie in a line that has neither quotes nor a NUL;
+/// `None` for others. Allocates nothing.
 pub fn plain_words(line: &[u8]) -> Option<impl Iterator<Item = Range<usize>>> {
     if line.iter().any(|byte| matches!(byte, b'"' | b'\'' | 0)) {
         return None;

@@ -79,7 +79,7 @@ impl Clients {
         !self.aside.is_empty()
     }
 
-    /// What was laid aside for a client that is taken out.
+    /// Returns what was laid aside for a client that is taken out.
     pub fn take_aside(&mut self, id: ClientId, protocol: Protocol) -> Vec<u8> {
         let Some(place) = self.aside.iter().position(|aside| aside.id == id) else { return Vec::new() };
         let [resp2, resp3] = self.aside.swap_remove(place).bytes;
@@ -146,7 +146,7 @@ fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
 /// its limit is.
 const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
-/// What counts of the bytes that wait for a client.
+/// Returns what counts of the bytes that wait for a client.
 fn counted(waiting: usize) -> u64 {
     if waiting <= FIRST_BUFFER_BYTES { 0 } else { waiting as u64 }
 }

@@ -24,7 +24,7 @@ impl HeldOutput {
         self.waiting.is_empty()
     }
 
-    /// How much there is, held or just released.
+    /// Returns how much there is, held or just released.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

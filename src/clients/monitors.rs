@@ -20,7 +20,7 @@ impl Monitors {
         self.clients.push(id);
     }
 
-    /// Who watches.
+    /// Returns who watches.
     #[must_use]
     pub fn clients(&self) -> &[ClientId] {
         &self.clients

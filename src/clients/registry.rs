@@ -51,7 +51,7 @@ impl Clients {
         Clients { wire_limits, ..Clients::default() }
     }
 
-    /// How many are connected, the one taken out included.
+    /// Returns how many are connected, the one taken out included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_id.len()
@@ -84,7 +84,7 @@ impl Clients {
         self.by_id.get_mut(&id)?.as_deref_mut()
     }
 
-    /// Who has something to send, or is to be closed.
+    /// Returns who has something to send, or is to be closed.
     #[must_use]
     pub fn listed(&self) -> &[ClientId] {
         &self.output

@@ -145,7 +145,7 @@ impl LookupCache {
         Some(cache)
     }
 
-    /// What `name` leads to, if it is the one remembered.
+    /// Returns what `name` leads to, if it is the one remembered.
     #[inline]
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<CommandIndex> {

@@ -42,7 +42,7 @@ impl Watches {
         self.by_client.get(&client).is_some_and(|watching| watching.is_dirty)
     }
 
-    /// How many keys `client` watches.
+    /// Returns how many keys `client` watches.
     #[must_use]
     pub fn keys_of(&self, client: ClientId) -> usize {
         self.by_client.get(&client).map_or(0, |watching| watching.keys.len())

@@ -284,7 +284,7 @@ impl TestServer {
         self.outputs.remove(&ClientId(1)).unwrap_or_default()
     }
 
-    /// What arrived for client `id` since it was last asked, as redis-cli shows it.
+    /// Returns what arrived for client `id` since it was last asked, as redis-cli shows it.
     pub fn output_of(&mut self, id: u64) -> String {
         let bytes = self.outputs.remove(&ClientId(id)).unwrap_or_default();
         let mut rest = &bytes[..];
@@ -320,7 +320,8 @@ impl TestServer {
         self.raw(line);
     }
 
-    /// How the collection under `key` is stored, as OBJECT ENCODING names it; it is not touched.
+    /// Returns how the collection under `key` is stored, as OBJECT ENCODING names it; it is not
+    /// touched.
     pub fn encoding(&mut self, key: &str) -> Option<&'static str> {
         match self.server.keyspace.peek(key.as_bytes())?.value {
             ValueRef::Object(value) => Some(value.encoding()),
@@ -346,8 +347,8 @@ impl TestServer {
         self.collect();
     }
 
-    /// What was propagated since the last call: commands joined by ` | `, words as they are,
-    /// quoted where they are not plain.
+    /// Returns what was propagated since the last call: commands joined by ` | `, words as they
+    /// are, quoted where they are not plain.
     pub fn effects(&mut self) -> String {
         let blocks = self.server.rooms.propagation.read(self.reader);
         let bytes: Vec<u8> = blocks.iter().flat_map(|block| block.iter().copied()).collect();
@@ -413,7 +414,7 @@ impl TestServer {
     }
 }
 
-/// What one read brings that holds these lines.
+/// Returns what one read brings that holds these lines.
 fn batch_of(lines: &[&str]) -> Requests {
     let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {

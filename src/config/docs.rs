@@ -58,7 +58,7 @@ fn reason(effect: Effect) -> Option<Cow<'static, str>> {
     }
 }
 
-/// What values look like, in a few words.
+/// Returns what values look like, in a few words.
 fn values(parameter: &Parameter) -> String {
     match &parameter.kind {
         Kind::Bool { .. } => "yes, no".to_owned(),
@@ -72,7 +72,7 @@ fn values(parameter: &Parameter) -> String {
     }
 }
 
-/// Whether it acts, and whether it can be changed while the server runs.
+/// Returns whether it acts, and whether it can be changed while the server runs.
 fn effect(parameter: &Parameter) -> String {
     let effect = match reason(parameter.effect) {
         None => "acts",

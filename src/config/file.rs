@@ -35,12 +35,12 @@ pub trait Surroundings {
     fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>>;
     /// Enters a folder, which a line of this origin names. Returns its absolute path.
     fn change_dir(&mut self, path: &[u8], origin: Origin) -> io::Result<Vec<u8>>;
-    /// Whether a log file can be opened for appending.
+    /// True when a log file can be opened for appending.
     fn try_log_file(&mut self, path: &[u8]) -> io::Result<()>;
     /// True when a command has this name, for `rename-command`.
     fn knows_command(&self, name: &[u8]) -> bool;
-    /// Whether the rules of a `user` line can be read; else the reason. Everything passes by
-    /// default.
+    /// Returns whether the rules of a `user` line can be read; else the reason. Everything passes
+    /// by default.
     fn check_user(&self, _name: &[u8], _rules: &[Text]) -> Result<(), String> {
         Ok(())
     }
@@ -273,7 +273,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// What only the end of a text can tell.
+    /// Returns what only the end of a text can tell.
     fn check_whole(&mut self) -> Result<(), LoadError> {
         if !self.config.logfile.is_empty()
             && let Err(error) = self.surroundings.try_log_file(self.config.logfile.as_bytes())

@@ -19,8 +19,9 @@ impl Config {
         })
     }
 
-    /// What the log says where defragmentation is wanted, which builds with another allocator than
-    /// the official ones refuse: a configuration that asks for it is no reason not to start.
+    /// Returns what the log says where defragmentation is wanted, which builds with another
+    /// allocator than the official ones refuse: a configuration that asks for it is no reason not
+    /// to start.
     pub fn defrag_notice(&self) -> Option<&'static str> {
         self.activedefrag.then_some(
             "activedefrag is accepted and does nothing: the allocator never moves what it has handed out",

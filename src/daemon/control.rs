@@ -67,7 +67,7 @@ fn finish(result: Done) -> u8 {
     })
 }
 
-/// What is to be started, if it is something that this server can be.
+/// Returns what is to be started, if it is something that this server can be.
 fn find_to_start(args: &[OsString]) -> Result<Launch, Failure> {
     let launch = find(args)?;
     match launch.config.refusal() {
@@ -175,7 +175,7 @@ fn find(args: &[OsString]) -> Result<Launch, Failure> {
     })
 }
 
-/// What is wrong with an option of the command line, which was read as this line of a
+/// Returns what is wrong with an option of the command line, which was read as this line of a
 /// configuration.
 fn wrong_option(line: &Text, reason: &str) -> String {
     let words = split_args(line.as_bytes()).unwrap_or_default();
@@ -297,7 +297,7 @@ fn follow(child: Child, plan: &Plan) -> Done {
     }
 }
 
-/// Whether one of the addresses answers, if there is one to ask; else why not.
+/// Returns whether one of the addresses answers, if there is one to ask; else why not.
 fn answers(addresses: &[Address]) -> Result<(), String> {
     let mut outcome = Ok(());
     for _ in 0..PINGS {

@@ -143,7 +143,7 @@ impl Launch {
         absolute(&path_of(&self.config.dir).join(path_of(path)))
     }
 
-    /// Who waits for word of this process.
+    /// Returns who waits for word of this process.
     pub fn supervisor(&self) -> Supervisor {
         Supervisor::of(self.config.supervised, |name| env::var_os(name))
     }
@@ -214,7 +214,7 @@ struct Bases {
 }
 
 impl World {
-    /// What lies in `folders` under a name that matches.
+    /// Returns what lies in `folders` under a name that matches.
     fn matching(&self, folders: &[PathBuf], pattern: &[u8]) -> Result<Vec<PathBuf>, TooMuch> {
         let mut budget = Budget::COMMAND;
         let hidden_wanted = pattern.starts_with(b".");

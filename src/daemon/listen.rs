@@ -146,7 +146,8 @@ fn bind_address(name: &str, config: &Config, listeners: &mut Vec<Listener>) -> i
     Err(last)
 }
 
-/// What went wrong, with the name of the step as Redis has it: binding, or finding the address.
+/// Returns what went wrong, with the name of the step as Redis has it: binding, or finding the
+/// address.
 fn why(error: &io::Error) -> String {
     let text = os_reason(error);
     match error.raw_os_error() {

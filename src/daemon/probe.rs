@@ -44,8 +44,8 @@ impl Address {
         }
     }
 
-    /// Who answers, in words: `redis-server (PID 812)`. None if nobody does who speaks Redis's
-    /// protocol.
+    /// Returns who answers, in words: `redis-server (PID 812)`. None if nobody does who speaks
+    /// Redis's protocol.
     pub fn identify(&self) -> Option<String> {
         // After QUIT a server closes the connection, and that ends the answer.
         let answer = self.exchange(b"INFO server\r\nQUIT\r\n", MAX_INFO_BYTES).ok()?;

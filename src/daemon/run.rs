@@ -95,7 +95,7 @@ pub fn serve(run: Run) -> u8 {
     }
 }
 
-/// Where the server can be asked whether it answers.
+/// Returns where the server can be asked whether it answers.
 pub fn addresses(config: &Config) -> Vec<Address> {
     let mut addresses: Vec<Address> =
         config.bind.iter().filter_map(|bind| Address::of_bind(bind, config.port)).collect();

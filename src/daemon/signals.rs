@@ -45,7 +45,7 @@ impl SharedPhase {
         self.0.store(phase as u8, Ordering::SeqCst);
     }
 
-    /// Where we are.
+    /// Returns where we are.
     pub fn get(&self) -> Phase {
         match self.0.load(Ordering::SeqCst) {
             phase if phase == Phase::Loading as u8 => Phase::Loading,
@@ -68,7 +68,7 @@ pub enum Action {
     Crash(i32),
 }
 
-/// What to do about a signal, and the line for the log where nobody else writes one.
+/// Returns what to do about a signal, and the line for the log where nobody else writes one.
 pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
     match (signal, phase) {
         (SIGHUP, _) => (Action::ReopenLog, Some("Received SIGHUP, reopening the log file.")),

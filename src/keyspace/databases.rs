@@ -200,7 +200,8 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.set_access(access));
     }
 
-    /// Whether removed keys give their memory back at once, at some cost: under `maxmemory`.
+    /// Returns whether removed keys give their memory back at once, at some cost: under
+    /// `maxmemory`.
     pub fn set_memory_is_short(&mut self, short: bool) {
         self.iter_mut().for_each(|db| db.set_memory_is_short(short));
     }
@@ -230,7 +231,7 @@ impl Keyspace {
         any
     }
 
-    /// Whether expired keys stay until somebody else deletes them: on a replica.
+    /// Returns whether expired keys stay until somebody else deletes them: on a replica.
     pub fn set_keeps_expired(&mut self, keeps_expired: bool) {
         if self.current.keeps_expired() == keeps_expired {
             return;
@@ -261,7 +262,7 @@ impl Keyspace {
         std::iter::once(&mut *self.current).chain(others.iter_mut().filter_map(Option::as_deref_mut))
     }
 
-    /// What is to be freed on another thread, of all databases.
+    /// Returns what is to be freed on another thread, of all databases.
     pub fn take_garbage(&mut self) -> Vec<Garbage> {
         let mut garbage = std::mem::take(&mut self.current.findings.garbage);
         if std::mem::take(&mut self.others_news.garbage) {

@@ -157,7 +157,7 @@ impl Db {
         self.dict.page_count()
     }
 
-    /// How the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
+    /// Returns how the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
     #[must_use]
     pub fn table_shape(&self) -> TableShape {
         self.dict.shape()
@@ -169,7 +169,7 @@ impl Db {
         self.now
     }
 
-    /// What the access history of a key means.
+    /// Returns what the access history of a key means.
     #[must_use]
     pub fn access_clock(&self) -> AccessClock {
         self.access
@@ -194,7 +194,7 @@ impl Db {
         self.access.freeze(monotonic);
     }
 
-    /// Whether removed keys give their memory back at once, at some cost.
+    /// Returns whether removed keys give their memory back at once, at some cost.
     pub(super) fn set_memory_is_short(&mut self, short: bool) {
         self.dict.pack_tightly(short);
     }
@@ -223,8 +223,8 @@ impl Db {
         self.numbered(self.dict.hash(key))
     }
 
-    /// Which keys were looked up since the last call: whether one of them is what `is_sought` says
-    /// of its [`Db::hash_of`].
+    /// Returns which keys were looked up since the last call: whether one of them is what
+    /// `is_sought` says of its [`Db::hash_of`].
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
         let mut looked_up = std::mem::take(&mut self.findings.looked_up);
         let any = looked_up.take_any(|hash| is_sought(self.numbered(hash)));
@@ -237,7 +237,7 @@ impl Db {
         hash.wrapping_add(u64::from(self.index.0).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// What there is of `key`. Changes nothing: a key whose time is over stays.
+    /// Returns what there is of `key`. Changes nothing: a key whose time is over stays.
     #[must_use]
     pub fn presence(&self, key: &[u8]) -> Presence {
         match self.dict.get(key) {
@@ -448,7 +448,8 @@ impl Db {
         false
     }
 
-    /// Where `key` is, unless it is missing or its time has come. Renews its access history.
+    /// Returns where `key` is, unless it is missing or its time has come. Renews its access
+    /// history.
     fn find_touched(&mut self, hash: u64, key: &[u8]) -> Option<Found> {
         self.findings.looked_up.note(hash);
         let found = self.dict.find_hashed(hash, key)?;

@@ -119,7 +119,7 @@ impl<'a> KeyView<'a> {
         Kind::from_bits(self.header[0] & 0x0f)
     }
 
-    /// How a string is stored; of other types it says nothing.
+    /// Returns how a string is stored; of other types it says nothing.
     #[must_use]
     pub fn string_coding(&self) -> StringCoding {
         coding_of(self.header[0])
@@ -132,7 +132,7 @@ impl<'a> KeyView<'a> {
         self.header[0] == COPIED_INTEGER
     }
 
-    /// How the value is stored, as OBJECT ENCODING names it.
+    /// Returns how the value is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match (self.value, self.string_coding()) {

@@ -156,8 +156,9 @@ impl Keyspace {
         self.walk.as_ref().map(|_| self.walks)
     }
 
-    /// What is to be handed over now: every pre-image since the last call, and as many pages in
-    /// order as the window has room for. Nothing without a walk, and after the last parcel.
+    /// Returns what is to be handed over now: every pre-image since the last call, and as many
+    /// pages in order as the window has room for. Nothing without a walk, and after the last
+    /// parcel.
     pub fn walk_on(&mut self) -> Vec<Parcel> {
         let Some(mut walk) = self.walk.take_if(|walk| !walk.sent_last) else { return Vec::new() };
         walk.peak_copies = walk.peak_copies();

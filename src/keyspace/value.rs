@@ -155,7 +155,7 @@ impl Value {
         }
     }
 
-    /// How it is stored, as OBJECT ENCODING names it.
+    /// Returns how it is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -168,7 +168,7 @@ impl Value {
         }
     }
 
-    /// How its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    /// Returns how its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
     pub fn table_shape(&self) -> Option<TableShape> {
         match self {

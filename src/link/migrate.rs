@@ -236,7 +236,7 @@ fn attempt(
     }
 }
 
-/// What goes before the keys.
+/// Returns what goes before the keys.
 fn greeting(credentials: Option<&Credentials>, db: Option<i64>) -> Vec<u8> {
     let mut out = Vec::new();
     if let Some(Credentials { user, password }) = credentials {

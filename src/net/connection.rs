@@ -254,7 +254,7 @@ impl Connection {
         }
     }
 
-    /// Whether the client is logged in, else `otherwise`.
+    /// Returns whether the client is logged in, else `otherwise`.
     fn login(&self, otherwise: Login) -> Login {
         if self.gauges.authenticated.load(Ordering::Acquire) { Login::Done } else { otherwise }
     }

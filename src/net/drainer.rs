@@ -54,7 +54,7 @@ impl Drainer {
         Ok(Arc::new(Drainer { watched, _life: life }))
     }
 
-    /// What the thread looks after.
+    /// Returns what the thread looks after.
     pub(super) fn watched(&self) -> &Watched {
         &self.watched
     }

@@ -196,12 +196,12 @@ impl Chunk {
 }
 
 impl Backlog {
-    /// What the drainer knows it by.
+    /// Returns what the drainer knows it by.
     pub(super) fn key(&self) -> u64 {
         u64::from(self.socket.fd().cast_unsigned())
     }
 
-    /// Where it goes.
+    /// Returns where it goes.
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }

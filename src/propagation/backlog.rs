@@ -68,12 +68,12 @@ impl Backlog {
         self.forget_read();
     }
 
-    /// Where the next bytes go.
+    /// Returns where the next bytes go.
     pub fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.tail
     }
 
-    /// What `reader` has not read yet, oldest first. It has read it then.
+    /// Returns what `reader` has not read yet, oldest first. It has read it then.
     pub fn read(&mut self, reader: ReaderId) -> Vec<Block> {
         self.seal();
         let Some(read) = self.readers.get_mut(&reader) else { return Vec::new() };

@@ -64,7 +64,7 @@ impl Propagation {
         }
     }
 
-    /// What was propagated since `reader` read last, as RESP.
+    /// Returns what was propagated since `reader` read last, as RESP.
     pub fn read(&mut self, reader: ReaderId) -> Vec<Block> {
         self.backlog.read(reader)
     }
@@ -74,7 +74,7 @@ impl Propagation {
         self.selected = None;
     }
 
-    /// Whether nobody is told of what follows.
+    /// Returns whether nobody is told of what follows.
     pub fn set_silent(&mut self, is_silent: bool) {
         self.is_silent = is_silent;
     }

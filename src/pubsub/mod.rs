@@ -44,7 +44,7 @@ impl Counts {
         self.channels + self.patterns + self.shards == 0
     }
 
-    /// What a (un)subscription answers: shard channels are counted apart from the rest.
+    /// Returns what a (un)subscription answers: shard channels are counted apart from the rest.
     #[must_use]
     pub fn of(self, topic: Topic) -> usize {
         match topic {
@@ -129,7 +129,7 @@ impl Subscriptions {
         }
     }
 
-    /// What `subscriber` listens to, in the order in which it subscribed.
+    /// Returns what `subscriber` listens to, in the order in which it subscribed.
     #[must_use]
     pub fn names_of(&self, topic: Topic, subscriber: ClientId) -> Vec<Arc<[u8]>> {
         let Some(own) = self.own.get(&subscriber) else { return Vec::new() };
@@ -139,7 +139,7 @@ impl Subscriptions {
         names.into_iter().map(|(_, name)| name.clone()).collect()
     }
 
-    /// How much `subscriber` listens to.
+    /// Returns how much `subscriber` listens to.
     #[must_use]
     pub fn counts(&self, subscriber: ClientId) -> Counts {
         let Some(own) = self.own.get(&subscriber) else { return Counts::default() };
@@ -148,7 +148,7 @@ impl Subscriptions {
         Counts { channels, patterns, shards, bytes }
     }
 
-    /// Who listens to exactly this name, oldest first.
+    /// Returns who listens to exactly this name, oldest first.
     pub fn listeners(&self, topic: Topic, name: &[u8]) -> impl Iterator<Item = ClientId> {
         self.of(topic).0.get(name).into_iter().flat_map(|tickets| tickets.values().copied())
     }
@@ -176,13 +176,13 @@ impl Subscriptions {
         self.of(topic).0.keys().map(|name| &**name)
     }
 
-    /// How many different names somebody listens to.
+    /// Returns how many different names somebody listens to.
     #[must_use]
     pub fn names_len(&self, topic: Topic) -> usize {
         self.of(topic).0.len()
     }
 
-    /// How many listen to exactly this name.
+    /// Returns how many listen to exactly this name.
     #[must_use]
     pub fn listeners_len(&self, topic: Topic, name: &[u8]) -> usize {
         self.of(topic).0.get(name).map_or(0, BTreeMap::len)

@@ -27,7 +27,7 @@ pub(super) enum Part {
 /// What stands where a section or a key begins.
 const OPCODE: &str = "an opcode or type";
 
-/// What follows an opcode, in words.
+/// Returns what follows an opcode, in words.
 fn section(code: u8) -> &'static str {
     match code {
         opcode::AUX => "the aux field",

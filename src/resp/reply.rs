@@ -71,7 +71,7 @@ impl<'a> Reply<'a> {
         self.protocol = protocol;
     }
 
-    /// Where this answer begins in the outbox.
+    /// Returns where this answer begins in the outbox.
     #[must_use]
     pub fn start(&self) -> usize {
         self.start
@@ -100,7 +100,7 @@ impl<'a> Reply<'a> {
         self.out.truncate(mark);
     }
 
-    /// What was written since `mark`.
+    /// Returns what was written since `mark`.
     #[must_use]
     pub fn since(&self, mark: usize) -> &[u8] {
         &self.out[mark..]

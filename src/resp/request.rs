@@ -159,8 +159,8 @@ impl Parser {
         self.bulk_bytes.map_or(0, |length| (self.position + length + 2).saturating_sub(self.filled))
     }
 
-    /// Where the next bytes go: `step` bytes; inside an argument no more than it lacks, but in
-    /// larger steps.
+    /// Returns where the next bytes go: `step` bytes; inside an argument no more than it lacks, but
+    /// in larger steps.
     pub fn space(&mut self, step: usize) -> &mut [u8] {
         let wanted = match self.argument_bytes() {
             // Nothing is lacking: between arguments, or the last one has arrived but is not parsed
@@ -396,7 +396,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Where the line at `position` ends. Redis searches with `strchr`, so a NUL hides what
+    /// Returns where the line at `position` ends. Redis searches with `strchr`, so a NUL hides what
     /// follows.
     fn line_end(&mut self, mark: u8) -> Option<usize> {
         let from = self.searched.max(self.position);

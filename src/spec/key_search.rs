@@ -112,7 +112,7 @@ fn by_spec(spec: &KeySpec, argv: Argv<'_>) -> Vec<KeyRef> {
     places.map(|index| KeyRef { index, flags: spec.flags }).collect()
 }
 
-/// Where the run of keys begins; `None` if the word in front of it is not there.
+/// Returns where the run of keys begins; `None` if the word in front of it is not there.
 fn begin(spec: &KeySpec, argv: Argv<'_>) -> Result<Option<usize>, Unknown> {
     match spec.begin {
         BeginSearch::Index(index) => Ok(Some(index as usize)),

@@ -103,7 +103,7 @@ impl Tracking {
         !self.modes.is_empty() || !self.keys.is_empty()
     }
 
-    /// How many clients track.
+    /// Returns how many clients track.
     #[must_use]
     pub fn clients_len(&self) -> usize {
         self.modes.len()
@@ -132,7 +132,7 @@ impl Tracking {
         self.modes.keys().copied()
     }
 
-    /// How `client` tracks, if it does.
+    /// Returns how `client` tracks, if it does.
     #[must_use]
     pub fn mode(&self, client: ClientId) -> Option<Mode> {
         self.modes.get(&client).copied()
@@ -260,7 +260,8 @@ impl Tracking {
         evicted
     }
 
-    /// What clients in broadcasting mode are told of the keys that changed since the last call.
+    /// Returns what clients in broadcasting mode are told of the keys that changed since the last
+    /// call.
     pub fn take_broadcasts(&mut self) -> Vec<Broadcasted> {
         let mut told = Vec::new();
         if !std::mem::take(&mut self.has_changes) {

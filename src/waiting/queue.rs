@@ -131,7 +131,7 @@ impl WaitQueue {
         self.logins.contains_key(host)
     }
 
-    /// Who waits for this reason, oldest first.
+    /// Returns who waits for this reason, oldest first.
     pub fn of_reason(&self, reason: Reason) -> impl Iterator<Item = ClientId> {
         let tickets = (reason, Ticket::FIRST)..=(reason, Ticket(u64::MAX));
         self.by_reason.range(tickets).map(|(_, &client)| client)

@@ -105,8 +105,8 @@ pub enum WakeOn {
 }
 
 impl WakeOn {
-    /// What a waiting command of `group` needs: lists and sorted sets are popped, everything else
-    /// looks for itself.
+    /// Returns what a waiting command of `group` needs: lists and sorted sets are popped,
+    /// everything else looks for itself.
     #[must_use]
     pub fn of(group: Group) -> Self {
         match group {
@@ -171,7 +171,8 @@ impl Wait {
         Wait { deadline, timeout_reply: reply, ..self }
     }
 
-    /// What runs again is `command`; the log of slow commands goes on showing what was sent.
+    /// Returns what runs again is `command`; the log of slow commands goes on showing what was
+    /// sent.
     pub fn run_instead(&mut self, command: OwnedArgv) {
         if let Then::RunAgain(argv) = &mut self.then {
             self.sent = Some(std::mem::replace(argv, command));

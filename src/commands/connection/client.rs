@@ -177,7 +177,7 @@ fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What the asking client's line says of the command it is in.
+/// Returns what the asking client's line says of the command it is in.
 fn note_running(ctx: &mut Ctx<'_>, args: &Args<'_>) {
     ctx.session.requests.running.arguments = args.argv().bytes();
     ctx.session.requests.running.answered = ctx.reply.buffered_bytes();

@@ -220,7 +220,7 @@ fn with_scores<'v>(
     Ok(scored)
 }
 
-/// What `strtod` reads, if it reads all up to the first NUL.
+/// Returns what `strtod` reads, if it reads all up to the first NUL.
 fn score_of(text: ListpackValue<'_>) -> Option<f64> {
     match text {
         ListpackValue::Int(int) => Some(int as f64),

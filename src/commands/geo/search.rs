@@ -265,7 +265,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What is found, in the order and number asked for.
+    /// Returns what is found, in the order and number asked for.
     fn find<'s>(&self, set: &'s SortedSet) -> Vec<Found<'s>> {
         let Some(search) = self.search() else { return Vec::new() };
         let enough = if self.any { self.count.unwrap_or(usize::MAX) } else { usize::MAX };

@@ -67,7 +67,7 @@ fn taken(ctx: &mut Ctx<'_>, key: &[u8], side: Side, emptied: bool) {
     }
 }
 
-/// Whether `key` is a list; it may be missing, but nothing else.
+/// Returns whether `key` is a list; it may be missing, but nothing else.
 fn is_list(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, WrongType> {
     match ctx.db.kind(key) {
         None => Ok(false),

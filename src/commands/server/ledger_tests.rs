@@ -34,7 +34,7 @@ fn kept() -> TestServer {
     server
 }
 
-/// What is on each account, bytes.
+/// Returns what is on each account, bytes.
 fn balance(server: &TestServer) -> Vec<(Account, u64)> {
     let balance = server.server.rooms.balance(&server.server.keyspace);
     Account::ALL.map(|account| (account, balance.bytes(account))).into()

@@ -83,19 +83,19 @@ impl Limit {
     /// All of them.
     pub(super) const NONE: Limit = Limit { offset: 0, count: -1 };
 
-    /// What is left of `ranks` seen from their start.
+    /// Returns what is left of `ranks` seen from their start.
     pub(super) fn cut_ascending(self, ranks: Range<usize>) -> Range<usize> {
         let (skipped, taken) = self.of(ranks.len());
         ranks.start + skipped..ranks.start + skipped + taken
     }
 
-    /// What is left of `ranks` seen from their end.
+    /// Returns what is left of `ranks` seen from their end.
     pub(super) fn cut_descending(self, ranks: Range<usize>) -> Range<usize> {
         let (skipped, taken) = self.of(ranks.len());
         ranks.end - skipped - taken..ranks.end - skipped
     }
 
-    /// How many of `len` are skipped and how many are taken.
+    /// Returns how many of `len` are skipped and how many are taken.
     fn of(self, len: usize) -> (usize, usize) {
         let skipped = usize::try_from(self.offset).map_or(len, |offset| offset.min(len));
         let left = len - skipped;

@@ -512,7 +512,7 @@ enum ReplyShape {
 }
 
 impl ReplyShape {
-    /// What WITHSCORES asks for.
+    /// Returns what WITHSCORES asks for.
     fn with_scores(reply: &Reply<'_>) -> Self {
         if reply.protocol() == Protocol::Resp3 { ReplyShape::Pairs } else { ReplyShape::Flat }
     }

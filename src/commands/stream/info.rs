@@ -90,7 +90,7 @@ fn reply_if_known(reply: &mut Reply<'_>, name: &str, number: Option<i64>) {
     }
 }
 
-/// How far a group has read, and how much is left.
+/// Returns how far a group has read, and how much is left.
 fn reply_progress(reply: &mut Reply<'_>, log: &Log, group: &ReaderGroup) {
     reply_named_id(reply, "last-delivered-id", group.last_id);
     reply_if_known(reply, "entries-read", group.entries_read.map(|read| read as i64));
@@ -183,7 +183,7 @@ fn stream(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What both extents begin with: seven facts.
+/// Returns what both extents begin with: seven facts.
 fn reply_facts(reply: &mut Reply<'_>, log: &Log) {
     reply_number(reply, "length", log.len());
     reply_number(reply, "radix-tree-keys", log.node_count() as u64);
@@ -296,7 +296,7 @@ mod tests {
     use crate::commands::testing::TestServer;
     use std::collections::BTreeSet;
 
-    /// What stands behind `name` in an answer of XINFO, of each map in it.
+    /// Returns what stands behind `name` in an answer of XINFO, of each map in it.
     fn values(answer: &str, name: &str) -> Vec<String> {
         let mut lines = answer.lines();
         let mut found = Vec::new();

@@ -235,7 +235,7 @@ impl Shown {
         }
     }
 
-    /// How often an entry has been delivered that was delivered so often before.
+    /// Returns how often an entry has been delivered that was delivered so often before.
     fn deliveries(self, before: u64) -> u64 {
         before.wrapping_add(u64::from(self == Shown::Entry))
     }

@@ -25,7 +25,7 @@ pub(super) fn as_xclaim(key: &[u8], name: &[u8], group: &Group, pending: &Pendin
     ])
 }
 
-/// How far a group has read, as XGROUP SETID.
+/// Returns how far a group has read, as XGROUP SETID.
 pub(super) fn as_setid(key: &[u8], name: &[u8], group: &Group) -> OwnedArgv {
     let read = group.entries_read.map_or(-1, |read| read as i64);
     OwnedArgv::from_parts([

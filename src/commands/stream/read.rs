@@ -335,7 +335,7 @@ fn reply_after(reply: &mut Reply<'_>, log: &Log, after: StreamId, count: usize) 
     reply.close_array(place, len);
 }
 
-/// What XREAD answers of one key. Redis looks each up twice, and counts that.
+/// Returns what XREAD answers of one key. Redis looks each up twice, and counts that.
 fn read_entries(
     ctx: &mut Ctx<'_>,
     key: &[u8],
@@ -353,7 +353,7 @@ fn read_entries(
     Ok(())
 }
 
-/// What XREADGROUP answers of one key.
+/// Returns what XREADGROUP answers of one key.
 fn read_for(
     ctx: &mut Ctx<'_>,
     key: &[u8],

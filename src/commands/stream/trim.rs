@@ -85,8 +85,8 @@ impl Options {
         self.strategy = Some(Strategy { to, is_approximate, threshold_at: args.position() - 1 });
     }
 
-    /// What is to be done, `None` without such an option. Errors when the options contradict each
-    /// other.
+    /// Returns what is to be done, `None` without such an option. Errors when the options
+    /// contradict each other.
     pub(super) fn check(&self, ctx: &Ctx<'_>) -> Result<Option<Trim>, CommandError> {
         if self.strategy.is_none() && self.limit.is_some_and(|limit| limit > 0) {
             return Err(CommandError::fixed(

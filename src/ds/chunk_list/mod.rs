@@ -64,7 +64,7 @@ impl ChunkList {
         self.len() == 0
     }
 
-    /// How large chunks become.
+    /// Returns how large chunks become.
     pub fn fill(&self) -> Fill {
         self.tree.limits()
     }

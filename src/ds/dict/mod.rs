@@ -165,13 +165,13 @@ impl<O: Clone> Dict<O> {
         self.deadlines.heap_bytes()
     }
 
-    /// How many entries and directory places growing and shrinking have moved so far.
+    /// Returns how many entries and directory places growing and shrinking have moved so far.
     pub fn moved(&self) -> u64 {
         self.moved + self.view.directory.moved()
     }
 
-    /// Whether sparse pages may be merged. A walk over the pages that must not meet an entry twice
-    /// forbids it meanwhile; splitting goes on and keeps ranges nested.
+    /// Returns whether sparse pages may be merged. A walk over the pages that must not meet an
+    /// entry twice forbids it meanwhile; splitting goes on and keeps ranges nested.
     pub fn allow_merging(&mut self, merging: bool) {
         self.merging = merging;
     }

@@ -186,7 +186,8 @@ impl<O> Page<O> {
         })
     }
 
-    /// How full the page is: bytes of entries, or their number when that is nearer to its limit.
+    /// Returns how full the page is: bytes of entries, or their number when that is nearer to its
+    /// limit.
     pub(super) fn load(&self) -> usize {
         self.tables()
             .map(|table| (table.data_bytes as usize).max(usize::from(table.count) * PAGE_BYTES / SLOTS))

@@ -87,7 +87,7 @@ impl<O> View<O> {
         page.find(hash, key).map(|slot| page.entry(slot))
     }
 
-    /// Where the entry of `key` lies; the caller knows its hash.
+    /// Returns where the entry of `key` lies; the caller knows its hash.
     #[inline]
     pub fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<Found> {
         self.directory.page(hash).find(hash, key).map(|slot| Found { hash, slot })
@@ -180,7 +180,7 @@ impl<O> View<O> {
         })
     }
 
-    /// How the entries are spread; looks at every page.
+    /// Returns how the entries are spread; looks at every page.
     pub fn shape(&self) -> TableShape {
         let pages = self.page_count();
         self.pages().fold(TableShape { pages, ..TableShape::default() }, |shape, page| TableShape {

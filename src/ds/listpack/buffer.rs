@@ -55,7 +55,7 @@ impl Buffer {
         buffer
     }
 
-    /// How many bytes there is room for.
+    /// Returns how many bytes there is room for.
     pub(super) fn capacity(&self) -> usize {
         self.0.slice.len()
     }

@@ -164,7 +164,7 @@ pub(super) fn decode(bytes: &[u8], offset: usize) -> ListpackEntry<'_> {
     ListpackEntry { value, next: offset + whole + backlen_bytes(whole) }
 }
 
-/// Where the entry after the one at `offset` of a checked listpack begins.
+/// Returns where the entry after the one at `offset` of a checked listpack begins.
 #[inline]
 pub(super) fn next_offset(bytes: &[u8], offset: usize) -> usize {
     let Shape { head, data } = shape(&bytes[offset..]).expect("checked on the way in");

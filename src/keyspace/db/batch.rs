@@ -230,7 +230,7 @@ impl Batch {
 }
 
 impl Arrival {
-    /// Where key and text are.
+    /// Returns where key and text are.
     fn texts(&self) -> Range<usize> {
         let start = self.start as usize;
         start..start + self.key_len as usize + usize::from(self.text_len)

@@ -18,7 +18,7 @@ const SAMPLE_BYTES: usize = 4096;
 const MAX_ELEMENTS: usize = 128;
 
 impl Db {
-    /// What there is of `key` now.
+    /// Returns what there is of `key` now.
     pub(in crate::keyspace) fn fingerprint(&self, key: &[u8]) -> Fingerprint {
         let entry = self.dict.get(key).filter(|entry| !self.is_past(entry.deadline));
         Fingerprint(entry.map(KeyView::of).map(|view| {

@@ -79,7 +79,7 @@ pub fn is_valid(value: &[u8]) -> bool {
         }
 }
 
-/// How the registers of `value` are written.
+/// Returns how the registers of `value` are written.
 #[must_use]
 pub fn encoding(value: &[u8]) -> Encoding {
     if value[ENCODING] == 0 { Encoding::Dense } else { Encoding::Sparse }

@@ -137,7 +137,7 @@ impl SortedSet {
         self.len() == 0
     }
 
-    /// How it is stored, as OBJECT ENCODING names it.
+    /// Returns how it is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match &self.form {
@@ -152,7 +152,7 @@ impl SortedSet {
         if let Form::Flat(pairs) = &self.form { Some(pairs) } else { None }
     }
 
-    /// How its table of members is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    /// Returns how its table of members is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
     pub fn table_shape(&self) -> Option<TableShape> {
         if let Form::Tree(tree) = &self.form { Some(tree.scores.shape()) } else { None }

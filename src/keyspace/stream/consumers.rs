@@ -48,7 +48,7 @@ pub struct Consumers {
 }
 
 impl Consumers {
-    /// How many there are.
+    /// Returns how many there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.numbers.len()

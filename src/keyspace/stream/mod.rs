@@ -45,7 +45,7 @@ impl Stream {
         self.log.is_empty()
     }
 
-    /// How it is stored, as OBJECT ENCODING names it.
+    /// Returns how it is stored, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         "stream"

@@ -148,7 +148,7 @@ impl Node {
         &self.listpack
     }
 
-    /// How many entries live.
+    /// Returns how many entries live.
     pub(super) fn living(&self) -> usize {
         self.number(0) as usize
     }
@@ -275,7 +275,7 @@ impl Node {
     }
 }
 
-/// What an entry adds to a node at most, bytes.
+/// Returns what an entry adds to a node at most, bytes.
 fn needed(pairs: Pairs<'_>) -> usize {
     pairs.iter().map(|piece| Listpack::bytes_needed(piece)).sum::<usize>() + NUMBERS_BYTES
 }

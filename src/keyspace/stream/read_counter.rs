@@ -34,7 +34,7 @@ impl Log {
         Some(self.added().wrapping_sub(self.len()).wrapping_add(u64::from(id == first)))
     }
 
-    /// How many entries `group` has still to be given, if that can be told.
+    /// Returns how many entries `group` has still to be given, if that can be told.
     #[must_use]
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let read = match group.entries_read {

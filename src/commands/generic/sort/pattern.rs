@@ -45,7 +45,8 @@ impl<'a> Pattern<'a> {
         matches!(self, Pattern::Key { .. })
     }
 
-    /// What the pattern leads to for `element`: a string, or a field of a hash. A read of that key.
+    /// Returns what the pattern leads to for `element`: a string, or a field of a hash. A read of
+    /// that key.
     pub(super) fn look_up<'d>(
         &self,
         db: &'d mut Db,
