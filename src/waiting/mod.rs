@@ -1,4 +1,4 @@
-//! Who waits, what for, and what is done then.
+//! Waits: the clients that wait, the reasons, and the actions at the end.
 //!
 //! A command that cannot be answered yet leaves its client *parked*, with one [`Wait`]. Every
 //! reason to wait is a value of [`Until`], and what follows from its end a value of [`Then`]:
@@ -31,14 +31,14 @@ pub use wait::{LoginWait, Reason, Then, TimeoutReply, Until, Wait, WakeOn};
 
 use crate::base::time::MonotonicMillis;
 
-/// Who waits, and why some are held back.
+/// The clients that wait, and the reasons why some are held back.
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// Everybody who waits.
     pub queue: WaitQueue,
-    /// Why commands are held back.
+    /// The pauses that hold commands back.
     pub pauses: Pauses,
-    /// When the next password that waits may be looked at.
+    /// The moment at which the next password that waits may be looked at.
     login_due: Option<MonotonicMillis>,
 }
 
@@ -53,7 +53,7 @@ impl Waiting {
         self.login_due.take_if(|due| *due <= now).is_some()
     }
 
-    /// When it will be.
+    /// Returns the moment at which the next password that waits may be looked at.
     #[must_use]
     pub fn login_due(&self) -> Option<MonotonicMillis> {
         self.login_due

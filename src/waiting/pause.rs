@@ -22,7 +22,7 @@ use crate::base::time::MonotonicMillis;
 use crate::spec::{Flags, LOADING, MAY_REPLICATE, WRITE};
 use std::collections::BTreeMap;
 
-/// Who wants a pause.
+/// The reason for a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PauseReason {
     /// CLIENT PAUSE.
@@ -37,11 +37,11 @@ pub enum PauseReason {
     Aof,
     /// The data set is about to be read back from the append-only file.
     Reload,
-    /// What is on disk is being loaded, and will be soon.
+    /// The data on disk is being loaded, and will be there soon.
     Load,
 }
 
-/// Which commands wait; the stricter is the greater.
+/// The commands that wait; the stricter is the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pause {
     /// Those that may not run while data is loaded. The data set does not stand still.
@@ -105,7 +105,7 @@ impl Pauses {
         std::mem::take(&mut self.is_looser)
     }
 
-    /// When the next pause is over.
+    /// Returns the moment at which the next pause is over.
     #[must_use]
     pub fn next_end(&self) -> Option<MonotonicMillis> {
         self.running.values().filter_map(|running| running.until).min()

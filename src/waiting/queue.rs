@@ -19,7 +19,7 @@ impl Ticket {
     pub const FIRST: Ticket = Ticket(0);
 }
 
-/// Who waits for one key.
+/// The clients that wait for one key.
 #[derive(Debug, Default)]
 struct KeyWaiters {
     queue: BTreeMap<(WakeOn, Ticket), ClientId>,
@@ -27,7 +27,7 @@ struct KeyWaiters {
     is_ready: bool,
 }
 
-/// Who waits for which key, in order of arrival; and which keys have become ready.
+/// The clients that wait for each key, in order of arrival, and the keys that have become ready.
 #[derive(Debug, Default)]
 pub struct WaitQueue {
     by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, KeyWaiters>>,
@@ -131,7 +131,7 @@ impl WaitQueue {
         self.logins.contains_key(host)
     }
 
-    /// Returns who waits for this reason, oldest first.
+    /// Returns the clients that wait for this reason, oldest first.
     pub fn of_reason(&self, reason: Reason) -> impl Iterator<Item = ClientId> {
         let tickets = (reason, Ticket::FIRST)..=(reason, Ticket(u64::MAX));
         self.by_reason.range(tickets).map(|(_, &client)| client)
@@ -209,7 +209,7 @@ impl WaitQueue {
         self.released.pop_front()
     }
 
-    /// When the next waiter's time is over.
+    /// Returns the moment at which the next waiter's time is over.
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonotonicMillis> {
         self.deadlines.first().map(|&(deadline, _)| deadline)

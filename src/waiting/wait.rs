@@ -8,7 +8,7 @@ use crate::keyspace::{DbIndex, Kind};
 use crate::resp::OwnedArgv;
 use crate::spec::Group;
 
-/// What a client waits for.
+/// The thing that a client waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Until {
     /// One of these keys of its database becomes what the command needs.
@@ -27,16 +27,16 @@ pub enum Until {
     Login(LoginWait),
     /// Somebody completes it: a save has ended, another server has answered.
     Completed,
-    /// What a command that was run again waited for before.
+    /// The same as before, for a command that was run again.
     AsBefore,
 }
 
 /// A password that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginWait {
-    /// Where it comes from: an address without a port.
+    /// The address that it comes from, without a port.
     pub host: String,
-    /// What is tried, as a hash; none for a transaction, which may try several.
+    /// A hash of the password that is tried; none for a transaction, which may try several.
     pub guess: Option<[u8; 32]>,
 }
 
@@ -83,7 +83,7 @@ impl Until {
     }
 }
 
-/// What is done when a wait ends as hoped.
+/// The action at the end of a wait that ends as hoped.
 #[derive(Clone, Debug)]
 pub enum Then {
     /// The command runs again; it may go on waiting.
@@ -95,7 +95,7 @@ pub enum Then {
     Answered,
 }
 
-/// Which change of a key wakes a waiter.
+/// The kind of change of a key that wakes a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WakeOn {
     /// It holds a value of this type.
@@ -105,8 +105,8 @@ pub enum WakeOn {
 }
 
 impl WakeOn {
-    /// Returns what a waiting command of `group` needs: lists and sorted sets are popped,
-    /// everything else looks for itself.
+    /// Returns the change that a waiting command of `group` needs: lists and sorted sets are
+    /// popped, everything else looks for itself.
     #[must_use]
     pub fn of(group: Group) -> Self {
         match group {
@@ -117,7 +117,7 @@ impl WakeOn {
     }
 }
 
-/// What is answered when nothing came.
+/// The answer when nothing came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeoutReply {
     /// A null array: BLPOP and the like.
@@ -134,13 +134,13 @@ pub enum TimeoutReply {
 /// A command that waits.
 #[derive(Clone, Debug)]
 pub struct Wait {
-    /// What for.
+    /// The thing that is waited for.
     pub until: Until,
-    /// What is done then.
+    /// The action at the end.
     pub then: Then,
-    /// Until when; `None` is for ever.
+    /// The moment at which the wait is given up; `None` is never.
     pub deadline: Option<MonotonicMillis>,
-    /// What the client gets when the time is over.
+    /// The answer that the client gets when the time is over.
     pub timeout_reply: TimeoutReply,
     /// The database its keys are in.
     pub db: DbIndex,
@@ -171,7 +171,7 @@ impl Wait {
         Wait { deadline, timeout_reply: reply, ..self }
     }
 
-    /// Returns what runs again is `command`; the log of slow commands goes on showing what was
+    /// Makes `command` the one that runs again; the log of slow commands goes on showing what was
     /// sent.
     pub fn run_instead(&mut self, command: OwnedArgv) {
         if let Then::RunAgain(argv) = &mut self.then {
