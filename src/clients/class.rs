@@ -11,7 +11,7 @@ pub enum ClientClass {
     Master,
     /// Our replicas.
     Replica,
-    /// Who is subscribed to something.
+    /// Clients that are subscribed to something.
     Pubsub,
 }
 

@@ -1,9 +1,9 @@
-//! Where a client comes from, and what its threads and the server tell each other.
+//! The origin of a client, and the numbers that its threads and the server tell each other.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
-/// What the threads above and the server tell each other about one connection.
+/// The numbers that the threads above and the server tell each other about one connection.
 #[derive(Debug, Default)]
 pub struct ClientGauges {
     /// Set by the server: larger requests are taken only after AUTH.
@@ -51,7 +51,7 @@ pub struct ClientGauges {
     pub written_bytes: AtomicU64,
 }
 
-/// How a worker's thread is woken when its client sends something.
+/// The way in which a worker's thread is woken when its client sends something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waking {
     /// When a processor is free, so that requests gather into one turn of the owner.
@@ -88,7 +88,7 @@ impl Default for WireLimits {
     }
 }
 
-/// Where a client comes from.
+/// The origin of a client.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// `127.0.0.1:5000`; the path and `:0` for a unix socket.
@@ -117,7 +117,7 @@ impl Connection {
     }
 }
 
-/// Whether and when a connection ends.
+/// The decision if and when a connection ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Close {
     /// It stays.
@@ -129,7 +129,7 @@ pub enum Close {
     Now,
 }
 
-/// What CLIENT REPLY asked for.
+/// The modes that CLIENT REPLY sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReplyMode {
     /// Answers are sent.

@@ -17,7 +17,7 @@ use crate::base::time::MonotonicMillis;
 use crate::config::{BufferLimit, BufferLimits};
 use crate::resp::{Broadcast, Protocol};
 
-/// What was delivered to a client that is taken out, in both protocols: its own is not at hand.
+/// Messages delivered to a client that is taken out, in both protocols: its own is not at hand.
 #[derive(Debug)]
 pub(super) struct Aside {
     id: ClientId,
@@ -79,7 +79,7 @@ impl Clients {
         !self.aside.is_empty()
     }
 
-    /// Returns what was laid aside for a client that is taken out.
+    /// Takes the messages laid aside for a client that is taken out.
     pub fn take_aside(&mut self, id: ClientId, protocol: Protocol) -> Vec<u8> {
         let Some(place) = self.aside.iter().position(|aside| aside.id == id) else { return Vec::new() };
         let [resp2, resp3] = self.aside.swap_remove(place).bytes;
@@ -127,8 +127,8 @@ impl Clients {
     }
 }
 
-/// What may wait for a client that has not logged in: it gets nothing but errors, and whoever does
-/// not read them shall not fill the memory.
+/// The most that may wait for a client that has not logged in: it gets nothing but errors, and
+/// whoever does not read them shall not fill the memory.
 const BEFORE_LOGIN: BufferLimit = BufferLimit { hard_bytes: 64 << 10, soft_bytes: 0, soft_secs: 0 };
 
 fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
@@ -142,11 +142,11 @@ fn limit_of(session: &Session, limits: &BufferLimits) -> BufferLimit {
     }
 }
 
-/// What fits a client's first buffer, bytes. Redis: no client is closed for that much, however low
-/// its limit is.
+/// The bytes that fit a client's first buffer. Redis: no client is closed for that much, however
+/// low its limit is.
 const FIRST_BUFFER_BYTES: usize = 16 << 10;
 
-/// Returns what counts of the bytes that wait for a client.
+/// Returns the part that counts of the bytes that wait for a client.
 fn counted(waiting: usize) -> u64 {
     if waiting <= FIRST_BUFFER_BYTES { 0 } else { waiting as u64 }
 }

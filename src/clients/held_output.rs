@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct HeldOutput {
     waiting: VecDeque<(u64, Vec<u8>)>,
-    /// What need not wait any longer, and goes before everything else.
+    /// Answers that need not wait any longer, and go before everything else.
     released: Vec<u8>,
     bytes: usize,
 }
@@ -24,13 +24,13 @@ impl HeldOutput {
         self.waiting.is_empty()
     }
 
-    /// Returns how much there is, held or just released.
+    /// Returns the bytes of all answers, held or just released.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// In how many pieces.
+    /// Returns the number of pieces they are in.
     #[must_use]
     pub fn pieces(&self) -> usize {
         self.waiting.len() + usize::from(!self.released.is_empty())

@@ -1,4 +1,5 @@
-//! Who is connected: [`Clients`], and what the server knows of one of them, its [`Session`].
+//! The clients that are connected: [`Clients`], and everything that the server knows of one of
+//! them, its [`Session`].
 //!
 //! This room knows no socket: a session has a number, a place where it comes from, requests that
 //! have arrived, and bytes on their way out. The client whose command runs is taken out of

@@ -1,8 +1,8 @@
-//! Who is shown every command: [`Monitors`].
+//! The clients that are shown every command: [`Monitors`].
 
 use crate::base::ClientId;
 
-/// Who watches.
+/// The clients that watch.
 #[derive(Debug, Default)]
 pub struct Monitors {
     clients: Vec<ClientId>,
@@ -20,7 +20,7 @@ impl Monitors {
         self.clients.push(id);
     }
 
-    /// Returns who watches.
+    /// Returns the clients that watch.
     #[must_use]
     pub fn clients(&self) -> &[ClientId] {
         &self.clients

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 pub struct Clients {
     pub(super) by_id: BTreeMap<ClientId, Option<Box<Session>>>,
     pub(super) output: Vec<ClientId>,
-    /// What was delivered to clients that are taken out.
+    /// Messages that were delivered to clients that are taken out.
     pub(super) aside: Vec<Aside>,
     /// Clients found over their hard limit while something was delivered to them.
     pub(super) overfull: Vec<ClientId>,
@@ -24,13 +24,14 @@ pub struct Clients {
     pub(super) undecided: Vec<ClientId>,
     /// True when what is delivered tells of a change that is not on disk and has to be.
     pub in_doubt: bool,
-    /// What may wait for a client, by class.
+    /// The most that may wait for a client, by class.
     pub(super) limits: BufferLimits,
-    /// How buffers for answers are sized.
+    /// The rules by which buffers for answers are sized.
     pub reply_buffers: Resizing,
     /// Limits shared with the workers.
     pub wire_limits: Arc<WireLimits>,
-    /// When the log last told of a request of another protocol, on the monotonic clock.
+    /// The time at which the log last told of a request of another protocol, on the monotonic
+    /// clock.
     pub cross_protocol_logged_ns: Option<u64>,
 }
 
@@ -51,7 +52,7 @@ impl Clients {
         Clients { wire_limits, ..Clients::default() }
     }
 
-    /// Returns how many are connected, the one taken out included.
+    /// Returns the number of clients that are connected, the one taken out included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_id.len()
@@ -84,7 +85,7 @@ impl Clients {
         self.by_id.get_mut(&id)?.as_deref_mut()
     }
 
-    /// Returns who has something to send, or is to be closed.
+    /// Returns the clients that have something to be sent, or are to be closed.
     #[must_use]
     pub fn listed(&self) -> &[ClientId] {
         &self.output
@@ -137,8 +138,8 @@ impl Clients {
         self.by_id.remove(&id).flatten()
     }
 
-    /// Hands every client with something to send, or to close, to `take`. What tells of changes
-    /// is held back up to an offset, if there is one in `hold`, which is told for whom.
+    /// Hands every client with something to send, or to close, to `take`. Output that tells of
+    /// changes is held back up to an offset, if there is one in `hold`, which is told the client.
     /// Redis: being sent something is an interaction too.
     pub fn drain_output(
         &mut self,

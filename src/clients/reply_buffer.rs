@@ -31,11 +31,11 @@ pub struct ReplyBuffer {
     pub size: usize,
     /// The most of it that was used at once lately, bytes.
     pub peak: usize,
-    /// Since when that is.
+    /// The moment since which that is so.
     peak_since: MonotonicMillis,
 }
 
-/// How buffers are sized.
+/// The rules by which buffers are sized.
 #[derive(Debug)]
 pub struct Resizing {
     /// True when sizes change at all: DEBUG REPLYBUFFER RESIZING.
@@ -43,7 +43,7 @@ pub struct Resizing {
     /// The time for which the most that was used is remembered; `None` is for ever: DEBUG
     /// REPLYBUFFER.
     pub peak_reset_ms: Option<i64>,
-    /// Who was looked at last.
+    /// The client that was looked at last.
     last: ClientId,
 }
 
@@ -53,7 +53,7 @@ impl Default for Resizing {
     }
 }
 
-/// What became of a buffer.
+/// The change of a buffer's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
     None,

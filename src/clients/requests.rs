@@ -3,8 +3,8 @@
 use crate::resp::Requests;
 use std::collections::VecDeque;
 
-/// A client while its commands run. What they travel in, and the buffer they answer to, are taken
-/// out of the session for that time.
+/// A client while its commands run. The memory they travel in, and the buffer they answer to, are
+/// taken out of the session for that time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Running {
     /// Memory of the batch the commands came in, and of the buffer they answer to, bytes.

@@ -1,4 +1,4 @@
-//! What the server knows of one client: [`Session`].
+//! Everything that the server knows of one client: [`Session`].
 
 use super::connection::{Close, Connection, ReplyMode};
 use super::held_output::HeldOutput;
@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering;
 pub struct Session {
     /// Its number.
     pub id: ClientId,
-    /// Where it comes from.
+    /// The origin of the client.
     pub connection: Connection,
     /// The database it has selected.
     pub db: DbIndex,
@@ -29,7 +29,7 @@ pub struct Session {
     pub protocol: Protocol,
     /// CLIENT SETNAME; empty without a name.
     pub name: Vec<u8>,
-    /// As whom it has logged in.
+    /// The user that it has logged in as.
     pub login: LoginState,
     /// CLIENT NO-EVICT.
     pub no_evict: bool,
@@ -37,29 +37,29 @@ pub struct Session {
     pub is_monitor: bool,
     /// Answers on their way out.
     pub outbox: Outbox,
-    /// Whether the connection ends.
+    /// The decision if and when the connection ends.
     pub close: Close,
     /// Requests on their way in.
     pub requests: Requested,
     /// Set while the client waits for something; its further requests queue up.
     pub parked: Option<Box<Wait>>,
-    /// What is queued since MULTI.
+    /// The commands that are queued since MULTI.
     pub multi: Option<Box<Transaction>>,
-    /// When it connected.
+    /// The moment at which it connected.
     pub created: MonotonicMillis,
-    /// What it did last.
+    /// The last things that it did.
     pub last: Last,
     /// Client-side caching, as far as it concerns this client.
     pub tracking: OwnTracking,
-    /// What it listens to.
+    /// The numbers of names that it listens to.
     pub subscribed: Counts,
-    /// What the keys it watches cost, bytes.
+    /// The memory of the keys it watches, bytes.
     pub watched_bytes: usize,
-    /// What it was weighed at, on the account of all clients; see [`crate::memory::ClientMemory`].
+    /// The weight it was given, on the account of all clients; see [`crate::memory::ClientMemory`].
     pub counted: Option<Charge>,
 }
 
-/// As whom a client has logged in.
+/// The user that a client has logged in as.
 #[derive(Debug)]
 pub struct LoginState {
     /// The ACL user's name.
@@ -88,9 +88,9 @@ pub struct Outbox {
     pub awaits_file: bool,
     /// CLIENT REPLY.
     pub mode: ReplyMode,
-    /// How large a buffer for answers it keeps.
+    /// The size of the buffer for answers that it keeps.
     pub buffer: ReplyBuffer,
-    /// Since when more waits for it than the soft limit of its output buffer.
+    /// The moment since which more waits for it than the soft limit of its output buffer.
     pub slow_since: Option<MonotonicMillis>,
     /// True when the engine was told that there is something to send.
     pub is_listed: bool,
@@ -103,11 +103,11 @@ pub struct Requested {
     pub received: u64,
     /// Requests behind a parked command.
     pub pending: Pending,
-    /// What CLIENT LIST shows of it while its commands run.
+    /// The facts that CLIENT LIST shows of it while its commands run.
     pub running: Running,
     /// The same, of a parked command that will run again.
     pub when_parked: Running,
-    /// When the batch that runs arrived, where that is known.
+    /// The time at which the batch that runs arrived, where that is known.
     pub arrival: Option<Arrival>,
     /// Its next command has waited for those that arrived before it.
     pub waited_for_earlier: bool,
@@ -117,10 +117,10 @@ pub struct Requested {
     pub waited_for_walk: u32,
 }
 
-/// What a client did last.
+/// The last things that a client did.
 #[derive(Debug)]
 pub struct Last {
-    /// When it last sent a command, or was sent something.
+    /// The moment at which it last sent a command, or was sent something.
     pub interaction: MonotonicMillis,
     /// The last command, for CLIENT LIST.
     pub command: Option<CommandIndex>,
@@ -145,7 +145,7 @@ impl LookupCache {
         Some(cache)
     }
 
-    /// Returns what `name` leads to, if it is the one remembered.
+    /// Returns the command that `name` leads to, if it is the one remembered.
     #[inline]
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<CommandIndex> {

@@ -1,4 +1,4 @@
-//! What a client has queued since MULTI: [`Transaction`].
+//! The commands that a client has queued since MULTI: [`Transaction`].
 
 use crate::resp::{Argv, OwnedArgv};
 use crate::spec::{
@@ -10,7 +10,7 @@ const ANY: Flags = WRITE.with(READONLY).with(DENYOOM).with(MAY_REPLICATE).with(N
 /// Flags EXEC has when all of its commands have them.
 const ALL: Flags = LOADING.with(STALE);
 
-/// What is queued since MULTI.
+/// The commands that are queued since MULTI.
 #[derive(Debug, Default)]
 pub struct Transaction {
     commands: Vec<Queued>,
@@ -28,7 +28,7 @@ pub struct Transaction {
 /// A queued command.
 #[derive(Debug)]
 pub struct Queued {
-    /// Which command.
+    /// The number of the command.
     pub index: CommandIndex,
     /// The number of words that name it.
     pub words: usize,

@@ -16,10 +16,11 @@ use std::collections::btree_map::Entry;
 /// Bytes one watched key costs besides its name: an entry in each direction.
 const ENTRY_BYTES: usize = 96;
 
-/// Who watches one key, and whether it was stale when that began.
+/// The clients that watch one key, each with a mark that is true if the key was stale when that
+/// began.
 type Watchers = BTreeMap<ClientId, bool>;
 
-/// What one client watches.
+/// The keys that one client watches.
 #[derive(Debug, Default)]
 struct Watching {
     keys: Vec<(DbIndex, Vec<u8>)>,
@@ -42,7 +43,7 @@ impl Watches {
         self.by_client.get(&client).is_some_and(|watching| watching.is_dirty)
     }
 
-    /// Returns how many keys `client` watches.
+    /// Returns the number of keys that `client` watches.
     #[must_use]
     pub fn keys_of(&self, client: ClientId) -> usize {
         self.by_client.get(&client).map_or(0, |watching| watching.keys.len())
