@@ -1,11 +1,12 @@
 //! A worker: reads one connection until it ends.
 //!
 //! A worker waits in a blocking read into a small buffer on its stack, so an idle connection costs
-//! a few pages of stack and nothing of the heap. What a read brings is parsed at once and leaves as
-//! ONE event, the buffer with it, so a pipeline pays for the channel once. A read that fills the
-//! small buffer is continued without waiting. The memory a batch travels in comes back from the
-//! owner ([`Handle::spent`]): a worker that never allocates never gets a heap of its own from the
-//! allocator, which is tens of KiB a thread. One that had to gives it up when its client is quiet.
+//! a few pages of stack and nothing of the heap. The requests that a read brings are parsed at once
+//! and leave as ONE event, the buffer with them, so a pipeline pays for the channel once. A read
+//! that fills the small buffer is continued without waiting. The memory a batch travels in comes
+//! back from the owner ([`Handle::spent`]): a worker that never allocates never gets a heap of its
+//! own from the allocator, which is tens of KiB a thread. One that had to gives it up when its
+//! client is quiet.
 //!
 //! While the owner is behind, the bounded channel blocks the worker, and TCP its client. When the
 //! owner has ended the channel is closed and so is the connection.
@@ -26,7 +27,7 @@ use crate::resp::{Login, ParseLimits, Parser};
 
 /// The buffer on the stack that waits for a client, bytes: enough for most pipelines.
 const IDLE_BYTES: usize = 4096;
-/// What a read is continued with while more waits, bytes.
+/// The bytes that a read is continued with while more waits.
 const MORE_BYTES: usize = 16 * 1024;
 /// Most bytes gathered for one event, but for a big argument.
 const GATHER_BYTES: usize = 64 * 1024;
@@ -49,15 +50,16 @@ pub struct Connection {
     gauges: Arc<ClientGauges>,
     limits: Arc<WireLimits>,
     parser: Parser,
-    /// That the owner has run what was handed over.
+    /// The point at which the owner has run what was handed over.
     milestone: Milestone,
     /// Bytes handed to the owner since it was last waited for.
     ahead: usize,
     /// The size of the unfinished command that was reported last.
     reported: usize,
-    /// What the next batch is gathered in. An unfinished command is its client's, and may stay.
+    /// The memory that the next batch is gathered in. An unfinished command is its client's, and
+    /// may stay.
     transit: Charge,
-    /// When what was read last arrived, where that is known.
+    /// The time at which the bytes that were read last arrived, where that is known.
     arrival: Option<Arrival>,
     /// The socket gives up after [`QUIET`].
     is_hurried: bool,
@@ -254,7 +256,7 @@ impl Connection {
         }
     }
 
-    /// Returns whether the client is logged in, else `otherwise`.
+    /// Says if the client is logged in, else `otherwise`.
     fn login(&self, otherwise: Login) -> Login {
         if self.gauges.authenticated.load(Ordering::Acquire) { Login::Done } else { otherwise }
     }

@@ -5,7 +5,7 @@
 //! its backlog, which the server bounds, and no thread. Sockets that take some are served round
 //! about, a few sends each, so one that takes a lot holds up no other.
 //!
-//! What a backlog is and when it has nothing more to send, [`super::outlet`] knows.
+//! [`super::outlet`] knows what a backlog is and when it has nothing more to send.
 
 use std::collections::HashMap;
 use std::io::{self, PipeReader, PipeWriter};
@@ -23,7 +23,7 @@ use crate::engine::os;
 
 /// Sockets that one look at the kernel's list brings at most.
 const EVENTS: usize = 256;
-/// What the end of the drainer is announced as; descriptors are smaller.
+/// The number that announces the end of the drainer; descriptors are smaller.
 const END: u64 = u64::MAX;
 
 /// The one thread's employer: when it is dropped the thread ends.
@@ -54,7 +54,7 @@ impl Drainer {
         Ok(Arc::new(Drainer { watched, _life: life }))
     }
 
-    /// Returns what the thread looks after.
+    /// Returns the backlogs that the thread looks after.
     pub(super) fn watched(&self) -> &Watched {
         &self.watched
     }

@@ -35,7 +35,7 @@ pub struct Outlet {
     drainer: Arc<Drainer>,
 }
 
-/// What the socket did not take.
+/// The bytes that the socket did not take.
 #[derive(Debug)]
 pub(super) struct Backlog {
     socket: Arc<Socket>,
@@ -196,12 +196,12 @@ impl Chunk {
 }
 
 impl Backlog {
-    /// Returns what the drainer knows it by.
+    /// Returns the number that the drainer knows it by.
     pub(super) fn key(&self) -> u64 {
         u64::from(self.socket.fd().cast_unsigned())
     }
 
-    /// Returns where it goes.
+    /// Returns the socket that it goes to.
     pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }

@@ -26,7 +26,7 @@ use crate::clients::{ClientGauges, Connection, WireLimits};
 use crate::engine::{Event, Handle, Stopped};
 use crate::server::connection_order::MAX_ORDERED_CLIENTS;
 
-/// What a connection over the limit is told.
+/// The error for a connection over the limit.
 const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Up to so many connections are few: what they send is to be run in the order in which it was
 /// written.

@@ -21,12 +21,12 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[derive(Debug)]
 pub struct Socket(socket2::Socket);
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Clone, Copy, Debug)]
 pub struct Received {
-    /// How many bytes; 0 at the end of the stream.
+    /// The number of bytes; 0 at the end of the stream.
     pub count: usize,
-    /// When the last of them reached this machine, where the socket tells.
+    /// The time at which the last of them reached this machine, where the socket tells.
     pub arrival: Option<Arrival>,
 }
 

@@ -2,8 +2,9 @@
 //!
 //! A connection costs a thread; a thread that has become free waits for the next job for a while
 //! before it ends, the one freed last is reused first (its memory is warm, the others time out). A
-//! few stay ready for those who come next. How many run at once is not decided here: that is the
-//! pool's limit, of which each job brings a place along, given back when its thread is free again.
+//! few stay ready for those who come next. The number that run at once is not decided here: that is
+//! the pool's limit, of which each job brings a place along, given back when its thread is free
+//! again.
 //!
 //! Nothing here allocates on the new thread, and neither does a worker as a rule: with the first
 //! allocation a thread gets a heap of its own from mimalloc, some 20 KiB, and a thread that never
@@ -29,7 +30,7 @@ pub const IDLE: Duration = Duration::from_secs(10);
 /// After how much of that it gives the memory back that it holds free.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// What a thread runs.
+/// The work that a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Free threads and how many there are in all. `P` is a place among those who may have a thread.
@@ -46,7 +47,7 @@ struct State<P> {
     running: usize,
 }
 
-/// Where a free thread waits.
+/// The place where a free thread waits.
 struct Seat<P> {
     job: Mutex<Option<(Job, P)>>,
     given: Condvar,
@@ -100,7 +101,7 @@ impl<P: Send + 'static> Threads<P> {
         free < READY && running < limit && self.start(None).is_ok()
     }
 
-    /// The number of threads that are free at this moment, and how many there are.
+    /// Returns the number of threads that are free at this moment, and the number of all.
     #[must_use]
     pub fn count(&self) -> (usize, usize) {
         let state = lock(&self.state);
