@@ -31,7 +31,7 @@ const IDLE: Duration = Duration::from_secs(10);
 const MAX_TARGETS: usize = 64;
 /// Jobs that wait for one target.
 const MAX_WAITING: usize = 1024;
-/// What is sent at once, about.
+/// The bytes that are sent at once, about.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Longest reply line.
 const MAX_LINE_BYTES: u64 = 16 << 10;
@@ -49,7 +49,7 @@ impl Targets {
         Targets { handle, threads: HashMap::new() }
     }
 
-    /// Gives a job to its target's thread. What cannot be taken comes back as a report.
+    /// Gives a job to its target's thread. A job that cannot be taken comes back as a report.
     pub fn send(&mut self, job: MigrateJob) -> Result<(), MigrateReport> {
         let name = (job.target.host.clone(), job.target.port);
         let thread = match self.threads.get(&name) {
@@ -122,7 +122,7 @@ fn carry_out(mut job: MigrateJob, connection: &mut Option<Connection>, clock: &S
     MigrateReport { client: job.client, db: job.db, taken: job.keys, result, from }
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 enum Trouble {
     Connect,
     Broken { direction: Direction, may_retry: bool },
@@ -236,7 +236,7 @@ fn attempt(
     }
 }
 
-/// Returns what goes before the keys.
+/// Returns the commands that go before the keys.
 fn greeting(credentials: Option<&Credentials>, db: Option<i64>) -> Vec<u8> {
     let mut out = Vec::new();
     if let Some(Credentials { user, password }) = credentials {

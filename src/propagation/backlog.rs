@@ -1,4 +1,4 @@
-//! What was propagated, addressed by offset: [`Backlog`].
+//! The propagated commands, addressed by offset: [`Backlog`].
 //!
 //! Bytes are appended behind each other for as long as the server lives; the place of a byte in
 //! that stream is its offset. Everybody who wants them is a *reader* with a place of its own. What
@@ -20,7 +20,7 @@ pub type Block = Arc<Vec<u8>>;
 pub struct Backlog {
     /// Oldest first, each with the offset behind its last byte.
     blocks: VecDeque<(u64, Block)>,
-    /// What came behind the last block; it becomes one when somebody reads.
+    /// The bytes that came behind the last block; they become one when somebody reads.
     tail: Vec<u8>,
     /// The offset behind the last block.
     sealed: u64,
@@ -68,12 +68,12 @@ impl Backlog {
         self.forget_read();
     }
 
-    /// Returns where the next bytes go.
+    /// Returns the buffer that takes the next bytes.
     pub fn tail(&mut self) -> &mut Vec<u8> {
         &mut self.tail
     }
 
-    /// Returns what `reader` has not read yet, oldest first. It has read it then.
+    /// Returns all that `reader` has not read yet, oldest first. It has read it then.
     pub fn read(&mut self, reader: ReaderId) -> Vec<Block> {
         self.seal();
         let Some(read) = self.readers.get_mut(&reader) else { return Vec::new() };

@@ -7,7 +7,7 @@ use super::backlog::{Backlog, Block, ReaderId};
 use crate::keyspace::DbIndex;
 use crate::resp::{Argv, OwnedArgv, reply};
 
-/// What a command propagates.
+/// The commands that a command propagates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Effect {
     /// The command as it came, if it changed something.
@@ -64,7 +64,7 @@ impl Propagation {
         }
     }
 
-    /// Returns what was propagated since `reader` read last, as RESP.
+    /// Returns all that was propagated since `reader` read last, as RESP.
     pub fn read(&mut self, reader: ReaderId) -> Vec<Block> {
         self.backlog.read(reader)
     }
@@ -74,7 +74,7 @@ impl Propagation {
         self.selected = None;
     }
 
-    /// Returns whether nobody is told of what follows.
+    /// Sets if nobody is told of what follows.
     pub fn set_silent(&mut self, is_silent: bool) {
         self.is_silent = is_silent;
     }

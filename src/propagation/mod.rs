@@ -1,4 +1,4 @@
-//! What leaves the server as a change: the effects of each unit, in order, for whoever reads them.
+//! The changes that leave the server: the effects of each unit, in order, for every reader.
 //!
 //! A unit is what one client command did, with everything nested in it. Its effects are collected
 //! while it runs ([`Propagation`]) and encoded once, as RESP, at its end; the bytes lie in one

@@ -1,4 +1,4 @@
-//! Who listens to what: subscriptions to channels, to patterns of channels, and to shard channels.
+//! Subscriptions of clients to channels, to patterns of channels, and to shard channels.
 //!
 //! A part that only knows names and numbers. It has never heard of a client's connection, of a
 //! message or of RESP: the server asks whom a channel concerns and delivers. Ordered maps, not
@@ -13,7 +13,7 @@ use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What a name is.
+/// The kind of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
     /// A channel.
@@ -24,7 +24,7 @@ pub enum Topic {
     Shard,
 }
 
-/// How much one client listens to.
+/// The numbers of names that one client listens to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Channels.
@@ -44,7 +44,8 @@ impl Counts {
         self.channels + self.patterns + self.shards == 0
     }
 
-    /// Returns what a (un)subscription answers: shard channels are counted apart from the rest.
+    /// Returns the number that a (un)subscription answers: shard channels are counted apart from
+    /// the rest.
     #[must_use]
     pub fn of(self, topic: Topic) -> usize {
         match topic {
@@ -62,7 +63,7 @@ type Name = Arc<[u8]>;
 #[derive(Debug, Default)]
 struct Listeners(BTreeMap<Name, BTreeMap<Ticket, ClientId>>);
 
-/// What one client listens to, and since when.
+/// The names that one client listens to, each with the ticket of its subscription.
 #[derive(Debug, Default)]
 struct Own {
     topics: [BTreeMap<Name, Ticket>; 3],
@@ -129,7 +130,7 @@ impl Subscriptions {
         }
     }
 
-    /// Returns what `subscriber` listens to, in the order in which it subscribed.
+    /// Returns the names that `subscriber` listens to, in the order in which it subscribed.
     #[must_use]
     pub fn names_of(&self, topic: Topic, subscriber: ClientId) -> Vec<Arc<[u8]>> {
         let Some(own) = self.own.get(&subscriber) else { return Vec::new() };
@@ -139,7 +140,7 @@ impl Subscriptions {
         names.into_iter().map(|(_, name)| name.clone()).collect()
     }
 
-    /// Returns how much `subscriber` listens to.
+    /// Returns the numbers of names that `subscriber` listens to.
     #[must_use]
     pub fn counts(&self, subscriber: ClientId) -> Counts {
         let Some(own) = self.own.get(&subscriber) else { return Counts::default() };
@@ -148,7 +149,7 @@ impl Subscriptions {
         Counts { channels, patterns, shards, bytes }
     }
 
-    /// Returns who listens to exactly this name, oldest first.
+    /// Returns the clients that listen to exactly this name, oldest first.
     pub fn listeners(&self, topic: Topic, name: &[u8]) -> impl Iterator<Item = ClientId> {
         self.of(topic).0.get(name).into_iter().flat_map(|tickets| tickets.values().copied())
     }
@@ -176,13 +177,13 @@ impl Subscriptions {
         self.of(topic).0.keys().map(|name| &**name)
     }
 
-    /// Returns how many different names somebody listens to.
+    /// Returns the number of different names that somebody listens to.
     #[must_use]
     pub fn names_len(&self, topic: Topic) -> usize {
         self.of(topic).0.len()
     }
 
-    /// Returns how many listen to exactly this name.
+    /// Returns the number of clients that listen to exactly this name.
     #[must_use]
     pub fn listeners_len(&self, topic: Topic, name: &[u8]) -> usize {
         self.of(topic).0.get(name).map_or(0, BTreeMap::len)

@@ -5,7 +5,7 @@ use crate::base::time::MonotonicMillis;
 use crate::spec::CommandIndex;
 use std::collections::BTreeMap;
 
-/// What is counted for one command.
+/// The counters of one command.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CommandStat {
     /// Times it ran, failures included.

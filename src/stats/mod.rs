@@ -1,4 +1,4 @@
-//! What is counted and timed: [`Stats`].
+//! Counters and timings: [`Stats`].
 //!
 //! Its parts are counters ([`Counters`]), the log of slow commands ([`Slowlog`]), the latency
 //! monitor ([`LatencyMonitor`]) and the stopwatch that all of them read ([`Stopwatch`]). None of
@@ -18,16 +18,16 @@ pub use redact::{REDACTED, secrets};
 pub use slowlog::{SlowCommand, Slowlog, shorten};
 pub use stopwatch::{Run, Stopwatch};
 
-/// What is counted and timed.
+/// Counters and timings.
 #[derive(Debug)]
 pub struct Stats {
     /// Counters since the start or the last CONFIG RESETSTAT.
     pub counters: Counters,
     /// Slow commands.
     pub slowlog: Slowlog,
-    /// What took long.
+    /// The things that took long.
     pub latency: LatencyMonitor,
-    /// What commands are timed with.
+    /// The stopwatch that commands are timed with.
     pub stopwatch: Stopwatch,
 }
 

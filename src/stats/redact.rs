@@ -1,4 +1,5 @@
-//! Which arguments of a command are secrets: SLOWLOG and MONITOR show `(redacted)` in their place.
+//! The arguments of a command that are secrets: SLOWLOG and MONITOR show `(redacted)` in their
+//! place.
 //!
 //! Redis marks them while a command runs. Here they follow from what the command declares
 //! ([`Secrets`]) and the words alone, so that nothing is done before somebody wants to look.
@@ -7,7 +8,7 @@ use crate::config;
 use crate::resp::Argv;
 use crate::spec::{Secrets, Spec};
 
-/// What is shown instead of a secret.
+/// The text that is shown instead of a secret.
 pub const REDACTED: &[u8] = b"(redacted)";
 
 /// Places of secret arguments.
@@ -42,8 +43,8 @@ pub fn secrets(spec: &Spec, argv: Argv<'_>) -> SecretPlaces {
     SecretPlaces { places, from: None }
 }
 
-/// The places of the `count` arguments behind `word`, wherever it stands from `start` on. What
-/// follows KEYS are keys.
+/// The places of the `count` arguments behind `word`, wherever it stands from `start` on. The
+/// arguments that follow KEYS are keys.
 fn after_word(argv: Argv<'_>, start: usize, word: &str, count: usize) -> Vec<usize> {
     let options = argv.iter().enumerate().skip(start);
     options

@@ -19,13 +19,13 @@ const MAX_ARGUMENT_BYTES: usize = 128;
 pub struct SlowCommand {
     /// Counted from 0 since the start.
     pub id: i64,
-    /// When it ran.
+    /// The time at which it ran.
     pub at: UnixMillis,
     /// The time that it took, microseconds.
     pub us: i64,
     /// Its arguments, shortened.
     pub arguments: Vec<Vec<u8>>,
-    /// Where the client comes from.
+    /// The address of the client.
     pub addr: String,
     /// The client's name.
     pub name: Vec<u8>,

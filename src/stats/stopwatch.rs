@@ -3,10 +3,10 @@
 
 use crate::spec::CommandIndex;
 
-/// When the last command ended, and what is timed together since.
+/// The time at which the last command ended, and the commands that are timed together since.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch {
-    /// When the last command ended, or the turn began.
+    /// The time at which the last command ended, or the turn began.
     last_ns: u64,
     run: Option<Run>,
 }
@@ -14,9 +14,9 @@ pub struct Stopwatch {
 /// Small fast commands of one name in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Which command.
+    /// The number of the command.
     pub index: CommandIndex,
-    /// How many times.
+    /// The number of times that it ran.
     pub count: u64,
 }
 

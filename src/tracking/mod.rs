@@ -24,7 +24,7 @@ use crate::base::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Which reads count.
+/// The reads that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
     /// All.
@@ -36,18 +36,18 @@ pub enum Choice {
     OptOut,
 }
 
-/// How a client tracks.
+/// The mode in which a client tracks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mode {
     /// It hears of every key with one of its prefixes, read or not.
     pub broadcast: bool,
-    /// Which reads count.
+    /// The reads that count.
     pub choice: Choice,
     /// It does not hear of what it changes itself.
     pub no_loop: bool,
-    /// Who hears it instead; 0 is the client itself.
+    /// The client that hears it instead; 0 is the client itself.
     pub redirect: u64,
-    /// Who was to hear it is gone.
+    /// True when the client that was to hear it is gone.
     pub broken_redirect: bool,
 }
 
@@ -56,7 +56,7 @@ pub struct Mode {
 struct Remembered {
     /// Its place in [`Tracking::keys`].
     place: usize,
-    /// Who has read it, by number.
+    /// The clients that have read it, by number.
     readers: Vec<ClientId>,
 }
 
@@ -68,12 +68,12 @@ struct Prefix {
     changed: BTreeMap<Box<[u8]>, Option<ClientId>>,
 }
 
-/// What one client is told of the turn.
+/// The keys that one client is told of in this turn.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broadcasted {
     /// The keys, in the order of their bytes.
     pub keys: Vec<Box<[u8]>>,
-    /// Who is told.
+    /// The clients that are told.
     pub clients: Vec<ClientId>,
 }
 
@@ -103,7 +103,7 @@ impl Tracking {
         !self.modes.is_empty() || !self.keys.is_empty()
     }
 
-    /// Returns how many clients track.
+    /// Returns the number of clients that track.
     #[must_use]
     pub fn clients_len(&self) -> usize {
         self.modes.len()
@@ -132,7 +132,7 @@ impl Tracking {
         self.modes.keys().copied()
     }
 
-    /// Returns how `client` tracks, if it does.
+    /// Returns the mode in which `client` tracks, if it does.
     #[must_use]
     pub fn mode(&self, client: ClientId) -> Option<Mode> {
         self.modes.get(&client).copied()
@@ -260,8 +260,8 @@ impl Tracking {
         evicted
     }
 
-    /// Returns what clients in broadcasting mode are told of the keys that changed since the last
-    /// call.
+    /// Takes the keys that changed since the last call, with the clients in broadcasting mode that
+    /// are told of them.
     pub fn take_broadcasts(&mut self) -> Vec<Broadcasted> {
         let mut told = Vec::new();
         if !std::mem::take(&mut self.has_changes) {

@@ -1,13 +1,13 @@
-//! What a client knows of its own tracking: [`OwnTracking`].
+//! The part of tracking that each client knows of itself: [`OwnTracking`].
 
 use super::{Choice, Mode};
 
-/// What a session knows of its own tracking.
+/// The part of tracking that a session knows of itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnTracking {
-    /// How it tracks, if it does.
+    /// The mode in which it tracks, if it does.
     pub mode: Option<Mode>,
-    /// What its prefixes cost, bytes.
+    /// The memory of its prefixes, bytes.
     pub prefix_bytes: usize,
     /// CLIENT CACHING was called for the next command.
     pub caching: bool,

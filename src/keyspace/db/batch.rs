@@ -27,7 +27,7 @@ const BATCH_KEYS: usize = 64 << 10;
 /// Bytes after which a batch is full whatever the number of keys.
 const BATCH_BYTES: usize = 8 << 20;
 
-/// The length and the coding of the text of a value that has none.
+/// The length and the coding of the text of a value that is no string.
 const NO_TEXT: (u8, StringCoding) = (0, StringCoding::Raw);
 
 /// What a key holds, as it arrives.
