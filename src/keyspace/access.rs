@@ -1,4 +1,4 @@
-//! How recently or how often a key was used: 24 bits per key, as Redis keeps them.
+//! The time since a key was used, or the number of its uses: 24 bits per key, as Redis keeps them.
 //!
 //! Under an LRU policy they are the second of the last access, modulo 2^24, by a clock that
 //! nobody sets: what is used must not look idle because of the time of day. Under an LFU policy
@@ -12,7 +12,7 @@ use crate::base::time::MonotonicMillis;
 const LFU_INITIAL: u32 = 5;
 const CLOCK_MASK: u32 = 0xff_ffff;
 
-/// What the 24 bits mean and the time they are taken from.
+/// The meaning of the 24 bits, and the time they are taken from.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessClock {
     /// Count accesses instead of dating them.

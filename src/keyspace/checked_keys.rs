@@ -33,8 +33,8 @@ struct Checked {
 }
 
 impl CheckedKeys {
-    /// Returns what a call of the command `spec` declares is held to, which changes a part of the
-    /// string at `edited_string`.
+    /// The rules for a call of the command that `spec` declares, which changes a part of the string
+    /// at `edited_string`.
     pub(super) fn of(spec: &Spec, argv: Argv<'_>, edited_string: Option<&[u8]>) -> CheckedKeys {
         let looks_at_any = spec.flags.contains(LOOKS_AT_ANY_KEY);
         CheckedKeys(Some(Arc::new(Checked {
@@ -60,12 +60,12 @@ impl CheckedKeys {
         CheckedKeys(self.0.as_ref().map(widened))
     }
 
-    /// Returns what the running command has changed, if one runs.
+    /// Returns the keys that the running command has changed, if one runs.
     pub(super) fn mutated_keys(&self) -> Option<&MutatedKeys> {
         self.0.as_ref().map(|checked| &checked.mutated)
     }
 
-    /// Returns what a command that may not touch any key is held to.
+    /// Returns the rules for a command that may not touch any key.
     fn limits(&self) -> Option<(&Checked, &HashMap<Vec<u8>, bool>)> {
         let checked = self.0.as_ref()?;
         Some((checked, checked.keys.as_ref()?))

@@ -21,7 +21,7 @@ pub struct Keyspace {
     current: Box<Db>,
     /// The others; the place of the current one is empty.
     others: Vec<Option<Box<Db>>>,
-    /// What became of the other databases, as far as nobody has looked.
+    /// The news of the other databases, as far as nobody has looked.
     others_news: News,
     /// The snapshot walk under way.
     pub(super) walk: Option<Box<Walk>>,
@@ -29,7 +29,7 @@ pub struct Keyspace {
     pub(super) walks: u32,
 }
 
-/// Whether another database than the current one was lent out since somebody looked at it: walks
+/// Says if another database than the current one was lent out since somebody looked at it: walks
 /// over all databases in every turn cost more than a short command.
 #[derive(Debug, Default)]
 struct News {
@@ -200,8 +200,7 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.set_access(access));
     }
 
-    /// Returns whether removed keys give their memory back at once, at some cost: under
-    /// `maxmemory`.
+    /// Sets if removed keys give their memory back at once, at some cost: under `maxmemory`.
     pub fn set_memory_is_short(&mut self, short: bool) {
         self.iter_mut().for_each(|db| db.set_memory_is_short(short));
     }
@@ -231,7 +230,7 @@ impl Keyspace {
         any
     }
 
-    /// Returns whether expired keys stay until somebody else deletes them: on a replica.
+    /// Sets if expired keys stay until somebody else deletes them: on a replica.
     pub fn set_keeps_expired(&mut self, keeps_expired: bool) {
         if self.current.keeps_expired() == keeps_expired {
             return;
@@ -239,7 +238,7 @@ impl Keyspace {
         self.iter_mut().for_each(|db| db.set_keeps_expired(keeps_expired));
     }
 
-    /// When the next key of any database may be due.
+    /// Returns the time at which the next key of any database may be due.
     #[must_use]
     pub fn next_deadline(&mut self) -> Option<UnixMillis> {
         if std::mem::take(&mut self.others_news.deadlines) {
@@ -262,7 +261,7 @@ impl Keyspace {
         std::iter::once(&mut *self.current).chain(others.iter_mut().filter_map(Option::as_deref_mut))
     }
 
-    /// Returns what is to be freed on another thread, of all databases.
+    /// Takes the values that are to be freed on another thread, of all databases.
     pub fn take_garbage(&mut self) -> Vec<Garbage> {
         let mut garbage = std::mem::take(&mut self.current.findings.garbage);
         if std::mem::take(&mut self.others_news.garbage) {

@@ -31,7 +31,7 @@ use triomphe::Arc;
 #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
 pub struct WrongType;
 
-/// What happens to a key's deadline when its value is replaced.
+/// The treatment of a key's deadline when its value is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ttl {
     /// It goes.
@@ -49,16 +49,16 @@ pub struct Db {
     pub(super) dict: Dict<Value>,
     /// The database that the keys belonged to when a snapshot walk over them began.
     pub(super) walked_as: DbIndex,
-    /// What a flush has left to the walk.
+    /// The pages that a flush has left to the walk.
     pub(super) flushed: Vec<(DbIndex, Handed)>,
     now: UnixMillis,
     access: AccessClock,
     limits: EncodingLimits,
     random: Random,
     keeps_expired: bool,
-    /// What the running command is held to.
+    /// The rules that the running command is held to.
     pub(super) checked_keys: CheckedKeys,
-    /// What the accessors found out.
+    /// The facts that the accessors found out.
     pub findings: Findings,
 }
 
@@ -157,7 +157,7 @@ impl Db {
         self.dict.page_count()
     }
 
-    /// Returns how the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
+    /// Describes how the table is filled; looks at every page of it. Source: DEBUG HTSTATS.
     #[must_use]
     pub fn table_shape(&self) -> TableShape {
         self.dict.shape()
@@ -169,7 +169,7 @@ impl Db {
         self.now
     }
 
-    /// Returns what the access history of a key means.
+    /// Returns the clock that gives access histories of keys their meaning.
     #[must_use]
     pub fn access_clock(&self) -> AccessClock {
         self.access
@@ -194,7 +194,7 @@ impl Db {
         self.access.freeze(monotonic);
     }
 
-    /// Returns whether removed keys give their memory back at once, at some cost.
+    /// Sets if removed keys give their memory back at once, at some cost.
     pub(super) fn set_memory_is_short(&mut self, short: bool) {
         self.dict.pack_tightly(short);
     }
@@ -223,7 +223,7 @@ impl Db {
         self.numbered(self.dict.hash(key))
     }
 
-    /// Returns which keys were looked up since the last call: whether one of them is what
+    /// Forgets the keys that were looked up since the last call; true when one of them is what
     /// `is_sought` says of its [`Db::hash_of`].
     pub fn has_looked_up(&mut self, mut is_sought: impl FnMut(u64) -> bool) -> bool {
         let mut looked_up = std::mem::take(&mut self.findings.looked_up);
@@ -237,7 +237,7 @@ impl Db {
         hash.wrapping_add(u64::from(self.index.0).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// Returns what there is of `key`. Changes nothing: a key whose time is over stays.
+    /// Returns the state of `key`. Changes nothing: a key whose time is over stays.
     #[must_use]
     pub fn presence(&self, key: &[u8]) -> Presence {
         match self.dict.get(key) {
@@ -325,7 +325,8 @@ impl Db {
         self.find_touched(hash, key).map(|found| KeyView::of(self.dict.at(found)))
     }
 
-    /// When `key` expires: `None` for a missing key, `Some(None)` for one that stays.
+    /// Returns the time at which `key` expires: `None` for a missing key, `Some(None)` for one that
+    /// stays.
     pub fn deadline(&mut self, key: &[u8]) -> Option<Option<UnixMillis>> {
         self.peek(key).map(|view| view.deadline)
     }
@@ -373,7 +374,7 @@ impl Db {
 
     // ── time ─────────────────────────────────────────────────────────────────────────────────
 
-    /// When the next key may be due; never later than the truth.
+    /// Returns the time at which the next key may be due; never later than the truth.
     #[must_use]
     pub fn next_deadline(&self) -> Option<UnixMillis> {
         self.dict.next_deadline().map(UnixMillis)
@@ -448,8 +449,7 @@ impl Db {
         false
     }
 
-    /// Returns where `key` is, unless it is missing or its time has come. Renews its access
-    /// history.
+    /// Finds `key`, unless it is missing or its time has come. Renews its access history.
     fn find_touched(&mut self, hash: u64, key: &[u8]) -> Option<Found> {
         self.findings.looked_up.note(hash);
         let found = self.dict.find_hashed(hash, key)?;
@@ -497,8 +497,8 @@ impl Db {
         }
     }
 
-    /// Leaves a big value to be freed elsewhere; a small one goes at once. What a walk has taken
-    /// over stays until that lets go of it, beside whatever takes its place here.
+    /// Leaves a big value to be freed elsewhere; a small one goes at once. A value that a walk has
+    /// taken over stays until that lets go of it, beside whatever takes its place here.
     fn discard(&mut self, object: Option<Value>) {
         if let Some(object) = object.as_ref().filter(|object| object.is_shared()) {
             count_copy(object.heap_bytes());

@@ -1,4 +1,4 @@
-//! How large a collection may become in its compact encoding.
+//! The sizes up to which collections stay in their compact encoding.
 
 use crate::base::hash::HashSeed;
 

@@ -1,4 +1,4 @@
-//! What an entry of a database is made of, and how it is seen.
+//! The parts of an entry of a database, and the views of it.
 //!
 //! The accessors write entries, the savers and SCAN look at them ([`KeyView`]), RENAME, COPY and
 //! MOVE carry them whole ([`Stored`]); all of them agree on one layout, which nobody else needs to
@@ -18,7 +18,7 @@ use crate::base::number;
 use crate::base::time::UnixMillis;
 use crate::ds::dict::EntryRef;
 
-/// How a string is stored, as OBJECT ENCODING names it.
+/// The encoding of a string, as OBJECT ENCODING names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StringCoding {
     /// A 64-bit integer.
@@ -34,11 +34,11 @@ pub enum StringCoding {
 pub struct Stored {
     pub(super) payload: Vec<u8>,
     pub(super) object: Option<Value>,
-    /// When the key expires.
+    /// The time at which the key expires.
     pub deadline: Option<UnixMillis>,
 }
 
-/// What there is of a key at this moment.
+/// The state of a key at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// Nothing.
@@ -62,7 +62,8 @@ impl Stored {
 
     /// True when both are the same value with the same deadline: equal short strings, or one
     /// allocation. Whoever changes a shared value makes another allocation first, so a value that
-    /// is held and still the same has not been changed. When it was used does not matter.
+    /// is held and still the same has not been changed. The time at which it was used does not
+    /// matter.
     #[must_use]
     pub fn is_same(&self, other: &Stored) -> bool {
         let objects = match (&self.object, &other.object) {
@@ -90,7 +91,7 @@ pub struct KeyView<'a> {
     pub key: &'a [u8],
     /// The value.
     pub value: ValueRef<'a>,
-    /// When the key expires.
+    /// The time at which the key expires.
     pub deadline: Option<UnixMillis>,
     header: [u8; HEADER],
 }
@@ -119,7 +120,7 @@ impl<'a> KeyView<'a> {
         Kind::from_bits(self.header[0] & 0x0f)
     }
 
-    /// Returns how a string is stored; of other types it says nothing.
+    /// Returns the encoding of a string; of other types it says nothing.
     #[must_use]
     pub fn string_coding(&self) -> StringCoding {
         coding_of(self.header[0])
@@ -132,7 +133,7 @@ impl<'a> KeyView<'a> {
         self.header[0] == COPIED_INTEGER
     }
 
-    /// Returns how the value is stored, as OBJECT ENCODING names it.
+    /// Returns the encoding of the value, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match (self.value, self.string_coding()) {

@@ -33,7 +33,7 @@ impl List {
         self.elements.is_empty()
     }
 
-    /// Returns how it is stored, as OBJECT ENCODING names it.
+    /// Returns its encoding, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         "quicklist"

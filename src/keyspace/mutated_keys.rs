@@ -22,21 +22,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Keys that are noted of one command: of those behind them nothing is known.
 const MAX_KEYS: usize = 4096;
 
-/// What a key holds and when it expires, as a number that differs when they do; `None` for a
-/// missing key.
+/// The value of a key and its deadline, as a number that differs when they do; `None` for a missing
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint(pub(super) Option<u64>);
 
 /// The number of a database, and a key of it.
 type Place = (u16, Vec<u8>);
 
-/// What one command has had in hand. Every database refers to the same.
+/// The keys that one command has had in hand. Every database refers to the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MutatedKeys(Arc<Mutex<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
-    /// What each key held when it was first lent for a change.
+    /// The value that each key held when it was first lent for a change.
     before: HashMap<Place, Fingerprint>,
     /// The keys that `changed` was told of.
     reported: HashSet<Place>,

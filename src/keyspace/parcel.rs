@@ -1,4 +1,4 @@
-//! What a snapshot walk hands out: references to pages as they were when it began.
+//! The parcels that a snapshot walk hands out: references to pages as they were when it began.
 
 use super::db_index::DbIndex;
 use super::entry::KeyView;
@@ -28,7 +28,7 @@ pub struct WalkedDb {
     pub index: DbIndex,
     /// The number of keys it had.
     pub keys: usize,
-    /// How many of them had a deadline.
+    /// The number of them that had a deadline.
     pub deadlines: usize,
 }
 

@@ -85,7 +85,7 @@ impl Set {
         self.len() == 0
     }
 
-    /// Returns what OBJECT ENCODING answers.
+    /// Returns the answer of OBJECT ENCODING.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match &self.form {
@@ -100,7 +100,7 @@ impl Set {
         if let Form::Integers(ints) = &self.form { Some(ints) } else { None }
     }
 
-    /// Returns how its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    /// Describes how its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
     pub fn table_shape(&self) -> Option<TableShape> {
         if let Form::Many(dict) = &self.form { Some(dict.shape()) } else { None }

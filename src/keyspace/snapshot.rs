@@ -49,7 +49,7 @@ pub struct Walk {
     next_parcel: u64,
     on_their_way: VecDeque<OnItsWay>,
     pages_on_their_way: usize,
-    /// What the thread had copied when pre-images were last collected.
+    /// The bytes that the thread had copied when pre-images were last collected.
     copied_at_collection: u64,
     copied_at_begin: u64,
     copies_limit: u64,
@@ -156,8 +156,8 @@ impl Keyspace {
         self.walk.as_ref().map(|_| self.walks)
     }
 
-    /// Returns what is to be handed over now: every pre-image since the last call, and as many
-    /// pages in order as the window has room for. Nothing without a walk, and after the last
+    /// Takes the parcels to hand over at this moment: every pre-image since the last call, and as
+    /// many pages in order as the window has room for. Nothing without a walk, and after the last
     /// parcel.
     pub fn walk_on(&mut self) -> Vec<Parcel> {
         let Some(mut walk) = self.walk.take_if(|walk| !walk.sent_last) else { return Vec::new() };

@@ -1,4 +1,4 @@
-//! How a string grows in place.
+//! The growth of a string in place.
 
 /// Spare bytes of a growing string are never more.
 const MAX_SPARE_BYTES: usize = 1 << 20;
@@ -17,9 +17,9 @@ pub fn grow(bytes: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// Makes room as a string that will grow again wants it: double, but never much over a MiB more.
-/// What is made only now may stay as it is for ever. Redis: SETRANGE, SETBIT and APPEND make a
-/// missing string as long as it must be.
+/// Makes room as a string that will grow again wants it: double, but never much over a MiB more. A
+/// string that is made only now may stay as it is for ever. Redis: SETRANGE, SETBIT and APPEND make
+/// a missing string as long as it must be.
 fn reserve(bytes: &mut Vec<u8>, additional: usize) {
     if bytes.capacity() - bytes.len() < additional {
         let spare = if bytes.is_empty() { 0 } else { (bytes.len() + additional).min(MAX_SPARE_BYTES) };

@@ -155,7 +155,7 @@ impl Value {
         }
     }
 
-    /// Returns how it is stored, as OBJECT ENCODING names it.
+    /// Returns its encoding, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -168,7 +168,7 @@ impl Value {
         }
     }
 
-    /// Returns how its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    /// Describes how its table is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
     #[must_use]
     pub fn table_shape(&self) -> Option<TableShape> {
         match self {

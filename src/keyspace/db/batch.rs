@@ -30,7 +30,7 @@ const BATCH_BYTES: usize = 8 << 20;
 /// The length and the coding of the text of a value that is no string.
 const NO_TEXT: (u8, StringCoding) = (0, StringCoding::Raw);
 
-/// What a key holds, as it arrives.
+/// The content of a key, as it arrives.
 #[derive(Debug)]
 pub enum Content<'a> {
     /// A string short enough to be copied.
@@ -65,10 +65,10 @@ impl Content<'_> {
     }
 }
 
-/// What arrives beside a key and its value.
+/// The attributes that arrive beside a key and its value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// When the key expires.
+    /// The time at which the key expires.
     pub deadline: Option<UnixMillis>,
     /// Seconds since its last use, if known.
     pub idle_secs: Option<u64>,
@@ -76,7 +76,7 @@ pub struct Attributes {
     pub frequency: Option<u8>,
 }
 
-/// What a load does with a key that is there already.
+/// The treatment of a key that is there already when its like is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PresentKeys {
     /// The file is wrong: a key stands in it once.
@@ -85,7 +85,7 @@ pub enum PresentKeys {
     Replaced,
 }
 
-/// What a load does with a key whose time has come.
+/// The treatment of a key that has expired when it is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpiredKeys {
     /// It is not there.
@@ -94,7 +94,7 @@ pub enum ExpiredKeys {
     Kept,
 }
 
-/// What became of a batch.
+/// The result of taking in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakenIn {
     /// Keys that are in the database now.
@@ -117,7 +117,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Arrival {
     hash: u64,
-    /// What is no text.
+    /// The value, if it is no text.
     value: Option<Value>,
     deadline: Option<UnixMillis>,
     idle_secs: Option<u32>,
@@ -230,7 +230,7 @@ impl Batch {
 }
 
 impl Arrival {
-    /// Returns where key and text are.
+    /// Returns the range of key and text.
     fn texts(&self) -> Range<usize> {
         let start = self.start as usize;
         start..start + self.key_len as usize + usize::from(self.text_len)

@@ -1,4 +1,4 @@
-//! How the values of a database are changed: set, edited in place, put, taken out.
+//! The changes of the values of a database: set, edited in place, put, taken out.
 //!
 //! These accessors count neither hit nor miss, and what they replace is left as garbage if it is
 //! big. Looking is the business of [`Db`]'s own file.

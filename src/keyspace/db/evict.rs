@@ -1,4 +1,4 @@
-//! Whom to evict: candidates by chance, and the key that expires next.
+//! The choice of keys to evict: candidates by chance, and the key that expires next.
 //!
 //! A database only proposes; which policy rules and when it is enough is decided by `server/`.
 
@@ -11,7 +11,7 @@ use crate::keyspace::entry::access_of;
 /// Candidates kept from one choice to the next.
 const POOL: usize = 16;
 
-/// Which keys may go.
+/// The keys that may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Among {
     /// All of them.

@@ -1,4 +1,4 @@
-//! What the accessors of a database find out on the way, for others to act on.
+//! Findings: facts that the accessors of a database find out on the way, for others to act on.
 //!
 //! A database tells nobody that a key had expired and frees nothing big itself: it leaves both
 //! here, so that it need not know who propagates and which thread frees.
@@ -6,13 +6,13 @@
 use crate::ds::dict::View;
 use crate::keyspace::value::Value;
 
-/// What must be freed where it does not delay commands. Dropping it frees it.
+/// Values that must be freed where it does not delay commands. Dropping it frees it.
 #[derive(Debug)]
 #[allow(dead_code, reason = "held only to be dropped on another thread")]
 pub enum Garbage {
     /// One big value.
     Value(Value),
-    /// What was cut off a value that stays.
+    /// A part that was cut off a value that stays.
     Part(Value),
     /// A whole database.
     Dict(Box<View<Value>>),
@@ -42,7 +42,7 @@ impl Garbage {
 /// So many lookups are told apart.
 const MAX_LOOKED_UP: usize = 4096;
 
-/// Which keys were looked up, by [`Db::hash_of`](crate::keyspace::Db::hash_of).
+/// The keys that were looked up, by [`Db::hash_of`](crate::keyspace::Db::hash_of).
 #[derive(Debug, Default)]
 pub struct LookedUp {
     /// True when somebody wants to know.

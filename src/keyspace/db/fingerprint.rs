@@ -1,5 +1,5 @@
-//! What a key holds, as a number to compare: how debug builds find out what a command has changed
-//! ([`crate::keyspace::mutated_keys`]).
+//! The content of a key as a number to compare: debug builds find out by it what a command has
+//! changed ([`crate::keyspace::mutated_keys`]).
 //!
 //! It is cheap enough for every command of every test, so it looks at a part of what is large: a
 //! change may go unnoticed there, but nothing is found that is none.
@@ -18,7 +18,7 @@ const SAMPLE_BYTES: usize = 4096;
 const MAX_ELEMENTS: usize = 128;
 
 impl Db {
-    /// Returns what there is of `key` now.
+    /// Returns the fingerprint of `key` as it is.
     pub(in crate::keyspace) fn fingerprint(&self, key: &[u8]) -> Fingerprint {
         let entry = self.dict.get(key).filter(|entry| !self.is_past(entry.deadline));
         Fingerprint(entry.map(KeyView::of).map(|view| {
@@ -74,7 +74,7 @@ fn hash_collection(value: &Value, hasher: &mut DefaultHasher) {
     sum.hash(hasher);
 }
 
-/// When a consumer was seen last is bookkeeping, as when a key was used.
+/// The time at which a consumer was seen last is bookkeeping, as when a key was used.
 fn hash_group(name: &[u8], group: &Group, hasher: &mut DefaultHasher) {
     (name, group.last_id, group.entries_read, group.pending().len()).hash(hasher);
     for pending in group.pending().iter().take(MAX_ELEMENTS) {

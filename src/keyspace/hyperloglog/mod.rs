@@ -48,7 +48,7 @@ const DENSE_LEN: usize = HEADER + REGISTERS * REGISTER_BITS / 8;
 #[error("INVALIDOBJ Corrupted HLL object detected")]
 pub struct Corrupt;
 
-/// How registers are written.
+/// The encoding of registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// 6 bits each.
@@ -79,7 +79,7 @@ pub fn is_valid(value: &[u8]) -> bool {
         }
 }
 
-/// Returns how the registers of `value` are written.
+/// Returns the encoding of the registers of `value`.
 #[must_use]
 pub fn encoding(value: &[u8]) -> Encoding {
     if value[ENCODING] == 0 { Encoding::Dense } else { Encoding::Sparse }

@@ -133,7 +133,7 @@ fn value_byte(value: u8, run: usize) -> u8 {
     0x80 | (value - 1) << 2 | (run as u8 - 1)
 }
 
-/// What [`raise`] did.
+/// The result of [`raise`].
 pub(super) enum Change {
     /// The register was high enough.
     None,
@@ -174,13 +174,13 @@ pub(super) fn raise(
     Ok(Change::Done)
 }
 
-/// Where a register is described.
+/// The place where a register is described.
 struct Spot {
     at: usize,
     opcode: Opcode,
     /// The first register of the opcode.
     first: usize,
-    /// Where the opcode before it is.
+    /// The offset of the opcode before it.
     previous: Option<usize>,
 }
 

@@ -55,7 +55,7 @@ impl SortedSetBuilder {
         self.scores.remove(member).is_some()
     }
 
-    /// Returns what was gathered, lowest score first.
+    /// Returns the members gathered so far, lowest score first.
     #[must_use]
     pub fn in_order(&self) -> Vec<(&[u8], f64)> {
         let mut pairs: Vec<_> =

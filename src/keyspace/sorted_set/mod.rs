@@ -60,7 +60,7 @@ struct Tree {
     order: ScoreTree,
 }
 
-/// What [`SortedSet::edit`] did.
+/// The result of [`SortedSet::edit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
     /// The member is new.
@@ -80,7 +80,7 @@ pub enum End {
     Max,
 }
 
-/// In which order members are walked over.
+/// The order in which members are walked over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// Lowest score first.
@@ -137,7 +137,7 @@ impl SortedSet {
         self.len() == 0
     }
 
-    /// Returns how it is stored, as OBJECT ENCODING names it.
+    /// Returns its encoding, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         match &self.form {
@@ -152,7 +152,8 @@ impl SortedSet {
         if let Form::Flat(pairs) = &self.form { Some(pairs) } else { None }
     }
 
-    /// Returns how its table of members is filled, if it has grown one. Source: DEBUG HTSTATS-KEY.
+    /// Describes how its table of members is filled, if it has grown one. Source: DEBUG
+    /// HTSTATS-KEY.
     #[must_use]
     pub fn table_shape(&self) -> Option<TableShape> {
         if let Form::Tree(tree) = &self.form { Some(tree.scores.shape()) } else { None }

@@ -38,7 +38,7 @@ pub enum LexBound<'a> {
     Highest,
     /// This name: `[name`.
     Included(&'a [u8]),
-    /// What lies beyond this name: `(name`.
+    /// All names beyond this one: `(name`.
     Excluded(&'a [u8]),
 }
 

@@ -15,11 +15,11 @@ impl ConsumerNumber {
     pub(super) const NOBODY: ConsumerNumber = ConsumerNumber(u32::MAX);
 }
 
-/// Who reads for a group.
+/// A reader of a group.
 #[derive(Clone, Debug)]
 pub struct Consumer {
     name: Box<[u8]>,
-    /// When it asked for entries last, whether it got some or not.
+    /// The time at which it asked for entries last, whether it got some or not.
     pub seen: UnixMillis,
     pending: SortedRows<StreamId>,
 }
@@ -48,7 +48,7 @@ pub struct Consumers {
 }
 
 impl Consumers {
-    /// Returns how many there are.
+    /// Returns the number of consumers.
     #[must_use]
     pub fn len(&self) -> usize {
         self.numbers.len()
@@ -101,7 +101,7 @@ impl Consumers {
         Some(number)
     }
 
-    /// Removes the consumer of this name. What is pending for it stays with the group.
+    /// Removes the consumer of this name. Entries that are pending for it stay with the group.
     pub(super) fn remove(&mut self, name: &[u8]) -> Option<Consumer> {
         let number = self.numbers.remove(name)?;
         self.free.push(number);

@@ -12,11 +12,11 @@ use crate::ds::sorted_rows::{Row, SortedRows};
 pub struct Pending {
     /// The entry, which may have been deleted meanwhile.
     pub id: StreamId,
-    /// When it was given to the consumer last, Unix time in milliseconds.
+    /// The time at which it was given to the consumer last, Unix time in milliseconds.
     pub delivered_ms: i64,
-    /// How often it was given to one.
+    /// The number of times that it was given to one.
     pub deliveries: u64,
-    /// To whom.
+    /// The consumer that it was given to.
     pub consumer: ConsumerNumber,
 }
 

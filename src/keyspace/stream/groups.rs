@@ -15,7 +15,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Returns how many there are.
+    /// Returns the number of groups.
     #[must_use]
     pub fn len(&self) -> usize {
         self.by_name.as_ref().map_or(0, |groups| groups.len())

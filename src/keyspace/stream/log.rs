@@ -17,7 +17,7 @@ pub(super) const FREE_ELSEWHERE_ENTRIES: u64 = 64;
 #[error("Elements are too large to be stored")]
 pub struct EntryTooLarge;
 
-/// What trimming leaves. Source: XADD and XTRIM, MAXLEN and MINID.
+/// The entries that trimming leaves. Source: XADD and XTRIM, MAXLEN and MINID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrimTo {
     /// So many entries, the newest.
@@ -26,7 +26,7 @@ pub enum TrimTo {
     Ids(StreamId),
 }
 
-/// How exactly a stream is trimmed.
+/// The precision with which a stream is trimmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// To the entry.

@@ -22,7 +22,7 @@ pub use node::{Node, Pairs, StreamEntry};
 pub struct Stream {
     /// The entries.
     pub log: Log,
-    /// Who reads them.
+    /// The groups that read them.
     pub groups: Groups,
 }
 
@@ -45,7 +45,7 @@ impl Stream {
         self.log.is_empty()
     }
 
-    /// Returns how it is stored, as OBJECT ENCODING names it.
+    /// Returns its encoding, as OBJECT ENCODING names it.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         "stream"

@@ -23,8 +23,8 @@ const SAME_FIELDS: i64 = 2;
 const FIXED_PIECES: usize = 3;
 /// Elements of a master entry before its fields.
 const MASTER_NUMBERS: usize = 3;
-/// What numbers of an entry or a master entry take at most, besides its texts: five of nine bytes
-/// and as many of one byte to walk back.
+/// The most bytes that numbers of an entry or a master entry take, besides its texts: five of nine
+/// bytes and as many of one byte to walk back.
 const NUMBERS_BYTES: usize = 50;
 
 const FITS: &str = "its size was looked at before";
@@ -148,7 +148,7 @@ impl Node {
         &self.listpack
     }
 
-    /// Returns how many entries live.
+    /// Returns the number of entries that live.
     pub(super) fn living(&self) -> usize {
         self.number(0) as usize
     }
@@ -275,7 +275,7 @@ impl Node {
     }
 }
 
-/// Returns what an entry adds to a node at most, bytes.
+/// Returns the most bytes that an entry adds to a node.
 fn needed(pairs: Pairs<'_>) -> usize {
     pairs.iter().map(|piece| Listpack::bytes_needed(piece)).sum::<usize>() + NUMBERS_BYTES
 }

@@ -1,5 +1,5 @@
-//! How many entries a group has read, and how many it has not: what XINFO calls entries-read and
-//! lag.
+//! The number of entries that a group has read, and of those that it has not: XINFO calls them
+//! entries-read and lag.
 //!
 //! A group counts what it is given. Entries that were deleted ahead of it, or IDs set by hand, make
 //! the count worthless; then it is derived again where it can be: at the ends of the stream.
@@ -34,7 +34,7 @@ impl Log {
         Some(self.added().wrapping_sub(self.len()).wrapping_add(u64::from(id == first)))
     }
 
-    /// Returns how many entries `group` has still to be given, if that can be told.
+    /// Returns the number of entries that `group` has still to be given, if that can be told.
     #[must_use]
     pub fn lag(&self, group: &Group) -> Option<i64> {
         let read = match group.entries_read {
