@@ -30,7 +30,7 @@ const SAMPLED_LEAVES: usize = 1000;
 pub(crate) trait Leaf: Clone {
     /// Summary of the first element, kept in the branches.
     type Mark: Copy;
-    /// What decides whether a chunk is full.
+    /// The limits that decide if a chunk is full.
     type Limits: Copy;
 
     /// Number of elements; cheap.
@@ -52,7 +52,7 @@ pub(crate) trait Leaf: Clone {
     }
 }
 
-/// How a descent chooses among the children of a branch.
+/// The choice among the children of a branch in a descent.
 pub(crate) trait Locate<L: Leaf> {
     /// The child to go down into. `children` is not empty; `total` is the number of elements below
     /// them.

@@ -139,7 +139,7 @@ impl Intset {
         true
     }
 
-    /// Returns where `int` is, or where it belongs.
+    /// Finds the place of `int`, or the one where it belongs.
     fn position(&self, int: i64) -> Result<usize, usize> {
         let (mut low, mut high) = (0, self.len());
         if high > 0 && int > self.at(high - 1) {

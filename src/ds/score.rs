@@ -11,7 +11,7 @@
 //! The number of bytes names the form. A sorted set keeps each score twice, beside the member and
 //! in the order; a million prices or times take six million bytes less this way.
 
-/// What is added to thousandths before they are written without a sign.
+/// The number that is added to thousandths before they are written without a sign.
 const BIAS: i64 = 1 << 36;
 /// Thousandths are written in so many bits.
 const THOUSANDTHS_BITS: u32 = 40;

@@ -1,4 +1,4 @@
-//! How much to ask for when a buffer grows in small steps.
+//! The size to ask for when a buffer grows in small steps.
 //!
 //! Doubling wastes a third of the memory of many small containers; asking for the exact length
 //! moves the buffer on every step. Allocators hand out size classes four to the doubling (mimalloc:

@@ -15,7 +15,7 @@ const MERGE_BELOW: usize = MAX_ROWS / 2;
 
 /// A row, told from others by its key.
 pub trait Row: Copy {
-    /// What rows are ordered by.
+    /// The key that rows are ordered by.
     type Key: Copy + Ord;
     /// The key of this one. It never changes while the row is in a map.
     fn key(&self) -> Self::Key;

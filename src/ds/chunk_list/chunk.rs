@@ -13,8 +13,8 @@ const LONG_ROW: usize = 4;
 /// The largest size limit, that of -5.
 const MAX_LEVEL: i16 = 5;
 
-/// How large chunks become, in the words of `list-max-listpack-size`: -1 to -5 for 4, 8, 16, 32, 64
-/// KiB, positive for a number of elements (in at most 8 KiB).
+/// The size that chunks grow to, in the words of `list-max-listpack-size`: -1 to -5 for 4, 8, 16,
+/// 32, 64 KiB, positive for a number of elements (in at most 8 KiB).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
     level: i16,

@@ -33,7 +33,7 @@ pub struct ChunkList {
     tree: CountedTree<Chunk>,
 }
 
-/// From which end a list is walked.
+/// The end from which a list is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// First to last.
@@ -64,7 +64,7 @@ impl ChunkList {
         self.len() == 0
     }
 
-    /// Returns how large chunks become.
+    /// Returns the size that chunks grow to.
     pub fn fill(&self) -> Fill {
         self.tree.limits()
     }

@@ -1,4 +1,4 @@
-//! Which page has the next deadline: an exact order at the price of one index entry per *page*.
+//! The order of pages by their next deadline: exact, at the price of one index entry per *page*.
 //!
 //! Every page has a bound, a time before which none of its entries is due. Only pages with a
 //! deadline in them stand in the index, ordered by bound. A new earlier deadline lowers the bound

@@ -89,8 +89,8 @@ fn bits_of(hash: u64, skip: u32, bits: u32) -> usize {
     (((hash << skip) >> 1) >> (63 - bits)) as usize
 }
 
-/// Returns where the numbers of a thing stand that covers the hashes equal to `hash` in `depth`
-/// bits, in a table that skips `skip` bits and has 2^`bits` places.
+/// Returns the range where the numbers of a thing stand that covers the hashes equal to `hash` in
+/// `depth` bits, in a table that skips `skip` bits and has 2^`bits` places.
 fn run(hash: u64, depth: u32, skip: u32, bits: u32) -> std::ops::Range<usize> {
     let len = 1 << (skip + bits - depth);
     let first = bits_of(hash, skip, bits) & !(len - 1);

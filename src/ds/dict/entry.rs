@@ -30,7 +30,7 @@ pub(super) const DEADLINE_BYTES: usize = 8;
 /// than two each.
 const INDEX_BYTES: usize = 1;
 
-/// Where the fields of an encoded entry lie, as positions in the page's bytes.
+/// The places of the fields of an encoded entry, as positions in the page's bytes.
 #[derive(Clone, Copy)]
 pub(super) struct EntryShape {
     at: usize,
@@ -138,7 +138,7 @@ pub(super) fn set_deadline_at(bytes: &mut [u8], at: usize, deadline: i64) {
     bytes[at + 1..at + 1 + DEADLINE_BYTES].copy_from_slice(&deadline.to_le_bytes());
 }
 
-/// What an entry will look like, known before any byte of it is written.
+/// The layout of an entry, known before any byte of it is written.
 #[derive(Clone, Copy)]
 pub(super) struct Draft {
     flags: u8,

@@ -73,7 +73,7 @@ const MAX_ANTICIPATED_DEPTH: u32 = 26;
 /// Pages of a dict that grows by itself have at least about so many entries: twice as many do not
 /// fit one.
 const ENTRIES_OF_PAGE: usize = 56;
-/// How many pages without due entries [`Dict::due`] may look at.
+/// The number of pages without due entries that [`Dict::due`] may look at.
 const IDLE_PAGES: usize = 64;
 
 /// A hash table of shared pages. Dereferences to [`View`] for all that only reads.
@@ -165,13 +165,14 @@ impl<O: Clone> Dict<O> {
         self.deadlines.heap_bytes()
     }
 
-    /// Returns how many entries and directory places growing and shrinking have moved so far.
+    /// Returns the number of entries and directory places that growing and shrinking have moved so
+    /// far.
     pub fn moved(&self) -> u64 {
         self.moved + self.view.directory.moved()
     }
 
-    /// Returns whether sparse pages may be merged. A walk over the pages that must not meet an
-    /// entry twice forbids it meanwhile; splitting goes on and keeps ranges nested.
+    /// Sets if sparse pages may be merged. A walk over the pages that must not meet an entry twice
+    /// forbids it meanwhile; splitting goes on and keeps ranges nested.
     pub fn allow_merging(&mut self, merging: bool) {
         self.merging = merging;
     }

@@ -61,7 +61,7 @@ pub struct EntryMut<'a, O> {
     pub object: Option<&'a mut O>,
 }
 
-/// What to store under a key.
+/// The things to store under a key.
 #[derive(Debug)]
 pub struct NewEntry<'a, O> {
     /// Unix milliseconds; `i64::MAX` is never due.
@@ -72,7 +72,7 @@ pub struct NewEntry<'a, O> {
     pub object: Option<O>,
 }
 
-/// What was stored under a key before it was removed or overwritten.
+/// The things that were stored under a key before it was removed or overwritten.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Removed<O> {
     /// Unix milliseconds.
@@ -186,7 +186,7 @@ impl<O> Page<O> {
         })
     }
 
-    /// Returns how full the page is: bytes of entries, or their number when that is nearer to its
+    /// Returns the load of the page: bytes of entries, or their number when that is nearer to its
     /// limit.
     pub(super) fn load(&self) -> usize {
         self.tables()

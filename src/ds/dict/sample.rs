@@ -84,8 +84,8 @@ impl<O: Clone> Dict<O> {
         page.iter().min_by_key(|entry| entry.deadline.unwrap_or(NEVER))
     }
 
-    /// Returns whether removals give memory back at once: a page is packed anew as soon as that
-    /// frees a part of it. Worth the work when memory is short.
+    /// Sets if removals give memory back at once: a page is packed anew as soon as that frees a
+    /// part of it. Worth the work when memory is short.
     pub fn pack_tightly(&mut self, tight: bool) {
         self.tight = tight;
     }

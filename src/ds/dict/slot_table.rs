@@ -28,7 +28,7 @@ const BLOCKS: usize = 8;
 pub(super) const BLOCK_BYTES: usize = 512 - size_of::<usize>();
 /// Addresses are block × this + offset.
 const BLOCK_STRIDE: usize = 512;
-/// What a full page holds, in bytes of entries.
+/// The most that a page holds, in bytes of entries.
 pub(super) const PAGE_BYTES: usize = BLOCKS * BLOCK_BYTES;
 /// A page whose blocks have more free bytes than this is packed anew if that frees a block. Entries
 /// of one size, which leave at most a third of each block free, never come near it by themselves.
@@ -64,7 +64,7 @@ pub(super) struct Long {
     bytes: usize,
 }
 
-/// What an entry holds out of line.
+/// The parts of an entry that are held out of line.
 pub(super) struct OutOfLine<O> {
     pub(super) object: Option<O>,
     long_key: Option<Arc<[u8]>>,

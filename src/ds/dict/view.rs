@@ -31,7 +31,7 @@ pub struct View<O> {
     pub(super) len: usize,
 }
 
-/// How the entries are spread, for those who want to see it.
+/// The spread of the entries, for those who want to see it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableShape {
     /// Pages.
@@ -44,7 +44,7 @@ pub struct TableShape {
     pub largest_page: usize,
 }
 
-/// Where an entry lies, good until the dict changes: found once, read and changed without another
+/// The place of an entry, good until the dict changes: found once, read and changed without another
 /// search.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -87,7 +87,7 @@ impl<O> View<O> {
         page.find(hash, key).map(|slot| page.entry(slot))
     }
 
-    /// Returns where the entry of `key` lies; the caller knows its hash.
+    /// Finds the entry of `key`; the caller knows its hash.
     #[inline]
     pub fn find_hashed(&self, hash: u64, key: &[u8]) -> Option<Found> {
         self.directory.page(hash).find(hash, key).map(|slot| Found { hash, slot })
@@ -180,7 +180,7 @@ impl<O> View<O> {
         })
     }
 
-    /// Returns how the entries are spread; looks at every page.
+    /// Describes the spread of the entries; looks at every page.
     pub fn shape(&self) -> TableShape {
         let pages = self.page_count();
         self.pages().fold(TableShape { pages, ..TableShape::default() }, |shape, page| TableShape {

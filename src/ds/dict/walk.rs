@@ -29,8 +29,8 @@ pub(super) struct Walk<O> {
     pre_images: Vec<Page<O>>,
 }
 
-/// What a walk had not handed out when its dict was cleared: everything behind the cursor, by
-/// reference.
+/// The part that a walk had not handed out when its dict was cleared: everything behind the cursor,
+/// by reference.
 #[derive(Debug)]
 pub struct Rest<O> {
     view: View<O>,

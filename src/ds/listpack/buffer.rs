@@ -17,7 +17,7 @@ use triomphe::ThinArc;
 use super::MAX_BYTES;
 use crate::ds::size_class::size_class;
 
-/// What a listpack's allocation holds besides the bytes.
+/// The bytes that a listpack's allocation holds besides the listpack.
 pub const ALLOCATION_OVERHEAD: usize = 2 * size_of::<usize>();
 /// Buffers are filled up from here; longer ones, which are rare, from a vector of zeros.
 static ZEROS: [u8; 16 << 10] = [0; 16 << 10];
@@ -55,7 +55,7 @@ impl Buffer {
         buffer
     }
 
-    /// Returns how many bytes there is room for.
+    /// Returns the number of bytes there is room for.
     pub(super) fn capacity(&self) -> usize {
         self.0.slice.len()
     }

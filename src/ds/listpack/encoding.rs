@@ -118,7 +118,7 @@ fn write_int(out: &mut [u8], int: i64) {
     }
 }
 
-/// Where an entry's data lie: its tag byte decides.
+/// The place of an entry's data: its tag byte decides.
 struct Shape {
     /// Bytes before the data: tag and length.
     head: usize,
@@ -164,7 +164,7 @@ pub(super) fn decode(bytes: &[u8], offset: usize) -> ListpackEntry<'_> {
     ListpackEntry { value, next: offset + whole + backlen_bytes(whole) }
 }
 
-/// Returns where the entry after the one at `offset` of a checked listpack begins.
+/// Returns the offset of the entry after the one at `offset` of a checked listpack.
 #[inline]
 pub(super) fn next_offset(bytes: &[u8], offset: usize) -> usize {
     let Shape { head, data } = shape(&bytes[offset..]).expect("checked on the way in");

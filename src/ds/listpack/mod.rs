@@ -66,7 +66,8 @@ pub enum ListpackValue<'a> {
 }
 
 impl<'a> ListpackValue<'a> {
-    /// Returns how `bytes` are stored: as an integer if that gives the same text back.
+    /// Chooses the form in which `bytes` are stored: as an integer if that gives the same text
+    /// back.
     pub fn of(bytes: &'a [u8]) -> Self {
         match parse_i64(bytes) {
             Some(int) => Self::Int(int),
@@ -221,12 +222,13 @@ impl Listpack {
         }
     }
 
-    /// Returns what [`Listpack::push_back`] of `element` would add to [`Listpack::byte_len`].
+    /// Returns the bytes that [`Listpack::push_back`] of `element` would add to
+    /// [`Listpack::byte_len`].
     pub fn bytes_needed(element: &[u8]) -> usize {
         entry_bytes(ListpackValue::of(element))
     }
 
-    /// Returns what [`Listpack::push_back_value`] would add to [`Listpack::byte_len`].
+    /// Returns the bytes that [`Listpack::push_back_value`] would add to [`Listpack::byte_len`].
     pub fn bytes_needed_for(value: ListpackValue<'_>) -> usize {
         entry_bytes(value)
     }

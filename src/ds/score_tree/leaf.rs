@@ -28,7 +28,7 @@ pub(super) struct ScoredMember<'a> {
     pub(super) member: &'a [u8],
 }
 
-/// Where a pair is, or belongs.
+/// The place where a pair is, or belongs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) index: usize,
