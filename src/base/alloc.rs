@@ -1,4 +1,4 @@
-//! How much memory is in use: an allocator that counts what it hands out.
+//! The memory in use: an allocator that counts what it hands out.
 //!
 //! `used_memory` must follow every allocation of every thread and be cheap to read. Each thread
 //! adds to one of a few counters, each on a cache line of its own, and a reader sums them up. The
@@ -46,7 +46,7 @@ impl Sum {
         self.0[shard()].0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    /// Returns what it is at about this moment. While others change it the reader may see what one
+    /// Returns the value of about this moment. While others change it the reader may see what one
     /// takes away and miss what another has added: that is no less than nothing.
     #[must_use]
     pub fn get(&self) -> u64 {
@@ -77,7 +77,8 @@ pub fn claim() {
     OWN_SHARD.set(CLAIMED);
 }
 
-/// Returns what the thread that called [`claim`] has allocated since, less what it has freed.
+/// Returns the bytes that the thread that called [`claim`] has allocated since, less those it has
+/// freed.
 #[must_use]
 pub fn claimed_bytes() -> i64 {
     USED.0[CLAIMED].0.load(Ordering::Relaxed)
@@ -97,7 +98,7 @@ pub fn give_back() {
     unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
-/// Returns what the allocator says of itself, as JSON. Source: MEMORY MALLOC-STATS.
+/// Returns the statistics of the allocator, as JSON. Source: MEMORY MALLOC-STATS.
 #[must_use]
 pub fn statistics() -> String {
     mimalloc::MiMalloc::stats_json().map_or_else(str::to_owned, |text| text.to_string_lossy().into_owned())

@@ -8,7 +8,7 @@ use std::ops::Range;
 /// Bytes of a word.
 const WORD: usize = 8;
 
-/// How two strings are combined.
+/// The operation that combines two strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
     /// Bits set in both.
@@ -121,7 +121,7 @@ pub fn combine(how: Combine, target: &mut Vec<u8>, other: &[u8]) {
 /// Bytes that hold any field with the bits beside it; nine are enough.
 const WINDOW: usize = 16;
 
-/// Returns how far the field's last bit is from the end of its window.
+/// Returns the distance of the field's last bit from the end of its window.
 fn field_shift(offset: u64, width: u32) -> u32 {
     u128::BITS - (offset % 8) as u32 - width
 }

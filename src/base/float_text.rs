@@ -17,7 +17,7 @@ pub(super) struct Scanned<'a> {
     pub(super) consumed: usize,
 }
 
-/// What stands after the sign.
+/// The part of the text behind the sign.
 #[derive(Debug, PartialEq)]
 pub(super) enum Body<'a> {
     Nothing,

@@ -18,9 +18,9 @@ use std::ops::Range;
 
 /// Bits of each of the two in a number.
 const STEPS: u32 = 26;
-/// Where longitudes end, both ways.
+/// The end of longitudes, both ways.
 pub const MAX_LONGITUDE: f64 = 180.0;
-/// Where latitudes end, both ways: the square of the Mercator projection.
+/// The end of latitudes, both ways: the square of the Mercator projection.
 pub const MAX_LATITUDE: f64 = 85.05112878;
 const EARTH_RADIUS_METERS: f64 = 6372797.560856;
 /// Half the circumference of the projection.
@@ -103,7 +103,7 @@ impl Degrees for f64 {
     }
 }
 
-/// What is searched, around a centre; in meters.
+/// The area that is searched around a centre; in meters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SearchArea {
     /// Everything within this radius.
@@ -117,7 +117,7 @@ pub enum SearchArea {
 pub struct Search {
     /// The middle, a valid place.
     pub centre: Place,
-    /// What is searched around it.
+    /// The area that is searched around it.
     pub shape: SearchArea,
 }
 
@@ -178,7 +178,7 @@ impl Search {
         Area { west: longitude - aside, east: longitude + aside, south: latitude - up, north: latitude + up }
     }
 
-    /// Returns how small cells may be so that nine of them hold most searches of this size.
+    /// Returns the step with the smallest cells of which nine hold most searches of this size.
     fn estimated_step(&self) -> u32 {
         let mut meters = match self.shape {
             SearchArea::Circle(radius) => radius,

@@ -21,7 +21,7 @@
 
 use memchr::memmem;
 
-/// Whether letters of the ASCII alphabet match regardless of case.
+/// Says if letters of the ASCII alphabet match regardless of case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     /// `a` and `A` differ.
@@ -76,8 +76,7 @@ impl Steps<'_> {
     }
 }
 
-/// Returns whether `pattern` matches all of `text`. Errors when that takes more than `budget` has
-/// left.
+/// Tells if `pattern` matches all of `text`. Errors when that takes more than `budget` has left.
 pub fn glob_match(pattern: &[u8], text: &[u8], case: Case, budget: &mut Budget) -> Result<bool, TooMuch> {
     if text.is_empty() {
         return Ok(pattern.is_empty());
@@ -315,7 +314,7 @@ mod tests {
         }
     }
 
-    /// Returns what a match takes from a budget that decides everything, and its outcome.
+    /// Returns the steps that a match takes from a budget that decides everything, and its outcome.
     fn steps_of(pattern: &[u8], text: &[u8], case: Case) -> (u64, bool) {
         let mut budget = Budget { left: u64::MAX };
         let matches = glob_match(pattern, text, case, &mut budget).expect("an outcome");

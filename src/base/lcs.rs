@@ -29,9 +29,9 @@ pub struct Lcs<'s> {
 /// Equal stretches `a[a_start..a_start + len]` and `b[b_start..b_start + len]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// Where it starts in the first string.
+    /// The place where it starts in the first string.
     pub a_start: usize,
-    /// Where it starts in the second string.
+    /// The place where it starts in the second string.
     pub b_start: usize,
     /// Its length; not 0.
     pub len: usize,

@@ -117,7 +117,7 @@ impl LongDouble {
     }
 
     /// Appends the number with up to 17 decimals, rounded half to even, without trailing zeros and
-    /// never in exponent notation: `3`, `-0.1`, `inf`. What rounds to zero is `0`.
+    /// never in exponent notation: `3`, `-0.1`, `inf`. A number that rounds to zero is `0`.
     pub fn format(&self, out: &mut Vec<u8>) {
         let (mantissa, exponent) = match self.magnitude {
             Magnitude::Nan => return out.extend_from_slice(b"nan"),

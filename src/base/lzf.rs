@@ -25,7 +25,7 @@ const MAX_MATCH: usize = 264;
 /// No three input bytes can become more than one longest match.
 const MAX_EXPANSION: usize = MAX_MATCH / 3;
 
-/// What must be saved, or it is not worth it.
+/// The least number of bytes to save; with less it is not worth it.
 const MIN_SAVED: usize = 4;
 
 /// Behind the last place where a match may begin.
@@ -81,8 +81,8 @@ fn pack(input: &[u8], limit: usize, places: &mut Places) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Where the last three bytes of each hash stood. It is never emptied between two inputs: places
-/// count from the beginning of the first one.
+/// The places where the last three bytes of each hash stood. It is never emptied between two
+/// inputs: places count from the beginning of the first one.
 struct Places {
     table: Box<[u32; TABLE_ENTRIES]>,
     /// Places of inputs before.
@@ -156,7 +156,7 @@ fn can_match(input: &[u8], candidate: usize, position: usize) -> bool {
         && input[candidate..candidate + MIN_MATCH] == input[position..position + MIN_MATCH]
 }
 
-/// Returns how much of it.
+/// Returns the length of the match.
 fn match_length(input: &[u8], candidate: usize, position: usize) -> usize {
     // The last two bytes are left to literals, except where liblzf compares sixteen bytes at once.
     let longest = match input.len() - position - TAIL {

@@ -14,7 +14,7 @@ const MAX_SHOWN_BYTES: usize = 100;
 /// end of the last private plane.
 const STAND_IN: u32 = 0x10_FF00;
 
-/// Returns what the system says of an error, without Rust's `(os error 28)`.
+/// Returns the text of the system for an error, without Rust's `(os error 28)`.
 #[must_use]
 pub fn os_reason(error: &io::Error) -> String {
     let text = error.to_string();
@@ -23,8 +23,8 @@ pub fn os_reason(error: &io::Error) -> String {
 
 /// Any bytes as text that loses nothing: [`original`] gives them back.
 ///
-/// Error and log lines quote what clients send, in bytes; lines are put together from `str`. What
-/// is no UTF-8, and what would be taken for a stand-in, goes byte by byte as a stand-in.
+/// Error and log lines quote what clients send, in bytes; lines are put together from `str`. Bytes
+/// that are no UTF-8, or would be taken for a stand-in, go byte by byte as a stand-in.
 #[must_use]
 pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = str::from_utf8(bytes)
@@ -71,7 +71,7 @@ fn is_stand_in(c: char) -> bool {
 /// Most digits a memory size may have.
 const MAX_SIZE_DIGITS: usize = 127;
 
-/// Returns what C sees of `text`: it ends at the first NUL.
+/// Returns the part of `text` that C sees: it ends at the first NUL.
 #[must_use]
 pub fn until_nul(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or_default()
@@ -97,7 +97,7 @@ pub fn split_args(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// Returns where the words of [`split_args`] lie in a line that has neither quotes nor a NUL;
+/// Returns the ranges of the words of [`split_args`] in a line that has neither quotes nor a NUL;
 /// `None` for others. Allocates nothing.
 pub fn plain_words(line: &[u8]) -> Option<impl Iterator<Item = Range<usize>>> {
     if line.iter().any(|byte| matches!(byte, b'"' | b'\'' | 0)) {

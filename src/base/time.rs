@@ -33,8 +33,8 @@ impl UnixMillis {
     }
 }
 
-/// Milliseconds of a clock that never goes back and that nobody can set. Where it begins means
-/// nothing.
+/// Milliseconds of a clock that never goes back and that nobody can set. The moment at which it
+/// begins means nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MonotonicMillis(pub i64);
 
@@ -71,7 +71,7 @@ impl MonotonicMillis {
     }
 }
 
-/// When bytes reached this machine, by a clock that only tells what came before what.
+/// The time at which bytes reached this machine, by a clock that only tells what came before what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Arrival(NonZeroU64);
 

@@ -4,7 +4,7 @@ use super::{I64Text, format_i64, parse_i64};
 use crate::base::float_text::{Body, Hexadecimal, is_c_space, round_to_bits, scan};
 use std::io::Write;
 
-/// What `strtod` makes of the start of a text.
+/// The result of `strtod` for the start of a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Strtod {
     /// The number; 0 when there is none, infinity on overflow, maybe NaN.
