@@ -21,11 +21,11 @@ use super::{
 pub struct KeyRef {
     /// Its position in the argument vector.
     pub index: usize,
-    /// What the call does to it. Empty where Redis does not tell.
+    /// The things that the call does to it. Empty where Redis does not tell.
     pub flags: KeyFlags,
 }
 
-/// Why `COMMAND GETKEYS` has no keys to tell of.
+/// The reason why `COMMAND GETKEYS` has no keys to tell of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
     /// The command never has keys.
@@ -112,7 +112,7 @@ fn by_spec(spec: &KeySpec, argv: Argv<'_>) -> Vec<KeyRef> {
     places.map(|index| KeyRef { index, flags: spec.flags }).collect()
 }
 
-/// Returns where the run of keys begins; `None` if the word in front of it is not there.
+/// Returns the place where the run of keys begins; `None` if the word in front of it is not there.
 fn begin(spec: &KeySpec, argv: Argv<'_>) -> Result<Option<usize>, Unknown> {
     match spec.begin {
         BeginSearch::Index(index) => Ok(Some(index as usize)),

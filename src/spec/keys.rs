@@ -1,4 +1,4 @@
-//! Where the keys of a command are.
+//! The places of the keys of a command.
 //!
 //! A [`KeySpec`] is a recipe in two steps: where a run of keys begins, and how far it reaches.
 //! Cluster clients read these recipes from `COMMAND INFO`; the server itself finds keys with them
@@ -12,17 +12,17 @@ use super::Spec;
 /// One recipe for finding keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySpec {
-    /// Where the run of keys begins.
+    /// The place where the run of keys begins.
     pub begin: BeginSearch,
-    /// How far it reaches.
+    /// The reach of the run.
     pub find: FindKeys,
-    /// What is done to the keys found.
+    /// The things that are done to the keys found.
     pub flags: KeyFlags,
-    /// What a reader of the recipe should know; mostly empty.
+    /// Notes for a reader of the recipe; mostly empty.
     pub notes: &'static str,
 }
 
-/// Where a run of keys begins.
+/// The place where a run of keys begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BeginSearch {
     /// At a position of the argument vector.
@@ -34,7 +34,7 @@ pub enum BeginSearch {
     Unknown,
 }
 
-/// How far a run of keys reaches.
+/// The reach of a run of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindKeys {
     /// To a last position.
@@ -61,7 +61,7 @@ pub enum FindKeys {
     Unknown,
 }
 
-/// What is done to keys, as `COMMAND INFO` tells it.
+/// The things that are done to keys, as `COMMAND INFO` tells them.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyFlags(u16);
 
@@ -88,7 +88,7 @@ pub const INCOMPLETE: KeyFlags = KeyFlags(1 << 9);
 /// What is done depends on other arguments.
 pub const VARIABLE_FLAGS: KeyFlags = KeyFlags(1 << 10);
 
-/// What `COMMAND INFO` prints, in its order.
+/// The names that `COMMAND INFO` prints, in its order.
 const NAMES: &[(KeyFlags, &str)] = &[
     (RO, "RO"),
     (RW, "RW"),
@@ -188,7 +188,7 @@ impl KeySpec {
     }
 }
 
-/// How keys are found where key specs do not tell everything.
+/// The way in which keys are found where key specs do not tell everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum KeysBy {
     /// The key specs tell everything.
@@ -216,7 +216,8 @@ pub enum KeysBy {
     StoreKeyNum,
 }
 
-/// Which arguments of a command are Pub/Sub channels, and what happens to them. ACLs want to know.
+/// The arguments of a command that are Pub/Sub channels, and the things that happen to them. ACLs
+/// want to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Channels {
     /// There are none.

@@ -1,4 +1,4 @@
-//! How a command describes itself.
+//! The description of a command.
 //!
 //! A command is declared once, as `const` data beside its handler. [`Spec`] is that data: what a
 //! command is called, how many arguments it takes, what it does to the world, where its keys are
@@ -52,17 +52,17 @@ pub struct Spec {
     pub arity: Arity,
     /// The arguments in the notation of `syntax`, without the command's name.
     pub syntax: &'static str,
-    /// What the command does and when it may run.
+    /// The properties of the command: the things it does, and the states in which it may run.
     pub flags: Flags,
     /// ACL categories that follow neither from the flags nor from the group.
     pub extra_categories: Categories,
-    /// Where the keys (and channels) are in the argument vector.
+    /// The places of the keys (and channels) in the argument vector.
     pub keys: &'static [KeySpec],
-    /// Which arguments are Pub/Sub channels.
+    /// The arguments that are Pub/Sub channels.
     pub channels: Channels,
-    /// For what [`Spec::keys`] cannot express: how the keys are found.
+    /// The way in which the keys are found, for what [`Spec::keys`] cannot express.
     pub keys_by: KeysBy,
-    /// Which arguments SLOWLOG and MONITOR do not show.
+    /// The arguments that SLOWLOG and MONITOR do not show.
     pub secrets: Secrets,
     /// Another name of the same command. It is renamed, permitted and refused with it.
     pub alias: Option<&'static str>,
@@ -78,16 +78,16 @@ pub struct Spec {
     pub system: bool,
     /// Set when users are asked to move on.
     pub deprecated: Option<Deprecated>,
-    /// What changed since [`Spec::since`]: version and words.
+    /// The changes since [`Spec::since`]: version and words.
     pub history: &'static [(&'static str, &'static str)],
 }
 
-/// When a command was deprecated and what to use instead.
+/// The version that deprecated a command, and its replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deprecated {
     /// The version that deprecated it.
     pub since: &'static str,
-    /// What replaces it, in Markdown.
+    /// The replacement, in Markdown.
     pub replaced_by: &'static str,
 }
 

@@ -1,6 +1,6 @@
-//! Which arguments of a command are secrets: [`Secrets`], declared with the command.
+//! The arguments of a command that are secrets: [`Secrets`], declared with the command.
 
-/// Which arguments are passwords or tell of them. Places are counted from the command's name, 0.
+/// The arguments that are passwords or tell of them. Places are counted from the command's name, 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Secrets {
     /// There are none.
@@ -13,10 +13,10 @@ pub enum Secrets {
         /// Longer calls are shown as they are.
         most_words: usize,
     },
-    /// So many arguments behind each of these words, wherever it stands from `start` on. What
-    /// follows KEYS are keys.
+    /// So many arguments behind each of these words, wherever it stands from `start` on. The
+    /// arguments that follow KEYS are keys.
     Behind {
-        /// Where the options begin.
+        /// The place where the options begin.
         start: usize,
         /// The word, in capitals, and how many secrets follow it.
         options: &'static [(&'static str, usize)],

@@ -31,7 +31,7 @@ use std::fmt;
 pub struct Argument {
     /// Its name.
     pub name: String,
-    /// What it holds.
+    /// The kind of thing that it holds.
     pub kind: ArgumentKind,
     /// The word that introduces it, or, for a [`ArgumentKind::PureToken`], that it is.
     pub token: Option<&'static str>,
@@ -45,13 +45,13 @@ pub struct Argument {
     pub since: Option<&'static str>,
     /// The version that deprecated it.
     pub deprecated_since: Option<&'static str>,
-    /// Which key spec finds it.
+    /// The number of the key spec that finds it.
     pub key_spec: Option<usize>,
     /// The members of a [`ArgumentKind::OneOf`] or [`ArgumentKind::Block`].
     pub arguments: Vec<Argument>,
 }
 
-/// What an argument holds.
+/// The kind of thing that an argument holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgumentKind {
     /// Any bytes.
@@ -122,10 +122,10 @@ impl ArgumentKind {
     }
 }
 
-/// Where a syntax line breaks the rules of the notation.
+/// The place where a syntax line breaks the rules of the notation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// What is wrong.
+    /// The fault, in words.
     pub message: &'static str,
     /// The line from there on.
     pub rest: &'static str,
