@@ -50,7 +50,7 @@ impl Catalog {
         catalog
     }
 
-    /// Returns how many there are.
+    /// Returns the number of commands.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()

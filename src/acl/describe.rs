@@ -24,7 +24,7 @@ pub struct SelectorText {
 }
 
 impl Selector {
-    /// Returns what ACL GETUSER shows.
+    /// Returns the text that ACL GETUSER shows.
     #[must_use]
     pub fn text(&self, catalog: &Catalog) -> SelectorText {
         SelectorText {

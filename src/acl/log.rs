@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 /// Entries looked at for one that the new refusal repeats.
 const MAX_COMPARED: usize = 10;
-/// How long after an entry's last refusal another one counts as the same.
+/// The time after an entry's last refusal in which another one counts as the same.
 const SAME_WITHIN_MS: i64 = 60_000;
 
-/// What was denied.
+/// The kind of thing that was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A command.
@@ -37,7 +37,7 @@ impl Reason {
     }
 }
 
-/// Where the command came from.
+/// The source of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
     /// A client.
@@ -63,19 +63,19 @@ impl Context {
 /// One kind of refusal.
 #[derive(Clone, Debug)]
 pub struct LogEntry {
-    /// What was denied.
+    /// The kind of thing that was denied.
     pub reason: Reason,
-    /// Where the command came from.
+    /// The source of the command.
     pub context: Context,
     /// The command, key or channel; for a failed login the command that asked for it.
     pub object: Vec<u8>,
-    /// To whom.
+    /// The user that it was denied to.
     pub username: Vec<u8>,
     /// The client, as CLIENT LIST shows it.
     pub client_info: String,
-    /// When it happened last.
+    /// The moment at which it happened last.
     pub time: MonotonicMillis,
-    /// How often.
+    /// The number of times that it happened.
     pub count: u64,
 }
 

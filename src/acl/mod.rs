@@ -1,4 +1,4 @@
-//! Who may do what: users, their passwords and rules (ACL version 2), and the log of refusals.
+//! The permissions of users: their passwords and rules (ACL version 2), and the log of refusals.
 //!
 //! A *user* ([`User`]) has passwords and *selectors* ([`Selector`]); each selector allows some
 //! commands on some keys and channels, and a call passes when one selector allows all of it. The
@@ -38,7 +38,7 @@ use std::fmt;
 /// The user every connection begins as.
 pub const DEFAULT_USER: &[u8] = b"default";
 
-/// What rules are read with.
+/// The context that rules are read with.
 #[derive(Clone, Copy, Debug)]
 pub struct Rulebook<'a> {
     /// The commands there are.
@@ -47,7 +47,8 @@ pub struct Rulebook<'a> {
     pub all_channels: bool,
 }
 
-/// Why the rules of ACL SETUSER were not applied. `Display` is Redis's text, without the code.
+/// The reason why the rules of ACL SETUSER were not applied. `Display` is Redis's text, without the
+/// code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetUserError {
     /// The name could not stand in an ACL file.
@@ -86,7 +87,8 @@ pub struct Acl {
     pub log: AclLog,
     /// The time for which passwords wait.
     pub throttle: Throttle,
-    /// How often the users were to be written to their file: what was read before is out of date.
+    /// The number of times that the users were to be written to their file: what was read before is
+    /// out of date.
     pub saves: u64,
 }
 
@@ -122,8 +124,8 @@ impl Users {
         self.by_name.iter().map(|(name, user)| (name.as_slice(), user))
     }
 
-    /// Returns who logs in as `name` with `password`: the user, if it is one that is enabled and
-    /// the password is one of its own.
+    /// Finds the user that logs in as `name` with `password`, if it is one that is enabled and the
+    /// password is one of its own.
     #[must_use]
     pub fn log_in(&self, name: &[u8], password: &[u8]) -> Option<&User> {
         self.get(name).filter(|user| user.is_enabled() && user.accepts(password))
@@ -136,7 +138,8 @@ impl Users {
         user.is_enabled() && user.needs_no_password()
     }
 
-    /// Returns what user `name`, who may be new, would be after these rules. Source: ACL SETUSER.
+    /// Returns user `name`, which may be new, as it would be after these rules. Source: ACL
+    /// SETUSER.
     pub fn changed(&self, name: &[u8], words: &[&[u8]], book: Rulebook<'_>) -> Result<User, SetUserError> {
         if has_spaces(name) {
             return Err(SetUserError::Name);
@@ -149,8 +152,8 @@ impl Users {
         Ok(user)
     }
 
-    /// Returns what a `user` line makes of `name`: a new user, or the default one begun anew.
-    /// Errors with the lines Redis logs. Source: the configuration file.
+    /// Returns `name` as a `user` line makes it: a new user, or the default one begun anew. Errors
+    /// with the lines Redis logs. Source: the configuration file.
     pub fn configured(&self, name: &[u8], words: &[&[u8]], book: Rulebook<'_>) -> Result<User, String> {
         if has_spaces(name) {
             return Err("Spaces not allowed in ACL usernames".to_string());
@@ -188,8 +191,8 @@ impl Users {
     }
 }
 
-/// Returns whether the rules of a `user` line can be read; else what Redis prints. Commands that
-/// are not known pass: what the line means is found out when the server starts. Source: the
+/// Checks that the rules of a `user` line can be read; the error is what Redis prints. Commands
+/// that are not known pass: what the line means is found out when the server starts. Source: the
 /// configuration file.
 pub fn check_user_line(words: &[&[u8]], book: Rulebook<'_>) -> Result<(), String> {
     let refuse = |place: usize, error: RuleError| {

@@ -6,7 +6,7 @@ use crate::base::text::lossless;
 use crate::spec::Category;
 use thiserror::Error;
 
-/// Why a rule is refused. `Display` is Redis's text.
+/// The reason why a rule is refused. `Display` is Redis's text.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum RuleError {
     /// No such command, subcommand or category.

@@ -9,7 +9,7 @@ use crate::resp::Argv;
 use crate::spec::{ACCESS, Category, Channels, DELETE, INSERT, KeyFlags, KeyRef, NO_AUTH, Spec, UPDATE};
 use std::collections::BTreeMap;
 
-/// Why a call is refused. Later kinds weigh more when several selectors refuse it.
+/// The reason why a call is refused. Later kinds weigh more when several selectors refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Denial {
     /// The command.
@@ -27,7 +27,7 @@ pub(super) struct KeyPattern {
     pub(super) may: Access,
 }
 
-/// What may be done, or is about to be done, to a key.
+/// The access to a key that is allowed, or needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Access {
     pub(super) read: bool,
@@ -44,8 +44,8 @@ impl Access {
         (self.read || !wanted.read) && (self.write || !wanted.write)
     }
 
-    /// Returns what a call needs that does this to a key. Redis: what is only looked at without
-    /// telling of its value needs no more than any permission.
+    /// Returns the access that a call needs that does this to a key. Redis: what is only looked at
+    /// without telling of its value needs no more than any permission.
     fn needed(flags: KeyFlags) -> Access {
         Access { read: flags.contains(ACCESS), write: flags.intersects(INSERT.with(DELETE).with(UPDATE)) }
     }
@@ -131,7 +131,7 @@ impl Selector {
         self.bits == other.bits
     }
 
-    /// Returns whether a call of command number `command` is allowed, and if not, why.
+    /// Checks if a call of command number `command` is allowed; the error says why not.
     pub(super) fn check(&self, command: usize, spec: &Spec, call: &mut Call<'_>) -> Result<(), Denial> {
         let is_open = self.all_commands || spec.flags.contains(NO_AUTH);
         if !is_open && !self.has(command) && !self.has_first_arg(command, call.argv) {
@@ -184,8 +184,8 @@ impl Selector {
     }
 }
 
-/// True when one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for
-/// what it matches cannot be compared.
+/// Tells if one of `allowed` admits a channel. Redis: a pattern must be allowed literally, for what
+/// it matches cannot be compared.
 pub(super) fn admits<P: AsRef<[u8]>>(
     allowed: &[P],
     channel: &[u8],
@@ -198,7 +198,8 @@ pub(super) fn admits<P: AsRef<[u8]>>(
     })
 }
 
-/// True when a pattern admits a key or a channel. What takes too long to find out is not admitted.
+/// True when a pattern admits a key or a channel. A text that takes too long to match is not
+/// admitted.
 fn admits_text(pattern: &[u8], text: &[u8], budget: &mut Budget) -> bool {
     glob_match(pattern, text, Case::Sensitive, budget).unwrap_or(false)
 }

@@ -21,7 +21,7 @@ const FORGOTTEN_AFTER_MS: i64 = 60_000;
 /// Addresses remembered at once; when there are more, those that failed longest ago are forgotten.
 pub(super) const MAX_ADDRESSES: usize = 4096;
 
-/// What somebody tried: the SHA-256 of a user's name and a password.
+/// The SHA-256 of a user's name and a password that somebody tried.
 #[derive(Clone, Debug)]
 pub struct Guess(Hash);
 
@@ -67,15 +67,15 @@ impl Throttle {
         !self.by_address.is_empty()
     }
 
-    /// When the delay of `address`, which carries no port, is over; none when there is none at
-    /// `now`.
+    /// Returns the moment at which the delay of `address`, which carries no port, is over; none
+    /// when there is none at `now`.
     #[must_use]
     pub fn delay_ends(&self, address: &str, now: MonotonicMillis) -> Option<MonotonicMillis> {
         let known = self.by_address.get(address)?;
         Some(known.last.saturating_add_ms(known.wait_ms)).filter(|end| *end > now)
     }
 
-    /// Returns what `address` tried last in vain.
+    /// Returns the guess that `address` tried last in vain.
     #[must_use]
     pub fn last_guess(&self, address: &str) -> Option<&Guess> {
         self.by_address.get(address).map(|known| &known.guess)

@@ -59,7 +59,7 @@ impl User {
         self.selectors.iter().any(Selector::is_unrestricted)
     }
 
-    /// True when `password` is one of its own. How long that takes tells nothing about them.
+    /// True when `password` is one of its own. The time that this takes tells nothing about them.
     #[must_use]
     pub fn accepts(&self, password: &[u8]) -> bool {
         let given = Hash::of(password);
@@ -77,9 +77,9 @@ impl User {
         &self.selectors
     }
 
-    /// Returns whether a call is allowed, and if not, why: the last key or channel in the call that
-    /// no selector admits, or the command when none allows it at all. `command` is its number in
-    /// the catalog. Source: every command.
+    /// Checks if a call is allowed; the error says why not: the last key or channel in the call
+    /// that no selector admits, or the command when none allows it at all. `command` is its number
+    /// in the catalog. Source: every command.
     pub fn check(&self, command: usize, spec: &Spec, argv: Argv<'_>) -> Result<(), Denial> {
         let mut call = Call::new(argv);
         let mut worst = Denial::Command;
