@@ -1,14 +1,14 @@
 //! The command line as redis-server reads it: words become lines of configuration.
 //!
-//! `--port 7000 --save 60 1` means the lines `port "7000"` and `save "60" "1"`, read after the
-//! file and after stdin. So there is one parser, one set of error messages, and a mistake on the
-//! command line is reported with its line. What this room does not read (`-v`, `--help`, the words
-//! `start` and `stop`) the daemon has taken away before.
+//! `--port 7000 --save 60 1` means the lines `port "7000"` and `save "60" "1"`, read after the file
+//! and after stdin. So there is one parser, one set of error messages, and a mistake on the command
+//! line is reported with its line. The daemon has taken away before what this room does not read
+//! (`-v`, `--help`, the words `start` and `stop`).
 
 use super::text::Text;
 use crate::base::text::{quote, split_args};
 
-/// What the command line asks for.
+/// The wishes of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine {
     /// The configuration file, if one is named.

@@ -1,4 +1,4 @@
-//! What a text parameter may hold, and the template of the process title.
+//! The texts that a text parameter may hold, and the template of the process title.
 
 use super::parameters::Config;
 

@@ -38,7 +38,7 @@ macro_rules! choices {
 }
 
 choices! {
-    /// Which keys may be evicted, and in what order, when memory is full.
+    /// The keys that may be evicted, and their order, when memory is full.
     MaxmemoryPolicy {
         /// Least recently used, among keys with a TTL.
         VolatileLru = "volatile-lru",
@@ -57,7 +57,7 @@ choices! {
         /// None: writes that need memory are refused.
         Noeviction = "noeviction",
     }
-    /// When the append-only file is forced to disk.
+    /// The moments at which the append-only file is forced to disk.
     Appendfsync {
         /// Once a second.
         Everysec = "everysec",
@@ -72,12 +72,12 @@ choices! {
         Debug = "debug",
         /// Much.
         Verbose = "verbose",
-        /// What an operator wants to see.
+        /// The lines that an operator wants to see.
         Notice = "notice",
         /// Only what matters.
         Warning = "warning",
     }
-    /// Which supervisor is told that the server is ready.
+    /// The supervisor that is told that the server is ready.
     Supervised {
         /// Upstart.
         Upstart = "upstart",
@@ -109,7 +109,7 @@ choices! {
         /// LOG_LOCAL7.
         Local7 = "local7",
     }
-    /// How a replica loads a full sync without a file.
+    /// The way in which a replica loads a full sync without a file.
     ReplDisklessLoad {
         /// Through a file.
         Disabled = "disabled",
@@ -118,7 +118,7 @@ choices! {
         /// Straight from the socket, the old data kept beside it.
         Swapdb = "swapdb",
     }
-    /// Whether the kernel's out-of-memory killer is told whom to prefer.
+    /// Says if the kernel's out-of-memory killer is told whom to prefer.
     OomScoreAdj {
         /// No.
         No = "no",
@@ -127,14 +127,14 @@ choices! {
         /// Written as they stand.
         Absolute = "absolute",
     }
-    /// What a new user may do with pub/sub channels.
+    /// The rights of a new user to pub/sub channels.
     AclPubsubDefault {
         /// All channels.
         Allchannels = "allchannels",
         /// None.
         Resetchannels = "resetchannels",
     }
-    /// When payloads of RESTORE and full syncs are checked in depth.
+    /// The cases in which payloads of RESTORE and full syncs are checked in depth.
     SanitizeDumpPayload {
         /// Never.
         No = "no",
@@ -143,7 +143,7 @@ choices! {
         /// For payloads that come from ordinary clients.
         Clients = "clients",
     }
-    /// Who may do something dangerous.
+    /// The clients that may do something dangerous.
     Protected {
         /// Nobody.
         No = "no",
@@ -152,7 +152,7 @@ choices! {
         /// Clients on this machine.
         Local = "local",
     }
-    /// Whether TLS clients must show a certificate.
+    /// Says if TLS clients must show a certificate.
     TlsAuthClients {
         /// Not asked.
         No = "no",
@@ -161,7 +161,7 @@ choices! {
         /// Asked, not required.
         Optional = "optional",
     }
-    /// How cluster redirections name a node.
+    /// The way in which cluster redirections name a node.
     ClusterEndpoint {
         /// By address.
         Ip = "ip",
@@ -170,7 +170,7 @@ choices! {
         /// Not at all: the client keeps the address it knows.
         UnknownEndpoint = "unknown-endpoint",
     }
-    /// What happens when a propagated command fails.
+    /// The reaction to a propagated command that fails.
     PropagationError {
         /// It is counted.
         Ignore = "ignore",

@@ -49,7 +49,7 @@ pub fn accepted_table() -> String {
     table
 }
 
-/// Why a parameter does not act, if it does not.
+/// Returns the reason why a parameter does not act, if it does not.
 fn reason(effect: Effect) -> Option<Cow<'static, str>> {
     match effect {
         Effect::Acts => None,
@@ -58,7 +58,7 @@ fn reason(effect: Effect) -> Option<Cow<'static, str>> {
     }
 }
 
-/// Returns what values look like, in a few words.
+/// Describes the values of a parameter in a few words.
 fn values(parameter: &Parameter) -> String {
     match &parameter.kind {
         Kind::Bool { .. } => "yes, no".to_owned(),
@@ -72,7 +72,7 @@ fn values(parameter: &Parameter) -> String {
     }
 }
 
-/// Returns whether it acts, and whether it can be changed while the server runs.
+/// Says if it acts, and if it can be changed while the server runs.
 fn effect(parameter: &Parameter) -> String {
     let effect = match reason(parameter.effect) {
         None => "acts",

@@ -20,12 +20,12 @@ use super::set::MAX_HZ;
 use super::text::{Text, trim};
 use crate::base::text::{lossless, os_reason, split_args};
 
-/// How deep `include` may nest.
+/// The depth to which `include` may nest.
 pub const MAX_INCLUDE_DEPTH: usize = 32;
 /// The number of files one configuration may consist of.
 pub const MAX_CONFIG_FILES: usize = 1000;
 
-/// What reading a configuration needs from the world.
+/// The services that reading a configuration needs from the world.
 pub trait Surroundings {
     /// The bytes of a file; relative paths are relative to the working folder of the moment.
     fn read(&mut self, path: &[u8]) -> io::Result<Vec<u8>>;
@@ -35,18 +35,18 @@ pub trait Surroundings {
     fn glob(&mut self, pattern: &[u8]) -> Vec<Vec<u8>>;
     /// Enters a folder, which a line of this origin names. Returns its absolute path.
     fn change_dir(&mut self, path: &[u8], origin: Origin) -> io::Result<Vec<u8>>;
-    /// True when a log file can be opened for appending.
+    /// Checks that a log file can be opened for appending.
     fn try_log_file(&mut self, path: &[u8]) -> io::Result<()>;
     /// True when a command has this name, for `rename-command`.
     fn knows_command(&self, name: &[u8]) -> bool;
-    /// Returns whether the rules of a `user` line can be read; else the reason. Everything passes
-    /// by default.
+    /// Checks that the rules of a `user` line can be read; the error is the reason. Everything
+    /// passes by default.
     fn check_user(&self, _name: &[u8], _rules: &[Text]) -> Result<(), String> {
         Ok(())
     }
 }
 
-/// Where a line stands.
+/// The place where a line stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In a file, or on stdin.
@@ -58,8 +58,8 @@ pub enum Origin {
 /// The parameters that some line has named, whatever their values.
 pub type Named = HashSet<&'static str>;
 
-/// Why a configuration could not be read. `Display` is what goes to stderr, without the last
-/// newline.
+/// The reason why a configuration could not be read. `Display` is what goes to stderr, without the
+/// last newline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
     /// A line is wrong.
@@ -70,7 +70,7 @@ pub enum LoadError {
         line: Text,
         /// Redis's words for what is wrong.
         reason: String,
-        /// Whose line it is. Redis speaks of a file either way, and so does `Display`.
+        /// The origin of the line. Redis speaks of a file either way, and so does `Display`.
         origin: Origin,
     },
     /// The lines are fine one by one, but not together.
@@ -273,7 +273,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Returns what only the end of a text can tell.
+    /// Checks everything that only the end of a text can tell.
     fn check_whole(&mut self) -> Result<(), LoadError> {
         if !self.config.logfile.is_empty()
             && let Err(error) = self.surroundings.try_log_file(self.config.logfile.as_bytes())
@@ -294,7 +294,7 @@ fn as_c_text(bytes: &[u8]) -> Vec<u8> {
     lines.flat_map(|line| line.split(|byte| *byte == 0).next()).flatten().copied().collect()
 }
 
-/// What went wrong with a line: something in it, or in the file it includes.
+/// The fault of a line: something in it, or in the file it includes.
 enum Trouble {
     Here(String),
     Elsewhere(LoadError),
@@ -320,7 +320,7 @@ mod tests {
     use super::*;
     use crate::base::text::original;
 
-    /// What a real server prints for command lines and files.
+    /// The errors that a real server prints for command lines and files.
     const REAL_ERRORS: &str = include_str!("../../tests/data/config-errors-7.0.15.txt");
 
     /// A world of a few files and commands.

@@ -1,9 +1,9 @@
-//! What a parameter is: its name, its flags, and how its text becomes a field of [`Config`] and
-//! back.
+//! The kinds of parameters: name, flags, and the way from text to a field of [`Config`] and back.
 //!
 //! A [`Parameter`] is plain data with function pointers into [`Config`], so that CONFIG GET, CONFIG
 //! SET, CONFIG REWRITE, the configuration file and the command line all read the same row. Error
-//! texts are Redis's own. What needs more than one word of its own rules is a [`Special`].
+//! texts are Redis's own. A parameter that needs more than one word of its own rules is a
+//! [`Special`].
 
 use super::parameters::Config;
 use super::text::{Text, format_memory};
@@ -17,17 +17,17 @@ pub struct Parameter {
     pub name: &'static str,
     /// A second name with the same effect: an older one of Redis, or pyredis's own.
     pub alias: Option<&'static str>,
-    /// What may be done with it.
+    /// The things that may be done with it.
     pub flags: Flags,
-    /// How its text is read, shown and checked.
+    /// The way in which its text is read, shown and checked.
     pub kind: Kind,
     /// One line of documentation.
     pub doc: &'static str,
-    /// Whether pyredis acts on it.
+    /// Says if pyredis acts on it.
     pub effect: Effect,
 }
 
-/// Whether a parameter changes what pyredis does.
+/// Says if a parameter changes what pyredis does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// It does.
@@ -39,7 +39,7 @@ pub enum Effect {
     Refused(&'static str),
 }
 
-/// What may be done with a parameter.
+/// The things that may be done with a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(u8);
 
@@ -74,7 +74,7 @@ impl Flags {
     }
 }
 
-/// How the text of a parameter is read, shown and checked.
+/// The way in which the text of a parameter is read, shown and checked.
 pub enum Kind {
     /// `yes` or `no`.
     Bool {
@@ -85,7 +85,7 @@ pub enum Kind {
     },
     /// A whole number between two limits, both allowed.
     Number {
-        /// How the number is written.
+        /// The unit in which the number is written.
         unit: Unit,
         /// The smallest value.
         min: i128,
@@ -107,7 +107,7 @@ pub enum Kind {
     },
     /// Any bytes that pass a check.
     Text {
-        /// What CONFIG REWRITE makes of an empty value.
+        /// The line that CONFIG REWRITE makes of an empty value.
         empty: Empty,
         /// Reads the field.
         get: fn(&Config) -> &Text,
@@ -120,7 +120,7 @@ pub enum Kind {
     Special(&'static Special),
 }
 
-/// How a number is written.
+/// The unit in which a number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Plain decimal.
@@ -133,7 +133,7 @@ pub enum Unit {
     Octal,
 }
 
-/// What CONFIG REWRITE makes of an empty text.
+/// The line that CONFIG REWRITE makes of an empty text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Empty {
     /// Empty means "not set": the line goes away.
@@ -142,7 +142,7 @@ pub enum Empty {
     Value,
 }
 
-/// How a [`Special`] takes its arguments, or Redis's error text.
+/// Takes the arguments of a [`Special`], or returns Redis's error text.
 pub type Take = fn(&mut Config, &[&[u8]], Source) -> Result<(), String>;
 
 /// A parameter with rules of its own.
@@ -157,7 +157,7 @@ pub struct Special {
     pub shape: &'static str,
 }
 
-/// Where the arguments of a parameter come from.
+/// The origin of the arguments of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// CONFIG SET: the value replaces the old one.

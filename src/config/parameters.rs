@@ -103,8 +103,8 @@ macro_rules! parameters {
         }
 
         impl Default for Config {
-            /// What a server without configuration has: Redis's defaults, but with a PID file, as
-            /// pyredis promises.
+            /// Returns the parameters of a server without configuration: Redis's defaults, but with
+            /// a PID file, as pyredis promises.
             fn default() -> Config {
                 Config {
                     $( $field: $default, )+

@@ -6,7 +6,7 @@ use super::parameters::Config;
 use crate::base::text::lossless;
 use std::fmt;
 
-/// What CONFIG SET must know about the moment and the client.
+/// The facts about the moment and the client that CONFIG SET must know.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SetContext {
     /// A data set is being loaded.
@@ -15,7 +15,7 @@ pub struct SetContext {
     pub local_client: bool,
 }
 
-/// Why CONFIG SET changed nothing. `Display` is the error line without its leading `-`.
+/// The reason why CONFIG SET changed nothing. `Display` is the error line without its leading `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigSetError {
     /// A name without a value.
@@ -121,7 +121,7 @@ fn resolve<'a>(
     first_error.map_or(Ok(settings), Err)
 }
 
-/// Why a parameter may not be set by this client, if it may not.
+/// Returns the reason why a parameter may not be set by this client, if it may not.
 fn refusal(config: &Config, parameter: &Parameter, context: SetContext) -> Option<&'static str> {
     let protected_allowed = config.enable_protected_configs.admits(context.local_client);
     if parameter.is(Flags::IMMUTABLE) {

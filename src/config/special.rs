@@ -20,7 +20,7 @@ pub struct SavePoint {
     pub changes: i64,
 }
 
-/// When a client that does not read its replies is closed. 0 is no limit.
+/// The limits beyond which a client that does not read its replies is closed. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferLimit {
     /// At once, when more bytes than this wait.
@@ -51,7 +51,7 @@ pub struct PrimaryAddress {
     pub port: u16,
 }
 
-/// What a stop signal does, as the arguments of SHUTDOWN. All off is `default`: save where save
+/// The effect of a stop signal, as the arguments of SHUTDOWN. All off is `default`: save where save
 /// points are set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ShutdownOn {
@@ -367,7 +367,7 @@ mod tests {
     use super::*;
     use crate::base::text::split_args;
 
-    /// What a real server makes of lines with several words in one.
+    /// The values that a real server reads from lines with several words in one.
     const REAL_LINES: &str = include_str!("../../tests/data/config-lines-7.0.15.txt");
 
     /// A world that these lines never ask.

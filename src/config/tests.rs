@@ -5,7 +5,7 @@ use super::*;
 
 /// `name<TAB>value` lines of a real server's CONFIG GET.
 const REAL_DEFAULTS: &str = include_str!("../../tests/data/config-get-7.0.15.tsv");
-/// What a real server's CONFIG SET makes of good and bad values.
+/// The answers of a real server's CONFIG SET to good and bad values.
 const REAL_SETS: &str = include_str!("../../tests/data/config-set-7.0.15.txt");
 
 fn set(config: &mut Config, args: &[&str]) -> Result<Vec<&'static str>, String> {
