@@ -6,7 +6,7 @@
 
 use crate::base::time::Arrival;
 
-/// Where one argument lies in its buffer: start and end, bytes. Buffers stay below 4 GiB.
+/// The place of one argument in its buffer: start and end, bytes. Buffers stay below 4 GiB.
 pub type ArgRange = (u32, u32);
 
 /// A borrowed command: its name and arguments.
@@ -126,14 +126,14 @@ pub struct Requests {
     ranges: Vec<ArgRange>,
     /// For each command the end of its ranges.
     ends: Vec<u32>,
-    /// How much of the buffer the client sent; the rest is room.
+    /// The part of the buffer that the client sent; the rest is room.
     bytes: usize,
-    /// What the memory held when it was last handed to whoever fills it, as
+    /// The bytes that the memory held when it was last handed to whoever fills it, as
     /// [`Requests::heap_bytes`] counts.
     reused_bytes: usize,
-    /// When the last of it reached this machine, where that is known.
+    /// The time at which the last of it reached this machine, where that is known.
     pub arrival: Option<Arrival>,
-    /// What is wrong behind the last command; then the connection closes.
+    /// The fault behind the last command; then the connection closes.
     pub failure: Option<Box<Failure>>,
 }
 
@@ -142,10 +142,10 @@ pub struct Requests {
 pub struct Failure {
     /// The line to answer, without `-` and CRLF: `ERR Protocol error: invalid multibulk length`.
     pub line: String,
-    /// What could not be read, for the log; of more than twice [`Failure::SHOWN_BYTES`] the
-    /// beginning and the end.
+    /// The bytes that could not be read, for the log; of more than twice [`Failure::SHOWN_BYTES`]
+    /// the beginning and the end.
     pub unread: Vec<u8>,
-    /// How much that is, bytes.
+    /// The number of these bytes.
     pub unread_bytes: usize,
 }
 

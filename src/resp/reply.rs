@@ -28,7 +28,7 @@ impl Protocol {
     }
 }
 
-/// Where a header of yet unknown length belongs.
+/// The place where a header of yet unknown length belongs.
 #[derive(Debug)]
 #[must_use = "a deferred header must be closed"]
 pub struct Deferred(usize);
@@ -38,7 +38,7 @@ pub struct Deferred(usize);
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
-    /// Where this answer begins.
+    /// The place where this answer begins.
     start: usize,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Reply<'a> {
         self.protocol = protocol;
     }
 
-    /// Returns where this answer begins in the outbox.
+    /// Returns the place where this answer begins in the outbox.
     #[must_use]
     pub fn start(&self) -> usize {
         self.start
@@ -100,7 +100,7 @@ impl<'a> Reply<'a> {
         self.out.truncate(mark);
     }
 
-    /// Returns what was written since `mark`.
+    /// Returns the bytes that were written since `mark`.
     #[must_use]
     pub fn since(&self, mark: usize) -> &[u8] {
         &self.out[mark..]

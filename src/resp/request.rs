@@ -36,7 +36,7 @@ const MAX_UNAUTHENTICATED_BYTES: usize =
     MAX_UNAUTHENTICATED_ARGUMENTS as usize * (MAX_UNAUTHENTICATED_BULK_BYTES as usize + 10) + 5;
 /// Most bytes of one command: ranges are 32 bits wide, and a read may go past the command's end.
 pub const MAX_COMMAND_BYTES: usize = u32::MAX as usize - (1 << 20);
-/// How far the buffer is opened for a big argument of which nothing has arrived yet.
+/// The bytes by which the buffer is opened for a big argument of which nothing has arrived yet.
 const BULK_STEP_BYTES: usize = 64 * 1024;
 
 /// Buffers that grow do so to a multiple of this, so that one that comes back fits again.
@@ -45,7 +45,7 @@ const GROW_BYTES: usize = 256;
 /// is served faster for what smaller ones leave behind in the allocator.
 const STRANGER_BYTES: usize = 8 * 1024;
 
-/// What the parser is told about the client's login.
+/// The state of the client's login, as the parser is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Login {
     /// Logged in, or no password is asked for.
@@ -57,16 +57,16 @@ pub enum Login {
     Missing,
 }
 
-/// How much a client may ask for.
+/// The most that a client may ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct ParseLimits {
     /// Longest argument, bytes. Source: `proto-max-bulk-len`.
     pub max_bulk_bytes: i64,
-    /// Whether the limits before AUTH apply.
+    /// Says if the limits before AUTH apply.
     pub login: Login,
 }
 
-/// What one call of [`Parser::parse`] found.
+/// The result of one call of [`Parser::parse`].
 #[derive(Debug)]
 pub struct Parsed {
     /// The completed commands, perhaps none; and the failure that ends the stream.
@@ -76,7 +76,7 @@ pub struct Parsed {
     pub needs_login: bool,
 }
 
-/// Why parsing stopped.
+/// The reason why parsing stopped.
 enum Stop {
     /// At the end of what has arrived.
     Incomplete,
@@ -96,7 +96,7 @@ pub struct Parser {
     position: usize,
     /// No line end lies between `position` and here.
     searched: usize,
-    /// Where the unfinished command begins; before it lie completed ones.
+    /// The place where the unfinished command begins; before it lie completed ones.
     command_start: usize,
     ranges: Vec<ArgRange>,
     ends: Vec<u32>,
@@ -159,8 +159,8 @@ impl Parser {
         self.bulk_bytes.map_or(0, |length| (self.position + length + 2).saturating_sub(self.filled))
     }
 
-    /// Returns where the next bytes go: `step` bytes; inside an argument no more than it lacks, but
-    /// in larger steps.
+    /// Returns the room for the next bytes: `step` bytes; inside an argument no more than it lacks,
+    /// but in larger steps.
     pub fn space(&mut self, step: usize) -> &mut [u8] {
         let wanted = match self.argument_bytes() {
             // Nothing is lacking: between arguments, or the last one has arrived but is not parsed
@@ -396,7 +396,7 @@ impl Parser {
         Ok(())
     }
 
-    /// Returns where the line at `position` ends. Redis searches with `strchr`, so a NUL hides what
+    /// Returns the end of the line at `position`. Redis searches with `strchr`, so a NUL hides what
     /// follows.
     fn line_end(&mut self, mark: u8) -> Option<usize> {
         let from = self.searched.max(self.position);

@@ -38,7 +38,7 @@ pub enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a RESP reply at byte {at}")]
 pub struct NotResp {
-    /// Where reading stopped.
+    /// The place where reading stopped.
     pub at: usize,
 }
 
