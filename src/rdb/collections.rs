@@ -21,7 +21,7 @@ const MAX_CHUNK_BYTES: usize = 64 << 10;
 pub(super) const PLAIN_NODE: u64 = 1;
 pub(super) const PACKED_NODE: u64 = 2;
 
-/// How a sorted set's scores are written.
+/// The format in which a sorted set's scores are written.
 #[derive(Clone, Copy)]
 pub(super) enum Scores {
     /// One byte of length and text.
@@ -30,7 +30,7 @@ pub(super) enum Scores {
     Binary,
 }
 
-/// How the nodes of a quicklist are written.
+/// The format in which the nodes of a quicklist are written.
 #[derive(Clone, Copy)]
 pub(super) enum Nodes {
     /// Ziplists.

@@ -1,9 +1,9 @@
-//! Why a snapshot cannot be read.
+//! The reasons why a snapshot cannot be read.
 
 use std::io;
 use thiserror::Error;
 
-/// What is wrong with a file or a payload.
+/// The fault of a file or a payload.
 #[derive(Debug, Error)]
 pub enum RdbError {
     /// It does not begin with `REDIS` and four digits.
@@ -18,9 +18,9 @@ pub enum RdbError {
     /// Its checksum does not fit its content.
     #[error("RDB CRC error: wrong checksum, expected ({expected:x}) but got ({found:x})")]
     Checksum {
-        /// What the content gives.
+        /// The checksum of the content.
         expected: u64,
-        /// What the file says.
+        /// The checksum that the file has.
         found: u64,
     },
     /// A type this server does not have.
@@ -35,19 +35,19 @@ pub enum RdbError {
     /// Something that cannot be, in words.
     #[error("Internal error in RDB reading at offset {offset}: {reason}")]
     Corrupt {
-        /// Where it was noticed, bytes from the start.
+        /// The place where it was noticed, bytes from the start.
         offset: u64,
-        /// What is wrong.
+        /// The fault, in words.
         reason: &'static str,
     },
     /// One of the others, and where in a file it was met.
     #[error("{error}; it was met at byte {offset}, in {place}")]
     At {
-        /// What is wrong.
+        /// The fault.
         error: Box<RdbError>,
         /// The key or section that was being read, in words.
         place: String,
-        /// How far the reading came, bytes from the start.
+        /// The place that the reading came to, bytes from the start.
         offset: u64,
     },
     /// The receiver of the keys refuses to go on.

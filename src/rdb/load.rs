@@ -17,16 +17,16 @@ pub enum Item<'r> {
     Key {
         /// Its name.
         key: &'r [u8],
-        /// What it holds.
+        /// The content of the key.
         content: Content<'r>,
-        /// What the file tells of it besides.
+        /// The attributes that the file has besides.
         attributes: Attributes,
     },
     /// Anything else.
     Note(Note),
 }
 
-/// What stands in a snapshot beside the keys.
+/// A fact that stands in a snapshot beside the keys.
 #[derive(Debug)]
 pub enum Note {
     /// An auxiliary field.
@@ -36,9 +36,9 @@ pub enum Note {
         /// Its value.
         value: Vec<u8>,
     },
-    /// What follows belongs to this database.
+    /// The keys that follow belong to this database.
     SelectDb(usize),
-    /// How many keys and deadlines the database has, as the file claims.
+    /// The number of keys and of deadlines of the database, as the file claims.
     ResizeDb {
         /// Keys.
         keys: u64,
@@ -51,7 +51,7 @@ pub enum Note {
     EmptyKey(Vec<u8>),
 }
 
-/// What was read.
+/// The numbers of things that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadSummary {
     /// Keys handed over.
@@ -141,7 +141,7 @@ fn read_items<R: BufRead>(
     Ok(summary)
 }
 
-/// What an opcode leads to.
+/// The consequence of an opcode.
 enum Next {
     /// Something about the next key.
     Nothing,
@@ -252,7 +252,7 @@ impl<R: BufRead> RdbReader<R> {
     }
 }
 
-/// What a module's data consists of, each behind one of these.
+/// The parts of a module's data, each behind one of these.
 mod module {
     pub(super) const EOF: u64 = 0;
     pub(super) const SIGNED: u64 = 1;

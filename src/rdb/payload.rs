@@ -15,7 +15,7 @@ use thiserror::Error;
 const FOOTER_BYTES: usize = 10;
 const CRC_BYTES: usize = 8;
 
-/// Why a payload cannot become a value.
+/// The reason why a payload cannot become a value.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum RestoreError {
     /// It was damaged, or a newer Redis made it.

@@ -1,4 +1,4 @@
-//! Where in a snapshot the reading is: the words that name the damaged key or section.
+//! The place in a snapshot that is being read: the words that name the damaged key or section.
 
 use super::error::RdbError;
 use super::format::opcode;
@@ -8,13 +8,13 @@ use std::fmt::Write;
 /// More of a section's name than is shown is not kept.
 const MAX_NAME_BYTES: usize = 128;
 
-/// What is being read.
+/// The part that is being read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Part {
     /// An opcode or a type.
     #[default]
     Opcode,
-    /// What follows this opcode.
+    /// The bytes that follow this opcode.
     Section(u8),
     /// The name of a key with a value of this type.
     KeyName(&'static str),
@@ -24,10 +24,10 @@ pub(super) enum Part {
     Checksum,
 }
 
-/// What stands where a section or a key begins.
+/// The words for the byte with which a section or a key begins.
 const OPCODE: &str = "an opcode or type";
 
-/// Returns what follows an opcode, in words.
+/// Names the section that follows an opcode, in words.
 fn section(code: u8) -> &'static str {
     match code {
         opcode::AUX => "the aux field",
@@ -44,17 +44,17 @@ fn section(code: u8) -> &'static str {
     }
 }
 
-/// Where the reading is.
+/// The place that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub(super) part: Part,
-    /// How the name of the section begins, once it is read.
+    /// The beginning of the section's name, once it is read.
     section_name: Vec<u8>,
     /// The database of the keys.
     pub(super) db: usize,
     /// The name of the last key, and what its value is read into if that is a short text.
     pub(super) texts: Vec<u8>,
-    /// How much of it is the name, once that is whole.
+    /// The length of the part that is the name, once that is whole.
     pub(super) key_len: Option<usize>,
 }
 

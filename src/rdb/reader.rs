@@ -13,7 +13,7 @@ const STEP_BYTES: usize = 1 << 20;
 /// Longest string, compressed or not: what a client could send at most.
 const MAX_STRING_BYTES: u64 = (1 << 32) - 1;
 
-/// Whether sums of bytes are compared with those a payload carries.
+/// Says if sums of bytes are compared with those a payload carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
     /// They must agree.
@@ -35,7 +35,7 @@ pub(super) struct RdbReader<R> {
     consumed: u64,
 }
 
-/// What a string begins with: a length, or a special encoding.
+/// The beginning of a string: a length, or a special encoding.
 enum Head {
     Length(u64),
     Special(u8),

@@ -7,7 +7,7 @@ use super::writer::{Access, SaveOptions, Writer};
 use crate::keyspace::{DbIndex, DbSnapshot, KeyView, ValueRef, WalkedDb};
 use std::io::Write;
 
-/// What was written.
+/// The numbers of things that were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SaveSummary {
     /// Keys.

@@ -20,7 +20,7 @@ use crate::keyspace::Stream;
 use crate::keyspace::stream::{Consumer, Group, Log, Node, Pending, StreamId};
 use std::io::{BufRead, Write};
 
-/// Which version of Redis wrote a stream.
+/// The version of the format in which a stream was written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum StreamVersion {
     /// 5.0 to 6.2.
@@ -31,7 +31,7 @@ pub(super) enum StreamVersion {
     Third,
 }
 
-/// How Redis writes that it does not know how many entries a group has read.
+/// The number that Redis writes when it does not know how many entries a group has read.
 const UNKNOWN_READ: u64 = u64::MAX;
 
 impl<R: BufRead> RdbReader<R> {

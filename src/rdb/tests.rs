@@ -161,7 +161,7 @@ fn intset(ints: &[i64]) -> Vec<u8> {
     set.as_bytes().to_vec()
 }
 
-/// Returns what a value holds, in words; without an order of its own it is sorted.
+/// Describes the content of a value in words; without an order of its own it is sorted.
 fn words(value: &Value) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let mut words: Vec<String> = match value {

@@ -64,7 +64,7 @@ pub(super) fn type_of(value: ValueRef<'_>) -> u8 {
     }
 }
 
-/// Returns what a type byte means, in the words of TYPE; `None` if nothing.
+/// Returns the meaning of a type byte, in the words of TYPE; `None` if it has none.
 pub(super) fn type_name(kind: u8) -> Option<&'static str> {
     Some(match kind {
         kind::STRING => "string",

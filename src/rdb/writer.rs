@@ -11,7 +11,7 @@ const MIN_COMPRESSED_BYTES: usize = 21;
 /// Longer text is not tried as an integer.
 const MAX_INTEGER_BYTES: usize = 11;
 
-/// How to write.
+/// The options of a writer.
 #[derive(Clone, Debug)]
 pub struct SaveOptions {
     /// Compress strings: `rdbcompression`.
@@ -24,7 +24,7 @@ pub struct SaveOptions {
     pub aux: Vec<(&'static str, String)>,
 }
 
-/// Which access history is kept.
+/// The access history that is kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Access {
     /// None.
@@ -32,7 +32,7 @@ pub enum Access {
     Nothing,
     /// The time for which a key was not used: under LRU policies.
     Idle(AccessClock),
-    /// How often it was used: under LFU policies.
+    /// The frequency of its use: under LFU policies.
     Frequency(AccessClock),
 }
 
