@@ -20,7 +20,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Returns how many there are.
+    /// Returns the number of commands.
     #[must_use]
     pub fn len(&self) -> usize {
         self.ends.len()

@@ -1,21 +1,21 @@
-//! How far a file of commands is good, and what is in it: for `check-aof`.
+//! The offset up to which a file of commands is good, and the commands in it: for `check-aof`.
 
 use super::{AofEntry, AofReader, ReadError};
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-/// What was found in a file.
+/// The findings about a file.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// The offset behind the last whole command that is not part of an unfinished transaction.
     pub valid: u64,
     /// Lines up to where reading ended, counted from 1.
     pub lines: u64,
-    /// What is wrong and where; `None` for a good file.
+    /// The place and the description of a fault; `None` for a good file.
     pub trouble: Option<(u64, String)>,
-    /// Where the first annotation with a later time than asked for begins.
+    /// The place where the first annotation with a later time than asked for begins.
     pub later: Option<u64>,
-    /// How often each command stands there, and how many bytes they take.
+    /// The number of times that each command stands there, and the bytes they take.
     pub commands: BTreeMap<String, (u64, u64)>,
 }
 

@@ -15,7 +15,7 @@ use std::fmt;
 /// Longest line that is read, its end included.
 pub const MAX_LINE_BYTES: usize = 1024;
 
-/// What a file of the list is for.
+/// The use of a file of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileType {
     /// The data set at one moment.
@@ -45,7 +45,7 @@ pub struct FileInfo {
     pub seq: i64,
 }
 
-/// What the name of a part says of it: which kind, and its number.
+/// The kind and the number of a part, as its name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A base.
@@ -54,7 +54,7 @@ pub enum Part {
     Incr(i64),
 }
 
-/// What the files of one append-only file are called, from `appendfilename`.
+/// The names of the files of one append-only file, from `appendfilename`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names(pub Vec<u8>);
 
@@ -77,8 +77,8 @@ impl Names {
         [b"temp-", &self.0[..], b".incr.aof"].concat()
     }
 
-    /// Returns which part a file of this name is: `NAME.3.base.rdb`, `NAME.3.incr.aof`. `None` if
-    /// it is none.
+    /// Returns the part that a file of this name is: `NAME.3.base.rdb`, `NAME.3.incr.aof`. `None`
+    /// if it is none.
     #[must_use]
     pub fn part(&self, name: &[u8]) -> Option<Part> {
         let rest = name.strip_prefix(&self.0[..])?.strip_prefix(b".")?;
@@ -118,14 +118,14 @@ pub struct Manifest {
     incr_seq: i64,
 }
 
-/// Why a manifest cannot be read.
+/// The reason why a manifest cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestError {
     /// The line, counted from 1.
     pub line: usize,
-    /// What it says, if it could be told.
+    /// The text of the line, if it could be told.
     pub text: Option<String>,
-    /// What is wrong with it.
+    /// The fault, in words.
     pub reason: &'static str,
 }
 

@@ -26,7 +26,7 @@ pub enum AofEntry {
     Annotation,
 }
 
-/// What was found by [`AofReader::next_into`].
+/// The thing that [`AofReader::next_into`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// A command.
@@ -37,13 +37,13 @@ pub enum Found {
     End,
 }
 
-/// Why reading ended.
+/// The reason why reading ended.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The file ends in the middle of an entry.
     #[error("unexpected end of file")]
     Truncated,
-    /// What stands there is no entry.
+    /// The bytes there are no entry.
     #[error("{0}")]
     Format(String),
     /// Reading failed.
@@ -65,7 +65,8 @@ impl<R: BufRead> AofReader<R> {
         AofReader { input, offset, line: 0 }
     }
 
-    /// Returns how far the file has been read. After an entry: up to where it is good.
+    /// Returns the offset up to which the file has been read. After an entry: up to where it is
+    /// good.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset

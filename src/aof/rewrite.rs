@@ -25,12 +25,12 @@ impl<W: Write> CommandWriter<W> {
         CommandWriter { out, buffer: Vec::new() }
     }
 
-    /// Returns what was given to [`CommandWriter::new`], with everything written to it.
+    /// Returns the sink that was given to [`CommandWriter::new`], with everything written to it.
     pub fn into_inner(self) -> W {
         self.out
     }
 
-    /// What follows belongs to this database.
+    /// Says that all that follows belongs to this database.
     pub fn select(&mut self, db: DbIndex) -> io::Result<()> {
         self.command(&[b"SELECT", db.0.to_string().as_bytes()])
     }
