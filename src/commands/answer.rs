@@ -18,7 +18,7 @@ pub(super) fn reply_text(reply: &mut Reply<'_>, text: ListpackValue<'_>) {
 /// count) stop when this much waits for the client, which is then closed: its hard limit of
 /// `client-output-buffer-limit`, else a limit of our own.
 pub(super) fn max_waiting_bytes(config: &Config) -> usize {
-    /// What no limit at all means.
+    /// The limit in the place of none at all.
     const MAX_WAITING_BYTES: u64 = 512 << 20;
     let hard = config.client_output_buffer_limit.normal.hard_bytes;
     usize::try_from(if hard == 0 { MAX_WAITING_BYTES } else { hard.min(MAX_WAITING_BYTES) })

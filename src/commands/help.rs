@@ -7,7 +7,7 @@
 
 use crate::server::{Command, Ctx};
 
-/// Returns what HELP answers for a container: its subcommands, their syntax and what they are for.
+/// Answers HELP of a container: its subcommands, their syntax and what they are for.
 pub(super) fn of_container(ctx: &mut Ctx<'_>, container: &str, subcommands: &[Command]) {
     reply(ctx, container, |name| {
         subcommands.iter().any(|sub| sub.spec.own_name().eq_ignore_ascii_case(name))

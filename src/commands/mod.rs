@@ -1,5 +1,5 @@
-//! What users can say: one file per Redis *group* (what COMMAND DOCS reports). [`table`] is all of
-//! it.
+//! The commands of users: one file per Redis *group* (as COMMAND DOCS reports it). [`table`] is all
+//! of it.
 //!
 //! Each file begins with its `COMMANDS`, a const table of [`Command`]s, and its handlers follow.
 //! Command files do not import each other; what two families share is a type in `keyspace/` or a

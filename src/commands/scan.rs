@@ -1,4 +1,4 @@
-//! What SCAN, SSCAN, HSCAN and ZSCAN share: the cursor and the options.
+//! The parts that SCAN, SSCAN, HSCAN and ZSCAN share: the cursor and the options.
 
 use crate::base::glob::{Budget, Case, TooMuch, glob_match};
 use crate::ds::listpack::ListpackValue;

@@ -138,7 +138,7 @@ pub struct TestServer {
     pub server: Server,
     hands: Rc<Hands>,
     outputs: BTreeMap<ClientId, Vec<u8>>,
-    /// How far [`TestServer::effects`] has read.
+    /// The place up to which [`TestServer::effects`] has read.
     reader: ReaderId,
     /// The files of the server, by name.
     pub files: Files,
@@ -284,7 +284,8 @@ impl TestServer {
         self.outputs.remove(&ClientId(1)).unwrap_or_default()
     }
 
-    /// Returns what arrived for client `id` since it was last asked, as redis-cli shows it.
+    /// Returns the output that arrived for client `id` since it was last asked, as redis-cli shows
+    /// it.
     pub fn output_of(&mut self, id: u64) -> String {
         let bytes = self.outputs.remove(&ClientId(id)).unwrap_or_default();
         let mut rest = &bytes[..];
@@ -320,7 +321,7 @@ impl TestServer {
         self.raw(line);
     }
 
-    /// Returns how the collection under `key` is stored, as OBJECT ENCODING names it; it is not
+    /// Returns the encoding of the collection under `key`, as OBJECT ENCODING names it; it is not
     /// touched.
     pub fn encoding(&mut self, key: &str) -> Option<&'static str> {
         match self.server.keyspace.peek(key.as_bytes())?.value {
@@ -347,8 +348,8 @@ impl TestServer {
         self.collect();
     }
 
-    /// Returns what was propagated since the last call: commands joined by ` | `, words as they
-    /// are, quoted where they are not plain.
+    /// Returns the commands propagated since the last call: joined by ` | `, words as they are,
+    /// quoted where they are not plain.
     pub fn effects(&mut self) -> String {
         let blocks = self.server.rooms.propagation.read(self.reader);
         let bytes: Vec<u8> = blocks.iter().flat_map(|block| block.iter().copied()).collect();
@@ -414,7 +415,7 @@ impl TestServer {
     }
 }
 
-/// Returns what one read brings that holds these lines.
+/// Returns the requests that one read of these lines brings.
 fn batch_of(lines: &[&str]) -> Requests {
     let (mut buffer, mut ranges, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for line in lines {

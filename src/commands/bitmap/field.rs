@@ -59,7 +59,7 @@ impl FieldType {
         (1 << if self.signed { self.width - 1 } else { self.width }) - 1
     }
 
-    /// Returns what the low bits of `raw` mean.
+    /// Returns the meaning of the low bits of `raw`.
     fn value(self, raw: u64) -> i128 {
         let raw = i128::from(raw) & ((1 << self.width) - 1);
         if raw > self.max() { raw - (1 << self.width) } else { raw }
@@ -103,7 +103,7 @@ impl Step {
         self.field.value(bits::read_field(bytes, self.offset, self.field.width))
     }
 
-    /// Returns what a writing step stores; `None` if that would overflow and may not.
+    /// Returns the value that a writing step stores; `None` if that would overflow and may not.
     fn result(&self, old: i128) -> Option<i128> {
         let (wanted, overflow) = match self.action {
             Action::Get => (old, Overflow::Wrap),

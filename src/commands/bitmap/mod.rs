@@ -198,7 +198,7 @@ fn bitop(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What BITOP does with its sources.
+/// The operation of BITOP on its sources.
 #[derive(Clone, Copy, Debug)]
 enum Operation {
     Not,
@@ -232,7 +232,7 @@ fn combined(ctx: &mut Ctx<'_>, operation: Operation, mut keys: Args<'_>) -> Resu
     Ok(result)
 }
 
-/// What the indexes of a range count.
+/// The unit that the indexes of a range count.
 #[derive(Clone, Copy, Debug)]
 enum Unit {
     Byte,

@@ -177,7 +177,7 @@ fn client_info(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Returns what the asking client's line says of the command it is in.
+/// Notes what the asking client's line says of the command it is in.
 fn note_running(ctx: &mut Ctx<'_>, args: &Args<'_>) {
     ctx.session.requests.running.arguments = args.argv().bytes();
     ctx.session.requests.running.answered = ctx.reply.buffered_bytes();
@@ -265,7 +265,7 @@ fn client_no_evict(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What CLIENT KILL looks for; all that is given must match.
+/// The conditions of CLIENT KILL; all that are given must match.
 #[derive(Debug, Default)]
 struct KillFilter<'a> {
     id: Option<ClientId>,

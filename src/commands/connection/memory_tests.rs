@@ -1,4 +1,4 @@
-//! What clients cost, as they see it: CLIENT LIST's figures, and `maxmemory-clients`.
+//! The memory of clients, as they see it: CLIENT LIST's figures, and `maxmemory-clients`.
 
 use crate::base::ClientId;
 use crate::commands::testing::TestServer;

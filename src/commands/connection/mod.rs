@@ -208,7 +208,8 @@ fn hello(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Returns what HELLO logs in with: the last AUTH among options that are all well-formed.
+/// Returns the user and the password that HELLO logs in with: the last AUTH among options that are
+/// all well-formed.
 fn hello_credentials(argv: Argv<'_>) -> Option<(&[u8], &[u8])> {
     let (mut credentials, mut at) = (None, 2);
     while let Some(option) = argv.get(at) {
@@ -224,7 +225,7 @@ fn hello_credentials(argv: Argv<'_>) -> Option<(&[u8], &[u8])> {
     credentials
 }
 
-/// Returns what HELLO answers.
+/// Answers HELLO.
 fn describe(ctx: &mut Ctx<'_>) {
     let id = i64::try_from(ctx.session.id.0).unwrap_or(i64::MAX);
     ctx.reply.map(7);

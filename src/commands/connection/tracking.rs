@@ -49,7 +49,7 @@ pub(super) const TRACKINGINFO: Command = Command::new(
     client_trackinginfo,
 );
 
-/// What CLIENT TRACKING was asked for.
+/// The arguments of CLIENT TRACKING.
 #[derive(Debug, Default)]
 struct Wanted<'a> {
     redirect: u64,

@@ -24,7 +24,7 @@ pub(super) fn dump(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What may follow the payload.
+/// The options that may follow the payload.
 #[derive(Default)]
 struct Options {
     replace: bool,

@@ -9,14 +9,14 @@ use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
 use crate::server::{Args, CommandError, CommandResult, Ctx, Origin};
 
-/// What a client counts in.
+/// The unit that a client counts in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Seconds,
     Milliseconds,
 }
 
-/// What a client counts from.
+/// The moment that a client counts from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Start {
     Now,

@@ -80,7 +80,7 @@ pub(super) fn renamenx(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What happens to a key that is in the way.
+/// The treatment of a key that is in the way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Existing {
     Replace,

@@ -6,7 +6,7 @@ use crate::keyspace::Stored;
 use crate::server::{Args, CommandError, CommandResult, Credentials, Ctx, MigrateJob, Origin, Target, Task};
 use std::sync::Arc;
 
-/// What a timeout that is none becomes, milliseconds.
+/// The timeout in the place of one that is none, milliseconds.
 const DEFAULT_TIMEOUT_MS: i64 = 1000;
 
 const KEY_AND_KEYS: CommandError = CommandError::fixed(
@@ -16,7 +16,7 @@ const KEY_AND_KEYS: CommandError = CommandError::fixed(
 const CANNOT_WAIT: CommandError =
     CommandError::fixed("ERR MIGRATE cannot wait for the target inside a transaction or a script");
 
-/// What may follow the timeout.
+/// The options that may follow the timeout.
 #[derive(Default)]
 struct Options<'a> {
     copy: bool,

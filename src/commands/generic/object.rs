@@ -59,7 +59,7 @@ pub(super) const COMMANDS: &[Command] = &[
     ),
 ];
 
-/// What REFCOUNT answers for the small integers that Redis shares between all keys.
+/// The answer of REFCOUNT for the small integers that Redis shares between all keys.
 const SHARED_REFERENCES: i64 = i32::MAX as i64;
 /// Redis shares the integers below this.
 const SHARED_INTEGERS: i64 = 10_000;

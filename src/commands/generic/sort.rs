@@ -33,14 +33,14 @@ pub(super) fn sort_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     answer(ctx, args, Access::ReadOnly)
 }
 
-/// Whether STORE is an option.
+/// Says if STORE is an option.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Access {
     ReadWrite,
     ReadOnly,
 }
 
-/// What SORT was asked for.
+/// The options of SORT.
 #[derive(Debug, Default)]
 struct Options<'a> {
     descending: bool,
@@ -220,7 +220,7 @@ fn with_scores<'v>(
     Ok(scored)
 }
 
-/// Returns what `strtod` reads, if it reads all up to the first NUL.
+/// Returns the number that `strtod` reads, if it reads all up to the first NUL.
 fn score_of(text: ListpackValue<'_>) -> Option<f64> {
     match text {
         ListpackValue::Int(int) => Some(int as f64),

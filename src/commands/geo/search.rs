@@ -14,7 +14,7 @@ use crate::keyspace::sorted_set::{Direction, ScoreRange, SortedSetBuilder};
 use crate::keyspace::{Member, SortedSet};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 
-/// Where the centre and the shape stand.
+/// The place in the arguments of the centre and the shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Given {
     /// Longitude, latitude and radius in front of the options.
@@ -25,7 +25,7 @@ enum Given {
     Options,
 }
 
-/// Whether the result can be stored.
+/// Says if the result can be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stores {
     Never,
@@ -66,7 +66,7 @@ pub(super) fn georadiusbymember_ro(ctx: &mut Ctx<'_>, args: Args<'_>) -> Command
     search(ctx, args, Form { given: Given::Member, stores: Stores::Never })
 }
 
-/// What the arguments ask for.
+/// The search that the arguments ask for.
 #[derive(Clone, Copy, Debug, Default)]
 struct Request<'a> {
     centre: Option<Centre>,
@@ -94,7 +94,7 @@ enum Centre {
     Nowhere,
 }
 
-/// Which option gave the centre.
+/// The option that gave the centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
     Member,
@@ -265,7 +265,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Returns what is found, in the order and number asked for.
+    /// Returns the members that are found, in the order and number asked for.
     fn find<'s>(&self, set: &'s SortedSet) -> Vec<Found<'s>> {
         let Some(search) = self.search() else { return Vec::new() };
         let enough = if self.any { self.count.unwrap_or(usize::MAX) } else { usize::MAX };

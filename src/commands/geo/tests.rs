@@ -1,4 +1,4 @@
-//! What clients see of the geo commands. Their answers in RESP2 are in
+//! The geo commands as clients see them. Their answers in RESP2 are in
 //! `tests/sessions/geo.session`; here are RESP3, what is propagated, and scores that are no places.
 
 use crate::commands::testing::TestServer;

@@ -7,7 +7,7 @@ use crate::resp::Reply;
 use crate::resp::reply::Protocol;
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 
-/// What is answered for a field.
+/// The form of the answer for a field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Fields,

@@ -61,7 +61,7 @@ pub(super) fn lpos(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What LPOS looks for besides the element.
+/// The options of LPOS besides the element.
 struct Search {
     /// The first match that counts, from 1; negative from the end.
     rank: i64,

@@ -67,7 +67,7 @@ fn taken(ctx: &mut Ctx<'_>, key: &[u8], side: Side, emptied: bool) {
     }
 }
 
-/// Returns whether `key` is a list; it may be missing, but nothing else.
+/// Tells if `key` is a list; it may be missing, but nothing else.
 fn is_list(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, WrongType> {
     match ctx.db.kind(key) {
         None => Ok(false),
@@ -76,13 +76,13 @@ fn is_list(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, WrongType> {
     }
 }
 
-/// What LMPOP and BLMPOP ask for.
+/// The arguments of LMPOP and BLMPOP.
 pub(super) struct MultiPop<'a> {
     /// The lists to look at, in this order.
     pub(super) keys: Vec<&'a [u8]>,
-    /// Where elements are taken.
+    /// The side where elements are taken.
     pub(super) side: Side,
-    /// How many at most.
+    /// The most elements that are taken.
     pub(super) count: u64,
 }
 

@@ -12,7 +12,7 @@ fn server() -> TestServer {
     server
 }
 
-/// Returns what arrived for a client, without line ends.
+/// Returns the output that arrived for a client, without line ends.
 fn heard(server: &mut TestServer, id: u64) -> String {
     server.raw_output_of(id).replace("\r\n", " ").trim_end().to_string()
 }

@@ -8,7 +8,7 @@ use crate::config::{Protected, SavePoint};
 use crate::server::{Aof, AofOpened, Task};
 
 const DAY_MS: i64 = 86_400_000;
-/// How the time of day is set in the middle of each test.
+/// The jumps of the time of day in the middle of each test.
 const JUMPS: [i64; 3] = [0, DAY_MS, -DAY_MS];
 
 fn debugged() -> TestServer {

@@ -138,7 +138,7 @@ fn command_docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// What COMMAND LIST FILTERBY asks for.
+/// The filter that COMMAND LIST FILTERBY asks for.
 enum Filter<'a> {
     All,
     Nothing,

@@ -78,7 +78,7 @@ fn list_of<'a>(view: &KeyView<'a>) -> Option<&'a List> {
     if let ValueRef::Object(Value::List(list)) = view.value { Some(list) } else { None }
 }
 
-/// Returns what DEBUG OBJECT adds for a list.
+/// Returns the part that DEBUG OBJECT adds for a list.
 fn nodes(list: &List) -> String {
     let elements = &list.elements;
     let count = elements.chunk_count();

@@ -11,12 +11,12 @@ use crate::server::{Aof, AofOpened, Task};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-/// Who charges these is not on the floors that a server in memory has: workers and savers, each
-/// with a test of its own.
+/// Accounts that are charged on floors that a server in memory does not have: by workers and
+/// savers, each with a test of its own.
 const OF_OTHER_FLOORS: &[Account] = &[Account::RequestsInTransit, Account::SaveBuffer];
 
 thread_local! {
-    /// What the owner has in use; each look finds more.
+    /// The memory that the owner has in use; each look finds more.
     static OWN_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
@@ -34,7 +34,7 @@ fn kept() -> TestServer {
     server
 }
 
-/// Returns what is on each account, bytes.
+/// Returns the bytes on each account.
 fn balance(server: &TestServer) -> Vec<(Account, u64)> {
     let balance = server.server.rooms.balance(&server.server.keyspace);
     Account::ALL.map(|account| (account, balance.bytes(account))).into()

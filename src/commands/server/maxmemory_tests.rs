@@ -1,4 +1,4 @@
-//! What `maxmemory` means to those who send commands: tests of `server::evict` and
+//! The effects of `maxmemory` on clients that send commands: tests of `server::evict` and
 //! `server::lazyfree` through them.
 
 use crate::commands::testing::TestServer;

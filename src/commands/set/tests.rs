@@ -1,4 +1,4 @@
-//! What clients see of the set commands.
+//! The set commands as clients see them.
 
 use crate::base::ClientId;
 use crate::commands::testing::TestServer;

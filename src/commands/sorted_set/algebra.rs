@@ -10,7 +10,7 @@ use crate::keyspace::{EncodingLimits, Member, Set, SortedSet, Value, ValueRef};
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 use triomphe::Arc;
 
-/// What is made of several sources.
+/// The operation on several sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     Union,
@@ -18,7 +18,7 @@ enum Operation {
     Diff,
 }
 
-/// What one score is made of several.
+/// The way in which several scores become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aggregate {
     Sum,
@@ -63,7 +63,7 @@ fn not_nan(score: f64) -> f64 {
     if score.is_nan() { 0.0 } else { score }
 }
 
-/// What a source holds.
+/// The members of a source.
 #[derive(Clone, Debug)]
 enum Members {
     Missing,

@@ -1,4 +1,4 @@
-//! How clients write ranges: `(1.5`, `-inf`, `[name`, `+`; and ranges of ranks from the end.
+//! The notation of ranges: `(1.5`, `-inf`, `[name`, `+`; and ranges of ranks from the end.
 
 use crate::base::number;
 use crate::keyspace::sorted_set::{LexBound, LexRange, ScoreRange};
@@ -73,9 +73,9 @@ impl RankRange {
 /// negative number to take takes all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limit {
-    /// How many to skip.
+    /// The number of members to skip.
     pub(super) offset: i64,
-    /// How many to take.
+    /// The number of members to take.
     pub(super) count: i64,
 }
 
@@ -83,19 +83,19 @@ impl Limit {
     /// All of them.
     pub(super) const NONE: Limit = Limit { offset: 0, count: -1 };
 
-    /// Returns what is left of `ranks` seen from their start.
+    /// Returns the part of `ranks` that is left, seen from their start.
     pub(super) fn cut_ascending(self, ranks: Range<usize>) -> Range<usize> {
         let (skipped, taken) = self.of(ranks.len());
         ranks.start + skipped..ranks.start + skipped + taken
     }
 
-    /// Returns what is left of `ranks` seen from their end.
+    /// Returns the part of `ranks` that is left, seen from their end.
     pub(super) fn cut_descending(self, ranks: Range<usize>) -> Range<usize> {
         let (skipped, taken) = self.of(ranks.len());
         ranks.end - skipped - taken..ranks.end - skipped
     }
 
-    /// Returns how many of `len` are skipped and how many are taken.
+    /// Returns the number of `len` that are skipped and the number that are taken.
     fn of(self, len: usize) -> (usize, usize) {
         let skipped = usize::try_from(self.offset).map_or(len, |offset| offset.min(len));
         let left = len - skipped;

@@ -501,7 +501,7 @@ fn zscan(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     answer.end(&mut ctx.reply, next, shown, options)
 }
 
-/// What is answered for a member.
+/// The form of the answer for a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReplyShape {
     Members,
@@ -512,7 +512,7 @@ enum ReplyShape {
 }
 
 impl ReplyShape {
-    /// Returns what WITHSCORES asks for.
+    /// Returns the form that WITHSCORES asks for.
     fn with_scores(reply: &Reply<'_>) -> Self {
         if reply.protocol() == Protocol::Resp3 { ReplyShape::Pairs } else { ReplyShape::Flat }
     }

@@ -102,7 +102,7 @@ fn pop_or_wait(ctx: &mut Ctx<'_>, mut args: Args<'_>, end: End) -> CommandResult
     Ok(())
 }
 
-/// What ZMPOP and BZMPOP ask for.
+/// The arguments of ZMPOP and BZMPOP.
 struct MultiPop<'a> {
     keys: Vec<&'a [u8]>,
     end: End,
@@ -144,7 +144,7 @@ fn pop_many_from_first(
     Ok(false)
 }
 
-/// How the popped members are answered.
+/// The form in which popped members are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// Member, score, member, score, …

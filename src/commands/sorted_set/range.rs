@@ -10,7 +10,7 @@ use crate::keyspace::sorted_set::{Direction, LexRange, ScoreRange, SortedSetBuil
 use crate::server::{Args, CommandError, CommandResult, Ctx};
 use std::ops::Range;
 
-/// What a range is of, as a form of the command fixes it or its options say.
+/// The property that a range is of, as a form of the command fixes it or its options say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Rank,
@@ -18,7 +18,7 @@ enum By {
     Lex,
 }
 
-/// What comes behind the two ends. `None` is what options may still say.
+/// The options that come behind the two ends. `None` is what options may still say.
 #[derive(Clone, Copy, Debug)]
 struct Options {
     by: Option<By>,

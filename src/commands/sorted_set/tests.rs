@@ -1,4 +1,4 @@
-//! What clients see of the sorted set commands. Their answers in RESP2 are in
+//! The sorted set commands as clients see them. Their answers in RESP2 are in
 //! `tests/sessions/sorted_set.session`; here are RESP3, what is propagated, and waiting.
 
 use crate::base::ClientId;

@@ -1,4 +1,4 @@
-//! How entries and IDs are answered.
+//! The form in which entries and IDs are answered.
 
 use crate::commands::answer::reply_text;
 use crate::keyspace::StreamId;

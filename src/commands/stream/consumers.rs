@@ -17,7 +17,7 @@ pub(super) fn group_mut<'d>(db: &'d mut Db, key: &[u8], group: &[u8]) -> Option<
     db.reshape::<Stream>(key).ok()??.groups.get_mut(group)
 }
 
-/// Whether a consumer was there.
+/// Says if a consumer was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// It was.

@@ -89,7 +89,7 @@ const NO_KEY: CommandError = CommandError::fixed(
      MKSTREAM option to create an empty stream automatically.",
 );
 
-/// What may stand behind the ID.
+/// The options that may stand behind the ID.
 #[derive(Default)]
 struct Options {
     makes_stream: bool,

@@ -1,4 +1,4 @@
-//! How clients write IDs: `ms-seq`, `ms` alone, and the words that stand for one.
+//! The notation of IDs: `ms-seq`, `ms` alone, and the words that stand for one.
 
 use crate::base::number::parse_u64;
 use crate::keyspace::StreamId;

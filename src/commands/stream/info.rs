@@ -62,7 +62,7 @@ const SUBCOMMANDS: &[Command] = &[
     ),
 ];
 
-/// What XINFO STREAM FULL shows of each list without a COUNT.
+/// The number of items that XINFO STREAM FULL shows of each list without a COUNT.
 const DEFAULT_COUNT: usize = 10;
 /// Of how many nodes the radix tree that Redis would have is counted exactly.
 const MAX_COUNTED_NODES: usize = 4096;
@@ -90,7 +90,7 @@ fn reply_if_known(reply: &mut Reply<'_>, name: &str, number: Option<i64>) {
     }
 }
 
-/// Returns how far a group has read, and how much is left.
+/// Answers the progress of a group: the entries it has read, and those that are left.
 fn reply_progress(reply: &mut Reply<'_>, log: &Log, group: &ReaderGroup) {
     reply_named_id(reply, "last-delivered-id", group.last_id);
     reply_if_known(reply, "entries-read", group.entries_read.map(|read| read as i64));
@@ -129,7 +129,7 @@ fn consumers(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// How much XINFO STREAM shows.
+/// The extent of the answer of XINFO STREAM.
 enum Extent {
     Summary,
     /// Everything, but of each list no more than so many.
@@ -183,7 +183,7 @@ fn stream(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Returns what both extents begin with: seven facts.
+/// Answers the seven facts that both extents begin with.
 fn reply_facts(reply: &mut Reply<'_>, log: &Log) {
     reply_number(reply, "length", log.len());
     reply_number(reply, "radix-tree-keys", log.node_count() as u64);
@@ -296,7 +296,7 @@ mod tests {
     use crate::commands::testing::TestServer;
     use std::collections::BTreeSet;
 
-    /// Returns what stands behind `name` in an answer of XINFO, of each map in it.
+    /// Returns the texts behind `name` in an answer of XINFO, of each map in it.
     fn values(answer: &str, name: &str) -> Vec<String> {
         let mut lines = answer.lines();
         let mut found = Vec::new();

@@ -1,4 +1,5 @@
-//! What the consumers of a group have not acknowledged: XACK, XPENDING, XCLAIM, XAUTOCLAIM.
+//! The entries that the consumers of a group have not acknowledged: XACK, XPENDING, XCLAIM,
+//! XAUTOCLAIM.
 
 use super::answers::{reply_entry, reply_id};
 use super::ids::{parse_end, parse_id, parse_ids, parse_start};
@@ -101,7 +102,7 @@ fn xack(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Which pending entries XPENDING tells of.
+/// The pending entries that XPENDING tells of.
 struct Filter<'a> {
     /// 0 for any.
     min_idle_ms: i64,
@@ -218,7 +219,7 @@ fn is_idle(row: &Pending, min_idle_ms: i64, now: UnixMillis) -> bool {
     min_idle_ms == 0 || idle_ms(row, now) >= min_idle_ms
 }
 
-/// What is answered of a claimed entry.
+/// The form of the answer for a claimed entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shown {
     /// All of it; it counts as delivered once more.
@@ -235,7 +236,7 @@ impl Shown {
         }
     }
 
-    /// Returns how often an entry has been delivered that was delivered so often before.
+    /// Returns the number of deliveries of an entry that was delivered so often before.
     fn deliveries(self, before: u64) -> u64 {
         before.wrapping_add(u64::from(self == Shown::Entry))
     }
@@ -338,7 +339,7 @@ impl<'a> Claim<'a> {
 
 /// The options of XCLAIM.
 struct ClaimOptions {
-    /// When the entries count as delivered.
+    /// The time at which the entries count as delivered.
     delivered_ms: i64,
     deliveries: Option<u64>,
     is_forced: bool,

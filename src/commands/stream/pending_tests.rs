@@ -1,4 +1,4 @@
-//! What is pending for groups, as clients see it.
+//! The pending entries of groups, as clients see them.
 
 use crate::commands::testing::TestServer;
 use crate::config::NotifyClasses;

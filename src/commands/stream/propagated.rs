@@ -1,4 +1,4 @@
-//! What repeats a change of a group's pending entries elsewhere.
+//! The commands that repeat a change of a group's pending entries elsewhere.
 
 use crate::keyspace::stream::{Group, Pending};
 use crate::resp::OwnedArgv;
@@ -25,7 +25,7 @@ pub(super) fn as_xclaim(key: &[u8], name: &[u8], group: &Group, pending: &Pendin
     ])
 }
 
-/// Returns how far a group has read, as XGROUP SETID.
+/// Returns the progress of a group, as XGROUP SETID.
 pub(super) fn as_setid(key: &[u8], name: &[u8], group: &Group) -> OwnedArgv {
     let read = group.entries_read.map_or(-1, |read| read as i64);
     OwnedArgv::from_parts([

@@ -1,8 +1,8 @@
 //! XREAD and XREADGROUP: what is new in one of several streams, at once or when it comes.
 //!
-//! What a command leaves open is decided when it arrives: what waits for `$` waits for what comes
-//! behind the entry that is the last one then. `>` is what the group has not been given whenever
-//! that is asked, so that several who wait get different entries.
+//! Everything that a command leaves open is decided when it arrives: a client that waits for `$`
+//! waits for what comes behind the entry that is the last one then. `>` is what the group has not
+//! been given whenever that is asked, so that several who wait get different entries.
 
 use super::answers::{reply_entry, reply_id};
 use super::consumers::{Found, find_or_add, group_mut};
@@ -72,13 +72,13 @@ const NEW_IN_XREAD: CommandError = CommandError::fixed(
     "ERR The > ID can be specified only when calling XREADGROUP using the GROUP <group> <consumer> option.",
 );
 
-/// What a client asks for.
+/// The request of a client.
 struct Request<'a> {
     /// For whom, in XREADGROUP.
     reader: Option<Reader<'a>>,
     /// Entries of each stream; 0 for all.
     count: usize,
-    /// Whether it waits, and until when.
+    /// The end of its wait, if it waits.
     wait: Option<Option<MonotonicMillis>>,
     keys: Vec<&'a [u8]>,
     /// One for each key, as they were written.
@@ -93,7 +93,7 @@ struct Reader<'a> {
     acks: Acks,
 }
 
-/// Whether what is delivered is pending until it is acknowledged.
+/// Says if delivered entries are pending until they are acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Acks {
     Wanted,
@@ -106,7 +106,7 @@ enum Acks {
 enum Start {
     /// Behind this ID; in XREADGROUP what the consumer has had already.
     After(StreamId),
-    /// What the group has not been given.
+    /// The entries that the group has not been given.
     New,
 }
 
@@ -335,7 +335,7 @@ fn reply_after(reply: &mut Reply<'_>, log: &Log, after: StreamId, count: usize) 
     reply.close_array(place, len);
 }
 
-/// Returns what XREAD answers of one key. Redis looks each up twice, and counts that.
+/// Answers XREAD for one key. Redis looks each up twice, and counts that.
 fn read_entries(
     ctx: &mut Ctx<'_>,
     key: &[u8],
@@ -353,7 +353,7 @@ fn read_entries(
     Ok(())
 }
 
-/// Returns what XREADGROUP answers of one key.
+/// Answers XREADGROUP for one key.
 fn read_for(
     ctx: &mut Ctx<'_>,
     key: &[u8],

@@ -23,7 +23,7 @@ fn park(server: &mut TestServer, id: u64, line: &str) {
     assert_eq!(server.run_as(id, line), "", "{line} waits");
 }
 
-/// Returns what XREAD answers of entries whose only value is their ID, as redis-cli shows it in
+/// Returns the answer of XREAD for entries whose only value is their ID, as redis-cli shows it in
 /// RESP2.
 fn answer(key: &str, ids: &[&str]) -> String {
     let entry = |id: &&str| format!("{id}=f:{id}");

@@ -1,4 +1,4 @@
-//! How clients say that a stream is to be trimmed, and what that did: options of XADD and XTRIM.
+//! The options with which clients trim a stream in XADD and XTRIM, and their effect.
 
 use super::ids::parse_id;
 use crate::keyspace::stream::{Log, Precision, TrimTo};
@@ -11,7 +11,7 @@ const DEFAULT_LIMIT: u64 = 10_000;
 /// Nodes that one command with `~` removes at most, if they are full.
 const DEFAULT_LIMIT_NODES: u64 = 100;
 
-/// What stands before the ID of XADD, and behind the key of XTRIM.
+/// The options in front of the ID of XADD, and behind the key of XTRIM.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Options {
     /// XADD makes no key.
@@ -24,7 +24,7 @@ pub(super) struct Options {
 struct Strategy {
     to: TrimTo,
     is_approximate: bool,
-    /// Where in the command the number or the ID stands.
+    /// The place of the number or the ID in the command.
     threshold_at: usize,
 }
 
@@ -85,7 +85,7 @@ impl Options {
         self.strategy = Some(Strategy { to, is_approximate, threshold_at: args.position() - 1 });
     }
 
-    /// Returns what is to be done, `None` without such an option. Errors when the options
+    /// Returns the trimming to do, `None` without such an option. Errors when the options
     /// contradict each other.
     pub(super) fn check(&self, ctx: &Ctx<'_>) -> Result<Option<Trim>, CommandError> {
         if self.strategy.is_none() && self.limit.is_some_and(|limit| limit > 0) {
@@ -143,14 +143,15 @@ pub(super) struct Trim {
     threshold_at: usize,
 }
 
-/// What trimming did.
+/// The result of trimming.
 #[derive(Debug, Default)]
 pub(super) struct Trimmed {
     /// Entries that are gone.
     pub(super) count: u64,
     /// They, if they are many: to be freed elsewhere.
     pub(super) removed: Option<Log>,
-    /// What repeats it where `~` was asked for: the argument and what takes its place, after `=`.
+    /// The change of the command that repeats it where `~` was asked for: the argument and what
+    /// takes its place, after `=`.
     pub(super) exact: Option<(usize, Vec<u8>)>,
 }
 

@@ -14,7 +14,7 @@ const TOO_MUCH: CommandError =
 const NO_MEMORY: CommandError =
     CommandError::fixed("ERR Insufficient memory, failed allocating transient memory for LCS");
 
-/// What is asked for.
+/// The options of the call.
 #[derive(Clone, Copy, Debug, Default)]
 struct Options {
     len: bool,

@@ -61,7 +61,7 @@ pub(super) fn getex(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// How an expire time is written.
+/// The form in which an expire time is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TimeForm {
     /// `EX`
@@ -105,7 +105,7 @@ impl TimeForm {
     }
 }
 
-/// What the options say about the key's deadline.
+/// The key's deadline as the options want it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lifetime<'a> {
     Unsaid,
@@ -133,7 +133,7 @@ impl<'a> Lifetime<'a> {
     }
 }
 
-/// Whether the key must be there.
+/// Says if the key must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Condition {
     Always,

@@ -11,12 +11,12 @@ fn server() -> TestServer {
     server
 }
 
-/// Returns what arrived for a client, without line ends.
+/// Returns the output that arrived for a client, without line ends.
 fn heard(server: &mut TestServer, id: u64) -> String {
     server.raw_output_of(id).replace("\r\n", " ").trim_end().to_string()
 }
 
-/// Returns what client 1 is answered, without line ends.
+/// Returns the answer of client 1, without line ends.
 fn answered(server: &mut TestServer, line: &str) -> String {
     server.raw(line).replace("\r\n", " ").trim_end().to_string()
 }

@@ -13,9 +13,9 @@ pub(super) enum Pattern<'a> {
     Nowhere,
     /// `prefix*suffix` or `prefix*suffix->field`.
     Key {
-        /// What stands before the star.
+        /// The part in front of the star.
         prefix: &'a [u8],
-        /// What stands behind it.
+        /// The part behind it.
         suffix: &'a [u8],
         /// The field to take from a hash.
         field: Option<&'a [u8]>,
@@ -45,8 +45,8 @@ impl<'a> Pattern<'a> {
         matches!(self, Pattern::Key { .. })
     }
 
-    /// Returns what the pattern leads to for `element`: a string, or a field of a hash. A read of
-    /// that key.
+    /// Returns the text that the pattern leads to for `element`: a string, or a field of a hash. A
+    /// read of that key.
     pub(super) fn look_up<'d>(
         &self,
         db: &'d mut Db,

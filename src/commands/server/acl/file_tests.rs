@@ -15,7 +15,7 @@ fn with_file() -> TestServer {
     server
 }
 
-/// Returns what client 1 is answered when the work on the file is done.
+/// Returns the answer of client 1 when the work on the file is done.
 fn run(server: &mut TestServer, line: &str) -> String {
     assert_eq!(server.run(line), "", "{line} waits");
     server.work_on_files();
