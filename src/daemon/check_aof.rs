@@ -19,10 +19,10 @@ use crate::base::text::os_reason;
 use crate::keyspace::EncodingLimits;
 use crate::rdb;
 
-/// What is read at once, bytes.
+/// The bytes that are read at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// What to do about what is found.
+/// The remedy for a fault that is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
     /// Tell it.
@@ -182,7 +182,7 @@ impl Check {
     }
 }
 
-/// What a file turned out to be.
+/// The kind of a file, as it turned out.
 enum Content {
     Empty,
     Good,

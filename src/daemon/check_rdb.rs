@@ -24,9 +24,9 @@ const BIGGEST: usize = 10;
 const BAR: u64 = 40;
 /// Longest part of a key that is shown, characters.
 const MAX_SHOWN_KEY: usize = 60;
-/// What stands before the first item.
+/// The bytes in front of the first item.
 const SIGNATURE_BYTES: u64 = 9;
-/// What is read at once, bytes.
+/// The bytes that are read at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Checks the file and returns the exit code.
@@ -47,12 +47,12 @@ pub fn run(path: &Path) -> u8 {
     u8::from(result.is_err())
 }
 
-/// What was found, up to the end or the damage.
+/// The findings, up to the end or the damage.
 #[derive(Debug, Default)]
 struct Report {
     /// Lines told on the way.
     lines: String,
-    /// How far the reading came, bytes.
+    /// The offset that the reading came to, bytes.
     offset: u64,
     keys: u64,
     expires: u64,

@@ -35,10 +35,10 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("PYREDIS_LOGFILE", "--logfile"),
 ];
 
-/// What [`crate::config`] shall read: file and directives.
+/// The words that [`crate::config`] shall read: file and directives.
 pub type ConfigArgs = Vec<OsString>;
 
-/// What the user wants.
+/// The wish of the user.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Wish {
     /// Serve as redis-server does.
@@ -61,7 +61,7 @@ pub enum Wish {
     Refuse(String, u8),
 }
 
-/// Where `start` leaves the server.
+/// The place where `start` leaves the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Detached, answering.

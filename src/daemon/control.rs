@@ -23,9 +23,9 @@ use super::{home, suggest, whereabouts};
 use crate::base::text::{original, os_reason, split_args};
 use crate::config::{self, LoadError, Origin, PARAMETERS, Text};
 
-/// How often somebody who waits is told what for.
+/// The time after which somebody who waits is told again what for.
 const TICK: Duration = Duration::from_secs(5);
-/// How often a server that says it serves is asked, before it is taken for mute.
+/// The number of times that a server that says it serves is asked, before it is taken for mute.
 const PINGS: u32 = 5;
 
 /// Something went wrong: what goes to stderr, without the last newline.
@@ -67,7 +67,7 @@ fn finish(result: Done) -> u8 {
     })
 }
 
-/// Returns what is to be started, if it is something that this server can be.
+/// Returns the server to start, if it is one that this program can be.
 fn find_to_start(args: &[OsString]) -> Result<Launch, Failure> {
     let launch = find(args)?;
     match launch.config.refusal() {
@@ -175,7 +175,7 @@ fn find(args: &[OsString]) -> Result<Launch, Failure> {
     })
 }
 
-/// Returns what is wrong with an option of the command line, which was read as this line of a
+/// Describes the fault of an option of the command line, which was read as this line of a
 /// configuration.
 fn wrong_option(line: &Text, reason: &str) -> String {
     let words = split_args(line.as_bytes()).unwrap_or_default();
@@ -253,9 +253,9 @@ fn in_background(launch: Launch) -> Done {
     }
 }
 
-/// What the process that waits knows of the server.
+/// The facts about the server that the process that waits knows.
 struct Plan {
-    /// Where to ask it.
+    /// The addresses at which it can be asked.
     addresses: Vec<Address>,
     folder: Text,
     log: Option<PathBuf>,
@@ -297,7 +297,7 @@ fn follow(child: Child, plan: &Plan) -> Done {
     }
 }
 
-/// Returns whether one of the addresses answers, if there is one to ask; else why not.
+/// Checks that one of the addresses answers, if there is one to ask; the error says why not.
 fn answers(addresses: &[Address]) -> Result<(), String> {
     let mut outcome = Ok(());
     for _ in 0..PINGS {

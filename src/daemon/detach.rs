@@ -18,7 +18,7 @@ const MARK: char = '\u{1}';
 /// The number of last log lines that are kept for the report.
 const KEPT_LINES: usize = 12;
 
-/// What [`detach`] returns, once in each process.
+/// The result of [`detach`], which returns once in each process.
 pub enum Detached {
     /// In the process the user started.
     Parent(Child),
@@ -34,7 +34,7 @@ pub struct Child {
     last_lines: Vec<String>,
 }
 
-/// How the start went.
+/// The result of the start.
 #[derive(Debug)]
 pub enum Outcome {
     /// It says that it serves, and where it listens.
@@ -43,7 +43,7 @@ pub enum Outcome {
     Failed(String),
     /// It ended without saying why.
     Died {
-        /// How it ended.
+        /// The status with which it ended.
         status: ExitStatus,
         /// The end of its log.
         last_lines: Vec<String>,

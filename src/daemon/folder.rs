@@ -34,7 +34,7 @@ pub fn take(config: &Config) -> Result<Option<FolderLock>, String> {
     take_at(Path::new("."), keeps)
 }
 
-/// What a server keeps in its folder.
+/// The things that a server keeps in its folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keeps {
     Nothing,

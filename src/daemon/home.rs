@@ -1,4 +1,4 @@
-//! Where `start` and its siblings keep what nobody has named a place for.
+//! The folder in which `start` and its siblings keep files that nobody has named a place for.
 //!
 //! A server that is started in the background must find its data again, from whatever folder it is
 //! started. So it has a home: `pyredis` in the user's state folder (XDG Base Directory
@@ -15,7 +15,7 @@ use crate::config::Config;
 
 /// The name of the log in a server's folder.
 pub const LOG_FILE: &str = "pyredis.log";
-/// What the specification wants of folders above ours that are not there yet.
+/// The mode that the specification wants for folders above ours that are not there yet.
 const STATE_MODE: u32 = 0o700;
 /// Of the home itself: a group may be let in to read backups.
 const HOME_MODE: u32 = 0o750;

@@ -1,4 +1,4 @@
-//! What the process does for the server: the little things [`Host`] names.
+//! The services of the process for the server: the little things [`Host`] names.
 
 use crate::base::text::os_reason;
 use crate::persistence::WholeSave;
@@ -22,7 +22,7 @@ use crate::config::{Added, Config, LogLevel, OomScoreAdj};
 use crate::engine::{config_file, os, saver};
 use crate::server::{Host, News, ProcessFacts};
 
-/// What is read of a data file at once, bytes.
+/// The bytes of a data file that are read at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// This process.
@@ -31,13 +31,13 @@ pub struct Process {
     pub logger: &'static Logger,
     /// Its standing with the out-of-memory killer.
     pub oom_score: OomScore,
-    /// What signals mean now.
+    /// The phase, which gives signals their meaning.
     pub phase: SharedPhase,
     /// Its listeners.
     pub listening: Arc<listen::Serving>,
     /// Its title.
     pub title: Arc<Title>,
-    /// Who started it.
+    /// The program that started it.
     pub supervisor: Supervisor,
     /// To whoever waits for the data to be loaded.
     pub outcome: Sender<Result<(), String>>,

@@ -32,13 +32,13 @@ pub struct Launch {
     named: Named,
 }
 
-/// Why there is nothing to start.
+/// The reason why there is nothing to start.
 pub enum LaunchError {
     /// `dir` cannot be entered.
     Folder {
         /// As configured.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         reason: String,
         /// The same in the words and lines of Redis.
         error: LoadError,
@@ -143,7 +143,7 @@ impl Launch {
         absolute(&path_of(&self.config.dir).join(path_of(path)))
     }
 
-    /// Returns who waits for word of this process.
+    /// Returns the program that waits for word of this process.
     pub fn supervisor(&self) -> Supervisor {
         Supervisor::of(self.config.supervised, |name| env::var_os(name))
     }
@@ -199,13 +199,15 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 struct World {
-    /// Where relative paths start when only looking; None when the working folder does move.
+    /// The folders where relative paths start when only looking; None when the working folder does
+    /// move.
     bases: Option<Bases>,
     /// The folder that could not be entered, and why.
     refused: Option<(PathBuf, String)>,
 }
 
-/// Where relative paths start. As with the working folder, a `dir` moves it for what follows.
+/// The folders where relative paths start. As with the working folder, a `dir` moves it for what
+/// follows.
 struct Bases {
     /// Those of the configuration file: its folder.
     file: PathBuf,
@@ -214,7 +216,7 @@ struct Bases {
 }
 
 impl World {
-    /// Returns what lies in `folders` under a name that matches.
+    /// Returns the paths in `folders` under a name that matches.
     fn matching(&self, folders: &[PathBuf], pattern: &[u8]) -> Result<Vec<PathBuf>, TooMuch> {
         let mut budget = Budget::COMMAND;
         let hidden_wanted = pattern.starts_with(b".");

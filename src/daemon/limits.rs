@@ -4,9 +4,9 @@
 //! Every client costs one descriptor and one thread, and every thread four memory maps (its stack,
 //! the stack of its signal handlers, and the guard page below each). The system bounds all three:
 //! `ulimit -n`; `ulimit -u`, `threads-max`, `pid_max` and the cgroup's `pids.max`; `max_map_count`.
-//! What may be raised is raised; where that is not enough the limit of clients comes down, with a
-//! line in the log for each reason. Finding out in the middle of a busy day, when a thread cannot
-//! be started, would be too late.
+//! Limits that may be raised are raised; where that is not enough the limit of clients comes down,
+//! with a line in the log for each reason. Finding out in the middle of a busy day, when a thread
+//! cannot be started, would be too late.
 //!
 //! [`plan`] decides from [`Facts`] and is pure; [`apply`] gathers the facts and acts.
 
@@ -23,7 +23,7 @@ const MAPS_PER_THREAD: u64 = 4;
 /// Memory maps the allocator, the libraries and the data need beside the stacks.
 const RESERVED_MAPS: u64 = 4096;
 
-/// What the system allows, as far as it says so.
+/// The limits of the system, as far as it tells them.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
     open_files: Limit,
@@ -37,7 +37,7 @@ pub struct Facts {
     memory_maps: Option<u64>,
 }
 
-/// What shall be done.
+/// The things to do.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The number of clients there is room for, at most what was asked for.

@@ -55,7 +55,7 @@ impl Serving {
     }
 }
 
-/// Why a port could not be bound.
+/// The reason why a port could not be bound.
 struct Refusal {
     /// One line for the user.
     line: String,
@@ -146,8 +146,7 @@ fn bind_address(name: &str, config: &Config, listeners: &mut Vec<Listener>) -> i
     Err(last)
 }
 
-/// Returns what went wrong, with the name of the step as Redis has it: binding, or finding the
-/// address.
+/// Returns the reason, with the name of the step as Redis has it: binding, or finding the address.
 fn why(error: &io::Error) -> String {
     let text = os_reason(error);
     match error.raw_os_error() {

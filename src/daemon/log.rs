@@ -42,7 +42,7 @@ const MAX_TEXT_BYTES: usize = 1024;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// What this process is, as the letter after the PID.
+/// The role of this process, as the letter after the PID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Not serving yet.
@@ -53,7 +53,7 @@ pub enum Role {
     Replica,
 }
 
-/// Where lines go.
+/// The destination of lines.
 enum Sink {
     Stdout,
     File(PathBuf, File),

@@ -31,11 +31,11 @@ use thiserror::Error;
 use super::sys::ProcessHandle;
 use crate::base::text::os_reason;
 
-/// How often an attempt is made when the lock is taken by someone who cannot be seen: a `status`
-/// probing for a moment, or a server whose process is just vanishing.
+/// The number of attempts when the lock is taken by someone who cannot be seen: a `status` probing
+/// for a moment, or a server whose process is just vanishing.
 const ATTEMPTS: u32 = 50;
-/// How often an attempt is made while the holder is starting: ten seconds and more, since its name
-/// server may be slow.
+/// The number of attempts while the holder is starting: ten seconds and more, since its name server
+/// may be slow.
 const STARTING_ATTEMPTS: u32 = 500;
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -44,7 +44,7 @@ const MODE: u32 = 0o644;
 /// More than the longest PID; the rest of a longer file is not read.
 const MAX_PID_TEXT: u64 = 32;
 
-/// Why a PID file could not be taken or read.
+/// The reason why a PID file could not be taken or read.
 #[derive(Debug, Error)]
 pub enum PidFileError {
     /// Another server holds the lock.
@@ -74,7 +74,7 @@ pub enum PidFileError {
     Refused {
         /// The PID file.
         path: PathBuf,
-        /// What it is, as the end of a sentence.
+        /// The fault, as the end of a sentence.
         reason: &'static str,
     },
     /// The system said no.
@@ -84,7 +84,7 @@ pub enum PidFileError {
         path: PathBuf,
         /// The verb: open, lock, write.
         action: &'static str,
-        /// What the system said.
+        /// The error of the system.
         error: io::Error,
     },
 }

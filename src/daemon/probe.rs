@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// No section `server` of INFO is longer.
 const MAX_INFO_BYTES: u64 = 8192;
 
-/// Where a server can be reached from this machine.
+/// The address at which a server can be reached from this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A TCP port.
@@ -44,8 +44,8 @@ impl Address {
         }
     }
 
-    /// Returns who answers, in words: `redis-server (PID 812)`. None if nobody does who speaks
-    /// Redis's protocol.
+    /// Names the server that answers, in words: `redis-server (PID 812)`. None if nobody does who
+    /// speaks Redis's protocol.
     pub fn identify(&self) -> Option<String> {
         // After QUIT a server closes the connection, and that ends the answer.
         let answer = self.exchange(b"INFO server\r\nQUIT\r\n", MAX_INFO_BYTES).ok()?;

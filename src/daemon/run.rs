@@ -36,7 +36,7 @@ use crate::net::{Listener, Net};
 use crate::server::{STATION, Server, Setup, Signal};
 use crate::{commands, link};
 
-/// Who sees the server.
+/// The people or programs that see the server.
 pub enum Front {
     /// A terminal, or whoever started it in the foreground.
     Terminal,
@@ -48,18 +48,18 @@ pub enum Front {
     Alone,
 }
 
-/// What to run.
+/// The server to run.
 pub struct Run {
-    /// What was configured.
+    /// The configuration.
     pub launch: Launch,
-    /// Who sees it.
+    /// The people or programs that see it.
     pub front: Front,
     /// True when the PID file must be ours. If not, a server does without one where it can't have
     /// it.
     pub must_lock: bool,
 }
 
-/// Why the server did not get to serve.
+/// The reason why the server did not get to serve.
 struct Fatal(String);
 
 /// The PID file, shared with the thread that may have to end the process.
@@ -95,7 +95,7 @@ pub fn serve(run: Run) -> u8 {
     }
 }
 
-/// Returns where the server can be asked whether it answers.
+/// Returns the addresses at which the server can be asked whether it answers.
 pub fn addresses(config: &Config) -> Vec<Address> {
     let mut addresses: Vec<Address> =
         config.bind.iter().filter_map(|bind| Address::of_bind(bind, config.port)).collect();
@@ -154,7 +154,7 @@ struct Starting {
 /// A server that serves.
 struct Serving {
     logger: &'static Logger,
-    /// Where it listens, for people.
+    /// The addresses at which it listens, for people.
     addresses: String,
     listening: Arc<listen::Serving>,
     owner: JoinHandle<i32>,
@@ -367,7 +367,7 @@ impl Serving {
     }
 }
 
-/// What makes a server, as far as it may travel to the owner's thread.
+/// The parts that make a server, as far as they may travel to the owner's thread.
 struct Prepared {
     config: Config,
     config_file: String,

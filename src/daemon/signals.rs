@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 use super::log::SIGNAL;
 use super::sys;
 
-/// How far the server's life has come, as far as signals mean different things.
+/// The phase of the server's life, as far as signals mean different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not serving yet: a signal ends the process.
@@ -45,7 +45,7 @@ impl SharedPhase {
         self.0.store(phase as u8, Ordering::SeqCst);
     }
 
-    /// Returns where we are.
+    /// Returns the present phase.
     pub fn get(&self) -> Phase {
         match self.0.load(Ordering::SeqCst) {
             phase if phase == Phase::Loading as u8 => Phase::Loading,
@@ -55,7 +55,7 @@ impl SharedPhase {
     }
 }
 
-/// What a signal leads to.
+/// The consequence of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Ask the engine to stop, naming the signal.
@@ -68,7 +68,7 @@ pub enum Action {
     Crash(i32),
 }
 
-/// Returns what to do about a signal, and the line for the log where nobody else writes one.
+/// Returns the consequence of a signal, and the line for the log where nobody else writes one.
 pub fn decide(signal: i32, phase: Phase) -> (Action, Option<&'static str>) {
     match (signal, phase) {
         (SIGHUP, _) => (Action::ReopenLog, Some("Received SIGHUP, reopening the log file.")),

@@ -1,4 +1,4 @@
-//! What a mistyped word was probably meant to be.
+//! The word that a mistyped word was probably meant to be.
 
 /// The number of letters that may be wrong, missing, too many or swapped.
 const MAX_MISTAKES: usize = 2;

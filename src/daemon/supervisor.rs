@@ -1,4 +1,4 @@
-//! What systemd or upstart is told, as `supervised` asks for.
+//! The messages to systemd or upstart, as `supervised` asks for.
 //!
 //! systemd names a datagram socket in `NOTIFY_SOCKET` and takes lines such as `READY=1` from it; a
 //! unit with `Type=notify` counts as started only then. Upstart takes it as readiness that the
@@ -16,7 +16,7 @@ use crate::base::text::os_reason;
 use crate::config::Supervised;
 use crate::server::News;
 
-/// Who started this process and waits for word of it.
+/// The program that started this process and waits for word of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Supervisor {
     /// Nobody.

@@ -30,7 +30,7 @@ pub(crate) fn move_environment() -> bool {
     true
 }
 
-/// Which side of a fork the caller finds itself on.
+/// The side of a fork that the caller finds itself on.
 pub(crate) enum Side {
     /// The process that called fork; the number is the child's PID.
     Parent(u32),

@@ -1,6 +1,6 @@
 //! The log's way into syslog, as `syslog-enabled` asks for.
 //!
-//! What syslog(3) does, on a socket whose failures are ours to see: a line is one datagram to
+//! The work of syslog(3), on a socket whose failures are ours to see: a line is one datagram to
 //! `/dev/log`. The kernel queues only a few of them, so a daemon has a moment to read; one that
 //! does not read at all is waited for once and loses lines then, where syslog(3) would hold the
 //! server up for good. Redis's levels become debug, info, notice and warning. Source: RFC 3164 for
@@ -15,7 +15,7 @@ use log::Level;
 
 use crate::config::SyslogFacility;
 
-/// Where local daemons listen.
+/// The socket at which local daemons listen.
 pub const SOCKET: &str = "/dev/log";
 
 /// The time for which a line waits for the daemon to read those before it.

@@ -72,7 +72,7 @@ fn expand(config: &Config, config_file: &str, program: &OsStr) -> Option<Vec<u8>
     })
 }
 
-/// Where the kernel looks for the title.
+/// The memory in which the kernel looks for the title.
 struct Area {
     start: u64,
     bytes: usize,

@@ -1,5 +1,5 @@
-//! What the system knows of a running server, whatever a configuration says by now: its folder and
-//! its log.
+//! The folder and the log of a running server as the system knows them, whatever a configuration
+//! says by now.
 //!
 //! Another user's process hides both; then nothing is said about them.
 
