@@ -157,14 +157,14 @@ parameters! {
     "maxclients" | "spawn-limit" => maxclients: u32 = 10000, number(Count, 1, UINT_MAX), [HIDDEN_ALIAS], ACTS;
     /// Threads for input and output.
     "io-threads" => io_threads: i64 = 1, number(Count, 1, 128), [IMMUTABLE], THREADS;
-    /// True when those threads also read.
+    /// Have those threads read, too.
     "io-threads-do-reads" => io_threads_do_reads: bool = false, boolean, [IMMUTABLE], THREADS;
     /// Largest single argument of a command.
     "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 << 20, number(Memory, MB, LONG_MAX), [], ACTS;
     /// Largest command that a client may have sent in part.
     "client-query-buffer-limit" => client_query_buffer_limit: u64 = 1 << 30,
         number(Memory, MB, LONG_MAX), [], ACTS;
-    /// When clients that do not read their replies are closed.
+    /// The limits beyond which clients that do not read their replies are closed.
     "client-output-buffer-limit" => client_output_buffer_limit: BufferLimits = special::DEFAULT_BUFFER_LIMITS,
         special(CLIENT_OUTPUT_BUFFER_LIMIT), [MULTI_ARG], ACTS;
     /// Memory all clients together may use, or a percentage of maxmemory; 0 is no limit.
@@ -194,7 +194,7 @@ parameters! {
     "always-show-logo" => always_show_logo: bool = false, boolean, [IMMUTABLE], ACTS;
     /// Rewrite the process title.
     "set-proc-title" => set_proc_title: bool = true, boolean, [IMMUTABLE], ACTS;
-    /// What the process title says.
+    /// The text of the process title.
     "proc-title-template" => proc_title_template: Text = Text::from("{title} {listen-addr} {server-mode}"),
         text(Value, check::title_template), [], ACTS;
     /// Log a report when the server crashes.
@@ -211,10 +211,10 @@ parameters! {
     /// Known problems not to warn about.
     "ignore-warnings" => ignore_warnings: Text = Text::default(), text(Value), [],
         Effect::Accepted("it silences a warning about a kernel fault that only forks meet");
-    /// What SIGINT does.
+    /// The action on SIGINT.
     "shutdown-on-sigint" => shutdown_on_sigint: ShutdownOn = ShutdownOn::default(),
         special(SHUTDOWN_ON_SIGINT), [MULTI_ARG], ACTS;
-    /// What SIGTERM does.
+    /// The action on SIGTERM.
     "shutdown-on-sigterm" => shutdown_on_sigterm: ShutdownOn = ShutdownOn::default(),
         special(SHUTDOWN_ON_SIGTERM), [MULTI_ARG], ACTS;
     /// Seconds a shutdown waits for lagging replicas.
@@ -247,16 +247,16 @@ parameters! {
         choice(AclPubsubDefault), [], ACTS;
     /// Entries the ACL log keeps.
     "acllog-max-len" => acllog_max_len: usize = 128, number(Count, 0, LONG_MAX), [], ACTS;
-    /// Who may CONFIG SET protected parameters.
+    /// The clients that may CONFIG SET protected parameters.
     "enable-protected-configs" => enable_protected_configs: Protected = Protected::No,
         choice(Protected), [IMMUTABLE], ACTS;
-    /// Who may use DEBUG.
+    /// The clients that may use DEBUG.
     "enable-debug-command" => enable_debug_command: Protected = Protected::No,
         choice(Protected), [IMMUTABLE], ACTS;
-    /// Who may use MODULE.
+    /// The clients that may use MODULE.
     "enable-module-command" => enable_module_command: Protected = Protected::No,
         choice(Protected), [IMMUTABLE], ACTS;
-    /// When payloads are checked in depth.
+    /// The cases in which payloads are checked in depth.
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No,
         choice(SanitizeDumpPayload), [], Effect::Accepted("payloads are always checked");
 
@@ -266,18 +266,18 @@ parameters! {
     "databases" => databases: usize = 16, number(Count, 1, INT_MAX), [IMMUTABLE], ACTS;
     /// Memory for data; 0 is no limit.
     "maxmemory" => maxmemory: u64 = 0, number(Memory, 0, ULONG_MAX), [], ACTS;
-    /// What happens when memory is full.
+    /// The keys that are evicted when memory is full.
     "maxmemory-policy" => maxmemory_policy: MaxmemoryPolicy = MaxmemoryPolicy::Noeviction,
         choice(MaxmemoryPolicy), [], ACTS;
     /// Keys looked at for each one evicted.
     "maxmemory-samples" => maxmemory_samples: usize = 5, number(Count, 1, INT_MAX), [], ACTS;
-    /// How much latency eviction may cost, 0 to 100.
+    /// The latency that eviction may cost, 0 to 100.
     "maxmemory-eviction-tenacity" => maxmemory_eviction_tenacity: i64 = 10, number(Count, 0, 100), [], ACTS;
-    /// How slowly the access frequency counter grows.
+    /// The brake on the access frequency counter: the larger, the slower it grows.
     "lfu-log-factor" => lfu_log_factor: i64 = 10, number(Count, 0, INT_MAX), [], ACTS;
     /// Minutes after which the access frequency counter shrinks by one.
     "lfu-decay-time" => lfu_decay_time: i64 = 1, number(Count, 0, INT_MAX), [], ACTS;
-    /// How hard the server looks for expired keys, 1 to 10.
+    /// The effort that the server makes to find expired keys, 1 to 10.
     "active-expire-effort" => active_expire_effort: i64 = 1, number(Count, 1, 10), [], ORDERED;
     /// Free evicted values on another thread.
     "lazyfree-lazy-eviction" => lazyfree_lazy_eviction: bool = false, boolean, [], ACTS;
@@ -399,7 +399,7 @@ parameters! {
     /// Folder of append-only files in dir.
     "appenddirname" => appenddirname: Text = Text::from("appendonlydir"),
         text(Value, check::append_dirname), [IMMUTABLE], ACTS;
-    /// When the append-only file is forced to disk.
+    /// The moments at which the append-only file is forced to disk.
     "appendfsync" => appendfsync: Appendfsync = Appendfsync::Everysec, choice(Appendfsync), [], ACTS;
     /// Do not force it to disk while a save or rewrite runs.
     "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, boolean, [], ACTS;
@@ -477,7 +477,7 @@ parameters! {
     /// Seconds a replica in good state may lag.
     "min-replicas-max-lag" | "min-slaves-max-lag" => min_replicas_max_lag: i64 = 10,
         number(Count, 0, INT_MAX), [], ACTS;
-    /// What happens when a propagated command fails.
+    /// The reaction to a propagated command that fails.
     "propagation-error-behavior" => propagation_error_behavior: PropagationError = PropagationError::Ignore,
         choice(PropagationError), [], REPLICATION;
 
@@ -502,7 +502,7 @@ parameters! {
     "cluster-announce-tls-port" => cluster_announce_tls_port: u16 = 0, number(Count, 0, 65535), [], CLUSTER;
     /// Bus port the node says it has.
     "cluster-announce-bus-port" => cluster_announce_bus_port: u16 = 0, number(Count, 0, 65535), [], CLUSTER;
-    /// How redirections name a node.
+    /// The way in which redirections name a node.
     "cluster-preferred-endpoint-type" => cluster_preferred_endpoint_type: ClusterEndpoint = ClusterEndpoint::Ip,
         choice(ClusterEndpoint), [], CLUSTER;
     /// Refuse all keys while some slots have no node.
@@ -518,7 +518,7 @@ parameters! {
     /// Never promote this replica by itself.
     "cluster-replica-no-failover" | "cluster-slave-no-failover" => cluster_replica_no_failover: bool = false,
         boolean, [], CLUSTER;
-    /// How stale a replica may be and still be promoted, in node timeouts.
+    /// The age up to which a replica may be promoted, in node timeouts.
     "cluster-replica-validity-factor" | "cluster-slave-validity-factor" => cluster_replica_validity_factor: i64 = 10,
         number(Count, 0, INT_MAX), [], CLUSTER;
     /// Bytes that may wait on a link of the bus; 0 is no limit.
@@ -532,7 +532,7 @@ parameters! {
     "tls-cluster" => tls_cluster: bool = false, boolean, [], TLS_SWITCH;
     /// TLS to the primary.
     "tls-replication" => tls_replication: bool = false, boolean, [], TLS_SWITCH;
-    /// Whether clients must show a certificate.
+    /// Clients must show a certificate, or may.
     "tls-auth-clients" => tls_auth_clients: TlsAuthClients = TlsAuthClients::Yes, choice(TlsAuthClients), [], TLS;
     /// Choose ciphers in the server's order.
     "tls-prefer-server-ciphers" => tls_prefer_server_ciphers: bool = false, boolean, [], TLS;
