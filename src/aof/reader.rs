@@ -130,7 +130,7 @@ impl<R: BufRead> AofReader<R> {
         limited.read_until(b'\n', &mut line)?;
         self.offset += line.len() as u64;
         if line.pop_if(|last| *last == b'\n').is_none() {
-            // What a cut off line begins with tells nothing: `!` may be the first byte of anything.
+            // The beginning of a cut off line tells nothing: `!` may be the first byte of anything.
             let may_be_cut =
                 line.len() < MAX_LINE_BYTES && matches!(line.first(), Some(b'*' | b'$' | b'#') | None);
             return Err(if may_be_cut { ReadError::Truncated } else { self.unexpected(&line) });

@@ -1,7 +1,7 @@
 //! Bits of byte strings, counted from the most significant bit of the first byte.
 //!
-//! Single bits, whole ranges and integers of up to 64 bits at any place. What lies behind the end
-//! reads as 0. Ranges are walked a word at a time; the compiler turns that into wider steps still.
+//! Single bits, whole ranges and integers of up to 64 bits at any place. Bits behind the end read
+//! as 0. Ranges are walked a word at a time; the compiler turns that into wider steps still.
 
 use std::ops::Range;
 

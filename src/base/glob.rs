@@ -83,7 +83,7 @@ pub fn glob_match(pattern: &[u8], text: &[u8], case: Case, budget: &mut Budget) 
     }
     let mut steps = Steps { free: FREE_STEPS + FREE_STEPS_PER_BYTE * text.len() as u64, budget };
     let (mut at, mut position) = (0, 0);
-    // Where to go on after the last star, and the first byte that star has not eaten.
+    // The place to go on after the last star, and the first byte that star has not eaten.
     let mut last_star: Option<(usize, usize)> = None;
     let mut stars = 0;
     while position < text.len() {
@@ -104,8 +104,8 @@ pub fn glob_match(pattern: &[u8], text: &[u8], case: Case, budget: &mut Budget) 
                 return Ok(false);
             }
             match pattern.get(at + literal.len()) {
-                // What stands between two stars, or behind the last one, needs no going back if it
-                // is plain.
+                // A piece between two stars, or behind the last one, needs no going back if it is
+                // plain.
                 Some(b'*') if case == Case::Sensitive => {
                     let Some(found) = memmem::find(rest, literal) else { return Ok(false) };
                     (at, position) = (at + literal.len(), position + found + literal.len());

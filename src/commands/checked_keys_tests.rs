@@ -138,7 +138,7 @@ fn every_key_a_handler_touches_is_one_that_rights_were_checked_for() {
             server.run_args(&words);
             let client = server.server.rooms.clients.get(ClientId(1)).expect("it stays connected");
             if client.parked.is_some() {
-                // What stands behind a command that waits would not run.
+                // A command behind one that waits would not run.
                 server.disconnect(1);
                 server.connect(1);
             }

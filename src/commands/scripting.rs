@@ -1,8 +1,8 @@
 //! The group *scripting*, as far as it is true without a script engine: there are no libraries.
 //!
 //! A server without libraries can delete them all, list none of them and serialize the empty set;
-//! so it does, byte for byte as Redis with no library. What would need the engine (EVAL, FCALL,
-//! FUNCTION LOAD and RESTORE) is not there and answers as unknown.
+//! so it does, byte for byte as Redis with no library. Commands that would need the engine (EVAL,
+//! FCALL, FUNCTION LOAD and RESTORE) are not there and answer as unknown.
 
 use super::help;
 use crate::base::crc64::crc64;

@@ -1,5 +1,5 @@
-//! The group *transactions*: MULTI, EXEC and their kind. What is queued and watched is the business
-//! of `server::multi` and `clients::watches`; this file is what users can say about it.
+//! The group *transactions*: MULTI, EXEC and their kind. Queued commands and watched keys are the
+//! business of `server::multi` and `clients::watches`; this file is what users can say about them.
 
 use crate::clients::Transaction;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};

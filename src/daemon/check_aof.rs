@@ -156,7 +156,7 @@ impl Check {
             found.valid
         );
         print!("Continue? [y/N]: ");
-        // What cannot be shown cannot be answered, and no answer means no.
+        // A question that cannot be shown cannot be answered, and no answer means no.
         let _ = io::stdout().flush();
         let mut answer = String::new();
         if io::stdin().lock().read_line(&mut answer).is_err() || !answer.trim_start().starts_with(['y', 'Y'])

@@ -261,8 +261,8 @@ impl Surroundings for World {
         for part in Path::new(OsStr::from_bytes(&pattern)).components() {
             let name = part.as_os_str();
             if name.as_bytes().iter().any(|byte| b"*?[".contains(byte)) {
-                // What takes too long to match is no file's name, and told of as a file that is not
-                // there.
+                // A pattern that takes too long to match is no file's name, and told of as a file
+                // that is not there.
                 let Ok(matching) = self.matching(&found, name.as_bytes()) else { return vec![pattern] };
                 found = matching;
             } else {

@@ -75,7 +75,7 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 /// Makes lines go to stdout, at level notice until [`set_level`] says otherwise. May be called
 /// twice.
 pub fn install() -> &'static Logger {
-    // What tests of the library log is nobody's output.
+    // Log lines of the library's tests are nobody's output.
     let logger = LOGGER.get_or_init(|| Logger::new(if cfg!(test) { Sink::Nowhere } else { Sink::Stdout }));
     // Errors when some other logger is installed (`start debug`): that one keeps the lines then.
     let _ = log::set_logger(logger);

@@ -2,9 +2,8 @@
 //!
 //! [`main`] reads the command line ([`cli`]) and does what it says: `start`, `stop`, `restart` and
 //! `status` ([`control`]), or a server in the foreground as redis-server is one. Either way a
-//! server comes up in [`run`], which holds the order of start and stop. What holds the rest
-//! together is the lock of the PID file ([`pid_file`]): it, and nothing else, says whether a server
-//! runs.
+//! server comes up in [`run`], which holds the order of start and stop. The lock of the PID file
+//! ([`pid_file`]) holds the rest together: it, and nothing else, says whether a server runs.
 
 pub mod check_aof;
 pub mod check_rdb;

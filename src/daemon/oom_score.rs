@@ -1,7 +1,7 @@
 //! `oom-score-adj`: telling the kernel whom to kill first when memory runs out.
 //!
 //! Knows the process's own score file and what stood in it before we wrote to it, so that `no` puts
-//! it back. Which score belongs to which role is the server's business.
+//! it back. The server decides which score belongs to which role.
 
 use std::cell::Cell;
 use std::fs;

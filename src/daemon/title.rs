@@ -8,8 +8,8 @@
 //! Linux shows the memory in which a process was handed its arguments; whoever writes over it
 //! changes the title. Behind it lies the environment, which gives the room for a long title:
 //! [`Area::claim`] moves it to the heap first. The memory is written through `/proc/self/mem`, so
-//! that no pointer is needed. Where the system forbids any of this the title stays the command
-//! line, and nothing else is lost.
+//! that no pointer is needed. If the system forbids any of this, the title stays the command line,
+//! and nothing else is lost.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};

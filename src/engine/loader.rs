@@ -54,7 +54,7 @@ impl Loader {
     pub(super) fn run(self) {
         let mut ahead = Vec::with_capacity(DELIVERY_PIECES);
         let result = Source::new(&self.job, |piece| {
-            // Who asks for the size, or for delays, wants to see what happens.
+            // A user who asks for the size, or for delays, wants to see what happens.
             let is_urgent =
                 matches!(piece, LoadPiece::Size(_)) || self.job.delays.load_us.load(Ordering::Relaxed) != 0;
             ahead.push(piece);
@@ -68,7 +68,7 @@ impl Loader {
             // When the owner is gone nobody waits for the report.
             let _ = self.handle.send(Event::LoadEnded(result));
         }
-        // What the deliveries took was spread over many pages of memory; nobody will need it again.
+        // The memory of the deliveries was spread over many pages; nobody will need it again.
         alloc::give_back();
     }
 

@@ -291,7 +291,7 @@ fn put_in_place(
         sync_folder(Path::new(path)).map_err(SaveFault::at(SaveStep::Move))
     })();
     if result.is_err() {
-        // What is left of a failed save is of no use; the first error is the one to tell.
+        // The rest of a failed save is of no use; the first error is the one to tell.
         let _ = fs::remove_file(temporary);
     }
     result

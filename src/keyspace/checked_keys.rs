@@ -7,9 +7,9 @@
 //! release build does nothing here. What a command changes is noted too ([`MutatedKeys`]).
 //!
 //! Not held to anything is what runs outside a command (loading, expiry, eviction, the settling of
-//! what a command left behind), and the few commands that are flagged [`LOOKS_AT_ANY_KEY`]. What
-//! goes through all keys without naming one (KEYS, RANDOMKEY, FLUSHALL) has accessors without a
-//! key.
+//! what a command left behind), and the few commands that are flagged [`LOOKS_AT_ANY_KEY`].
+//! Commands that go through all keys without naming one (KEYS, RANDOMKEY, FLUSHALL) have accessors
+//! without a key.
 
 use super::mutated_keys::MutatedKeys;
 use crate::resp::Argv;

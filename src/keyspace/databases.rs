@@ -1,6 +1,7 @@
 //! All databases together: [`Keyspace`].
 //!
-//! What goes for every database is said here once: the time, the limits, what accessors note.
+//! Settings that go for every database are said here once: the time, the limits, what accessors
+//! note.
 
 use super::access::AccessClock;
 use super::checked_keys::CheckedKeys;

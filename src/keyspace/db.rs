@@ -1,9 +1,9 @@
 //! One database: the only way to touch a value.
 //!
 //! Every accessor takes care of lazy expiry, WRONGTYPE, hit and miss counts and the LRU/LFU touch.
-//! What it finds out on the way (a key had expired, a big value is to be freed) is left as a fact
-//! for `server/` to act on; this file knows no client, no reply and no configuration file. An
-//! entry's layout is [`super::entry`]'s, writing is [`change`]'s.
+//! The things that it finds out on the way (a key had expired, a big value is to be freed) are left
+//! as findings for `server/` to act on; this file knows no client, no reply and no configuration
+//! file. An entry's layout is [`super::entry`]'s, writing is [`change`]'s.
 
 pub(super) mod batch;
 mod change;

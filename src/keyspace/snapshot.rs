@@ -5,8 +5,8 @@
 //! of every turn, yields [`Parcel`]s: references to pages, a value with its page however large it
 //! is, the owner encodes nothing. Whoever takes a parcel visits its keys on any thread
 //! ([`Parcel::visit`]), which lets go of each page as it is passed, and reports it with
-//! [`Keyspace::parcel_released`]. The parcel whose [`Parcel::is_last`] is set ends the walk. How a
-//! page about to change is handed out first is the dict's business ([`crate::ds::dict`]).
+//! [`Keyspace::parcel_released`]. The parcel whose [`Parcel::is_last`] is set ends the walk. The
+//! dict hands out a page that is about to change first ([`crate::ds::dict`]).
 //!
 //! Two bounds keep memory from doubling when the taker is slow:
 //!
@@ -19,7 +19,7 @@
 //!   together.
 //!
 //! There is one walk at a time; a saver, a rewrite of the append-only file and a full
-//! synchronisation are its takers. Which of them it is, this file does not know. A flushed database
+//! synchronisation are its takers. This file does not know which of them it is. A flushed database
 //! leaves the walk as one item, the rest of its old pages; a swapped one keeps the number it had
 //! when the walk began.
 

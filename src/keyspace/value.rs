@@ -1,4 +1,4 @@
-//! What a key can hold: [`Kind`] names it, [`Value`] holds what does not fit beside the key.
+//! The values of keys: [`Kind`] names the type, [`Value`] holds what does not fit beside the key.
 //!
 //! Short strings live inside the dict's page and never become a [`Value`]. Everything else is a
 //! counted reference, so that a snapshot, COPY or a freeing thread shares it for one increment,

@@ -1,7 +1,7 @@
 //! Connections this server makes to others: so far, for MIGRATE.
 //!
 //! A room of floor 7: it knows sockets and threads, takes jobs from the engine and reports by
-//! events. What is done with a report it does not know.
+//! events. It does not know what is done with a report.
 
 pub mod migrate;
 

@@ -205,7 +205,7 @@ impl Connection {
         let mut gathered = 0;
         let limits = self.limits(self.login(Login::Pending));
         while gathered < GATHER_BYTES {
-            // What is missing of a big argument is read in one piece.
+            // The missing part of a big argument is read in one piece.
             self.parser.scan(&limits);
             let inside_big_argument = self.parser.argument_bytes() >= MORE_BYTES;
             self.expect(self.parser.growth_of(MORE_BYTES) as u64);
@@ -285,7 +285,7 @@ impl Connection {
             gauges.arguments.store(arguments, Ordering::Relaxed);
             // An argument counts as long as it is announced, as in Redis, which makes room for all
             // of it: how much has arrived by now is chance, and who may be evicted for it must not
-            // be. That is one number, so that it is never read half changed.
+            // be. This is one number, so that it is never read half changed.
             let announced = self.parser.announced_bytes();
             gauges.query_heap.store(announced, Ordering::Relaxed);
             gauges.query_buffer_free.store(announced.saturating_sub(pending), Ordering::Relaxed);

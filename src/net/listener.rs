@@ -63,7 +63,7 @@ impl Listener {
     /// Binds `path`, in the place of a socket or any other file there; `mode` are its permissions,
     /// by default what the umask leaves.
     pub fn unix(path: &Path, mode: Option<u32>, backlog: i32) -> io::Result<Self> {
-        // Redis: the file is unlinked, whatever it is. Where that cannot be done, binding says why.
+        // Redis: the file is unlinked, whatever it is. If that cannot be done, binding says why.
         let _ = fs::remove_file(path);
         let listener = UnixListener::bind(path)?;
         SockRef::from(&listener).listen(backlog)?;

@@ -262,7 +262,7 @@ mod tests {
         let accept = thread::spawn(move || {
             waiting.accept(|| asked.keepalive_secs.load(Ordering::Relaxed)).unwrap().socket.keepalive_secs()
         });
-        // Whether accept waits already or not: it asks when there is a connection.
+        // It does not matter if accept waits already: it asks when there is a connection.
         limits.keepalive_secs.store(17, Ordering::Relaxed);
         let _client = TcpStream::connect(address).unwrap();
         assert_eq!(accept.join().unwrap(), Some(17));

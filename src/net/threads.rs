@@ -150,7 +150,7 @@ impl<P: Send + 'static> Threads<P> {
         if let Some(job) = seat.wait(quiet) {
             return Some(job);
         }
-        // What big requests took is free by now, but would stay with this thread.
+        // Memory that big requests took is free by now, but would stay with this thread.
         alloc::leave();
         if let Some(job) = seat.wait(self.idle - quiet) {
             return Some(job);

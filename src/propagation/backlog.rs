@@ -1,9 +1,9 @@
 //! The propagated commands, addressed by offset: [`Backlog`].
 //!
 //! Bytes are appended behind each other for as long as the server lives; the place of a byte in
-//! that stream is its offset. Everybody who wants them is a *reader* with a place of its own. What
-//! a reader is given are *blocks*: they are shared, so ten readers hold the same bytes once, and
-//! what all of them have read is dropped.
+//! that stream is its offset. Everybody who wants them is a *reader* with a place of its own. A
+//! reader is given *blocks*: they are shared, so ten readers hold the same bytes once, and bytes
+//! that all of them have read are dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

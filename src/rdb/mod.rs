@@ -9,8 +9,8 @@
 //!
 //! [`save()`] writes what a snapshot holds to any `Write`; [`load()`] reads from any `BufRead` and
 //! hands every key to its caller. [`dump`] and [`restore`] do the same for one value. Files and the
-//! keyspace belong to others. What is read is taken for hostile: every length is checked before
-//! memory is spent on it, and every structure before it becomes a value.
+//! keyspace belong to others. Everything that is read is taken for hostile: every length is checked
+//! before memory is spent on it, and every structure before it becomes a value.
 
 mod collections;
 mod error;

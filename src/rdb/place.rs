@@ -70,8 +70,9 @@ impl Place {
         self.section_name.extend(&name[..name.len().min(MAX_NAME_BYTES)]);
     }
 
-    /// Tells with an error of the format where it was met, `offset` bytes from the start. What the
-    /// receiver of the keys refuses, and a file of another kind or version, says enough by itself.
+    /// Tells with an error of the format where it was met, `offset` bytes from the start. An error
+    /// of the receiver of the keys, or about a file of another kind or version, says enough by
+    /// itself.
     pub(super) fn locate(&self, error: RdbError, offset: u64) -> RdbError {
         match error {
             RdbError::Refused(_) | RdbError::Signature | RdbError::Version(_) => error,

@@ -1,4 +1,4 @@
-//! What is written is read, what was ever written is read, and damage is told, not trusted.
+//! Values that are written are read back, older formats are read, and damage is told, not trusted.
 
 use super::ziplist::tests::{text, ziplist_of};
 use super::*;
@@ -345,7 +345,7 @@ fn what_cannot_be_is_refused() {
         (5, endless.clone()),
         (14, endless.clone()),
         (18, endless),
-        // What this server does not have.
+        // Types that this server does not have.
         (6, vec![0]),
         (7, vec![0; 10]),
         (8, vec![0]),

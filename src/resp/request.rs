@@ -245,7 +245,7 @@ impl Parser {
     /// Parses what has arrived and keeps the completed commands, so that [`Parser::space`] knows
     /// how much of an argument is still to come.
     pub fn scan(&mut self, limits: &ParseLimits) {
-        // What stops the parser stops it again in `parse`.
+        // The thing that stops the parser stops it again in `parse`.
         let _ = self.run(limits);
     }
 

@@ -9,7 +9,7 @@ use crate::stats::Counters;
 pub(super) struct AofLoader {
     pub(super) began_ns: u64,
     pub(super) client: AofClient,
-    /// What is counted while commands of the file run counts for nothing.
+    /// Takes the counts of commands of the file, which count for nothing.
     pub(super) stats: Counters,
 }
 

@@ -76,7 +76,7 @@ impl Server {
                 break;
             }
             if let Some(parked) = &session.parked {
-                // What it waits for is no time of its own.
+                // The time it waits is no time of its own.
                 self.rooms.end_run();
                 session.requests.running = Running::default();
                 session.outbox.bytes = out;

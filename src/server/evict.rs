@@ -1,17 +1,17 @@
 //! `maxmemory`: room is made before a command that may use memory runs.
 //!
-//! What counts is what the allocator has handed out, less the accounts of the ledger that say they
-//! do not count ([`crate::memory::Account`]). The arguments of a big command count when it is about
-//! to run, for they are going to stay. While that is above the limit, keys are evicted as the
-//! policy says: the longest idle or least used of samples that are kept from one choice to the
-//! next, chance, or the exact next to expire. One command evicts for a bounded time
+//! The memory that counts is what the allocator has handed out, less the accounts of the ledger
+//! that say they do not count ([`crate::memory::Account`]). The arguments of a big command count
+//! when it is about to run, for they are going to stay. While that is above the limit, keys are
+//! evicted as the policy says: the longest idle or least used of samples that are kept from one
+//! choice to the next, chance, or the exact next to expire. One command evicts for a bounded time
 //! (`maxmemory-eviction-tenacity`); the turns that follow go on with it. Only when nothing can be
 //! evicted are commands refused.
 //!
-//! What another thread is freeing counts as free already. While somebody reads an old state of the
-//! data (a saver, a rewrite of the append-only file), writers copy what is on its way to him, and
-//! what is removed stays allocated until he has passed it. If these counted, keys would be evicted
-//! in vain, and more of them the more are evicted.
+//! Memory that another thread is freeing counts as free already. While somebody reads an old state
+//! of the data (a saver, a rewrite of the append-only file), writers copy what is on its way to
+//! him, and what is removed stays allocated until he has passed it. If these counted, keys would be
+//! evicted in vain, and more of them the more are evicted.
 //!
 //! Every eviction is a unit of its own for whoever follows the changes.
 
@@ -116,12 +116,13 @@ fn evict_for_a_while(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) -
     if rooms.config.maxmemory_policy == MaxmemoryPolicy::Noeviction {
         return Room::None;
     }
-    // What was removed before this command may be enough.
+    // The keys removed before this command may be enough.
     lazyfree::hand_over(keyspace, rooms);
     let begin_ns = rooms.set_apart();
     let limit_ns = time_limit_ns(rooms.config.maxmemory_eviction_tenacity);
-    // Redis: how much is to be freed is decided once, and only what a removal frees counts. What
-    // telling others of it takes (invalidations, notifications) must not lead to more of the same.
+    // Redis: how much is to be freed is decided once, and only what a removal frees counts. The
+    // memory for telling others of it (invalidations, notifications) must not lead to more
+    // evictions.
     let wanted = bytes_over(keyspace, rooms, staying);
     let (mut evicted, mut freed) = (0u32, 0);
     let room = loop {

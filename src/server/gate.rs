@@ -111,7 +111,7 @@ pub(super) fn admit(
         good_replicas(rooms)?;
     }
     publish::admit(session, command)?;
-    // What will be loaded soon is waited for.
+    // Commands wait for data that will be loaded soon.
     if rooms.persistence.loading
         && !flags.contains(LOADING)
         && !rooms.waiting.pauses.is_paused_by(PauseReason::Load)

@@ -120,7 +120,7 @@ pub const FIELDS: &[Field] = fields! {
         "monotonic_clock" => |_view| "POSIX clock_gettime";
         "multiplexing_api" => |_view| "threads";
         "atomicvar_api" => |_view| "rust-std";
-        // What Redis says where another compiler than GCC made it.
+        // The text of Redis where another compiler than GCC made it.
         "gcc_version" => |_view| "0.0.0";
         "process_id" => |view| view.rooms.process.pid;
         "process_supervised" => |_view| "no";

@@ -103,8 +103,8 @@ impl Server {
         self.rooms.tasks.push(Task::Stop { exit_code: 1 });
     }
 
-    /// The append-only file is read, or there was nothing in it. What is appended to may still be
-    /// missing.
+    /// The append-only file is read, or there was nothing in it. The file that is appended to may
+    /// still be missing.
     pub fn aof_read(&self) {
         if let Some(load) = self.rooms.persistence.load.as_ref().filter(|load| load.has_begun_aof()) {
             log::info!(

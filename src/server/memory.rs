@@ -1,8 +1,9 @@
 //! The use of memory: the figures behind INFO memory, MEMORY STATS and MEMORY DOCTOR.
 //!
-//! `used` is what all threads have asked the allocator for. What is not data is summed up from the
-//! structures that hold it; the data is the rest. The allocator does not tell what it loses inside
-//! its pages, so everything between `used` and what the process occupies counts as its retention.
+//! `used` is what all threads have asked the allocator for. Everything that is not data is summed
+//! up from the structures that hold it; the data is the rest. The allocator does not tell what it
+//! loses inside its pages, so everything between `used` and what the process occupies counts as its
+//! retention.
 
 use super::info::View;
 use super::rooms::Rooms;

@@ -6,7 +6,7 @@
 //! clock is the [`Clock`] it was given.
 //!
 //! Read [`Ctx`] first (what a handler works with), then `call` (the door every command passes) and
-//! `changed` (what follows from a change). What needs two rooms is a sentence in this room.
+//! `changed` (what follows from a change). A sentence that needs two rooms stands in this room.
 
 mod access;
 mod apply_config;

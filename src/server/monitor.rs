@@ -1,8 +1,8 @@
 //! MONITOR: every command is shown to those who asked for it, as it runs.
 //!
 //! As in Redis 7.0 a line follows the command it shows, so that secrets and the selected database
-//! are known: `+1339518083.107412 [0 127.0.0.1:60866] "get" "k"`. What a transaction runs comes
-//! before its EXEC, what a script runs behind the script. Administration is never shown.
+//! are known: `+1339518083.107412 [0 127.0.0.1:60866] "get" "k"`. Commands of a transaction come
+//! before its EXEC, commands of a script behind the script. Administration is never shown.
 
 use super::Rooms;
 use super::command::FoundCommand;
@@ -47,7 +47,7 @@ pub(super) fn feed(
     argv: Argv<'_>,
     origin: Origin,
 ) {
-    // What waited was shown when it came.
+    // A command that waited was shown when it came.
     let was_shown = origin == Origin::Unparked || rooms.persistence.loading;
     if !was_shown && !command.spec.flags.intersects(ADMIN.with(SKIP_MONITOR)) {
         show(rooms, session, command, argv, origin);

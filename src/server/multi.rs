@@ -163,7 +163,7 @@ fn exec(ctx: &mut Ctx<'_>, transaction: &Transaction) -> CommandResult {
         let mut reply = ctx.reply.reborrow();
         // HELLO may have changed it.
         reply.set_protocol(ctx.session.protocol);
-        // What was allowed when it was queued may not be any more.
+        // A command that was allowed when it was queued may not be allowed any more.
         if let Err(refusal) = access::check_queued(ctx.rooms, ctx.session, entry, queued.argv()) {
             ctx.rooms.stats.counters.count_error(refusal.as_bytes());
             reply.error(&refusal);

@@ -1,6 +1,6 @@
 //! Everything the server has besides the keyspace: [`Rooms`], one room a field.
 //!
-//! Rooms do not know each other. What needs two of them is a sentence of this floor.
+//! Rooms do not know each other. A sentence that needs two of them belongs to this floor.
 
 use super::host::Host;
 use super::process::Process;

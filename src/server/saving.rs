@@ -160,7 +160,7 @@ pub(super) fn is_behind(keyspace: &Keyspace, rooms: &Rooms) -> bool {
         return false;
     }
     let used = alloc::used_bytes() as u64;
-    // Where nobody counts what is used, copies are all that is known.
+    // Where nobody counts the memory in use, copies are all that is known.
     used == 0 || used > rooms.persistence.saves.used_at_begin as u64 + keyspace.copies_limit()
 }
 
@@ -175,7 +175,7 @@ pub(super) fn cancel(keyspace: &mut Keyspace, rooms: &mut Rooms) {
 /// Ends the walk under way and what is written of it.
 pub(super) fn cancel_job(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     end_walk(keyspace, &mut rooms.waiting.pauses);
-    // What is on its way to the saver is of no use any more.
+    // Parcels on their way to the saver are of no use any more.
     rooms.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
     rooms.tasks.push(Task::CancelSave);
 }

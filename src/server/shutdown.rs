@@ -75,11 +75,11 @@ impl Server {
             if request.save == ShutdownSave::NoSave {
                 self.end_within(INSIST_NS);
             }
-            // What is written from now on would be in no file.
+            // Anything written from this point on would be in no file.
             self.rooms.waiting.pauses.pause(PauseReason::Shutdown, Pause::Writes, None);
         }
         if self.rooms.persistence.loading {
-            // What is on disk is all there is.
+            // The data on disk is all there is.
             return self.stop();
         }
         if self.finish_aof(request.force) || self.rooms.persistence.jobs.has_promised_save() {

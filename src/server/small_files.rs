@@ -1,8 +1,9 @@
 //! Small files that a thread of the engine reads and writes, one after the other: what follows when
 //! that is done.
 //!
-//! What CONFIG REWRITE and ACL SAVE write is fixed when the command runs ([`FileJob`]); the client
-//! waits for the report ([`FileReport`]). The ACL file has more to it: [`super::users_file`].
+//! The text that CONFIG REWRITE and ACL SAVE write is fixed when the command runs ([`FileJob`]);
+//! the client waits for the report ([`FileReport`]). The ACL file has more to it:
+//! [`super::users_file`].
 //!
 //! [`FileJob`]: super::FileJob
 

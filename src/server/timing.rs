@@ -65,7 +65,7 @@ pub(super) fn end(
         }
         return;
     }
-    // What it called is done; its own time includes theirs.
+    // The commands it called are done; its own time includes theirs.
     rooms.end_run();
     rooms.lap_ns();
     let ns = rooms.stats.stopwatch.last_ns() - begun.at_ns;
@@ -86,7 +86,7 @@ pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) 
     if let Some((Run { index, count: 1 }, ns)) = rooms.end_run()
         && session.close == Close::No
         && let Some(last) = batch.len().checked_sub(1)
-        // What was queued takes no time: the run is of the one before.
+        // A command that was queued takes no time: the run is of the one before.
         && session.last.command == Some(index)
     {
         log_if_slow(rooms, session, rooms.commands.at(index), batch.get(last), ns);

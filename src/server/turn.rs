@@ -57,14 +57,15 @@ const STEPS: [Step; 15] = [
     }),
     begin(Server::continue_shutdown, never),
     begin(Server::cron_if_due, |server| server.ms_until(Some(server.rooms.time.next_cron))),
-    // What clients are told of the events comes before they are closed for it.
+    // Clients are told of the events before they are closed for it.
     end(Server::broadcast_invalidations),
     end(Server::close_clients),
-    // What a client sent behind its wait may save, or stop the server.
+    // A request that a client sent behind its wait may save, or stop the server.
     end(Server::end_due_waits),
     end(Server::continue_shutdown),
     Step { run: Server::end_aof_turn, due_ms: Server::aof_due_ms, phase: Phase::End },
-    // What has been propagated belongs to the file before; what a job fixes begins behind it.
+    // Commands propagated so far belong to the file before; those behind the start of a job belong
+    // to the new one.
     end(Server::begin_next_job),
     Step { run: Server::hand_over, due_ms: Server::walk_due_ms, phase: Phase::End },
     end(Server::hand_garbage_over),

@@ -1,9 +1,9 @@
 //! Users in a file of their own: the start, and ACL LOAD and ACL SAVE between their two halves.
 //!
 //! A thread of the engine reads and writes the file ([`UsersJob`]), one job after the other, while
-//! the client waits, and reports ([`UsersReport`]). What is written is fixed when the command runs;
-//! what was read counts when it arrives. If the users were to be saved meanwhile, what was read is
-//! out of date: it is read again behind that.
+//! the client waits, and reports ([`UsersReport`]). The text to write is fixed when the command
+//! runs; a text that was read counts when it arrives. If the users were to be saved meanwhile, what
+//! was read is out of date: it is read again behind that.
 //!
 //! In a transaction nothing can be waited for. There the file is read or written in place, as it
 //! stands at that moment; what is written is written again behind the jobs under way, which are

@@ -4,8 +4,8 @@
 //! Whatever a client waits for, its wait ends in one of three ways: it *goes on* as its wait says
 //! ([`Server::go_on`]), it is *answered* by somebody else ([`Rooms::answer_parked`]), or it is
 //! *forgotten*. A served command is a unit of its own, right after the unit that made its key
-//! ready. What its client sent behind it runs later, when the batch that is being run is done: an
-//! element must not travel through a chain of pipelines in the middle of somebody else's.
+//! ready. Requests that its client sent behind it run later, when the batch that is being run is
+//! done: an element must not travel through a chain of pipelines in the middle of somebody else's.
 
 use super::call::{apply_reply_mode, call, find};
 use super::client_info::info_line;
@@ -76,7 +76,7 @@ impl Server {
             for id in waiting {
                 if self.is_over(id) {
                     self.go_on(id);
-                    // What it does may be what the next one waits for.
+                    // One client may do what the next one waits for.
                     self.run_released();
                 }
             }
@@ -323,7 +323,7 @@ impl Rooms {
         let Some(mut session) = self.clients.take(id) else { return };
         if let Some(parked) = session.parked.take() {
             self.unpark(id, &parked);
-            // That nothing came may be due to others.
+            // Others may be the reason that nothing came.
             session.outbox.awaits_file |= self.persistence.aof.has_unsynced() && parked.waits_for_keys();
             let mut out = std::mem::take(&mut session.outbox.bytes);
             let mark = out.len();

@@ -56,7 +56,7 @@ pub const TOUCHES_ARBITRARY_KEYS: Flags = Flags(1 << 20);
 /// [`Spec::all_flags`](super::Spec::all_flags).
 pub const MOVABLEKEYS: Flags = Flags(1 << 21);
 
-// What is told of single commands, so that nobody asks for their names. COMMAND INFO shows none.
+// Properties of single commands, so that nobody asks for their names. COMMAND INFO shows none.
 
 /// Guarded by `enable-module-command`.
 pub const GUARDED_AS_MODULE: Flags = Flags(1 << 22);

@@ -85,7 +85,7 @@ pub const DELETE: KeyFlags = KeyFlags(1 << 7);
 pub const NOT_KEY: KeyFlags = KeyFlags(1 << 8);
 /// The recipe does not find all keys.
 pub const INCOMPLETE: KeyFlags = KeyFlags(1 << 9);
-/// What is done depends on other arguments.
+/// Other arguments decide what is done.
 pub const VARIABLE_FLAGS: KeyFlags = KeyFlags(1 << 10);
 
 /// The names that `COMMAND INFO` prints, in its order.

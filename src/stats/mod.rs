@@ -2,8 +2,8 @@
 //!
 //! Its parts are counters ([`Counters`]), the log of slow commands ([`Slowlog`]), the latency
 //! monitor ([`LatencyMonitor`]) and the stopwatch that all of them read ([`Stopwatch`]). None of
-//! them reads a clock or knows a client: whoever calls hands over the time and the facts. What is
-//! kept of a command never holds a secret ([`shorten`], [`secrets`]).
+//! them reads a clock or knows a client: whoever calls hands over the time and the facts. The words
+//! that are kept of a command never hold a secret ([`shorten`], [`secrets`]).
 
 mod counters;
 mod latency;

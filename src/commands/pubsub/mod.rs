@@ -1,6 +1,6 @@
 //! Publish and subscribe.
 //!
-//! Who listens to what is kept by [`crate::pubsub`]; `server/publish` delivers. Confirmations of
+//! [`crate::pubsub`] keeps who listens to what; `server/publish` delivers. Confirmations of
 //! subscriptions are messages like the published ones, so they are sent even after CLIENT REPLY
 //! OFF.
 

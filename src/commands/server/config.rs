@@ -89,7 +89,8 @@ fn config_set(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
         );
         ctx.rooms.config = old;
         for parameter in &changed {
-            // What was accepted before is accepted again; the first refusal is the one to tell.
+            // A value that was accepted before is accepted again; the first refusal is the one to
+            // tell.
             let _ = apply(ctx, parameter.name);
         }
         return Err(CommandError::line(error.to_string()));
@@ -206,7 +207,7 @@ pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
     let file = server.process.config_file.clone();
     let may_wait = ctx.origin == Origin::Client;
     let written = (!may_wait).then(|| server.host.rewrite_config(&file, &config, added));
-    // What is written in place is written again behind those under way, which are older.
+    // A part that is written in place is written again behind those under way, which are older.
     let client = may_wait.then_some(ctx.session.id);
     let job = RewriteJob { client, file, config: Box::new(config), added };
     server.tasks.push(Task::File(FileJob::Rewrite(job)));

@@ -1,8 +1,8 @@
 //! Signatures of values and of the whole data set, equal to those of Redis for equal data:
 //! DEBUG DIGEST and DIGEST-VALUE.
 //!
-//! What has an order is *mixed* in (the digest so far is hashed again), what has none is *added*
-//! by XOR of its own hash.
+//! Data that has an order is *mixed* in (the digest so far is hashed again), data that has none is
+//! *added* by XOR of its own hash.
 
 use crate::base::number;
 use crate::keyspace::{Db, KeyView, Keyspace, Kind, Value, ValueRef};

@@ -184,7 +184,7 @@ fn destroy(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     };
     ctx.db.free_elsewhere(Stream { groups, ..Stream::default() });
     group_changed(ctx, "xgroup-destroy", key);
-    // Who reads for it waits in vain.
+    // A client that reads for it waits in vain.
     ctx.wake_waiters(key);
     ctx.reply.integer(1);
     Ok(())

@@ -3,7 +3,7 @@
 use crate::keyspace::stream::{Group, Pending};
 use crate::resp::OwnedArgv;
 
-/// A pending entry as it is, as XCLAIM: the same however often it is repeated. Where the entry is
+/// A pending entry as it is, as XCLAIM: the same however often it is repeated. If the entry is
 /// deleted it ends to be pending. `id` is as the client wrote it.
 pub(super) fn as_xclaim(key: &[u8], name: &[u8], group: &Group, pending: &Pending, id: &[u8]) -> OwnedArgv {
     let consumer = group.consumers().get(pending.consumer).map_or(&b""[..], |consumer| consumer.name());

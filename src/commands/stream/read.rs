@@ -118,7 +118,7 @@ fn xread(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 fn xreadgroup(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let reader = Reader { group: b"", consumer: b"", acks: Acks::Wanted };
     let request = Request::parse(ctx, &mut args, Some(reader))?;
-    // What has become of the stream is propagated, not that it was read.
+    // The change of the stream is propagated, not that it was read.
     ctx.propagate_nothing();
     read(ctx, args.argv(), &request)
 }
@@ -277,7 +277,7 @@ fn read_again(ctx: &mut Ctx<'_>, argv: Argv<'_>, request: &Request<'_>) -> Comma
     Ok(())
 }
 
-/// What has changed is not what the client waits for.
+/// The change is not what the client waits for.
 fn wait_on(ctx: &mut Ctx<'_>, argv: Argv<'_>) -> CommandResult {
     ctx.block_on_keys(argv, [], None, TimeoutReply::NullArray);
     Ok(())

@@ -95,7 +95,7 @@ impl Options {
         }
         let is_approximate = self.strategy.is_some_and(|strategy| strategy.is_approximate);
         let limit = match self.limit {
-            // What was done before is propagated with an exact end.
+            // The work done before is propagated with an exact end.
             _ if ctx.must_obey() => None,
             Some(_) if !is_approximate => {
                 return Err(CommandError::fixed(

@@ -65,8 +65,8 @@ pub(super) fn strlen(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The sum of two lengths, unless a string that long is not allowed. What the primary or the
-/// append-only file says was allowed once and is not asked again.
+/// The sum of two lengths, unless a string that long is not allowed. A length that the primary or
+/// the append-only file gives was allowed once and is not asked again.
 fn checked_len(ctx: &Ctx<'_>, one: usize, two: usize) -> Result<usize, CommandError> {
     let limit = if ctx.must_obey() { u64::MAX } else { ctx.rooms.config.proto_max_bulk_len };
     match one.checked_add(two) {

@@ -1,7 +1,7 @@
 //! Values with conditions and expire times: SET, SETNX, SETEX, PSETEX, GETEX.
 //!
-//! What reaches the append-only file and replicas never depends on when it is read: a relative
-//! expire time is propagated as the absolute one, GETEX as what it did to the key.
+//! The commands that reach the append-only file and replicas never depend on when they are read: a
+//! relative expire time is propagated as the absolute one, GETEX as what it did to the key.
 
 use crate::base::number::{self, I64Text};
 use crate::base::time::UnixMillis;

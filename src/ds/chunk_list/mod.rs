@@ -251,9 +251,8 @@ impl ChunkList {
                     position += distance as u64;
                     removed +=
                         self.remove_equal_in_chunk(position, needle, limit - removed, Direction::Forward);
-                    // What is left of the chunk holds no match before `limit`; a merge may have
-                    // joined it to others, so it is simply read again from the place of the first
-                    // match.
+                    // The rest of the chunk holds no match before `limit`; a merge may have joined
+                    // it to others, so it is simply read again from the place of the first match.
                 }
                 None => position += rest,
             }

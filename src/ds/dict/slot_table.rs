@@ -5,8 +5,8 @@
 //! one fits. Entries leave no holes: what follows a removed entry in its block moves up, a
 //! `memmove` of at most 512 bytes.
 //!
-//! What an entry holds out of line (object, long key, long payload) stands in lists of the slot
-//! table, and the entry names it by position.
+//! Parts of an entry that are held out of line (object, long key, long payload) stand in lists of
+//! the slot table, and the entry names them by position.
 //!
 //! Knows nothing of hashes beyond the fingerprint, nor of the slot tables linked to it.
 

@@ -130,8 +130,8 @@ impl<O> View<O> {
     /// positions. Returns the cursor to go on with, 0 at the end. Entries of one position are never
     /// parted.
     ///
-    /// What is in the dict from the first call to the last is shown, whatever happens in between,
-    /// and nothing is shown twice. Source: SCAN.
+    /// Entries that are in the dict from the first call to the last are shown, whatever happens in
+    /// between, and nothing is shown twice. Source: SCAN.
     pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(EntryRef<'_, O>)) -> u64 {
         let mut left = count.max(1);
         let mut position = cursor % POSITIONS;

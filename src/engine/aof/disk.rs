@@ -101,7 +101,7 @@ fn lock(file: &File) -> io::Result<()> {
         Err(TryLockError::WouldBlock) => {
             Err(io::Error::other("another server keeps its append-only file there"))
         }
-        // Where files cannot be locked at all, that is no reason not to serve.
+        // If files cannot be locked at all, that is no reason not to serve.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
     }
 }
@@ -176,7 +176,7 @@ impl Folder for RealFolder {
         let folder = self.clone();
         let run = move || {
             for name in names {
-                // What cannot be deleted is not listed any more and does no harm.
+                // A file that cannot be deleted is not listed any more and does no harm.
                 let _ = fs::remove_file(folder.path_of(&name));
             }
         };

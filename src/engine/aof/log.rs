@@ -342,7 +342,8 @@ mod tests {
 
         fn sync(&mut self) -> io::Result<()> {
             if self.fails() {
-                // What could not be written is dropped by the kernel, and never heard of again.
+                // Bytes that could not be written are dropped by the kernel, and never heard of
+                // again.
                 let on_disk = self.on_disk.len();
                 self.content[on_disk..].fill(0);
                 return Err(io::ErrorKind::Other.into());

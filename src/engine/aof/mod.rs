@@ -282,7 +282,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             // Everything else has its place behind the bytes that came before it.
             order => {
                 self.commit();
-                // That may have begun a sync.
+                // This may have begun a sync.
                 if self.must_wait(&order) {
                     self.stalled.push_front(order);
                 } else {
@@ -345,7 +345,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
                 self.syncing -= 1;
                 let result = self.log.sync_ended(mark, result);
                 self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
-                // Whether a disk that has failed works again shows where the next attempt is made.
+                // The next attempt shows if a disk that has failed works again.
                 if result.is_err() || self.failed_ns.is_none() {
                     self.note(result);
                 }
@@ -407,7 +407,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             self.sync_if_due(now_ns)
         });
         if result.is_ok() && self.failed_ns.is_some() && self.syncing > 0 {
-            // That the disk works has still to be shown.
+            // It has still to be shown that the disk works.
             self.failed_ns = Some(now_ns);
             return;
         }

@@ -324,7 +324,7 @@ impl Db {
         let new = NewEntry { deadline, payload: &[&header, inline], object };
         let Some(replaced) = self.dict.insert_hashed(hash, key, new) else { return self.note_added(key) };
         if self.is_past(replaced.deadline) && !self.keeps_expired {
-            // What was replaced had ended before, and whoever follows the changes must know.
+            // The replaced value had ended before, and whoever follows the changes must know.
             self.findings.expired.push(key.to_vec());
             self.note_added(key);
         }

@@ -44,7 +44,7 @@ fn hash_collection(value: &Value, hasher: &mut DefaultHasher) {
     if value.len() > MAX_ELEMENTS {
         return;
     }
-    // What has no order is summed up: another encoding has it in another one.
+    // Elements that have no order are summed up: another encoding has them in another one.
     let mut sum = 0u64;
     let mut add = |one: &dyn Fn(&mut DefaultHasher)| {
         let mut own = DefaultHasher::new();

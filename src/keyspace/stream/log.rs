@@ -203,8 +203,8 @@ impl Log {
         (count, removed)
     }
 
-    /// The number of the oldest entries that are to go. What is kept of the first node without
-    /// being part of the tree is dealt with.
+    /// The number of the oldest entries that are to go. The part of the first node that is kept
+    /// without being part of the tree is dealt with.
     fn count_to_trim(&mut self, to: TrimTo, precision: Precision) -> u64 {
         let limit = match precision {
             Precision::Exact => None,

@@ -1,9 +1,9 @@
 //! Reading the file back: DEBUG LOADAOF.
 //!
-//! What is read must be all that was propagated, and nothing may be propagated meanwhile, else
-//! memory and file would differ. So writes pause, the thread is asked to write what is on its way,
-//! and when it reports that it has, the engine loads the file, at once. Nobody waits for the thread
-//! itself: it may be waiting for room in the owner's queue.
+//! The files must hold all that was propagated, and nothing may be propagated while they are read,
+//! else memory and file would differ. So writes pause, the thread is asked to write what is on its
+//! way, and when it reports that it has, the engine loads the file, at once. Nobody waits for the
+//! thread itself: it may be waiting for room in the owner's queue.
 
 use super::Aof;
 use super::state::ReloadStep;

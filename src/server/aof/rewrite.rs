@@ -110,7 +110,7 @@ impl Server {
         let (keyspace, rooms) = (&mut self.keyspace, &mut self.rooms);
         hand_over(rooms);
         if rooms.persistence.aof.state != AofState::Off {
-            // What others were told before is in the base.
+            // Changes that others were told of before are in the base.
             rooms.persistence.aof.reader.get_or_insert_with(|| rooms.propagation.join());
             let number = rooms.persistence.aof.rewrites.number();
             rooms.persistence.aof.order(AofOrder::Switch(number));

@@ -231,7 +231,7 @@ impl World {
             let answer = self.server.output_of(self.waiting[index].client);
             self.take_answer(index, &answer);
         }
-        // Whose writes are lost, because the file was closed, is told nothing.
+        // A client whose writes are lost, because the file was closed, is told nothing.
         let closed = &self.server.closed;
         self.waiting.retain(|waiting| !closed.contains(&ClientId(waiting.client)));
         self.check_promised();
