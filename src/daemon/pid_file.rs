@@ -156,7 +156,6 @@ impl PidFile {
     /// Removes the file, but keeps the lock for as long as this process lives: whoever waits for
     /// the lock waits for the end of the process.
     pub fn remove_before_exit(mut self) {
-        log::info!("Removing the pid file.");
         self.remove();
         std::mem::forget(self.file.take());
     }

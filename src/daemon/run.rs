@@ -359,6 +359,10 @@ impl Serving {
         config_file::remove_temporaries();
         // Before the PID file, whose absence tells others that they may start here.
         drop(self.folder);
+        // Redis: whatever refuses to start has told the reason in its last line.
+        if exit_code == 0 && self.pid_file.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            log::info!("Removing the pid file.");
+        }
         remove(&self.pid_file);
         if exit_code == 0 {
             log::warn!(target: STATION, "Redis is now ready to exit, bye bye...");

@@ -102,8 +102,9 @@ impl Written {
             if let Some(name) = line.strip_prefix(MARK) {
                 steps += 1;
                 step.1 = format!("step {steps},{name}");
-            } else if ANY_TIME.iter().any(|start| line.starts_with(start)) {
-                self.any_time.insert(line);
+            } else if let Some(start) = ANY_TIME.iter().find(|start| line.starts_with(*start)) {
+                // What follows tells how far the client had come.
+                self.any_time.insert((*start).to_owned());
             } else {
                 self.steps.entry(step.clone()).or_default().insert(line);
             }
