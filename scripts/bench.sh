@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures pyredis beside redis-server 7.0.15, in the same run on the same machine.
 #
-# Usage: scripts/bench.sh [options]            throughput, the table of workloads (about 10 minutes)
+# Usage: scripts/bench.sh [options]            throughput, the table of workloads (about 15 minutes)
 #        scripts/bench.sh --memory [options]   resident bytes per element, type by type
 #        scripts/bench.sh --idle [options]     memory of 10 000 connections, idle and after use, PING latency beside them
 #        scripts/bench.sh --probe [options]    worst latency a client sees while something big happens
@@ -15,6 +15,9 @@
 #                    --persistence: bgsave-2m, bgsave-10m, fsync-{always,everysec}-{1,50,500}, restart-rdb,
 #                    restart-aof, restart-aof-set, restart-aof-base
 #   --keyspace N     random keys of this many (redis-benchmark -r; default: its one key)
+#
+# The rows of streams begin with x (--only 'x*', of --memory and --probe '*stream*'): entries of three fields of 16 bytes;
+# xack_10 acknowledges IDs at random, ten a request, of a stream that is all pending.
 #
 # Several of --memory, --idle, --probe, --persistence, --slow-clients may be given; --throughput adds the table to them.
 #

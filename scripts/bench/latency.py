@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import time
 
+import streams
 from servers import REFERENCE, Client, Failure, Server, batches, encode, percentile, variadic, verdict
 from memory import key16, value16
 
@@ -182,6 +183,16 @@ def delete_hash(server, scale):
     return probe, said
 
 
+def shorten_stream(*words):
+    """A stream of 5 M entries meets a command that takes most of them away."""
+    def event(server, scale):
+        streams.fill(server, 5_000_000 // scale)
+        with Probe(server) as probe:
+            said = timed(server, *words)
+        return probe, said
+    return event
+
+
 def flush(server, scale):
     load_strings(server, 5_000_000 // scale)
     with Probe(server) as probe:
@@ -195,6 +206,9 @@ EVENTS = [
     ("1 M keys due in one second", expire),
     ("DEL of a hash of 1 M fields", delete_hash),
     ("FLUSHALL of 5 M keys", flush),
+    ("DEL of a stream of 5 M", shorten_stream("DEL", streams.STREAM)),
+    ("UNLINK of a stream of 5 M", shorten_stream("UNLINK", streams.STREAM)),
+    ("XTRIM of that stream to 1000", shorten_stream("XTRIM", streams.STREAM, "MAXLEN", "1000")),
 ]
 
 

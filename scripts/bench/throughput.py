@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 
+import streams
 from servers import REFERENCE, Failure, Server, batches, encode, variadic, verdict
 
 
@@ -49,7 +50,20 @@ def workloads():
     for count in (100, 600):
         rows.append(Workload(f"lrange_{count}", 1.5, command=("lrange", "mylist", "0", str(count - 1)), fill="range"))
     rows.append(Workload("mset", 1.2))
+    for pipeline, target in ((1, 1.0), (16, 1.3)):
+        rows += stream_workloads(target, pipeline=pipeline)
     return rows
+
+
+def stream_workloads(target, **options):
+    add = ("*",) + streams.ENTRY
+    return [
+        Workload("xadd", target, command=("xadd", streams.STREAM) + add, **options),
+        Workload("xadd_maxlen", target, command=("xadd", streams.STREAM, "MAXLEN", "~", "10000") + add, **options),
+        Workload("xrange_100", target, command=("xrange", streams.STREAM, "-", "+", "COUNT", "100"), fill="stream", **options),
+        Workload("xreadgroup_10", target, command=streams.READ, fill="unread", **options),
+        Workload("xack_10", target, command=streams.ACK, fill="pending", **options),
+    ]
 
 
 def fill(server, workload, requests, keyspace):
@@ -61,6 +75,12 @@ def fill(server, workload, requests, keyspace):
             client.load(batches((encode("SET", name, b"x" * workload.size) for name in names), 100))
         elif workload.fill == "range":
             client.load(batches(variadic(["RPUSH", "mylist"], ([b"xxx"] for _ in range(1000)), 500), 1))
+        elif workload.fill == "stream":
+            streams.fill(server, 1000)
+        elif workload.fill == "unread":
+            streams.fill(server, 10 * requests)
+        elif workload.fill == "pending":
+            streams.fill_pending(server, 10 * requests)
         elif workload.fill:
             head, item = {
                 "list": (["RPUSH", "mylist"], lambda number: [b"xxx"]),
@@ -75,7 +95,9 @@ def run_once(server, workload, requests, keyspace):
     fill(server, workload, requests, keyspace)
     command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-c", str(workload.clients),
                "-P", str(workload.pipeline), "-n", str(requests), "-d", str(workload.size), "--csv"]
-    if keyspace:
+    if workload.fill == "pending":
+        command += ["-r", str(10 * requests)]  # The random numbers are IDs.
+    elif keyspace:
         command += ["-r", str(keyspace)]
     command += workload.command or ("-t", workload.test)
     before = server.cpu_seconds()
