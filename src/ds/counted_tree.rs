@@ -78,6 +78,9 @@ impl<M> ByMark<M> {
     }
 }
 
+/// The same descent for whom it does not matter what stands before: it looks at fewer children.
+pub(crate) struct ToMark<M>(pub(crate) M);
+
 /// Sequence of leaves; see the module's doc.
 #[derive(Clone)]
 pub(crate) struct CountedTree<L: Leaf> {
@@ -470,10 +473,16 @@ impl<L: Leaf> Locate<L> for ByPosition {
 }
 
 impl<L: Leaf<Mark: Ord>> Locate<L> for ByMark<L::Mark> {
-    fn pick(&mut self, children: &[Child<L>], _: u64) -> usize {
-        let index = children.partition_point(|child| child.mark <= self.mark).saturating_sub(1);
+    fn pick(&mut self, children: &[Child<L>], total: u64) -> usize {
+        let index = ToMark(self.mark).pick(children, total);
         self.before += children[..index].iter().map(Child::count).sum::<u64>();
         index
+    }
+}
+
+impl<L: Leaf<Mark: Ord>> Locate<L> for ToMark<L::Mark> {
+    fn pick(&mut self, children: &[Child<L>], _: u64) -> usize {
+        children.partition_point(|child| child.mark <= self.0).saturating_sub(1)
     }
 }
 

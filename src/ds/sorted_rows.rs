@@ -5,7 +5,7 @@
 //! search is one descent and one binary search. Rows that arrive in order fill one array after the
 //! other.
 
-use super::counted_tree::{ByMark, CountedTree, Leaf, Siblings};
+use super::counted_tree::{ByMark, CountedTree, Leaf, Siblings, ToMark};
 use std::slice;
 
 /// Rows of an array at most.
@@ -58,7 +58,7 @@ impl<R: Row> SortedRows<R> {
     /// The row of `key`.
     #[must_use]
     pub fn get(&self, key: R::Key) -> Option<&R> {
-        let Rows(rows) = self.tree.leaf(&mut ByMark::new(key))?;
+        let Rows(rows) = self.tree.leaf(&mut ToMark(key))?;
         rows.binary_search_by_key(&key, Row::key).ok().map(|at| &rows[at])
     }
 
@@ -92,7 +92,7 @@ impl<R: Row> SortedRows<R> {
 
     /// Adds `row`, or puts it in the place of the one with its key. Returns that one.
     pub fn insert(&mut self, row: R) -> Option<R> {
-        self.tree.edit(ByMark::new(row.key()), |siblings, index, _| {
+        self.tree.edit(ToMark(row.key()), |siblings, index, _| {
             let Some(Rows(rows)) = siblings.get(index) else {
                 siblings.insert(index, Rows(vec![row]));
                 return None;
@@ -118,18 +118,18 @@ impl<R: Row> SortedRows<R> {
 
     /// Removes the row of `key` and returns it.
     pub fn remove(&mut self, key: R::Key) -> Option<R> {
-        self.get(key)?;
-        self.tree.edit(ByMark::new(key), |siblings, index, _| {
+        self.tree.edit(ToMark(key), |siblings, index, _| {
+            let Rows(rows) = siblings.get(index)?;
+            let at = rows.binary_search_by_key(&key, Row::key).ok()?;
             let removed = siblings.update(index, |Rows(rows)| {
-                let at = rows.binary_search_by_key(&key, Row::key).ok()?;
                 let removed = rows.remove(at);
                 if rows.capacity() > 2 * rows.len() + 8 {
                     rows.shrink_to_fit();
                 }
-                Some(removed)
+                removed
             });
             siblings.rebalance(index, ());
-            removed
+            Some(removed)
         })
     }
 

@@ -4,7 +4,7 @@ use super::answers::{reply_entry, reply_id};
 use super::ids::{NewId, parse_end, parse_id, parse_ids, parse_start};
 use super::trim::{self, Trimmed};
 use crate::config::NotifyClasses;
-use crate::keyspace::stream::{EntryTooLarge, Log, StreamEntry};
+use crate::keyspace::stream::{EntryTooLarge, Log, StreamEntry, TrimTo};
 use crate::keyspace::{Collection, Stream, StreamId};
 use crate::resp::Reply;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -178,14 +178,19 @@ fn finish(ctx: &mut Ctx<'_>, args: Args<'_>, made: Option<(usize, StreamId)>, tr
     if let Some(log) = trimmed.removed {
         ctx.db.free_elsewhere(Stream { log, ..Stream::default() });
     }
-    if made.is_none() && trimmed.exact.is_none() {
+    let is_as_asked = made.is_none() && trimmed.exact.is_none();
+    if is_as_asked || !ctx.rooms.propagation.is_wanted() {
         return;
     }
-    let id = made.map(|(at, id)| (at, id.to_text()));
-    let words = args.argv().iter().enumerate().map(|(at, word)| match (&id, &trimmed.exact) {
+    let id = made.map(|(at, id)| (at, id.to_string()));
+    let threshold = trimmed.exact.map(|(at, to)| match to {
+        TrimTo::Length(length) => (at, length.to_string()),
+        TrimTo::Ids(id) => (at, id.to_string()),
+    });
+    let words = args.argv().iter().enumerate().map(|(at, word)| match (&id, &threshold) {
         (Some((id_at, id)), _) if at == *id_at => id.as_bytes(),
         (_, Some((threshold_at, _))) if at + 1 == *threshold_at => b"=",
-        (_, Some((threshold_at, threshold))) if at == *threshold_at => threshold,
+        (_, Some((threshold_at, threshold))) if at == *threshold_at => threshold.as_bytes(),
         _ => word,
     });
     ctx.propagate_instead(words);

@@ -152,15 +152,15 @@ pub(super) struct Trimmed {
     pub(super) removed: Option<Log>,
     /// The change of the command that repeats it where `~` was asked for: the argument and what
     /// takes its place, after `=`.
-    pub(super) exact: Option<(usize, Vec<u8>)>,
+    pub(super) exact: Option<(usize, TrimTo)>,
 }
 
 impl Trim {
     pub(super) fn run(self, log: &mut Log) -> Trimmed {
         let (count, removed) = log.trim(self.to, self.precision);
         let reached = || match self.to {
-            TrimTo::Length(_) => log.len().to_string().into_bytes(),
-            TrimTo::Ids(_) => log.kept_from().to_text().as_bytes().to_vec(),
+            TrimTo::Length(_) => TrimTo::Length(log.len()),
+            TrimTo::Ids(_) => TrimTo::Ids(log.kept_from()),
         };
         let is_approximate = matches!(self.precision, Precision::WholeNodes { .. });
         Trimmed { count, removed, exact: is_approximate.then(|| (self.threshold_at, reached())) }

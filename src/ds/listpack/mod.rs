@@ -345,6 +345,37 @@ impl Listpack {
         Ok(())
     }
 
+    /// Adds elements at the end in one piece: all of them, or none when there is no room. Where it
+    /// has to grow it doubles, since more will follow; [`Listpack::shrink_to_fit`] gives back what
+    /// is left.
+    pub fn push_back_all<'v>(
+        &mut self,
+        values: impl Iterator<Item = ListpackValue<'v>> + Clone,
+    ) -> Result<(), ListpackFull> {
+        let (count, added) = values
+            .clone()
+            .fold((0, 0), |(count, bytes): (usize, usize), value| (count + 1, bytes + entry_bytes(value)));
+        let (end, total) = (self.end_offset(), self.bytes.len() + added);
+        if total > MAX_BYTES {
+            return Err(ListpackFull);
+        }
+        if total > self.bytes.capacity() {
+            self.bytes.resize(roomy(total.max(2 * self.bytes.len())));
+        }
+        self.bytes.edit(|bytes| {
+            let mut at = end;
+            for value in values {
+                let next = at + entry_bytes(value);
+                write_entry(&mut bytes[at..next], value);
+                at = next;
+            }
+            bytes[at] = END;
+            write_total(bytes, total);
+        });
+        self.count_changed(count, 0);
+        Ok(())
+    }
+
     /// Adds an element at the front.
     pub fn push_front(&mut self, element: &[u8]) -> Result<(), ListpackFull> {
         self.splice(HEADER_BYTES, 0, ListpackValue::of(element))?;

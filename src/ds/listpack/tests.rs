@@ -132,6 +132,18 @@ fn a_clone_is_a_snapshot_that_costs_nothing_until_a_change() {
 }
 
 #[test]
+fn elements_that_do_not_all_fit_are_not_added() {
+    let mut listpack = listpack(&[b"one"]);
+    let before = listpack.clone();
+    let half = vec![b'x'; MAX_BYTES / 2];
+    let halves = [ListpackValue::Int(1), ListpackValue::Bytes(&half), ListpackValue::Bytes(&half)];
+    assert_eq!(listpack.push_back_all(halves.into_iter()), Err(ListpackFull));
+    assert_eq!(listpack.as_bytes(), before.as_bytes());
+    assert_eq!(listpack.push_back_all(halves[..2].iter().copied()), Ok(()));
+    assert_eq!(listpack.len(), 3);
+}
+
+#[test]
 fn find_skips_the_values_of_pairs() {
     let listpack = listpack(&[b"a", b"b", b"b", b"12", b"12", b"x"]);
     let found = |needle: &[u8], skip| {
@@ -155,6 +167,7 @@ fn find_skips_the_values_of_pairs() {
 #[derive(Debug, Clone)]
 enum Step {
     PushBack(Vec<u8>),
+    PushBackAll(Vec<Vec<u8>>),
     PushFront(Vec<u8>),
     InsertAt(usize, Vec<u8>),
     InsertAfter(usize, Vec<u8>),
@@ -177,6 +190,7 @@ fn element() -> impl Strategy<Value = Vec<u8>> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         element().prop_map(Step::PushBack),
+        proptest::collection::vec(element(), 0..12).prop_map(Step::PushBackAll),
         element().prop_map(Step::PushFront),
         (0usize..40, element()).prop_map(|(index, element)| Step::InsertAt(index, element)),
         (0usize..40, element()).prop_map(|(index, element)| Step::InsertAfter(index, element)),
@@ -192,6 +206,11 @@ fn apply(listpack: &mut Listpack, model: &mut Vec<Vec<u8>>, step: Step) {
         Step::PushBack(element) => {
             listpack.push_back(&element).unwrap();
             model.push(element);
+        }
+        Step::PushBackAll(elements) => {
+            let values = elements.iter().map(|element| ListpackValue::of(element));
+            listpack.push_back_all(values).unwrap();
+            model.extend(elements);
         }
         Step::PushFront(element) => {
             listpack.push_front(&element).unwrap();

@@ -5,12 +5,13 @@
 
 use super::id::StreamId;
 use super::node::{Node, Pairs, StreamEntry};
-use crate::ds::counted_tree::{ByMark, ByPosition, CountedTree, Leaf};
+use crate::ds::counted_tree::{ByMark, ByPosition, CountedTree, Leaf, ToMark};
 use crate::keyspace::EncodingLimits;
 use thiserror::Error;
 
-/// More entries that are trimmed at once are freed on another thread.
-pub(super) const FREE_ELSEWHERE_ENTRIES: u64 = 64;
+/// More entries that go at once are freed on another thread. A single node of the default size is
+/// sooner freed than handed over: XADD that trims frees one at a time.
+pub(super) const FREE_ELSEWHERE_ENTRIES: u64 = 128;
 
 /// An entry larger than a listpack can be.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -182,7 +183,7 @@ impl Log {
         if self.get(id).is_none() {
             return false;
         }
-        self.nodes.edit(ByMark::new(id), |siblings, index, _| {
+        self.nodes.edit(ToMark(id), |siblings, index, _| {
             siblings.update(index, |node| node.delete(id));
             siblings.rebalance(index, ());
         });
@@ -261,7 +262,7 @@ impl Log {
     /// The entry with this ID.
     #[must_use]
     pub fn get(&self, id: StreamId) -> Option<StreamEntry<'_>> {
-        self.nodes.leaf(&mut ByMark::new(id))?.get(id)
+        self.nodes.leaf(&mut ToMark(id))?.get(id)
     }
 
     /// All entries, oldest first.

@@ -15,7 +15,7 @@
 
 use super::id::StreamId;
 use crate::ds::counted_tree::Leaf;
-use crate::ds::listpack::{self, Cursor, HEADER_BYTES, Listpack, ListpackValue, MAX_BYTES};
+use crate::ds::listpack::{self, Cursor, Listpack, ListpackValue, MAX_BYTES};
 
 const DELETED: i64 = 1;
 const SAME_FIELDS: i64 = 2;
@@ -26,6 +26,8 @@ const MASTER_NUMBERS: usize = 3;
 /// The most bytes that numbers of an entry or a master entry take, besides its texts: five of nine
 /// bytes and as many of one byte to walk back.
 const NUMBERS_BYTES: usize = 50;
+/// What a text takes at most besides itself: its length, written before and behind it.
+const MAX_TEXT_OVERHEAD: usize = 10;
 
 const FITS: &str = "its size was looked at before";
 const HAS_MASTER: &str = "every node begins with a master entry";
@@ -79,22 +81,12 @@ impl<'a> StreamEntry<'a> {
 impl Node {
     /// A node of one entry. `None` when no listpack is large enough for it.
     pub(super) fn of(id: StreamId, pairs: Pairs<'_>) -> Option<Node> {
-        let fields = pairs.iter().step_by(2);
-        let names: usize = fields.clone().map(|field| Listpack::bytes_needed(field)).sum();
-        let values: usize = pairs.iter().skip(1).step_by(2).map(|value| Listpack::bytes_needed(value)).sum();
-        let room = HEADER_BYTES + 1 + names + values + 2 * NUMBERS_BYTES;
-        if room > MAX_BYTES {
-            return None;
-        }
-        let mut node = Node { master: id, listpack: Listpack::new() };
-        node.listpack.reserve(room - 2 * NUMBERS_BYTES);
-        node.push_int(0);
-        node.push_int(0);
-        node.push_int((pairs.len() / 2) as i64);
-        fields.for_each(|field| node.push(field));
-        node.push_int(0);
-        node.push_entry(id, pairs);
-        Some(node)
+        let numbers = [1, 0, pairs.len() as i64 / 2].map(ListpackValue::Int);
+        let names = pairs.iter().step_by(2).map(|name| ListpackValue::of(name));
+        let master = numbers.into_iter().chain(names).chain([ListpackValue::Int(0)]);
+        let mut listpack = Listpack::new();
+        listpack.push_back_all(master.chain(pieces(Fields::Masters, 0, 0, pairs))).ok()?;
+        Some(Node { master: id, listpack })
     }
 
     /// Takes a node from outside after checking everything that later reads rely on. The texts of
@@ -162,28 +154,20 @@ impl Node {
     pub(super) fn has_room(&self, pairs: Pairs<'_>, max_bytes: usize, max_entries: usize) -> bool {
         let text: usize = pairs.iter().map(|piece| piece.len()).sum();
         let max_bytes = if max_bytes == 0 { MAX_BYTES } else { max_bytes.min(MAX_BYTES) };
+        let most = self.listpack.byte_len() + text + pairs.len() * MAX_TEXT_OVERHEAD + NUMBERS_BYTES;
         self.listpack.byte_len() + text < max_bytes
             && (max_entries == 0 || self.living() + self.deleted() < max_entries)
-            && self.listpack.byte_len() + needed(pairs) <= MAX_BYTES
+            && most <= MAX_BYTES
     }
 
     /// Adds an entry at the end, for which there is room.
     pub(super) fn push_entry(&mut self, id: StreamId, pairs: Pairs<'_>) {
-        let has_same_fields = self.has_fields(pairs);
+        let fields = if self.has_fields(pairs) { Fields::Masters } else { Fields::Own };
+        let ms = id.ms.wrapping_sub(self.master.ms) as i64;
+        let seq = id.seq.wrapping_sub(self.master.seq) as i64;
+        self.listpack.push_back_all(pieces(fields, ms, seq, pairs)).expect(FITS);
         let first = self.listpack.first().expect(HAS_MASTER);
         self.set_int(first, self.living() as i64 + 1);
-        self.push_int(if has_same_fields { SAME_FIELDS } else { 0 });
-        self.push_int(id.ms.wrapping_sub(self.master.ms) as i64);
-        self.push_int(id.seq.wrapping_sub(self.master.seq) as i64);
-        let pieces = if has_same_fields {
-            pairs.iter().skip(1).step_by(2).for_each(|value| self.push(value));
-            FIXED_PIECES + pairs.len() / 2
-        } else {
-            self.push_int((pairs.len() / 2) as i64);
-            pairs.iter().for_each(|piece| self.push(piece));
-            FIXED_PIECES + 1 + pairs.len()
-        };
-        self.push_int(pieces as i64);
     }
 
     /// Gives back the room kept for growing.
@@ -265,19 +249,31 @@ impl Node {
     fn set_int(&mut self, cursor: Cursor, number: i64) {
         self.listpack.replace_value(cursor, ListpackValue::Int(number)).expect(FITS);
     }
-
-    fn push_int(&mut self, number: i64) {
-        self.listpack.push_back_value(ListpackValue::Int(number)).expect(FITS);
-    }
-
-    fn push(&mut self, text: &[u8]) {
-        self.listpack.push_back(text).expect(FITS);
-    }
 }
 
-/// Returns the most bytes that an entry adds to a node.
-fn needed(pairs: Pairs<'_>) -> usize {
-    pairs.iter().map(|piece| Listpack::bytes_needed(piece)).sum::<usize>() + NUMBERS_BYTES
+/// Whose fields an entry has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fields {
+    Masters,
+    Own,
+}
+
+/// The pieces of a new entry; `ms` and `seq` are differences to the master's ID.
+fn pieces<'a>(
+    fields: Fields,
+    ms: i64,
+    seq: i64,
+    pairs: Pairs<'a>,
+) -> impl Iterator<Item = ListpackValue<'a>> + Clone {
+    let len = pairs.len() / 2;
+    let (flags, own_len, left_out, pieces) = match fields {
+        Fields::Masters => (SAME_FIELDS, None, 1, FIXED_PIECES + len),
+        Fields::Own => (0, Some(len as i64), 0, FIXED_PIECES + 1 + 2 * len),
+    };
+    let numbers = [flags, ms, seq].into_iter().chain(own_len).map(ListpackValue::Int);
+    // Of the fields and values in turn all, or the values.
+    let texts = pairs.iter().skip(left_out).step_by(left_out + 1);
+    numbers.chain(texts.map(|text| ListpackValue::of(text))).chain([ListpackValue::Int(pieces as i64)])
 }
 
 /// Numbers are kept as numbers: [`Node::checked`] saw to it.
