@@ -2,7 +2,7 @@
 
 use crate::base::text::{lossless, until_nul};
 use crate::config::NotifyClasses;
-use crate::keyspace::stream::{ConsumerNumber, Group};
+use crate::keyspace::stream::{ConsumerNumber, Found, Group};
 use crate::keyspace::{Db, Stream};
 use crate::server::{CommandError, Ctx};
 
@@ -17,15 +17,6 @@ pub(super) fn group_mut<'d>(db: &'d mut Db, key: &[u8], group: &[u8]) -> Option<
     db.reshape::<Stream>(key).ok()??.groups.get_mut(group)
 }
 
-/// Says if a consumer was there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// It was.
-    Old,
-    /// It was added.
-    New,
-}
-
 /// The consumer of a group that exists. A new one is added, counted and announced; its caller says
 /// how that is propagated.
 pub(super) fn find_or_add(
@@ -36,12 +27,11 @@ pub(super) fn find_or_add(
 ) -> Result<(ConsumerNumber, Found), CommandError> {
     let now = ctx.now;
     let consumers = group_mut(ctx.db, key, group).ok_or_else(|| no_group(key, group))?.consumers_mut();
-    if let Some(number) = consumers.find(name) {
-        return Ok((number, Found::Old));
+    let consumer = consumers.find_or_add(name, now);
+    let (number, found) = consumer.ok_or(CommandError::fixed("ERR the group has too many consumers"))?;
+    if found == Found::New {
+        ctx.changed_aside(1, key);
+        ctx.notify(NotifyClasses::STREAM, "xgroup-createconsumer", key);
     }
-    let added = consumers.add(name, now);
-    let number = added.ok_or(CommandError::fixed("ERR the group has too many consumers"))?;
-    ctx.changed_aside(1, key);
-    ctx.notify(NotifyClasses::STREAM, "xgroup-createconsumer", key);
-    Ok((number, Found::New))
+    Ok((number, found))
 }

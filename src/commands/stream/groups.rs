@@ -1,12 +1,12 @@
 //! XGROUP: making and removing groups and their consumers.
 
-use super::consumers::{Found, find_or_add, group_mut, no_group};
+use super::consumers::{find_or_add, group_mut, no_group};
 use super::ids::{parse_id, parse_id_or_end};
 use crate::base::text::until_nul;
 use crate::commands::help as help_texts;
 use crate::config::NotifyClasses;
 use crate::keyspace::Stream;
-use crate::keyspace::stream::Group as ReaderGroup;
+use crate::keyspace::stream::{Found, Group as ReaderGroup};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 

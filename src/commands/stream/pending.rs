@@ -8,7 +8,7 @@ use crate::base::number::parse_i64;
 use crate::base::text::{lossless, until_nul};
 use crate::base::time::UnixMillis;
 use crate::config::NotifyClasses;
-use crate::keyspace::stream::{ConsumerNumber, Group, Pending, StreamEntry};
+use crate::keyspace::stream::{ConsumerNumber, Found, Group, Pending, StreamEntry};
 use crate::keyspace::{Db, Stream, StreamId, WrongType};
 use crate::resp::{OwnedArgv, Reply};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
@@ -279,16 +279,11 @@ impl<'a> Claim<'a> {
 
     /// The consumer that claims, which was seen just now. `None` when there can be no more.
     fn consumer(&mut self, group: &mut Group) -> Option<ConsumerNumber> {
-        if self.consumer.is_some() {
-            return self.consumer;
-        }
-        let consumers = group.consumers_mut();
-        if let Some(number) = consumers.find(self.consumer_name) {
-            consumers.get_mut(number)?.seen = self.now;
+        if self.consumer.is_none() {
+            let (number, found) = group.consumers_mut().find_or_add(self.consumer_name, self.now)?;
+            group.consumers_mut().get_mut(number)?.seen = self.now;
             self.consumer = Some(number);
-        } else {
-            self.consumer = consumers.add(self.consumer_name, self.now);
-            self.has_created = self.consumer.is_some();
+            self.has_created = found == Found::New;
         }
         self.consumer
     }

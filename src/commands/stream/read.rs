@@ -5,13 +5,13 @@
 //! been given whenever that is asked, so that several who wait get different entries.
 
 use super::answers::{reply_entry, reply_id};
-use super::consumers::{Found, find_or_add, group_mut};
+use super::consumers::{find_or_add, group_mut};
 use super::ids::parse_id;
 use super::propagated::{as_setid, as_xclaim};
 use crate::base::text::{lossless, until_nul};
 use crate::base::time::MonotonicMillis;
 use crate::commands::answer::{close_overfull, max_waiting_bytes};
-use crate::keyspace::stream::{ConsumerNumber, Log, Pending, StreamEntry};
+use crate::keyspace::stream::{ConsumerNumber, Found, Log, Pending, StreamEntry};
 use crate::keyspace::{Collection, Stream, StreamId, ValueRef};
 use crate::resp::reply::{Deferred, Protocol};
 use crate::resp::{Argv, OwnedArgv, Reply};

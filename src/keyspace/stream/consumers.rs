@@ -38,6 +38,15 @@ impl Consumer {
     }
 }
 
+/// Whether a consumer was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It was.
+    Old,
+    /// It was added.
+    New,
+}
+
 /// All consumers of a group.
 #[derive(Clone, Debug, Default)]
 pub struct Consumers {
@@ -99,6 +108,14 @@ impl Consumers {
         }
         self.numbers.insert(name.into(), number);
         Some(number)
+    }
+
+    /// The consumer of this name; a new one was seen just now. `None` when there can be no more.
+    pub fn find_or_add(&mut self, name: &[u8], now: UnixMillis) -> Option<(ConsumerNumber, Found)> {
+        match self.find(name) {
+            Some(number) => Some((number, Found::Old)),
+            None => self.add(name, now).map(|number| (number, Found::New)),
+        }
     }
 
     /// Removes the consumer of this name. Entries that are pending for it stay with the group.

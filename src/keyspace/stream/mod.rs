@@ -10,7 +10,7 @@ mod read_counter;
 #[cfg(test)]
 mod tests;
 
-pub use consumers::{Consumer, ConsumerNumber, Consumers};
+pub use consumers::{Consumer, ConsumerNumber, Consumers, Found};
 pub use group::{Group, Pending};
 pub use groups::Groups;
 pub use id::{IdText, StreamId};
