@@ -4,7 +4,7 @@
 //! Long collections are spread over several commands, so that loading one never needs much memory.
 
 use crate::base::number::{I64Text, format_f64_17g};
-use crate::keyspace::stream::{Group, Stream};
+use crate::keyspace::stream::{Group, Log, Stream};
 use crate::keyspace::{DbIndex, KeyView, Value, ValueRef};
 use crate::resp::{Protocol, Reply};
 use std::io::{self, Write};
@@ -90,16 +90,27 @@ impl<W: Write> CommandWriter<W> {
             // Redis: what makes a key and leaves it empty.
             self.command(&[b"XADD", key, b"MAXLEN", b"0", b"0-1", b"x", b"y"])?;
         }
-        let log = &stream.log;
-        let (last, deleted) = (log.last_id().to_text(), log.max_deleted_id().to_text());
-        let added = log.added().to_string();
-        let words = [b"XSETID", key, last.as_bytes(), b"ENTRIESADDED", added.as_bytes()];
-        self.command(&[&words[..], &[b"MAXDELETEDID", deleted.as_bytes()]].concat())?;
+        self.counters(key, &stream.log)?;
         stream.groups.iter().try_for_each(|(name, group)| self.group(key, name, group))
     }
 
+    /// What is known of a stream besides its entries, so that XSETID takes it.
+    fn counters(&mut self, key: &[u8], log: &Log) -> io::Result<()> {
+        let (last, deleted) = (log.last_id(), log.max_deleted_id());
+        let (last_text, deleted_text) = (last.to_text(), deleted.to_text());
+        let largest = last.max(deleted).to_text();
+        let added = I64Text::new(signed(log.added().max(log.len())));
+        let words = [b"XSETID", key, largest.as_bytes(), b"ENTRIESADDED", added.as_bytes()];
+        self.command(&[&words[..], &[b"MAXDELETEDID", deleted_text.as_bytes()]].concat())?;
+        if last < deleted {
+            // Only without MAXDELETEDID may it be smaller.
+            self.command(&[b"XSETID", key, last_text.as_bytes()])?;
+        }
+        Ok(())
+    }
+
     fn group(&mut self, key: &[u8], name: &[u8], group: &Group) -> io::Result<()> {
-        let read = group.entries_read.map_or("-1".to_owned(), |read| read.to_string());
+        let read = I64Text::new(group.entries_read.map_or(-1, signed));
         let last = group.last_id.to_text();
         let words = [b"XGROUP", b"CREATE".as_slice(), key, name, last.as_bytes()];
         self.command(&[&words[..], &[b"ENTRIESREAD", read.as_bytes()]].concat())?;
@@ -110,7 +121,7 @@ impl<W: Write> CommandWriter<W> {
             for id in consumer.pending().iter() {
                 let Some(pending) = group.pending().get(*id) else { continue };
                 let (id, time) = (id.to_text(), I64Text::new(pending.delivered_ms));
-                let deliveries = pending.deliveries.to_string();
+                let deliveries = I64Text::new(signed(pending.deliveries));
                 let words = [b"XCLAIM", key, name, consumer.name(), b"0", id.as_bytes()];
                 let delivery = [b"TIME", time.as_bytes(), b"RETRYCOUNT", deliveries.as_bytes()];
                 self.command(&[&words[..], &delivery, &[b"JUSTID", b"FORCE"]].concat())?;
@@ -158,12 +169,19 @@ impl<W: Write> CommandWriter<W> {
     }
 }
 
+/// A counter as commands take it. Redis writes a larger one as a negative number, which most of
+/// them refuse.
+fn signed(counter: u64) -> i64 {
+    i64::try_from(counter).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::aof::{AofEntry, AofReader};
     use crate::base::time::UnixMillis;
-    use crate::keyspace::{EncodingLimits, Keyspace, Ttl};
+    use crate::keyspace::stream::Pending;
+    use crate::keyspace::{Collection, EncodingLimits, Keyspace, StreamId, Ttl};
 
     fn commands(keyspace: &Keyspace) -> Vec<String> {
         let mut writer = CommandWriter::new(Vec::new());
@@ -187,5 +205,31 @@ mod tests {
         let mut keyspace = Keyspace::new(2, EncodingLimits::default(), 1);
         keyspace.set_text_string(b"a", b"1", Ttl::At(UnixMillis(5000)));
         assert_eq!(commands(&keyspace), ["SELECT 0", "SET a 1", "PEXPIREAT a 5000"]);
+    }
+
+    #[test]
+    fn what_is_known_of_a_stream_is_written_so_that_commands_take_it() {
+        let id = |ms| StreamId { ms, seq: 0 };
+        let mut stream = Stream::default();
+        stream.log.append(id(5), &[b"f", b"v"], &EncodingLimits::default()).unwrap();
+        // A file may say less than there is.
+        stream.log.set_added(0);
+        stream.log.set_max_deleted_id(id(9));
+        let mut group = Group::new(id(5), Some(1 << 63));
+        let consumer = group.consumers_mut().add(b"c", UnixMillis(0)).unwrap();
+        group.set_pending(Pending { id: id(5), delivered_ms: 7, deliveries: u64::MAX, consumer });
+        stream.groups.add(b"g", group);
+        let mut keyspace = Keyspace::new(1, EncodingLimits::default(), 1);
+        keyspace.insert(b"s", stream.into_value(), None);
+        assert_eq!(
+            commands(&keyspace)[1..],
+            [
+                "XADD s 5-0 f v",
+                "XSETID s 9-0 ENTRIESADDED 1 MAXDELETEDID 9-0",
+                "XSETID s 5-0",
+                "XGROUP CREATE s g 5-0 ENTRIESREAD 9223372036854775807",
+                "XCLAIM s g c 0 5-0 TIME 7 RETRYCOUNT 9223372036854775807 JUSTID FORCE",
+            ]
+        );
     }
 }
