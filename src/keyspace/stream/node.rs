@@ -62,7 +62,7 @@ impl<'a> StreamEntry<'a> {
         self.len
     }
 
-    /// True when there is no field, which only a hostile file makes.
+    /// True when there is no field, which no entry is like.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -114,7 +114,7 @@ impl Node {
                 deleted += 1;
                 continue;
             }
-            if last.map_or(id < master, |last| id <= last) {
+            if id == StreamId::MIN || last.map_or(id < master, |last| id <= last) {
                 return Err("Stream listpack integrity check failed: a node with entries out of order");
             }
             last = Some(id);
@@ -374,6 +374,10 @@ impl CheckedEntry {
                 .ok_or(broken)?
         };
         let texts = pieces - FIXED_PIECES as i64 - i64::from(flags & SAME_FIELDS == 0);
+        if texts == 0 {
+            // Redis takes it, but no command could add it when a file of commands is read.
+            return Err("Stream listpack integrity check failed: a node with an entry without fields");
+        }
         rest.pass(usize::try_from(texts).map_err(|_| broken)?);
         match rest.next() {
             Some((_, ListpackValue::Int(said))) if said == pieces => {

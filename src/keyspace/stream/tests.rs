@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::random::Random;
-use crate::ds::listpack::Listpack;
+use crate::ds::listpack::{Listpack, ListpackValue};
 use crate::keyspace::EncodingLimits;
 use std::collections::BTreeMap;
 
@@ -236,4 +236,20 @@ fn an_emptied_first_node_does_not_outlive_a_smaller_last_id() {
     append(&mut log, id(2, 0), &[b"f", b"v"], &EncodingLimits::default());
     assert_eq!((log.first_id(), log.kept_from()), (id(2, 0), id(2, 0)));
     assert!(log.delete(id(2, 0)));
+}
+
+#[test]
+fn entries_that_no_command_adds_are_refused() {
+    // Living and deleted entries, fields of the master, its end; then flags, the ID, pieces.
+    let node = |master: StreamId, entry: &[i64]| {
+        let mut listpack = Listpack::new();
+        [1, 0, 1, 7, 0].iter().chain(entry).for_each(|&number| {
+            listpack.push_back_value(ListpackValue::Int(number)).unwrap();
+        });
+        Node::checked(master, listpack).map(|node| node.living())
+    };
+    assert_eq!(node(id(1, 0), &[2, 0, 0, 8, 4]), Ok(1));
+    assert_eq!(node(id(1, 0), &[0, 0, 0, 1, 8, 9, 6]), Ok(1));
+    assert!(node(id(1, 0), &[0, 0, 0, 0, 4]).is_err(), "no fields");
+    assert!(node(StreamId::MIN, &[2, 0, 0, 8, 4]).is_err(), "the ID 0-0");
 }
