@@ -266,6 +266,21 @@ fn a_reader_waits_through_whatever_becomes_of_the_key() {
     );
 }
 
+/// Redis answers with no entry then, but only where XADD was what woke the client.
+#[test]
+fn an_entry_that_is_gone_at_once_does_not_end_the_wait() {
+    let mut server = server_with(3);
+    server.run("XREADGROUP GROUP g d NOACK STREAMS s >");
+    park(&mut server, 2, "XREAD BLOCK 0 STREAMS s $");
+    park(&mut server, 3, "XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+    server.pipeline_as(1, &["MULTI", "XADD s 5-1 f v", "XDEL s 5-1", "EXEC"]);
+    server.run("XADD s MAXLEN 0 6-1 f v");
+    assert_eq!((server.output_of(2), server.output_of(3)), (String::new(), String::new()));
+    server.run("XADD s 7-1 f 7-1");
+    assert_eq!(output(&mut server, 2), answer("s", &["7-1"]));
+    assert_eq!(output(&mut server, 3), answer("s", &["7-1"]));
+}
+
 #[test]
 fn consumers_that_wait_are_served_in_order_and_get_different_entries() {
     let mut server = server_with(4);
