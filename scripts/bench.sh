@@ -16,7 +16,7 @@
 #                    restart-aof, restart-aof-set, restart-aof-base
 #   --keyspace N     random keys of this many (redis-benchmark -r; default: its one key)
 #
-# The rows of streams begin with x (--only 'x*', of --memory and --probe '*stream*'): entries of three fields of 16 bytes;
+# The rows of streams begin with x (--only 'x*', of --memory and --probe they contain the word: '*stream*'): entries of three fields of 16 bytes;
 # xack_10 acknowledges IDs at random, ten a request, of a stream that is all pending.
 #
 # Several of --memory, --idle, --probe, --persistence, --slow-clients may be given; --throughput adds the table to them.

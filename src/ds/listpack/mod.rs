@@ -21,14 +21,14 @@
 
 mod buffer;
 mod encoding;
+mod iter;
 #[cfg(test)]
 mod tests;
 
 pub use self::buffer::ALLOCATION_OVERHEAD;
 use self::buffer::{Buffer, roomy};
-use self::encoding::{
-    ListpackEntry, backlen_bytes, decode, entry_bytes, next_offset, read_backlen, write_entry,
-};
+use self::encoding::{backlen_bytes, decode, entry_bytes, next_offset, read_backlen, write_entry};
+pub use self::iter::{Iter, IterRev};
 use crate::base::number::parse_i64;
 
 /// Bytes before the first entry.
@@ -569,52 +569,4 @@ fn write_total(bytes: &mut [u8], total: usize) {
 /// The header's form of an element count.
 fn saturated(count: usize) -> u16 {
     u16::try_from(count).unwrap_or(COUNT_UNKNOWN)
-}
-
-/// Forward walk; see [`Listpack::iter`].
-#[derive(Debug, Clone)]
-pub struct Iter<'a> {
-    listpack: &'a Listpack,
-    offset: usize,
-}
-
-impl Iter<'_> {
-    /// Passes up to `count` elements without looking at them.
-    pub fn pass(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.listpack.bytes[self.offset] == END {
-                return;
-            }
-            self.offset = next_offset(&self.listpack.bytes, self.offset);
-        }
-    }
-}
-
-impl<'a> Iterator for Iter<'a> {
-    type Item = (Cursor, ListpackValue<'a>);
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let cursor = self.listpack.cursor_at(self.offset)?;
-        let ListpackEntry { value, next } = decode(&self.listpack.bytes, self.offset);
-        self.offset = next;
-        Some((cursor, value))
-    }
-}
-
-/// Backward walk; see [`Listpack::iter_rev`].
-#[derive(Debug, Clone)]
-pub struct IterRev<'a> {
-    listpack: &'a Listpack,
-    offset: usize,
-}
-
-impl<'a> Iterator for IterRev<'a> {
-    type Item = (Cursor, ListpackValue<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let cursor = self.listpack.before(self.offset)?;
-        self.offset = cursor.0;
-        Some((cursor, self.listpack.value(cursor)))
-    }
 }
