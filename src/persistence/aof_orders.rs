@@ -97,11 +97,12 @@ pub enum AofReport {
         on_fsync: bool,
     },
     /// It works again.
-    Healed {
-        /// Bytes that the system believed to be on disk may not be there: the file should be
-        /// rewritten.
-        rewrite: bool,
-    },
+    Healed,
+    /// Something in the middle of the files is lost, and what stands behind it with it: nothing is
+    /// reported as `Synced` until a rewrite is installed.
+    Hole,
+    /// There is no hole any more.
+    Whole,
     /// The result of `Prepare`, and the number of its rewrite.
     Prepared(u64, Result<(), String>),
     /// Bytes handed over up to this offset will never be on disk: the file was closed while it

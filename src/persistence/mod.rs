@@ -21,7 +21,7 @@ pub use job::{Delays, SaveFormat, SaveJob, SaveProgress, SaveReason, SaveReport,
 pub use jobs::{JobWish, Jobs, NextJob, Verdict};
 pub use load_job::{AofFile, AofFiles, LoadEnd, LoadJob, LoadPiece, LoadResult};
 pub use loading::{LoadCounts, Loading};
-pub use rewrites::{RewriteStarter, Rewrites, StartCommand};
+pub use rewrites::{RewriteStarter, Rewrites, StartCommand, Unhealed};
 pub use save_meter::SaveMeter;
 pub use saves::Saves;
 pub use unsynced::Unsynced;

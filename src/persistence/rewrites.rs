@@ -27,13 +27,24 @@ pub enum StartCommand {
     Rewrite,
 }
 
+/// Files that stay as they are, with a hole: whoever waits for the disk waits in vain.
+#[derive(Debug)]
+pub struct Unhealed {
+    /// Since when, nanoseconds of the monotonic clock.
+    pub since_ns: u64,
+    /// Why the first rewrite failed.
+    pub reason: String,
+}
+
 /// Rewrites so far.
 #[derive(Debug, Default)]
 pub struct Rewrites {
     /// The client that waits to hear whether the rewrite could begin.
     pub starter: Option<RewriteStarter>,
-    /// The system may have dropped what it had taken: only a rewrite makes the files whole again.
-    is_doubtful: bool,
+    /// The system has dropped what it had taken: only a rewrite makes the files whole again.
+    has_hole: bool,
+    /// One that was to do so has failed.
+    pub unhealed: Option<Unhealed>,
     /// The moment at which the running rewrite began.
     started: Option<MonotonicMillis>,
     last_secs: Option<i64>,
@@ -72,18 +83,18 @@ impl Rewrites {
 
     /// Notes that the running one has succeeded.
     pub fn succeeded(&mut self) {
-        (self.last_failed, self.failures, self.is_doubtful) = (false, 0, false);
+        (self.last_failed, self.failures) = (false, 0);
     }
 
-    /// Notes that the files may lack something: only a rewrite makes them whole again.
-    pub fn must_make_whole(&mut self) {
-        self.is_doubtful = true;
+    /// Notes whether the files lack something that only a rewrite brings back.
+    pub fn note_hole(&mut self, has_hole: bool) {
+        (self.has_hole, self.unhealed) = (has_hole, None);
     }
 
-    /// True when the files may lack something that only a rewrite brings back.
+    /// True when the files lack something that only a rewrite brings back.
     #[must_use]
     pub fn must_succeed(&self) -> bool {
-        self.is_doubtful
+        self.has_hole
     }
 
     /// Notes that the running one has failed.

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::aof::Manifest;
+use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
 use crate::persistence::{AofOrder, AofReport, AofWork, SaveReason, SaveReport};
@@ -101,7 +102,7 @@ fn a_file_that_cannot_be_written_refuses_writes_until_it_can() {
     assert_eq!(server.run_as(2, "PING"), refused);
     assert_eq!(server.run_as(2, "GET b"), "(nil)");
     assert_eq!(server.output_of(1), "", "nobody is told what is not true");
-    report(&mut server, AofReport::Healed { rewrite: false });
+    report(&mut server, AofReport::Healed);
     report(&mut server, AofReport::Synced(end));
     assert_eq!(server.output_of(1), "OK");
     assert_eq!(server.run_as(2, "PING"), "PONG");
@@ -367,6 +368,95 @@ fn with_always_answers_are_given_up_five_seconds_after_the_disk_refuses() {
         "(error) MISCONF Errors writing to the AOF file: what was changed is in memory and not on disk";
     assert_eq!((server.output_of(1).as_str(), server.output_of(2).as_str()), (told, told));
     assert_eq!(server.closed.len(), 2);
+}
+
+/// A rewrite that begins by itself, because of a hole: up to its base.
+fn heal(server: &mut TestServer, number: u64) {
+    server.advance(200);
+    assert!(orders(server).ends_with(&format!("prepare appendonly.aof.{}.incr.aof true", number + 1)));
+    report(server, AofReport::Prepared(number, Ok(())));
+}
+
+#[test]
+fn behind_a_hole_that_no_rewrite_mends_answers_are_given_up_and_writes_refused() {
+    let mut server = always();
+    disk(&server, u64::MAX, false);
+    (2..=3).for_each(|id| server.connect(id));
+    report(&mut server, AofReport::Hole);
+    assert_eq!(server.run("SET a 1"), "");
+    heal(&mut server, 1);
+    server.advance(60_000);
+    assert_eq!(server.output_of(1), "", "however long the rewrite takes");
+    written(&mut server, Err("full".into()));
+    assert_eq!(server.run_as(2, "SET b 1"), "(error) MISCONF Errors writing to the AOF file: full");
+    assert_eq!(server.run_as(2, "GET b"), "(nil)");
+    heal(&mut server, 2);
+    server.advance(4799);
+    assert_eq!((server.output_of(1), server.closed.len()), (String::new(), 0));
+    server.advance(1);
+    assert!(server.output_of(1).ends_with("what was changed is in memory and not on disk"));
+    assert_eq!(server.closed, [ClientId(1)]);
+    written(&mut server, Ok(()));
+    report(&mut server, AofReport::Installed(Ok(1)));
+    report(&mut server, AofReport::Whole);
+    assert_eq!(server.run_as(3, "SET b 1"), "");
+    server.advance(60_000);
+    let end = handed(&server);
+    report(&mut server, AofReport::Synced(end));
+    assert_eq!(server.output_of(3), "OK", "nothing is left of that");
+    server.advance(60_000);
+    assert!(!orders(&mut server).contains("prepare"), "and no rewrite is wanted");
+}
+
+#[test]
+fn who_writes_with_everysec_waits_for_no_rewrite_that_others_wait_for() {
+    let mut server = always();
+    server.connect(2);
+    report(&mut server, AofReport::Hole);
+    assert_eq!(server.run("SET a 1"), "");
+    assert_eq!(server.run_as(2, "CONFIG SET appendfsync everysec"), "OK");
+    assert_eq!(server.run_as(2, "SET b 1"), "OK");
+    assert_eq!(server.output_of(1), "");
+}
+
+#[test]
+fn a_rewrite_that_mends_a_hole_spares_no_disk() {
+    let mut server = always();
+    server.server.rooms.config.no_appendfsync_on_rewrite = true;
+    report(&mut server, AofReport::Hole);
+    heal(&mut server, 1);
+    assert_eq!(server.run("SET a 1"), "");
+    let end = handed(&server);
+    report(&mut server, AofReport::Written(end));
+    assert_eq!(server.output_of(1), "", "it is in the file, behind the hole");
+}
+
+#[test]
+fn a_rewrite_for_a_hole_is_made_after_all_when_a_shutdown_is_given_up() {
+    let mut server = always();
+    server.connect(2);
+    report(&mut server, AofReport::Hole);
+    heal(&mut server, 1);
+    server.run_as(2, "SHUTDOWN SAVE");
+    server.advance(0);
+    assert!(orders(&mut server).ends_with("flush"));
+    assert_eq!(server.run("SHUTDOWN ABORT"), "OK");
+    heal(&mut server, 2);
+}
+
+#[test]
+fn what_a_disk_refused_is_forgotten_when_the_file_is_turned_off() {
+    let mut server = always();
+    let reason = "No space left on device".to_owned();
+    report(&mut server, AofReport::Failed { reason, on_fsync: false });
+    server.run("CONFIG SET appendonly no");
+    server.advance(60_000);
+    server.run("CONFIG SET appendonly yes");
+    report(&mut server, AofReport::Prepared(1, Ok(())));
+    assert_eq!(server.output_of(1), "OK");
+    assert_eq!(server.run("SET a 1"), "");
+    server.advance(100);
+    assert!(server.closed.is_empty(), "the disk has refused nothing since");
 }
 
 #[test]

@@ -8,7 +8,8 @@
 //! An error loses nothing: a write that fails halfway is cut off again, and its bytes wait. A sync
 //! that fails is worse: the kernel may have dropped what it could not write and will not say so
 //! again. So where writers wait for the disk, what is not synced is kept and written anew;
-//! otherwise [`Log::is_doubtful`] says that only a rewrite makes the file whole.
+//! otherwise there is a hole ([`Log::has_hole`]): what stands behind it is of no use to a reader,
+//! and only a rewrite makes the files whole.
 
 use std::collections::VecDeque;
 use std::io;
@@ -68,7 +69,8 @@ pub struct Log<F> {
     synced_to: u64,
     /// True when what is not synced is kept.
     keeps_unsynced: bool,
-    is_doubtful: bool,
+    /// The last file that lacks something, if one does.
+    hole: Option<u64>,
     /// A file that was let go of could not be forced to disk: this one has to show that the disk
     /// works.
     is_unproven: bool,
@@ -87,7 +89,7 @@ impl<F> Default for Log<F> {
             written_to: 0,
             synced_to: 0,
             keeps_unsynced: false,
-            is_doubtful: false,
+            hole: None,
             is_unproven: false,
         }
     }
@@ -137,7 +139,8 @@ impl<F: LogFile> Log<F> {
             }
             (Err(error), false) => {
                 // The file is complete and was let go of: nobody can write it anew.
-                (self.is_doubtful, self.is_unproven) = (true, self.file.is_some());
+                self.hole = self.hole.max(Some(mark.generation));
+                self.is_unproven = self.file.is_some();
                 self.synced_to = self.synced_to.max(mark.end);
                 return Err(LogError::Sync(error));
             }
@@ -161,6 +164,7 @@ impl<F: LogFile> Log<F> {
         self.waiting.clear();
         self.unsynced.clear();
         (self.file, self.length, self.synced_length, self.is_unproven) = (None, 0, 0, false);
+        self.hole = None;
     }
 
     /// True when there is a file.
@@ -199,14 +203,19 @@ impl<F: LogFile> Log<F> {
         self.synced_to
     }
 
-    /// True when a sync has failed whose bytes were not kept.
-    pub fn is_doubtful(&self) -> bool {
-        self.is_doubtful
+    /// True when a sync has failed whose bytes were not kept: a reader comes no further than there.
+    pub fn has_hole(&self) -> bool {
+        self.hole.is_some()
     }
 
-    /// A rewrite was asked for.
-    pub fn trust(&mut self) {
-        self.is_doubtful = false;
+    /// The number of the file that is written to, counted from the start.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The files before `generation` are replaced.
+    pub fn forget_files_before(&mut self, generation: u64) {
+        self.hole = self.hole.filter(|&hole| hole >= generation);
     }
 
     /// Sets if written bytes are kept until they are on disk.
@@ -254,10 +263,12 @@ impl<F: LogFile> Log<F> {
         Ok(())
     }
 
-    /// After a failed sync: what was kept is written anew, the rest is in doubt.
+    /// After a failed sync: what was kept is written anew, the rest is a hole.
     fn take_back(&mut self) {
         let kept: u64 = self.unsynced.iter().map(|piece| piece.bytes.len() as u64).sum();
-        self.is_doubtful |= self.length - kept > self.synced_length;
+        if self.length - kept > self.synced_length {
+            self.hole = Some(self.generation);
+        }
         if let Some(first) = self.unsynced.front() {
             self.length -= kept;
             self.written_to = first.end - first.bytes.len() as u64;
@@ -359,21 +370,21 @@ mod tests {
         let mut log = Log::default();
         log.begin(file, 0);
         log.keep_unsynced(keeps);
-        let (mut failures, mut doubtful) = (0, false);
+        let (mut failures, mut has_hole) = (0, false);
         for index in 0..10_u64 {
             log.push(Arc::new(format!("piece {index};").into_bytes()), (index + 1) * 8);
             while log.has_waiting() || log.has_unsynced() {
                 let synced = log.synced_to();
                 if log.write().and_then(|()| log.sync()).is_err() {
                     failures += 1;
-                    doubtful |= log.is_doubtful();
+                    has_hole |= log.has_hole();
                     assert_eq!(log.synced_to(), synced, "what failed is not acknowledged");
                     assert!(failures < 1000, "piece {index} never arrives");
                 }
             }
             assert_eq!((log.synced_to(), log.written_to()), ((index + 1) * 8, (index + 1) * 8));
         }
-        (failures, doubtful)
+        (failures, has_hole)
     }
 
     #[test]
@@ -382,9 +393,9 @@ mod tests {
         for left in 0..60 {
             for torn in [0, 3, 8] {
                 let mut file = FaultyFile { left: Some(left), torn, ..FaultyFile::default() };
-                let (failures, doubtful) = run(&mut file, true);
+                let (failures, has_hole) = run(&mut file, true);
                 assert_eq!(String::from_utf8_lossy(&file.on_disk), whole, "after {left} operations");
-                assert!(failures <= 1 && !doubtful);
+                assert!(failures <= 1 && !has_hole);
             }
         }
     }

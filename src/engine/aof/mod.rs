@@ -8,9 +8,10 @@
 //! it only writes: the [`housekeeper`] forces files to disk, makes, lists and renames them, and an
 //! order that must come after all that waits ([`Writer::must_wait`]), with those behind it.
 //!
-//! [`log`] holds what is written and what is not; [`disk`] the files; [`start`] what happens before
-//! there is a thread, [`load`] how they are read, [`leftovers`] what is removed then. The base of a
-//! rewrite is written by a saver thread, as a snapshot is.
+//! [`log`] holds what is written and what is not; [`tell`] what the owner hears; [`disk`] the
+//! files; [`start`] what happens before there is a thread, [`load`] how they are read,
+//! [`leftovers`] what is removed then. The base of a rewrite is written by a saver thread, as a
+//! snapshot is.
 
 pub mod disk;
 mod housekeeper;
@@ -18,6 +19,7 @@ mod leftovers;
 mod load;
 pub mod log;
 pub mod start;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -126,8 +128,7 @@ struct Writer<F: Folder, R, C> {
     report: R,
     clock: C,
     log: Log<F::File>,
-    /// The file that the next `Switch` goes on in.
-    prepared: Option<F::File>,
+    rewrite: RewriteFiles<F::File>,
     /// A file that is to be written to and could not be opened yet.
     to_attach: Option<Vec<u8>>,
     fsync: Appendfsync,
@@ -138,10 +139,28 @@ struct Writer<F: Folder, R, C> {
     sleep_us: u64,
     /// Up to which offset those who wrote were promised the disk.
     promised: u64,
-    /// The offset that was last reported as safe.
-    reported: u64,
-    /// The offset that was last reported as written.
-    told_written: u64,
+    told: Told,
+}
+
+/// The things that a rewrite needs of the file that is written to.
+struct RewriteFiles<T> {
+    /// The file that the next `Switch` goes on in.
+    prepared: Option<T>,
+    /// The base of the last one replaces the files before this one, counted from the start.
+    base_replaces: u64,
+    /// The last `Switch` has failed: what is written stands behind no base.
+    has_failed_to_switch: bool,
+}
+
+/// The reports that the server has had.
+#[derive(Default)]
+struct Told {
+    /// Up to which offset everything is safe.
+    synced: u64,
+    /// Up to which offset everything is written.
+    written: u64,
+    /// True when there is a hole.
+    hole: bool,
 }
 
 /// The news that the writer waits for.
@@ -163,7 +182,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             report,
             clock,
             log: Log::default(),
-            prepared: None,
+            rewrite: RewriteFiles { prepared: None, base_replaces: 0, has_failed_to_switch: false },
             to_attach: None,
             fsync: Appendfsync::Everysec,
             is_suspended: false,
@@ -171,8 +190,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             failed_ns: None,
             sleep_us: 0,
             promised: 0,
-            reported: 0,
-            told_written: 0,
+            told: Told::default(),
         }
     }
 
@@ -296,16 +314,21 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         match order {
             AofOrder::Attach(file) => {
                 // A file that waits to be gone on in may be this one, and locked.
-                (self.to_attach, self.prepared) = (Some(file), None);
+                (self.to_attach, self.rewrite.prepared) = (Some(file), None);
                 self.commit();
             }
             AofOrder::Prepare { number, file, manifest } => {
-                self.prepared = None;
+                (self.rewrite.prepared, self.rewrite.has_failed_to_switch) = (None, false);
                 self.preparing += 1;
                 self.ask(Chore::Prepare { number, file, manifest });
             }
             AofOrder::Switch(number) => self.switch(number),
             AofOrder::Discard(file) => self.discard(file),
+            AofOrder::Install { .. } if self.rewrite.has_failed_to_switch => {
+                (self.report)(AofReport::Installed(Err(
+                    "The AOF file before could not be finished".to_owned()
+                )));
+            }
             AofOrder::Install { base, incr, manifest, remove } => {
                 self.ask(Chore::Install { base, incr, manifest, remove });
             }
@@ -316,7 +339,10 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             }
             AofOrder::Reload => {
                 let result = self.flush();
-                let told = result.as_ref().map(drop).map_err(|error| os_reason(error.io()));
+                let mut told = result.as_ref().map(drop).map_err(|error| os_reason(error.io()));
+                if told.is_ok() && self.log.has_hole() {
+                    told = Err("an fsync has failed, a rewrite has to make it whole".to_owned());
+                }
                 self.note(result);
                 (self.report)(AofReport::MayReload(told));
             }
@@ -338,7 +364,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         match done {
             Done::Prepared(number, result) => {
                 self.preparing -= 1;
-                let told = result.map(|file| self.prepared = file);
+                let told = result.map(|file| self.rewrite.prepared = file);
                 (self.report)(AofReport::Prepared(number, told));
             }
             Done::Synced(mark, result) => {
@@ -352,7 +378,11 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             }
             Done::Installed(result, ns) => {
                 self.tell_if_slow(AofWork::Rename, ns);
+                let is_done = result.is_ok();
                 (self.report)(AofReport::Installed(result));
+                if is_done {
+                    self.forget_replaced();
+                }
             }
             Done::Forgotten => {}
             Done::Passed(client) => (self.report)(AofReport::Passed(client)),
@@ -412,16 +442,6 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
             return;
         }
         self.note(result);
-    }
-
-    /// Tells who waits for it what is in the file.
-    fn tell_written(&mut self) {
-        let written = self.log.written_to();
-        let is_awaited = self.told_written < self.gauges.awaited.load(Ordering::SeqCst);
-        if is_awaited && written > self.told_written && !self.owes_sync() {
-            self.told_written = written;
-            (self.report)(AofReport::Written(written));
-        }
     }
 
     fn write(&mut self) -> Result<(), LogError> {
@@ -486,42 +506,6 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         result
     }
 
-    /// Tells the latency monitor about work that took long.
-    fn tell_slow(&self, work: AofWork, begun_ns: u64) {
-        self.tell_if_slow(work, self.clock.monotonic_ns().saturating_sub(begun_ns));
-    }
-
-    fn tell_if_slow(&self, work: AofWork, ns: u64) {
-        let slow_ns = self.gauges.slow_ns.load(Ordering::Relaxed);
-        if slow_ns > 0 && ns >= slow_ns {
-            (self.report)(AofReport::Slow(work, ns));
-        }
-    }
-
-    /// Tells the owner what has changed: what is safe, what fails, what works again.
-    fn note(&mut self, result: Result<(), LogError>) {
-        match result {
-            Ok(()) => {
-                if self.failed_ns.take().is_some() {
-                    let rewrite = self.log.is_doubtful();
-                    self.log.trust();
-                    (self.report)(AofReport::Healed { rewrite });
-                }
-                self.tell_written();
-                if self.promised > self.reported && self.log.synced_to() > self.reported {
-                    self.reported = self.log.synced_to();
-                    (self.report)(AofReport::Synced(self.reported));
-                    self.log.keep_unsynced(self.is_strict() || self.owes_sync());
-                }
-            }
-            Err(error) => {
-                self.failed_ns = Some(self.clock.monotonic_ns());
-                let on_fsync = matches!(error, LogError::Sync(_));
-                (self.report)(AofReport::Failed { reason: os_reason(error.io()), on_fsync });
-            }
-        }
-    }
-
     /// Writes and forces to disk everything there is, now.
     fn flush(&mut self) -> Result<(), LogError> {
         self.write()?;
@@ -551,12 +535,14 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
         let finished = finished.map(drop);
         self.note(result);
         if let Err(reason) = finished.and_then(|()| self.begin_prepared()) {
+            self.rewrite.has_failed_to_switch = true;
             (self.report)(AofReport::Prepared(number, Err(reason)));
         }
     }
 
     fn begin_prepared(&mut self) -> Result<(), String> {
-        let file = self.prepared.take().ok_or("There is no AOF file to go on in")?;
+        let file = self.rewrite.prepared.take().ok_or("There is no AOF file to go on in")?;
+        self.rewrite.base_replaces = self.log.generation() + 1;
         if let Some((before, mark)) = self.log.go_on_in(file) {
             self.ask_to_sync(before, mark);
         }
@@ -573,6 +559,7 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
 
     fn close(&mut self) {
         match self.flush() {
+            Ok(()) if self.log.has_hole() => (self.report)(AofReport::Lost(u64::MAX)),
             Ok(()) => self.release_all(),
             Err(error) => {
                 ::log::warn!("Fail to fsync the AOF file: {}", os_reason(error.io()));
@@ -585,12 +572,8 @@ impl<F: Folder, R: Fn(AofReport), C: Clock> Writer<F, R, C> {
 
     fn end(&mut self) {
         self.log.end();
-        (self.prepared, self.to_attach) = (None, None);
+        self.tell_hole();
+        (self.rewrite.prepared, self.to_attach) = (None, None);
         self.gauges.written.store(self.log.written_to(), Ordering::Relaxed);
-    }
-
-    /// Nobody waits for a file that is closed.
-    fn release_all(&mut self) {
-        (self.report)(AofReport::Synced(u64::MAX));
     }
 }

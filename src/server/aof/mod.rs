@@ -46,7 +46,8 @@ impl Aof {
     /// The line that refuses writes while the file cannot be written.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        let reason = self.error.as_ref().filter(|_| self.state != AofState::Off)?;
+        let unhealed = self.rewrites.unhealed.as_ref().filter(|_| self.owes_disk()).map(|it| &it.reason);
+        let reason = self.error.as_ref().or(unhealed).filter(|_| self.state != AofState::Off)?;
         Some(format!("MISCONF Errors writing to the AOF file: {reason}"))
     }
 
@@ -84,10 +85,17 @@ impl Aof {
         self.is_fed() && config.appendfsync == Appendfsync::Always
     }
 
+    /// The file is closed or deleted: nothing is kept any more that could not be written.
+    fn forget_errors(&mut self) {
+        (self.error, self.failing_since_ns, self.rewrites.unhealed) = (None, None, None);
+    }
+
     fn tell_policy(&mut self, config: &Config, is_saving: bool) {
         let slow_ms = u64::try_from(config.latency_monitor_threshold).unwrap_or(0);
         self.gauges.slow_ns.store(slow_ms.saturating_mul(1_000_000), Ordering::Relaxed);
-        let policy = (config.appendfsync, config.no_appendfsync_on_rewrite && is_saving);
+        // While a rewrite mends a hole, answers wait for more than the file alone.
+        let spares_disk = config.no_appendfsync_on_rewrite && is_saving && !self.rewrites.must_succeed();
+        let policy = (config.appendfsync, spares_disk);
         if self.told != Some(policy) {
             self.told = Some(policy);
             self.order(AofOrder::Policy { fsync: policy.0, suspended: policy.1 });
@@ -141,7 +149,7 @@ impl Server {
         if !jobs.is_free() {
             return;
         }
-        if jobs.is_rewrite_scheduled() {
+        if jobs.is_rewrite_scheduled() || aof.is_fed() && aof.rewrites.must_succeed() {
             if !aof.rewrites.is_limited(now) {
                 jobs.ask(JobWish::RewriteByItself);
             }
@@ -193,16 +201,14 @@ impl Server {
                 self.rooms.persistence.aof.failing_since_ns.get_or_insert(now_ns);
                 self.rooms.persistence.aof.error = Some(reason);
             }
-            AofReport::Healed { rewrite } => {
+            AofReport::Healed => {
                 self.rooms.persistence.aof.failing_since_ns = None;
                 if self.rooms.persistence.aof.error.take().is_some() {
                     log::warn!("AOF write error looks solved, The server can write again.");
                 }
-                if rewrite {
-                    self.rooms.persistence.aof.rewrites.must_make_whole();
-                    self.rooms.persistence.jobs.schedule_rewrite();
-                }
             }
+            AofReport::Hole => self.rooms.persistence.aof.rewrites.note_hole(true),
+            AofReport::Whole => self.rooms.persistence.aof.rewrites.note_hole(false),
             AofReport::Lost(offset) => self.aof_lost(offset),
             AofReport::Prepared(number, result) => self.aof_prepared(number, result),
             AofReport::Installed(result) => self.aof_installed(result),

@@ -7,7 +7,7 @@ use crate::base::ClientId;
 use crate::config::Config;
 use crate::keyspace::Keyspace;
 use crate::persistence::{
-    AofOrder, JobWish, RewriteStarter, SaveFormat, SaveReason, SaveReport, StartCommand, Verdict,
+    AofOrder, JobWish, RewriteStarter, SaveFormat, SaveReason, SaveReport, StartCommand, Unhealed, Verdict,
 };
 use crate::rdb::SaveOptions;
 use crate::server::machine::Server;
@@ -83,7 +83,7 @@ impl Server {
                      settings."
                 );
             }
-            try_again_if_needed(&mut rooms.persistence);
+            note_need(rooms, &reason);
             return self.answer_starter(Outcome::Failed);
         }
         let file = match self.rooms.persistence.aof.state {
@@ -182,10 +182,9 @@ impl Server {
             stop_feeding(rooms);
             let temporary = Aof::names(&rooms.config).temporary_incr();
             rooms.persistence.aof.order(AofOrder::Discard(temporary));
-            // Nothing is kept any more that could not be written.
-            rooms.persistence.aof.error = None;
+            rooms.persistence.aof.forget_errors();
         }
-        try_again_if_needed(&mut rooms.persistence);
+        note_need(rooms, reason);
         self.rewrite_ended();
     }
 
@@ -195,11 +194,17 @@ impl Server {
     }
 }
 
-/// Behind a rewrite that has failed: schedules another if the files are of no use without it.
-fn try_again_if_needed(persistence: &mut Persistence) {
-    let Persistence { aof, jobs, .. } = persistence;
-    if aof.state == AofState::WaitRewrite || aof.rewrites.must_succeed() {
-        jobs.schedule_rewrite();
+/// Behind a rewrite that has failed because of `reason`: the first one is tried again, and so is
+/// one that was to make the files whole; who waits for that may wait in vain.
+fn note_need(rooms: &mut Rooms, reason: &str) {
+    let since_ns = rooms.time.clock.monotonic_ns();
+    let Persistence { aof, jobs, .. } = &mut rooms.persistence;
+    match aof.state {
+        AofState::WaitRewrite => _ = jobs.schedule_rewrite(),
+        AofState::On if aof.rewrites.must_succeed() => {
+            aof.rewrites.unhealed.get_or_insert_with(|| Unhealed { since_ns, reason: reason.to_owned() });
+        }
+        AofState::On | AofState::Off => {}
     }
 }
 

@@ -72,7 +72,7 @@ impl Rooms {
         self.persistence.aof.state = AofState::Off;
         self.persistence.jobs.forget_scheduled_rewrite();
         self.persistence.aof.sizes.incr = 0;
-        self.persistence.aof.error = None;
+        self.persistence.aof.forget_errors();
     }
 }
 

@@ -49,15 +49,21 @@ impl Aof {
         let is_strict = self.owes_disk();
         if is_strict && self.handed > self.waits.synced {
             self.waits.promised = self.handed;
-        } else if is_strict || self.error.is_some() || self.is_let_go() || self.unwritten_bytes() == 0 {
+        } else if is_strict || self.is_broken() || self.is_let_go() || self.unwritten_bytes() == 0 {
             return None;
         }
         let (end, held) = (self.handed, &mut self.held);
         Some((end, move |client| held.push(end, client)))
     }
 
+    /// True when a client that waits for the file alone would wait for a disk that fails, or,
+    /// behind those who wait for the disk, for a rewrite.
+    fn is_broken(&self) -> bool {
+        self.error.is_some() || self.rewrites.must_succeed() && self.is_promised()
+    }
+
     /// True when answers wait for the disk, not for the file alone.
-    fn owes_disk(&self) -> bool {
+    pub(super) fn owes_disk(&self) -> bool {
         self.told == Some((Appendfsync::Always, false))
     }
 
@@ -116,7 +122,8 @@ impl Server {
     #[must_use]
     pub(in crate::server) fn holds_replies_of(&self, client: ClientId) -> bool {
         let held = self.rooms.clients.get(client).is_some_and(|session| !session.outbox.held.is_idle());
-        held && self.rooms.persistence.aof.error.is_none()
+        let aof = &self.rooms.persistence.aof;
+        held && aof.error.is_none() && aof.rewrites.unhealed.is_none()
     }
 
     /// Notes that all bytes handed over up to `offset` are in the file.
@@ -172,7 +179,9 @@ impl Server {
 
     /// Closes those who have waited long enough for a disk that refuses.
     fn give_up_held(&mut self) {
-        let Some(since_ns) = self.rooms.persistence.aof.failing_since_ns else { return };
+        let aof = &self.rooms.persistence.aof;
+        let unhealed_ns = aof.rewrites.unhealed.as_ref().map(|it| it.since_ns);
+        let Some(since_ns) = aof.failing_since_ns.into_iter().chain(unhealed_ns).min() else { return };
         if self.rooms.time.clock.monotonic_ns().saturating_sub(since_ns) < GIVE_UP_NS {
             return;
         }

@@ -78,7 +78,7 @@ fn the_policy_may_change_while_it_fails() {
             world.push(element);
             let policy = ["always", "no", "everysec"][element as usize % 3];
             assert_eq!(world.order(&format!("CONFIG SET appendfsync {policy}")), "OK");
-            world.pass(130);
+            world.pass(300);
             if !world.is_in_doubt() {
                 let image = world.disk.borrow().after_kill();
                 world.check(&image, context);

@@ -60,6 +60,80 @@ fn what_is_to_be_told_when_everything_before_is_done_waits_for_the_housekeeper()
     }
 }
 
+/// A server that keeps its file with `always`, behind a hole of the time before.
+fn behind_hole() -> World {
+    let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
+    let mut world = World::new(true, Appendfsync::Everysec, disk, "");
+    world.push(1);
+    pass_second(&mut world);
+    let next = world.disk.borrow().operations;
+    world.disk.borrow_mut().fails_at = next;
+    assert!(world.keep_house() && world.disk.borrow().has_dropped, "the sync fails");
+    assert_eq!(world.order("CONFIG SET appendfsync always"), "OK");
+    world.push(2);
+    pass_second(&mut world);
+    assert_eq!(world.server.server.rooms.persistence.aof.error, None, "the disk works again");
+    world
+}
+
+/// Lets a second pass for the file's thread.
+fn pass_second(world: &mut World) {
+    world.clock.0.set(world.clock.0.get() + 1_100_000_000);
+    world.pump();
+}
+
+#[test]
+fn with_always_who_writes_behind_a_hole_is_answered_when_the_rewrite_is_installed() {
+    let mut world = behind_hole();
+    for element in 3..=5 {
+        world.push(element);
+        pass_second(&mut world);
+        assert_eq!(world.acknowledged, [1], "{element}");
+    }
+    world.mend("");
+    assert_eq!((world.acknowledged.len(), &world.waiting[..]), (5, &[][..]));
+    world.check(&world.disk.borrow().after_kill(), "");
+    world.check(&world.disk.borrow().after_power_cut(), "");
+}
+
+#[test]
+fn a_file_that_is_closed_with_a_hole_leaves_writes_behind_it_without_an_answer() {
+    let mut world = behind_hole();
+    assert_eq!(world.order("CONFIG SET appendonly no"), "OK");
+    world.pump();
+    assert_eq!((&world.acknowledged[..], &world.waiting[..]), (&[1][..], &[][..]));
+    assert!(!world.server.server.rooms.persistence.aof.rewrites.must_succeed(), "no file, no hole");
+}
+
+#[test]
+fn a_file_with_a_hole_is_not_read_back() {
+    let mut world = behind_hole();
+    world.writer.take(AofOrder::Reload);
+    let shown = format!("{:?}", world.reports.borrow());
+    assert!(shown.contains("MayReload(Err("), "{shown}");
+}
+
+#[test]
+fn a_base_behind_which_nothing_is_written_is_not_installed() {
+    let disk = Disk { fails_at: u32::MAX, is_late: true, ..Disk::default() };
+    let mut world = World::new(true, Appendfsync::Everysec, disk, "");
+    assert_eq!(world.order("CONFIG SET appendfsync always"), "OK");
+    world.pump();
+    world.order("BGREWRITEAOF");
+    world.pump();
+    assert!(world.keep_house(), "the file for changes is made");
+    let next = world.disk.borrow().operations;
+    (world.disk.borrow_mut().fails_at, world.disk.borrow_mut().stays_broken) = (next, true);
+    world.writer.take(AofOrder::Append { bytes: Arc::new(b"*1\r\n$4\r\nPING\r\n".to_vec()), end: 14 });
+    world.writer.take(AofOrder::Switch(1));
+    world.disk.borrow_mut().fails_at = u32::MAX;
+    let base = ("temp".to_owned(), b"base".to_vec());
+    let (incr, manifest, remove) = (None, Vec::new(), Vec::new());
+    world.writer.take(AofOrder::Install { base, incr, manifest, remove });
+    let shown = format!("{:?}", world.reports.borrow());
+    assert!(shown.contains("Installed(Err("), "{shown}");
+}
+
 /// A power cut never leaves something of a file whose predecessor lacks its end, so far as that is
 /// for the server to say.
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crossbeam_channel::{Receiver, unbounded};
 
 use super::disk::{Content, Disk, FaultyFile, FaultyFolder, Image, Shared};
-use crate::aof::Manifest;
+use crate::aof::{Manifest, Names};
 use crate::base::ClientId;
 use crate::commands::testing::TestServer;
 use crate::config::Appendfsync;
@@ -61,7 +61,6 @@ pub(super) struct World {
     pub acknowledged: Vec<u64>,
     /// The changes that were acknowledged and pushed with `always`.
     promised: Vec<u64>,
-    has_changed_policy: bool,
     context: String,
 }
 
@@ -118,7 +117,6 @@ impl World {
             waiting: Vec::new(),
             acknowledged: Vec::new(),
             promised: Vec::new(),
-            has_changed_policy: false,
             context: context.to_owned(),
         }
     }
@@ -240,7 +238,6 @@ impl World {
     pub(super) fn order(&mut self, line: &str) -> String {
         self.clients += 1;
         self.server.connect(self.clients);
-        self.has_changed_policy |= line.contains("appendfsync");
         self.server.run_as(self.clients, line)
     }
 
@@ -265,14 +262,10 @@ impl World {
         if self.promised.is_empty() || disk.operations < disk.fails_at {
             return;
         }
+        let names = Aof::names(&self.server.server.rooms.config);
         for (image, what) in [(disk.after_kill(), "kill"), (disk.after_power_cut(), "power cut")] {
-            // A hole stays where the disk refuses to cut it off, and, up to the next rewrite, where
-            // nobody had been promised what is missing.
-            let may_have_hole = disk.stays_broken && what == "kill" || self.has_changed_policy;
-            let checked = (self.promised.clone(), image);
-            if may_have_hole && disk.has_dropped && has_hole(&checked.1)
-                || FOUND.with_borrow(|found| found.contains(&checked))
-            {
+            let checked = (self.promised.clone(), before_hole(image, &names));
+            if FOUND.with_borrow(|found| found.contains(&checked)) {
                 continue;
             }
             let context = format!("{}, a {what} after {} operations", self.context, disk.operations);
@@ -317,9 +310,19 @@ impl World {
     }
 }
 
-/// True when zeros stand where commands were.
-fn has_hole(image: &Image) -> bool {
-    image.iter().any(|(name, bytes)| name.ends_with(b".incr.aof") && bytes.contains(&0))
+/// The files as a reader finds them who stops where zeros stand instead of commands. A hole stays
+/// where the disk refuses to cut it off, and, up to the next rewrite, where nobody had been
+/// promised what is missing.
+fn before_hole(mut image: Image, names: &Names) -> Image {
+    let manifest = image.get(&names.manifest()).and_then(|text| Manifest::parse(text).ok());
+    let mut has_hole = false;
+    for file in manifest.iter().flat_map(Manifest::files).filter(|file| file.name.ends_with(b".incr.aof")) {
+        let Some(bytes) = image.get_mut(&file.name) else { continue };
+        let hole = bytes.iter().position(|&byte| byte == 0);
+        bytes.truncate(if has_hole { 0 } else { hole.unwrap_or(bytes.len()) });
+        has_hole |= hole.is_some();
+    }
+    image
 }
 
 fn elements(shown: &str) -> Vec<String> {
