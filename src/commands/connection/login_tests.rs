@@ -112,6 +112,16 @@ fn many_connections_have_one_guess_a_delay_and_right_passwords_come_in_turn() {
 }
 
 #[test]
+fn who_tries_again_stands_behind_those_who_wait() {
+    let mut server = with_clients();
+    annoy(&mut server);
+    assert_eq!(server.pipeline_as(2, &["AUTH secret", "AUTH wrong"]), "");
+    assert_eq!(server.run_as(3, "AUTH secret"), "");
+    server.advance(1000);
+    assert_eq!((server.output_of(2), server.output_of(3)), (format!("OK\n{WRONG}"), "OK".to_owned()));
+}
+
+#[test]
 fn clients_with_the_same_wrong_password_delay_others_once() {
     let mut server = with_clients();
     annoy(&mut server);
