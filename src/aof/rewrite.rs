@@ -94,7 +94,7 @@ impl<W: Write> CommandWriter<W> {
         stream.groups.iter().try_for_each(|(name, group)| self.group(key, name, group))
     }
 
-    /// What is known of a stream besides its entries, so that XSETID takes it.
+    /// The numbers of a stream besides its entries, so that XSETID takes them.
     fn counters(&mut self, key: &[u8], log: &Log) -> io::Result<()> {
         let (last, deleted) = (log.last_id(), log.max_deleted_id());
         let (last_text, deleted_text) = (last.to_text(), deleted.to_text());

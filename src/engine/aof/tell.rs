@@ -1,4 +1,4 @@
-//! What the writer tells the owner: what is safe, what fails, what works again.
+//! The reports of the writer to the owner: what is safe, what fails, what works again.
 //!
 //! Behind a hole nothing is safe, whatever was forced to disk: `Synced` is told again when a
 //! rewrite has replaced the file that has it.

@@ -38,7 +38,7 @@ impl Consumer {
     }
 }
 
-/// Whether a consumer was there.
+/// Tells a consumer that was there from a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// It was.

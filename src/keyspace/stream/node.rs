@@ -26,7 +26,7 @@ const MASTER_NUMBERS: usize = 3;
 /// The most bytes that numbers of an entry or a master entry take, besides its texts: five of nine
 /// bytes and as many of one byte to walk back.
 const NUMBERS_BYTES: usize = 50;
-/// What a text takes at most besides itself: its length, written before and behind it.
+/// The most bytes that a text takes besides itself: its length, written before and behind it.
 const MAX_TEXT_OVERHEAD: usize = 10;
 
 const FITS: &str = "its size was looked at before";
