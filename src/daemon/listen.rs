@@ -42,6 +42,11 @@ impl Serving {
             .map_err(|error| format!("can't start accepting: {}", os_reason(&error)))
     }
 
+    /// True when a unix socket is among the listeners.
+    pub fn has_unix_socket(&self) -> bool {
+        self.lock().as_ref().is_some_and(|(net, _)| net.has_unix_socket())
+    }
+
     /// Stops accepting.
     pub fn stop(&self) {
         let serving = self.lock().take();

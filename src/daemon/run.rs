@@ -355,12 +355,16 @@ impl Serving {
     /// Waits for the owner to end and cleans up.
     fn wait(self) -> u8 {
         let exit_code = self.owner.join().unwrap_or(1);
+        // Redis: a refused start has told the reason in its last line.
+        let says_what_it_removes = exit_code == 0;
+        if says_what_it_removes && self.listening.has_unix_socket() {
+            log::info!("Removing the unix socket file.");
+        }
         self.listening.stop();
         config_file::remove_temporaries();
         // Before the PID file, whose absence tells others that they may start here.
         drop(self.folder);
-        // Redis: whatever refuses to start has told the reason in its last line.
-        if exit_code == 0 && self.pid_file.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if says_what_it_removes && self.pid_file.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
             log::info!("Removing the pid file.");
         }
         remove(&self.pid_file);

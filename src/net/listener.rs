@@ -116,7 +116,6 @@ impl Listener {
         let _ = match self {
             Listener::Tcp(listener) => SockRef::from(listener).shutdown(Shutdown::Both),
             Listener::Unix(listener, path) => {
-                log::info!("Removing the unix socket file.");
                 if let Err(error) = fs::remove_file(path) {
                     log::warn!("Error removing the unix socket file: {}", os_reason(&error));
                 }

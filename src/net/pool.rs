@@ -128,6 +128,12 @@ impl Net {
         self.retired.retain(|thread| !thread.is_finished());
     }
 
+    /// True when one of its listeners is a unix socket, whose file goes with it.
+    #[must_use]
+    pub fn has_unix_socket(&self) -> bool {
+        self.accepting.iter().any(|accepting| matches!(*accepting.listener, Listener::Unix(..)))
+    }
+
     /// Connections that have a slot.
     #[must_use]
     pub fn open(&self) -> usize {

@@ -33,7 +33,6 @@ const ONLY_REDIS: &[(&str, &str)] = &[
     ("N:signal-handler (N) Received SIGUSRN in child", "There is no child."),
     ("# There is a child saving an .rdb. Killing it!", "There is no child: a save is given up."),
     ("# There is a child rewriting the AOF. Killing it!", "There is no child: a rewrite is given up."),
-    ("* Killing running AOF rewrite child", "As above."),
     ("# Background saving terminated by signal", "There is no child."),
     ("- Background AOF rewrite signal handler took", "There is no child whose end a handler deals with."),
     ("* Creating AOF incr file temp-appendonly.aof.incr on", "The temporary file has another name."),
@@ -56,7 +55,6 @@ const ONLY_PYREDIS: &[(&str, &str)] = &[
     ("# Background saving was given up", "What Redis does by killing a child."),
     ("# A save is under way. Giving it up!", "As above."),
     ("# A rewrite of the AOF is under way. Giving it up!", "As above."),
-    ("* Background append only file rewriting was given up", "As above."),
     ("* Creating AOF incr file temp-appendonly.aof.incr.aof on", "The temporary file has another name."),
     ("* Successfully renamed the temporary AOF incr file temp-appendonly.aof.incr.aof into", "As above."),
     (
