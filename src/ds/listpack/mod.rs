@@ -228,11 +228,6 @@ impl Listpack {
         entry_bytes(ListpackValue::of(element))
     }
 
-    /// Returns the bytes that [`Listpack::push_back_value`] would add to [`Listpack::byte_len`].
-    pub fn bytes_needed_for(value: ListpackValue<'_>) -> usize {
-        entry_bytes(value)
-    }
-
     // Moving.
 
     /// The first element.

@@ -12,9 +12,9 @@ impl Log {
     /// True when an entry with an ID from `first` on may have been deleted, but for trimming.
     #[must_use]
     pub fn has_deleted_from(&self, first: StreamId) -> bool {
-        !self.is_empty() && self.max_deleted_id() != StreamId::MIN && {
-            self.first_id() <= self.max_deleted_id() && first <= self.max_deleted_id()
-        }
+        // The first entry is looked up last: mostly nothing was deleted so far ahead.
+        let deleted = self.max_deleted_id();
+        deleted != StreamId::MIN && first <= deleted && !self.is_empty() && self.first_id() <= deleted
     }
 
     /// The number of entries that were ever added up to the one with this ID, if that can be told.
