@@ -16,6 +16,7 @@
 //! | 3 | [`stats`], [`memory`], [`waiting`] | the same: counters, the ledger of memory, who waits |
 //! | 3 | [`propagation`] | the same: effects, in one stream that several read |
 //! | 3 | [`persistence`] | the same: what is kept on disk, and the one job that writes it |
+//! | 3 | [`script`] | the same: Lua, which knows a trait for what it may ask of the server |
 //! | 3 | [`clients`] | who is connected, with what the rooms before it keep for each |
 //! | 4 | [`server`] | all rooms; runs commands, keeps the books |
 //! | 5 | [`commands`] | what users can say, one file per group |
@@ -53,6 +54,7 @@ pub mod memory;
 pub mod waiting;
 pub mod propagation;
 pub mod persistence;
+pub mod script;
 pub mod clients;
 // Floor 4: the one who knows all rooms.
 pub mod server;

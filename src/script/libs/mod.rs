@@ -1,0 +1,1 @@
+//! The libraries of scripts, each in a file: `open` makes its table.
