@@ -118,6 +118,16 @@ impl Keyspace {
         })
     }
 
+    /// The same for what leaves no news.
+    pub(super) fn iter_quietly(&mut self) -> impl Iterator<Item = &mut Db> {
+        std::iter::once(&mut *self.current).chain(self.others.iter_mut().filter_map(Option::as_deref_mut))
+    }
+
+    /// Says that any database may have news.
+    pub(super) fn note_news(&mut self) {
+        self.others_news.lent();
+    }
+
     /// Exchanges the keys of two databases, which exist.
     pub fn swap(&mut self, one: DbIndex, two: DbIndex) {
         let home = self.current.index();

@@ -17,6 +17,7 @@ use super::db_index::DbIndex;
 use super::encoding_limits::EncodingLimits;
 use super::entry::{HEADER, KeyView, Presence, StringCoding, ValueRef, access_of, header_byte};
 use super::parcel::{Handed, WalkedDb};
+use super::undo::UndoLog;
 use super::value::{Collection, Kind, Shared, Value};
 use crate::base::random::Random;
 use crate::base::time::{MonotonicMillis, UnixMillis};
@@ -58,6 +59,8 @@ pub struct Db {
     keeps_expired: bool,
     /// The rules that the running command is held to.
     pub(super) checked_keys: CheckedKeys,
+    /// What is put back if what runs is undone.
+    pub(super) undo: UndoLog,
     /// The facts that the accessors found out.
     pub findings: Findings,
 }
@@ -77,6 +80,7 @@ impl Db {
             random: Random::new(random_seed),
             keeps_expired: false,
             checked_keys: CheckedKeys::default(),
+            undo: UndoLog::default(),
             findings: Findings::default(),
         }
     }
@@ -507,6 +511,7 @@ impl Db {
     }
 
     fn remove_hashed(&mut self, hash: u64, key: &[u8]) -> bool {
+        self.keep_before(hash, key);
         let Some(removed) = self.dict.remove_hashed(hash, key) else { return false };
         self.discard(removed.object);
         true

@@ -20,6 +20,7 @@ pub mod snapshot;
 pub mod sorted_set;
 pub mod stream;
 pub mod string;
+mod undo;
 mod value;
 
 pub use access::AccessClock;

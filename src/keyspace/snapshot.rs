@@ -28,7 +28,7 @@ use super::db::Db;
 use super::db_index::DbIndex;
 use super::parcel::{Handed, Parcel, WalkedDb};
 use super::value::Value;
-use crate::ds::dict::View;
+use crate::ds::dict::{Dict, View};
 use crate::ds::shared;
 use std::collections::VecDeque;
 
@@ -258,12 +258,24 @@ impl Db {
     /// Empties the dict; what a walk has not taken yet goes to the walk as a whole. Returns what is
     /// to be freed.
     pub(super) fn clear_dict(&mut self) -> Option<View<Value>> {
-        let db = self.walked_as;
-        let handed = self.dict.take_pre_images();
-        self.flushed.extend(handed.into_iter().map(|page| (db, Handed::Page(page))));
+        self.leave_pre_images();
         let (view, rest) = self.dict.clear_walked();
-        self.flushed.extend(rest.map(|rest| (db, Handed::Rest(rest))));
+        self.flushed.extend(rest.map(|rest| (self.walked_as, Handed::Rest(rest))));
         view
+    }
+
+    /// The same; returns the dict, which may be put back.
+    pub(super) fn take_dict(&mut self) -> Dict<Value> {
+        self.leave_pre_images();
+        let rest = self.dict.end_walk_early();
+        self.flushed.extend(rest.map(|rest| (self.walked_as, Handed::Rest(rest))));
+        self.dict.take()
+    }
+
+    /// Leaves to the walk what it was handed, before the dict leaves it.
+    fn leave_pre_images(&mut self) {
+        let handed = self.dict.take_pre_images();
+        self.flushed.extend(handed.into_iter().map(|page| (self.walked_as, Handed::Page(page))));
     }
 }
 
@@ -383,7 +395,10 @@ mod tests {
             970..=984 => {
                 home.expire_due(20);
             }
-            985..=996 => keyspace.swap(db, DbIndex((db.0 + 1) % 3)),
+            985..=988 => keyspace.begin_undo(),
+            989..=990 => keyspace.end_undo(),
+            991..=992 => keyspace.roll_back(),
+            993..=996 => keyspace.swap(db, DbIndex((db.0 + 1) % 3)),
             _ => {
                 home.flush();
             }

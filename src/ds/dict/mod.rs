@@ -139,15 +139,22 @@ impl<O: Clone> Dict<O> {
     /// finds nothing more, so [`Dict::clear_walked`] is for dicts that have not handed out
     /// everything.
     fn clear(&mut self) -> View<O> {
+        let walk = self.walk.take();
+        let old = self.take();
+        self.walk = walk;
+        old.view
+    }
+
+    /// Leaves an empty dict in its place and returns it, with the walk that is under way.
+    pub fn take(&mut self) -> Dict<O> {
         let empty = Dict {
             merging: self.merging,
             tight: self.tight,
             moved: self.moved(),
             least_depth: self.least_depth,
-            walk: self.walk.take(),
             ..Dict::with_hasher(self.view.hasher)
         };
-        std::mem::replace(self, empty).view
+        std::mem::replace(self, empty)
     }
 
     /// Bytes allocated by the dict itself, without what its objects point to.

@@ -90,6 +90,13 @@ impl<O: Clone> Dict<O> {
         }
     }
 
+    /// Ends the walk under way, if there is one. What it has not handed out is returned by
+    /// reference; the entries stay.
+    pub fn end_walk_early(&mut self) -> Option<Rest<O>> {
+        let walk = self.walk.take()?;
+        Some(Rest { view: self.view(), number: walk.number, cursor: walk.cursor })
+    }
+
     /// To be called before the page of `hash` changes.
     #[inline]
     pub(super) fn before_change(&mut self, hash: u64) {

@@ -308,6 +308,7 @@ impl Db {
         let header = self.arrival_header(&arrival);
         let Arrival { hash, value, deadline, .. } = arrival;
         debug_assert_eq!(hash, self.dict.hash(key), "a batch hashes as its database does");
+        debug_assert!(!self.undo.is_on(), "nothing is loaded while a script runs");
         let deadline = deadline.map(|deadline| deadline.0);
         let new = NewEntry { deadline, payload: &[&header, text], object: value };
         if present_keys == PresentKeys::Refused {

@@ -61,6 +61,7 @@ impl Db {
         let (value, fits) = (change(Some(old))?, old.len());
         let text = number::I64Text::new(value);
         if object.is_none() && fits == text.as_bytes().len() {
+            self.keep_before(hash, key);
             let entry = self.dict.at_mut(found);
             entry.payload[0] = header_byte(Kind::String, StringCoding::Int);
             entry.payload[HEADER..].copy_from_slice(text.as_bytes());
@@ -80,9 +81,9 @@ impl Db {
         self.assert_may_change(key);
         self.assert_edits_string(key);
         let hash = self.dict.hash(key);
-        if self.alive(hash, key)
-            && let Some(entry) = self.dict.get_mut_hashed(hash, key)
-        {
+        let is_alive = self.alive(hash, key);
+        self.keep_before(hash, key);
+        if is_alive && let Some(entry) = self.dict.get_mut_hashed(hash, key) {
             match entry.object {
                 Some(Value::String(bytes)) => {
                     entry.payload[0] = header_byte(Kind::String, StringCoding::Raw);
@@ -145,6 +146,7 @@ impl Db {
     fn in_place<T: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut T>, WrongType> {
         let hash = self.dict.hash(key);
         let Some(found) = self.find_touched(hash, key) else { return Ok(None) };
+        self.keep_before(hash, key);
         let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
         Ok(Some(inner))
     }
@@ -165,6 +167,7 @@ impl Db {
                 self.dict.find_hashed(hash, key).expect("the key was just made")
             }
         };
+        self.keep_before(hash, key);
         let inner = self.dict.at_mut(found).object.and_then(T::of_mut).ok_or(WrongType)?;
         Ok(inner)
     }
@@ -199,6 +202,7 @@ impl Db {
         if !self.alive(hash, key) {
             return None;
         }
+        self.keep_before(hash, key);
         let payload = self.dict.get_hashed(hash, key)?.payload.to_vec();
         let removed = self.dict.remove_hashed(hash, key)?;
         Some(Stored { payload, object: removed.object, deadline: removed.deadline.map(UnixMillis) })
@@ -235,6 +239,7 @@ impl Db {
     /// Puts a value under `key`. Returns whether that held none.
     fn replace(&mut self, key: &[u8], stored: Stored) -> bool {
         let hash = self.dict.hash(key);
+        self.keep_before(hash, key);
         let deadline = stored.deadline.map(|deadline| deadline.0);
         let new = NewEntry { deadline, payload: &[&stored.payload], object: stored.object };
         let replaced = self.dict.insert_hashed(hash, key, new);
@@ -254,13 +259,18 @@ impl Db {
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<UnixMillis>) -> bool {
         self.assert_may_change(key);
         let hash = self.dict.hash(key);
-        self.alive(hash, key) && self.dict.set_deadline_hashed(hash, key, deadline.map(|deadline| deadline.0))
+        if !self.alive(hash, key) {
+            return false;
+        }
+        self.keep_before(hash, key);
+        self.dict.set_deadline_hashed(hash, key, deadline.map(|deadline| deadline.0))
     }
 
     /// Sets the access history of `key`: 24 bits as Redis keeps them. Source: RESTORE, RDB.
     pub fn set_access_of(&mut self, key: &[u8], access: u32) {
         self.assert_may_change(key);
         let hash = self.dict.hash(key);
+        self.keep_before(hash, key);
         if let Some(entry) = self.dict.get_mut_hashed(hash, key) {
             entry.payload[1..HEADER].copy_from_slice(&access.to_le_bytes()[..3]);
         }
@@ -274,6 +284,10 @@ impl Db {
     /// Removes every key; what was there is left to be freed elsewhere. Returns how many.
     pub fn flush(&mut self) -> usize {
         let keys = self.dict.len();
+        if self.undo.is_on() {
+            self.keep_all_before();
+            return keys;
+        }
         let old = self.clear_dict().filter(|_| keys > 0);
         self.findings.garbage.extend(old.map(|old| Garbage::Dict(Box::new(old))));
         keys
@@ -283,6 +297,7 @@ impl Db {
     pub fn swap_contents(&mut self, other: &mut Db) {
         std::mem::swap(&mut self.dict, &mut other.dict);
         std::mem::swap(&mut self.walked_as, &mut other.walked_as);
+        std::mem::swap(&mut self.undo, &mut other.undo);
     }
 
     fn put_string(&mut self, key: &[u8], bytes: &[u8], coding: StringCoding, ttl: Ttl) {
@@ -311,6 +326,7 @@ impl Db {
         coding: StringCoding,
         deadline: Option<i64>,
     ) {
+        self.keep_before(hash, key);
         let mut header = self.header(Kind::String, coding);
         if self.access.lfu
             && let Some(entry) = self.dict.get_hashed(hash, key)

@@ -39,6 +39,15 @@ impl Garbage {
     }
 }
 
+impl Findings {
+    /// Forgets what was found out of changes that are undone. What was thrown away and is held
+    /// again is no garbage.
+    pub(in crate::keyspace) fn forget_changes(&mut self) {
+        [&mut self.expired, &mut self.missed, &mut self.added].into_iter().for_each(Vec::clear);
+        self.garbage.retain(|garbage| !matches!(garbage, Garbage::Value(value) if value.is_shared()));
+    }
+}
+
 /// So many lookups are told apart.
 const MAX_LOOKED_UP: usize = 4096;
 
