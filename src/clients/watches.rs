@@ -20,6 +20,61 @@ const ENTRY_BYTES: usize = 96;
 /// began.
 type Watchers = BTreeMap<ClientId, bool>;
 
+/// The way in which a client watches a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watcher {
+    /// The key is as the client has seen it.
+    Fresh,
+    /// The key was stale when the client began to watch it, and still is.
+    Stale,
+    /// The key has changed.
+    Dirty,
+}
+
+/// What becomes of the watchers of a key by something that happens to it, or by several things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outcome {
+    of_fresh: Watcher,
+    of_stale: Watcher,
+}
+
+impl Outcome {
+    const NOTHING: Outcome = Outcome { of_fresh: Watcher::Fresh, of_stale: Watcher::Stale };
+    /// The key holds something else.
+    const CHANGED: Outcome = Outcome { of_fresh: Watcher::Dirty, of_stale: Watcher::Dirty };
+    /// The key is gone: to whoever watched it when it was stale that is no change.
+    const GONE: Outcome = Outcome { of_fresh: Watcher::Dirty, of_stale: Watcher::Fresh };
+
+    /// Of a key that becomes part of another set of keys, or of none.
+    fn of_presences(before: Presence, after: Presence) -> Outcome {
+        match (before, after) {
+            (Presence::Missing, Presence::Missing) => Outcome::NOTHING,
+            (_, Presence::Missing) => Outcome::GONE,
+            (Presence::Missing, Presence::Expired) => {
+                Outcome { of_fresh: Watcher::Stale, of_stale: Watcher::Stale }
+            }
+            (_, Presence::Expired) => Outcome { of_fresh: Watcher::Dirty, of_stale: Watcher::Stale },
+            (_, Presence::Alive) => Outcome::CHANGED,
+        }
+    }
+
+    fn of(self, watcher: Watcher) -> Watcher {
+        match watcher {
+            Watcher::Fresh => self.of_fresh,
+            Watcher::Stale => self.of_stale,
+            Watcher::Dirty => Watcher::Dirty,
+        }
+    }
+
+    /// This, then the other.
+    fn then(self, other: Outcome) -> Outcome {
+        Outcome { of_fresh: other.of(self.of_fresh), of_stale: other.of(self.of_stale) }
+    }
+}
+
+/// What becomes of watched keys, as far as it is held.
+type Held = BTreeMap<(DbIndex, Vec<u8>), Outcome>;
+
 /// The keys that one client watches.
 #[derive(Debug, Default)]
 struct Watching {
@@ -34,6 +89,7 @@ struct Watching {
 pub struct Watches {
     by_db: BTreeMap<DbIndex, BTreeMap<Vec<u8>, Watchers>>,
     by_client: BTreeMap<ClientId, Watching>,
+    held: Option<Held>,
 }
 
 impl Watches {
@@ -82,34 +138,46 @@ impl Watches {
 
     /// `key` of `db` was changed, `presence` tells what has become of it.
     pub fn changed(&mut self, db: DbIndex, key: &[u8], presence: impl FnOnce() -> Presence) {
-        let Some(watchers) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key)) else { return };
-        let is_gone = watchers.values().any(|&is_stale| is_stale) && presence() == Presence::Missing;
-        self.spoil(db, key, is_gone);
+        let Some(watchers) = self.by_db.get(&db).and_then(|keys| keys.get(key)) else { return };
+        let may_be_stale = self.held.is_some() || watchers.values().any(|&is_stale| is_stale);
+        let is_gone = may_be_stale && presence() == Presence::Missing;
+        self.happened(db, key, if is_gone { Outcome::GONE } else { Outcome::CHANGED });
     }
 
     /// `key` of `db` was removed because its time had come.
     pub fn expired(&mut self, db: DbIndex, key: &[u8]) {
-        self.spoil(db, key, true);
+        self.happened(db, key, Outcome::GONE);
     }
 
     /// Every key of `emptied` is about to go, or to give way to those of `replacement`.
     pub fn emptying(&mut self, emptied: &Db, replacement: Option<&Db>) {
-        let Some(keys) = self.by_db.get_mut(&emptied.index()) else { return };
-        let mut dirty = Vec::new();
-        for (key, watchers) in keys {
-            let before = emptied.presence(key);
+        let Some(keys) = self.by_db.get(&emptied.index()) else { return };
+        let outcome = |key: &[u8]| {
             let after = replacement.map_or(Presence::Missing, |db| db.presence(key));
-            for (&client, is_stale) in watchers {
-                match (before, after) {
-                    (Presence::Missing, Presence::Missing) => {}
-                    (_, Presence::Missing) if *is_stale => *is_stale = false,
-                    (_, Presence::Expired) if *is_stale => {}
-                    (Presence::Missing, Presence::Expired) => *is_stale = true,
-                    _ => dirty.push(client),
-                }
-            }
+            Outcome::of_presences(emptied.presence(key), after)
+        };
+        let outcomes: Vec<_> = keys.keys().map(|key| (key.clone(), outcome(key))).collect();
+        for (key, outcome) in outcomes {
+            self.happened(emptied.index(), &key, outcome);
         }
-        dirty.into_iter().for_each(|client| self.mark_dirty(client));
+    }
+
+    /// From now on what happens to keys is held, until [`Watches::deliver`] or
+    /// [`Watches::drop_held`].
+    pub fn hold(&mut self) {
+        self.held = Some(Held::new());
+    }
+
+    /// What was held happens now.
+    pub fn deliver(&mut self) {
+        for ((db, key), outcome) in self.held.take().into_iter().flatten() {
+            self.happened(db, &key, outcome);
+        }
+    }
+
+    /// What was held has never happened.
+    pub fn drop_held(&mut self) {
+        self.held = None;
     }
 
     /// True when a key that `client` watches has come to its end since, unseen by anybody.
@@ -128,16 +196,22 @@ impl Watches {
         self.by_db.is_empty()
     }
 
-    /// Makes those who watch `key` dirty. With `is_gone`, whoever watched it when it was stale has
-    /// seen no change.
-    fn spoil(&mut self, db: DbIndex, key: &[u8], is_gone: bool) {
+    /// Something has happened to `key`.
+    fn happened(&mut self, db: DbIndex, key: &[u8], outcome: Outcome) {
         let Some(watchers) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key)) else { return };
+        if outcome == Outcome::NOTHING {
+            return;
+        }
+        if let Some(held) = &mut self.held {
+            let before = held.entry((db, key.to_vec())).or_insert(Outcome::NOTHING);
+            *before = before.then(outcome);
+            return;
+        }
         let mut dirty = Vec::new();
         for (&client, is_stale) in watchers {
-            if is_gone && *is_stale {
-                *is_stale = false;
-            } else {
-                dirty.push(client);
+            match outcome.of(if *is_stale { Watcher::Stale } else { Watcher::Fresh }) {
+                Watcher::Dirty => dirty.push(client),
+                watcher => *is_stale = watcher == Watcher::Stale,
             }
         }
         dirty.into_iter().for_each(|client| self.mark_dirty(client));

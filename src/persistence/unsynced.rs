@@ -43,6 +43,32 @@ impl Unsynced {
         self.others += usize::from(!std::mem::replace(&mut self.turn.has_others, true));
     }
 
+    /// The number of keys noted in this turn, and whether keys that nobody names are.
+    #[must_use]
+    pub fn noted(&self) -> (usize, bool) {
+        (self.turn.keys.len(), self.turn.has_others)
+    }
+
+    /// Forgets what was noted in this turn since it was `noted`: it is undone.
+    pub fn forget_noted_after(&mut self, noted: (usize, bool)) {
+        for key in self.turn.keys.split_off(noted.0.min(self.turn.keys.len())) {
+            self.forget_key(key);
+        }
+        if self.turn.has_others && !noted.1 {
+            self.turn.has_others = false;
+            self.others -= 1;
+        }
+    }
+
+    fn forget_key(&mut self, key: u64) {
+        if let Some(count) = self.keys.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.keys.remove(&key);
+            }
+        }
+    }
+
     /// Hands over the changes of this turn: they are on disk when the file is, up to `end`.
     pub fn hand_over(&mut self, end: u64) {
         if self.turn.has_others || !self.turn.keys.is_empty() {
@@ -56,12 +82,7 @@ impl Unsynced {
         while let Some(changes) = self.handed.pop_front_if(|changes| changes.end <= offset) {
             self.others -= usize::from(changes.has_others);
             for key in changes.keys {
-                if let Some(count) = self.keys.get_mut(&key) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.keys.remove(&key);
-                    }
-                }
+                self.forget_key(key);
             }
         }
         if self.is_empty() && self.keys.capacity() > MAX_IDLE_KEYS {

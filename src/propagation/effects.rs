@@ -29,6 +29,13 @@ impl Effect {
     }
 }
 
+/// A place in the running unit.
+#[derive(Debug)]
+pub struct UnitMark {
+    effects: usize,
+    is_apart: bool,
+}
+
 /// Collects the effects of a unit and encodes them. See the module.
 #[derive(Debug, Default)]
 pub struct Propagation {
@@ -102,6 +109,18 @@ impl Propagation {
     /// a walk or by themselves. They are not wrapped.
     pub fn keep_apart(&mut self) {
         self.is_apart = self.is_wanted();
+    }
+
+    /// The place that the running unit has reached.
+    #[must_use]
+    pub fn mark_unit(&self) -> UnitMark {
+        UnitMark { effects: self.unit.len(), is_apart: self.is_apart }
+    }
+
+    /// Forgets what was added to the running unit since `mark`.
+    pub fn cut_unit(&mut self, mark: &UnitMark) {
+        self.unit.truncate(mark.effects);
+        self.is_apart = mark.is_apart;
     }
 
     /// Ends the unit: encodes its effects.

@@ -9,4 +9,4 @@ mod backlog;
 mod effects;
 
 pub use backlog::{Backlog, Block, ReaderId};
-pub use effects::{Effect, Propagation};
+pub use effects::{Effect, Propagation, UnitMark};

@@ -215,6 +215,10 @@ impl Server {
 
     /// Settles what the unit left behind.
     pub(super) fn end_unit(&mut self) {
+        // While a script runs, a client that may stop it is answered: the unit is the script's.
+        if self.rooms.held.is_some() {
+            return;
+        }
         changed::report_all_findings(&mut self.keyspace, &mut self.rooms);
         if self.rooms.propagation.is_wanted() {
             self.rooms.propagation.end_unit();

@@ -71,7 +71,7 @@ fn enforce_limit(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) {
 
 /// True when nothing may be evicted now.
 fn is_held_off(rooms: &Rooms) -> bool {
-    rooms.persistence.loading || rooms.waiting.pauses.is_paused()
+    rooms.persistence.loading || rooms.waiting.pauses.is_paused() || rooms.held.is_some()
 }
 
 impl Rooms {

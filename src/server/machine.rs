@@ -97,6 +97,7 @@ impl Server {
                 acl,
                 waiting: Waiting::default(),
                 watches: Watches::default(),
+                held: None,
                 tracking: TrackingState::default(),
                 pubsub: Subscriptions::default(),
                 propagation: Propagation::default(),

@@ -7,7 +7,7 @@ use super::error::CommandError;
 use crate::clients::{Session, Waking};
 use crate::config::NotifyClasses;
 use crate::keyspace::DbIndex;
-use crate::pubsub::Topic;
+use crate::pubsub::{Subscriptions, Topic};
 use crate::resp::{Broadcast, Protocol, Reply};
 use crate::spec::ALLOWED_WHILE_SUBSCRIBED;
 use std::sync::Arc;
@@ -18,6 +18,13 @@ impl Rooms {
     /// a pattern of which nobody can tell whether it matches is not left waiting for a message that
     /// does not come: its connection is closed, as that of a client that does not read.
     pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        if let Some(held) = &mut self.held {
+            let (reached, is_clear) = count_reached(&self.pubsub, channel);
+            if reached > 0 || !is_clear {
+                held.publish(Topic::Channel, channel, message);
+            }
+            return reached;
+        }
         let mut reached = self.publish_to(Topic::Channel, "message", channel, message);
         let mut undecided = Vec::new();
         for (pattern, subscribers) in self.pubsub.matching(channel) {
@@ -45,6 +52,13 @@ impl Rooms {
 
     /// Sends `message` to everybody who listens to this shard channel. Returns how many it reached.
     pub fn publish_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        if let Some(held) = &mut self.held {
+            let reached = self.pubsub.listeners_len(Topic::Shard, channel);
+            if reached > 0 {
+                held.publish(Topic::Shard, channel, message);
+            }
+            return reached;
+        }
         self.publish_to(Topic::Shard, "smessage", channel, message)
     }
 
@@ -77,6 +91,19 @@ impl Rooms {
             self.publish(channel.as_bytes(), key);
         }
     }
+}
+
+/// Returns how many a message on `channel` would reach, and whether that can be told of every
+/// pattern.
+fn count_reached(pubsub: &Subscriptions, channel: &[u8]) -> (usize, bool) {
+    let (mut reached, mut is_clear) = (pubsub.listeners_len(Topic::Channel, channel), true);
+    for (pattern, subscribers) in pubsub.matching(channel) {
+        match pattern {
+            Ok(_) => reached += subscribers.count(),
+            Err(_) => is_clear = false,
+        }
+    }
+    (reached, is_clear)
 }
 
 impl Ctx<'_> {

@@ -2,6 +2,7 @@
 //!
 //! Rooms do not know each other. A sentence that needs two of them belongs to this floor.
 
+use super::held_changes::HeldChanges;
 use super::host::Host;
 use super::process::Process;
 use super::stop::Stop;
@@ -38,6 +39,8 @@ pub struct Rooms {
     pub waiting: Waiting,
     /// The keys that clients watch.
     pub watches: Watches,
+    /// What a running script has changed and nobody was told yet.
+    pub held: Option<Box<HeldChanges>>,
     /// Client-side caching.
     pub tracking: TrackingState,
     /// The channels and patterns that clients listen to.

@@ -33,8 +33,17 @@ impl Ctx<'_> {
 
     /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
     pub fn give_up_background_save(&mut self) {
-        if self.rooms.persistence.jobs.saving() == Some(SaveReason::Background) {
-            cancel(self.db, self.rooms);
+        match &mut self.rooms.held {
+            Some(held) => held.give_up_save(),
+            None => give_up_background(self.db, self.rooms),
+        }
+    }
+
+    /// Has the data set saved as soon as nothing else runs.
+    pub fn schedule_save(&mut self) {
+        match &mut self.rooms.held {
+            Some(held) => held.schedule_save(),
+            None => drop(self.rooms.persistence.jobs.schedule_save()),
         }
     }
 }
@@ -169,6 +178,13 @@ pub(super) fn cancel(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     if rooms.persistence.jobs.end_save().is_some() {
         log::warn!("Background saving was given up");
         cancel_job(keyspace, rooms);
+    }
+}
+
+/// Gives the background save under way up.
+pub(super) fn give_up_background(keyspace: &mut Keyspace, rooms: &mut Rooms) {
+    if rooms.persistence.jobs.saving() == Some(SaveReason::Background) {
+        cancel(keyspace, rooms);
     }
 }
 

@@ -23,6 +23,9 @@ const CHANNEL: &[u8] = b"__redis__:invalidate";
 impl Rooms {
     /// Tells who tracks `key` that it changed: by the running command, or by itself.
     pub(super) fn invalidate(&mut self, key: &[u8], cause: Cause) {
+        if let Some(held) = &mut self.held {
+            return held.invalidate(key, cause);
+        }
         let by = self.tracking.executing.filter(|_| cause == Cause::Command);
         for reader in self.tracking.tables.invalidate(key, by) {
             self.tell_or_wait(reader, key);
@@ -39,6 +42,9 @@ impl Rooms {
 
     /// Tells everybody who tracks to forget everything.
     pub(super) fn invalidate_all(&mut self) {
+        if let Some(held) = &mut self.held {
+            return held.invalidate_all();
+        }
         let trackers: Vec<_> = self.tracking.tables.clients().collect();
         for tracker in trackers {
             if self.tracking.executing == Some(tracker) {
@@ -112,7 +118,7 @@ impl Rooms {
 }
 
 /// The reason why a key changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
     /// The running command did it, so its client may be spared.
     Command,

@@ -28,7 +28,7 @@ impl Server {
     #[inline]
     pub(super) fn serve_ready(&mut self) {
         let queue = &self.rooms.waiting.queue;
-        if queue.has_ready() && queue.serving().is_none() {
+        if queue.has_ready() && queue.serving().is_none() && self.rooms.held.is_none() {
             self.serve_all_ready();
         }
     }

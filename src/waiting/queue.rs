@@ -160,6 +160,27 @@ impl WaitQueue {
         }
     }
 
+    /// The number of keys that are ready.
+    #[must_use]
+    pub fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Forgets that keys became ready, but for the first `len`.
+    pub fn forget_ready_after(&mut self, len: usize) {
+        while self.ready.len() > len
+            && let Some((db, key)) = self.ready.pop_back()
+        {
+            self.is_ready_no_more(db, &key);
+        }
+    }
+
+    fn is_ready_no_more(&mut self, db: DbIndex, key: &[u8]) {
+        if let Some(waiters) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(key)) {
+            waiters.is_ready = false;
+        }
+    }
+
     /// True when a key is ready.
     #[must_use]
     pub fn has_ready(&self) -> bool {
@@ -169,9 +190,7 @@ impl WaitQueue {
     /// The key that has been ready for longest; it may become ready again from now on.
     pub fn next_ready(&mut self) -> Option<(DbIndex, Vec<u8>)> {
         let (db, key) = self.ready.pop_front()?;
-        if let Some(waiters) = self.by_db.get_mut(&db).and_then(|keys| keys.get_mut(&key)) {
-            waiters.is_ready = false;
-        }
+        self.is_ready_no_more(db, &key);
         Some((db, key))
     }
 

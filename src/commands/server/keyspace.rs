@@ -79,7 +79,7 @@ fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     if ctx.rooms.config.save.is_empty() {
         ctx.reply.ok();
     } else if ctx.origin != Origin::Client {
-        ctx.rooms.persistence.jobs.schedule_save();
+        ctx.schedule_save();
         ctx.reply.ok();
     } else if ctx.rooms.persistence.jobs.ask(JobWish::SaveFlushed) == Verdict::Begins {
         ctx.begin_save(SaveReason::Flush(ctx.session.id));

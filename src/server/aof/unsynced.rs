@@ -22,6 +22,13 @@ impl Aof {
     }
 }
 
+/// A moment of a turn.
+#[derive(Debug)]
+pub(in crate::server) struct UnsyncedMark {
+    noted: (usize, bool),
+    in_doubt: bool,
+}
+
 impl Rooms {
     /// Notes that `key` of `db` changed: what shows it waits until that is on disk, with
     /// `appendfsync always`.
@@ -31,6 +38,17 @@ impl Rooms {
             self.persistence.aof.unsynced.note(db.hash_of(key));
             self.clients.in_doubt = true;
         }
+    }
+
+    /// What has been noted so far.
+    pub(in crate::server) fn mark_unsynced(&self) -> UnsyncedMark {
+        UnsyncedMark { noted: self.persistence.aof.unsynced.noted(), in_doubt: self.clients.in_doubt }
+    }
+
+    /// Forgets what was noted since `mark`: it is undone.
+    pub(in crate::server) fn forget_unsynced_after(&mut self, mark: &UnsyncedMark) {
+        self.persistence.aof.unsynced.forget_noted_after(mark.noted);
+        self.clients.in_doubt = mark.in_doubt;
     }
 
     /// Notes that any key may have changed.
