@@ -34,6 +34,8 @@ pub mod string;
 pub mod transactions;
 #[cfg(test)]
 pub mod testing;
+#[cfg(test)]
+mod undo_tests;
 
 use crate::server::{Command, CommandTable};
 

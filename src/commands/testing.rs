@@ -241,7 +241,13 @@ impl TestServer {
 
     /// Sends lines that arrive in the same turn, each of a client.
     pub fn turn_of(&mut self, lines: &[(u64, &str)]) {
+        self.turn_after_us(0, lines);
+    }
+
+    /// The same in a turn that has gone on for so long already.
+    pub fn turn_after_us(&mut self, us: u64, lines: &[(u64, &str)]) {
         self.server.begin_turn();
+        self.hands.advance_us(us);
         for &(id, line) in lines {
             let words = split_args(line.as_bytes()).expect("quotes are balanced");
             let argv = OwnedArgv::from_parts(words.iter().map(Vec::as_slice));

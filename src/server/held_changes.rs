@@ -172,3 +172,16 @@ impl Ctx<'_> {
         drop_all(self.rooms, self.db);
     }
 }
+
+#[cfg(test)]
+impl Ctx<'_> {
+    /// Runs a command as a script does, and returns its answer.
+    pub(crate) fn call_as_script(&mut self, argv: crate::resp::Argv<'_>) -> Vec<u8> {
+        use crate::resp::{Protocol, Reply};
+        let mut answer = Vec::new();
+        let reply = Reply::new(&mut answer, Protocol::Resp2);
+        let entry = super::call::find(self.rooms, self.session, argv).expect("tests name real commands");
+        super::call::call(self.db, self.rooms, self.session, reply, entry, argv, super::Origin::Script);
+        answer
+    }
+}
