@@ -11,7 +11,7 @@ use crate::base::text::split_args;
 use crate::config::NotifyClasses;
 use crate::resp::OwnedArgv;
 use crate::resp::value::Value;
-use crate::server::{Args, Command, CommandResult, CommandTable, Ctx};
+use crate::server::{Args, Command, CommandResult, CommandTable, Ctx, Task};
 use crate::spec::{Group, Spec, WRITE};
 use std::fmt::Write as _;
 
@@ -356,5 +356,70 @@ fn a_script_that_is_undone_is_nothing_to_anybody() {
             assert_eq!(audience.heard(&mut server), silence, "{place}");
             assert!(visible(&mut server) == seen, "{place}");
         }
+    }
+}
+
+fn script_of(ending: &str, lines: &[&str]) -> String {
+    quoted(ending, &lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>())
+}
+
+#[test]
+fn scripts_of_a_transaction_are_part_of_its_unit() {
+    let mut server = server();
+    server.send_only_as(2, "BLPOP list 0");
+    let undone = script_of("undo", &["set b 2", "del a", "rpush list x", "flushall"]);
+    let kept = script_of("keep", &["set c 3", "incr c", "rpush list y z"]);
+    for line in ["MULTI", "SET a 1", &undone, &kept, "EXISTS a b c list"] {
+        server.run(line);
+    }
+    let answers =
+        "1) OK\n2) OK; (integer) 1; (integer) 1; OK\n3) OK; (integer) 4; (integer) 2\n4) (integer) 3";
+    assert_eq!(server.run("EXEC").replace('"', ""), answers);
+    let unit = "MULTI | SET a 1 | set c 3 | incr c | rpush list y z | EXEC";
+    assert_eq!(server.effects(), format!("SELECT 0 | {unit} | LPOP list"));
+    assert_eq!(server.output_of(2), "1) \"list\"\n2) \"y\"");
+}
+
+#[test]
+fn what_a_script_tells_its_own_client_stands_in_front_of_its_answer() {
+    let mut server = server();
+    for line in ["HELLO 3", "SUBSCRIBE news", "CLIENT TRACKING ON", "SET k 0", "GET k"] {
+        server.run(line);
+    }
+    let raw = server.raw(&script_of("keep", &["set k 1", "publish news hi"]));
+    let message = ">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n";
+    let answer = "$15\r\nOK; (integer) 1\r\n";
+    let invalidation = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n";
+    assert_eq!(raw, format!("{message}{answer}{invalidation}"));
+    server.run("GET k");
+    assert_eq!(server.raw(&script_of("undo", &["set k 2", "publish news hi"])), answer);
+    assert_eq!(server.raw("SET k 3"), format!("+OK\r\n{invalidation}"), "it still tracks the key");
+}
+
+#[test]
+fn who_has_seen_nothing_of_a_script_sees_what_comes_next() {
+    let mut server = server();
+    for (id, line) in [(2, "BLPOP list 0"), (3, "WATCH k"), (3, "MULTI")] {
+        server.run_as(id, line);
+    }
+    server.run(&script_of("undo", &["rpush list x", "set k 1", "flushall", "swapdb 0 1"]));
+    assert_eq!((server.output_of(2), server.run_as(3, "EXEC")), (String::new(), "(empty array)".to_owned()));
+    for (id, line) in [(3, "WATCH k"), (1, "RPUSH list y"), (1, "SET k 2"), (3, "MULTI")] {
+        server.run_as(id, line);
+    }
+    assert_eq!(server.output_of(2), "1) \"list\"\n2) \"y\"");
+    assert_eq!(server.run_as(3, "EXEC"), "(nil)");
+}
+
+#[test]
+fn flushall_of_a_script_gives_a_save_up_only_if_it_is_kept() {
+    for (ending, is_kept) in [("undo", false), ("keep", true)] {
+        let mut server = server();
+        server.check(&[("SETNX k v", "(integer) 1"), ("BGSAVE", "Background saving started")]);
+        server.server.take_tasks();
+        server.run(&script_of(ending, &["set other v", "flushall"]));
+        let tasks = server.server.take_tasks();
+        assert_eq!(tasks.iter().any(|task| matches!(task, Task::CancelSave)), is_kept, "{ending}");
+        assert_eq!(server.run("EXISTS k"), if is_kept { "(integer) 0" } else { "(integer) 1" });
     }
 }

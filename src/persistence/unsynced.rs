@@ -148,6 +148,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_undone_is_forgotten_and_nothing_else() {
+        let mut unsynced = Unsynced::default();
+        [1, 2].iter().for_each(|&key| unsynced.note(key));
+        let noted = unsynced.noted();
+        [2, 3, 2, 1].iter().for_each(|&key| unsynced.note(key));
+        unsynced.note_all();
+        unsynced.forget_noted_after(noted);
+        assert!(unsynced.holds(1) && unsynced.holds(2) && !unsynced.holds(3));
+        unsynced.hand_over(10);
+        unsynced.note(4);
+        unsynced.forget_noted_after((7, true));
+        assert!(unsynced.holds(4), "the turn in which it was noted is over");
+        unsynced.hand_over(11);
+        unsynced.forget(11);
+        assert!(unsynced.is_empty());
+    }
+
+    #[test]
     fn many_keys_leave_no_room_behind() {
         let mut unsynced = Unsynced::default();
         (0..100_000).for_each(|key| unsynced.note(key));

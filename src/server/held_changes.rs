@@ -185,3 +185,55 @@ impl Ctx<'_> {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::testing::TestServer;
+
+    #[test]
+    fn what_nobody_gets_and_what_is_said_twice_takes_no_memory() {
+        let mut server = TestServer::new();
+        server.connect(2);
+        for line in ["CONFIG SET notify-keyspace-events KEA", "CLIENT TRACKING ON BCAST"] {
+            server.run(line);
+        }
+        for line in ["SUBSCRIBE heard", "WATCH watched"] {
+            server.run_as(2, line);
+        }
+        let (rooms, keyspace) = (&mut server.server.rooms, &mut server.server.keyspace);
+        begin(rooms, keyspace);
+        for _ in 0..1000 {
+            for key in [&b"watched"[..], b"other"] {
+                changed::key_changed(keyspace, rooms, crate::config::NotifyClasses::STRING, "set", key);
+            }
+            assert_eq!(rooms.publish(b"unheard", b"message"), 0);
+        }
+        assert_eq!(rooms.publish(b"heard", b"message"), 1);
+        let told = rooms.held.as_ref().map(|held| held.told.len());
+        assert_eq!(told, Some(3), "two keys and a message");
+        assert_eq!(rooms.persistence.saves.dirty, 2000);
+        drop_all(rooms, keyspace);
+        assert_eq!(rooms.persistence.saves.dirty, 0);
+    }
+
+    #[test]
+    fn a_client_that_is_answered_meanwhile_does_not_end_the_unit() {
+        let mut server = TestServer::new();
+        (2..=3).for_each(|id| server.connect(id));
+        server.run_as(2, "BLPOP list 0");
+        server.effects();
+        let (rooms, keyspace) = (&mut server.server.rooms, &mut server.server.keyspace);
+        begin(rooms, keyspace);
+        let push = crate::resp::OwnedArgv::from_parts([&b"RPUSH"[..], b"list", b"x"]);
+        rooms.propagation.push(keyspace.index(), push);
+        rooms.waiting.queue.signal(keyspace.index(), b"list");
+        assert_eq!((server.run_as(3, "PING"), server.effects()), ("PONG".to_owned(), String::new()));
+        let (rooms, keyspace) = (&mut server.server.rooms, &mut server.server.keyspace);
+        assert_eq!(rooms.waiting.queue.ready_len(), 1);
+        deliver(rooms, keyspace);
+        server.run_as(3, "PING");
+        assert_eq!(server.effects(), "SELECT 0 | RPUSH list x");
+        assert!(!server.server.rooms.waiting.queue.has_ready());
+    }
+}
