@@ -11,19 +11,17 @@ use crate::base::text::split_args;
 use crate::config::NotifyClasses;
 use crate::resp::OwnedArgv;
 use crate::resp::value::Value;
+use crate::server::held_changes;
 use crate::server::{Args, Command, CommandResult, CommandTable, Ctx, Task};
 use crate::spec::{Group, Spec, WRITE};
 use std::fmt::Write as _;
 
 static COMMANDS: &[Command] =
-    &[Command::new(Spec::new("script", Group::Scripting, -2, "keep|undo line").flags(&[WRITE]), script)];
+    &[Command::new(Spec::new("script", Group::Scripting, -2, "ending line").flags(&[WRITE]), script)];
 
 /// Answers with what each line has answered.
 fn script(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    let is_kept = args.keyword("keep");
-    if !is_kept {
-        assert!(args.keyword("undo"));
-    }
+    let ending = args.key();
     let home = ctx.session.db;
     ctx.hold_changes();
     let mut answers = Vec::new();
@@ -37,10 +35,11 @@ fn script(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     ctx.session.db = home;
     ctx.db.select(home);
-    if is_kept {
-        ctx.deliver_changes()
-    } else {
-        ctx.undo_changes()
+    match ending {
+        b"keep" => ctx.deliver_changes(),
+        b"undo" => ctx.undo_changes(),
+        // The test ends it.
+        ending => assert_eq!(ending, b"leave"),
     }
     ctx.reply.bulk(answers.join("; ").as_bytes());
     Ok(())
@@ -316,7 +315,7 @@ fn a_script_that_is_kept_is_what_exec_is_to_everybody() {
             assert_eq!(script.effects(), exec.effects(), "{place}");
             assert_eq!(audiences[0].heard(&mut script), audiences[1].heard(&mut exec), "{place}");
             assert_eq!(script.dirty(), exec.dirty(), "{place}");
-            (script.output_of(1), exec.output_of(1));
+            [&mut script, &mut exec].into_iter().for_each(|server| drop(server.output_of(1)));
             assert_eq!(visible(&mut script), visible(&mut exec), "{place}");
         }
     }
@@ -422,4 +421,37 @@ fn flushall_of_a_script_gives_a_save_up_only_if_it_is_kept() {
         assert_eq!(tasks.iter().any(|task| matches!(task, Task::CancelSave)), is_kept, "{ending}");
         assert_eq!(server.run("EXISTS k"), if is_kept { "(integer) 0" } else { "(integer) 1" });
     }
+}
+
+#[test]
+fn what_nobody_gets_and_what_is_said_twice_takes_no_memory() {
+    let mut server = server();
+    server.run("CLIENT TRACKING ON BCAST");
+    for line in ["SUBSCRIBE heard", "WATCH watched"] {
+        server.run_as(2, line);
+    }
+    let again = ["set watched v", "set other v", "del other", "publish unheard m"].repeat(100);
+    let held = |server: &mut TestServer, lines: &[&str]| {
+        server.run(&script_of("leave", lines));
+        let (rooms, keyspace) = (&mut server.server.rooms, &mut server.server.keyspace);
+        let held = rooms.held.as_ref().map(|held| held.told_len());
+        held_changes::drop_all(rooms, keyspace);
+        held
+    };
+    assert_eq!(held(&mut server, &again), Some(2), "the two keys");
+    assert_eq!(held(&mut server, &["publish heard m", "set k v"]), Some(2), "a message and a key");
+    assert_eq!((server.effects(), server.dirty()), (String::new(), 0));
+}
+
+#[test]
+fn a_client_that_is_answered_meanwhile_does_not_end_the_unit() {
+    let mut server = server();
+    server.run_as(2, "BLPOP list 0");
+    server.run(&script_of("leave", &["rpush list x", "set k v"]));
+    assert_eq!((server.run_as(3, "PING"), server.effects()), ("PONG".to_owned(), String::new()));
+    assert_eq!(server.output_of(2), "");
+    held_changes::deliver(&mut server.server.rooms, &mut server.server.keyspace);
+    server.run_as(3, "PING");
+    assert_eq!(server.effects(), "SELECT 0 | MULTI | rpush list x | set k v | EXEC | LPOP list");
+    assert_eq!(server.output_of(2), "1) \"list\"\n2) \"x\"");
 }

@@ -1,11 +1,11 @@
 //! The undo: what a script has changed is put back.
 //!
 //! [`Keyspace::begin_undo`] fixes the moment. From then on each accessor of a [`Db`] that is about
-//! to change a key keeps what the key holds, at its first change only ([`Db::keep_before`], which is
-//! called where the change is made, so that no command can forget it). A value is kept by reference:
-//! a change of a large collection then copies chunks of it, as while a snapshot walk holds it, and a
-//! string that is edited in place is copied once, at its first edit. [`Keyspace::roll_back`] costs
-//! what was touched, [`Keyspace::end_undo`] forgets what was kept.
+//! to change a key keeps what the key holds, at its first change only ([`Db::keep_before`], which
+//! is called where the change is made, so that no command can forget it). A value is kept by
+//! reference: a change of a large collection then copies chunks of it, as while a snapshot walk
+//! holds it, and a string that is edited in place is copied once, at its first edit.
+//! [`Keyspace::roll_back`] costs what was touched, [`Keyspace::end_undo`] forgets what was kept.
 //!
 //! - A database that is emptied is put aside whole, after the changes before that are put back, and
 //!   no key of it is kept any more.
@@ -56,7 +56,9 @@ impl Keyspace {
     /// From now on all changes can be undone, until [`Keyspace::end_undo`] or
     /// [`Keyspace::roll_back`]. What could be undone before is so no longer.
     pub fn begin_undo(&mut self) {
-        self.end_undo();
+        if self.can_undo() {
+            self.end_undo();
+        }
         for db in self.iter_quietly() {
             db.undo = UndoLog { before: Before::Same, home: db.index };
         }

@@ -2,7 +2,7 @@
 
 use super::Rooms;
 use super::ctx::Ctx;
-use super::tracking::Cause;
+use super::held::Cause;
 use crate::config::NotifyClasses;
 use crate::keyspace::{Db, DbIndex, Keyspace};
 use crate::resp::OwnedArgv;

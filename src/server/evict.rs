@@ -52,6 +52,10 @@ pub(super) fn make_room(keyspace: &mut Keyspace, rooms: &mut Rooms, arguments: u
 }
 
 fn enforce_limit(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) {
+    // A client that may stop the running script takes no part in it.
+    if rooms.held.is_some() {
+        return;
+    }
     rooms.memory.eviction.turn(rooms.time.monotonic);
     let room = if is_held_off(rooms) || bytes_over(keyspace, rooms, staying) == 0 {
         Room::Enough
@@ -71,7 +75,7 @@ fn enforce_limit(keyspace: &mut Keyspace, rooms: &mut Rooms, staying: u64) {
 
 /// True when nothing may be evicted now.
 fn is_held_off(rooms: &Rooms) -> bool {
-    rooms.persistence.loading || rooms.waiting.pauses.is_paused() || rooms.held.is_some()
+    rooms.persistence.loading || rooms.waiting.pauses.is_paused()
 }
 
 impl Rooms {

@@ -113,7 +113,6 @@ impl Server {
                 memory: Memory::new(setup.ledger),
                 stop: Stop::default(),
                 tasks: Vec::new(),
-                migrate_sockets: Arc::default(),
                 random,
                 time: Time {
                     now,

@@ -26,6 +26,7 @@ pub mod error;
 pub mod evict;
 mod file_job;
 mod gate;
+mod held;
 pub mod held_changes;
 mod hold_back;
 mod host;

@@ -2,7 +2,7 @@
 //!
 //! Rooms do not know each other. A sentence that needs two of them belongs to this floor.
 
-use super::held_changes::HeldChanges;
+use super::held::HeldChanges;
 use super::host::Host;
 use super::process::Process;
 use super::stop::Stop;
@@ -21,7 +21,6 @@ use crate::tracking::TrackingState;
 use crate::waiting::Waiting;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 /// Everything a handler can reach besides the keyspace.
 pub struct Rooms {
@@ -59,8 +58,6 @@ pub struct Rooms {
     pub stop: Stop,
     /// Work for the engine.
     pub tasks: Vec<Task>,
-    /// Connections to the targets of MIGRATE that are kept open.
-    pub migrate_sockets: Arc<AtomicUsize>,
     /// Chance.
     pub random: Random,
     /// The clock, and the moments at which periodic work is due.

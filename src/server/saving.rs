@@ -34,7 +34,7 @@ impl Ctx<'_> {
     /// Gives up the background save under way, whose data is of no use any more. Source: FLUSHALL.
     pub fn give_up_background_save(&mut self) {
         match &mut self.rooms.held {
-            Some(held) => held.give_up_save(),
+            Some(held) => held.gives_up_save = true,
             None => give_up_background(self.db, self.rooms),
         }
     }
@@ -42,7 +42,7 @@ impl Ctx<'_> {
     /// Has the data set saved as soon as nothing else runs.
     pub fn schedule_save(&mut self) {
         match &mut self.rooms.held {
-            Some(held) => held.schedule_save(),
+            Some(held) => held.schedules_save = true,
             None => drop(self.rooms.persistence.jobs.schedule_save()),
         }
     }

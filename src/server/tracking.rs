@@ -9,6 +9,7 @@
 use super::Rooms;
 use super::command::Command;
 use super::ctx::Ctx;
+use super::held::Cause;
 use super::machine::Server;
 use super::origin::Origin;
 use crate::base::ClientId;
@@ -115,15 +116,6 @@ impl Rooms {
     pub(super) fn end_tracking_of(&mut self, id: ClientId) {
         self.tracking.tables.disable(id);
     }
-}
-
-/// The reason why a key changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Cause {
-    /// The running command did it, so its client may be spared.
-    Command,
-    /// Its time had come.
-    Expiry,
 }
 
 /// Keys as a client is told of them; the same bytes in both protocols.

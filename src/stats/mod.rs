@@ -16,6 +16,8 @@ pub use counters::{CommandStat, Counters, Rate};
 pub use latency::{LatencyMonitor, Sample, Series, diagnosis, graph};
 pub use redact::{REDACTED, secrets};
 pub use slowlog::{SlowCommand, Slowlog, shorten};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 pub use stopwatch::{Run, Stopwatch};
 
 /// Counters and timings.
@@ -29,6 +31,8 @@ pub struct Stats {
     pub latency: LatencyMonitor,
     /// The stopwatch that commands are timed with.
     pub stopwatch: Stopwatch,
+    /// Connections to the targets of MIGRATE that are kept open.
+    pub migrate_sockets: Arc<AtomicUsize>,
 }
 
 impl Stats {
@@ -40,6 +44,7 @@ impl Stats {
             slowlog: Slowlog::default(),
             latency: LatencyMonitor::default(),
             stopwatch: Stopwatch::new(now_ns),
+            migrate_sockets: Arc::default(),
         }
     }
 

@@ -52,7 +52,7 @@ pub(super) fn migrate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         copy: options.copy,
         compress: ctx.rooms.config.rdbcompression,
         keys,
-        sockets: Arc::clone(&ctx.rooms.migrate_sockets),
+        sockets: Arc::clone(&ctx.rooms.stats.migrate_sockets),
     };
     ctx.rooms.tasks.push(Task::Migrate(job));
     ctx.block_on_task();

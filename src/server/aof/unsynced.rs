@@ -20,13 +20,16 @@ impl Aof {
     pub(in crate::server) fn has_unsynced(&self) -> bool {
         !self.unsynced.is_empty()
     }
-}
 
-/// A moment of a turn.
-#[derive(Debug)]
-pub(in crate::server) struct UnsyncedMark {
-    noted: (usize, bool),
-    in_doubt: bool,
+    /// How much has been noted in this turn.
+    pub(in crate::server) fn noted_unsynced(&self) -> (usize, bool) {
+        self.unsynced.noted()
+    }
+
+    /// Forgets what was noted since: it is undone.
+    pub(in crate::server) fn forget_unsynced_after(&mut self, noted: (usize, bool)) {
+        self.unsynced.forget_noted_after(noted);
+    }
 }
 
 impl Rooms {
@@ -38,17 +41,6 @@ impl Rooms {
             self.persistence.aof.unsynced.note(db.hash_of(key));
             self.clients.in_doubt = true;
         }
-    }
-
-    /// What has been noted so far.
-    pub(in crate::server) fn mark_unsynced(&self) -> UnsyncedMark {
-        UnsyncedMark { noted: self.persistence.aof.unsynced.noted(), in_doubt: self.clients.in_doubt }
-    }
-
-    /// Forgets what was noted since `mark`: it is undone.
-    pub(in crate::server) fn forget_unsynced_after(&mut self, mark: &UnsyncedMark) {
-        self.persistence.aof.unsynced.forget_noted_after(mark.noted);
-        self.clients.in_doubt = mark.in_doubt;
     }
 
     /// Notes that any key may have changed.
