@@ -29,6 +29,11 @@ impl<'l> Arguments<'l> {
         self.values.is_empty()
     }
 
+    /// Forgets the arguments behind the first `length`.
+    pub fn truncate(&mut self, length: usize) {
+        self.values.truncate(length);
+    }
+
     /// Argument `index`; `None` past the end, which is not the same as nil.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&Value> {
@@ -92,7 +97,7 @@ impl<'l> Arguments<'l> {
     #[must_use]
     pub fn wrong_type(&self, index: usize, expected: &str) -> Error {
         let got = self.get(index).map_or("no value", type_name);
-        raise::argument(self.lua, index, &format!("{expected} expected, got {got}"))
+        raise::argument(self.lua, index, format!("{expected} expected, got {got}"))
     }
 }
 
@@ -105,7 +110,7 @@ pub fn bytes(text: &LuaString) -> BorrowedBytes {
 /// A number as C's cast makes an integer of it.
 #[must_use]
 pub fn integer_of(number: f64) -> i64 {
-    let fits = number >= -9_223_372_036_854_775_808.0 && number < 9_223_372_036_854_775_808.0;
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
     if fits { number as i64 } else { i64::MIN }
 }
 

@@ -57,20 +57,21 @@ pub fn at_caller(lua: &Lua, message: impl AsRef<[u8]>) -> Error {
 
 /// The error of a wrong argument, as `luaL_argerror` raises it. `index` counts from 1.
 #[must_use]
-pub fn argument(lua: &Lua, index: usize, message: &str) -> Error {
+pub fn argument(lua: &Lua, index: usize, message: impl AsRef<[u8]>) -> Error {
     let name = lua.inspect_stack(0, |debug| {
         let names = debug.names();
         (names.name.map(|name| name.into_owned()), names.name_what == Some("method"))
     });
     let (name, is_method) = name.unwrap_or_default();
     let name = name.unwrap_or_else(|| "?".to_owned());
-    match index {
-        1 if is_method => at_caller(lua, format!("calling '{name}' on bad self ({message})")),
-        _ => {
-            let index = index - usize::from(is_method);
-            at_caller(lua, format!("bad argument #{index} to '{name}' ({message})"))
-        }
+    let mut line = match index {
+        1 if is_method => format!("calling '{name}' on bad self ("),
+        _ => format!("bad argument #{} to '{name}' (", index.saturating_sub(usize::from(is_method))),
     }
+    .into_bytes();
+    line.extend_from_slice(message.as_ref());
+    line.push(b')');
+    at_caller(lua, line)
 }
 
 /// The end of the script, whatever it does to go on.
