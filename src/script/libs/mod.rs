@@ -5,4 +5,5 @@ pub mod cjson;
 pub mod cmsgpack;
 mod nest;
 mod output;
+pub mod structs;
 mod work;
