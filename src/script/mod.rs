@@ -15,7 +15,10 @@ pub mod host;
 pub mod lent;
 pub mod libs;
 pub mod meter;
+pub mod protect;
 pub mod raise;
+pub mod readonly;
+pub mod sandbox;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -1,18 +1,20 @@
 //! Errors that Rust code raises in a script: [`Raised`].
 //!
-//! Lua sees such an error as an object of mlua's, until whoever catches it unwraps it
-//! ([`Raised::of`]) into what a script expects.
+//! Lua sees such an error as an object of mlua's, until whoever catches it turns it into what a
+//! script expects ([`unwrap`]).
 
-use mlua::{Error, Lua};
+use mlua::{Error, Lua, Value};
 use std::fmt;
 
 /// An error that Rust code has raised.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Raised {
     /// A string, as Lua's own functions raise it. Bytes, for a script may have put in any.
     Text(Vec<u8>),
     /// The table of a command's error, as `redis.call` raises it: the line without its `-`.
     Reply(Vec<u8>),
+    /// What a script's own function raised, on its way through Rust code that had called it.
+    Value(Value),
     /// The script has to end: nothing in it may catch this for long.
     Stop(String),
 }
@@ -21,8 +23,17 @@ impl fmt::Display for Raised {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Raised::Text(bytes) | Raised::Reply(bytes) => out.write_str(&String::from_utf8_lossy(bytes)),
+            Raised::Value(value) => out.write_str(&shown(value)),
             Raised::Stop(line) => out.write_str(line),
         }
+    }
+}
+
+/// A string as it is, of any other value its type: this looks at no metatable.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.to_string_lossy(),
+        other => format!("(error object is a {} value)", other.type_name()),
     }
 }
 
@@ -40,6 +51,52 @@ impl Raised {
     }
 }
 
+/// What a script sees of `value`, which was caught: a string or a table for what Rust code raised,
+/// any other value as it is.
+///
+/// What is a [`Value::Error`] afterwards is the end of the script: who caught it raises it again at
+/// once.
+#[must_use]
+pub fn unwrap(lua: &Lua, value: Value) -> Value {
+    let Value::Error(error) = &value else { return value };
+    match Raised::of(error) {
+        Some(Raised::Stop(_)) => value,
+        Some(Raised::Value(inner)) => unwrap(lua, inner),
+        Some(Raised::Text(text)) => string(lua, &text),
+        Some(Raised::Reply(line)) => reply_table(lua, &line).unwrap_or_else(|error| other(lua, &error)),
+        None => other(lua, error),
+    }
+}
+
+/// The table of a command's error.
+fn reply_table(lua: &Lua, line: &[u8]) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    table.raw_set("err", lua.create_string(line)?)?;
+    Ok(Value::Table(table))
+}
+
+/// The text of an error that is Lua's or mlua's own.
+fn other(lua: &Lua, error: &Error) -> Value {
+    string(lua, text_of(error).as_bytes())
+}
+
+/// A string; nil if there is no memory for it.
+fn string(lua: &Lua, bytes: &[u8]) -> Value {
+    lua.create_string(bytes).map_or(Value::Nil, Value::String)
+}
+
+/// What `error` says, without the names of mlua's kinds and the trace of the stack.
+fn text_of(error: &Error) -> String {
+    let text = match error {
+        Error::CallbackError { cause, .. } => return text_of(cause),
+        Error::RuntimeError(text) | Error::MemoryError(text) => text.clone(),
+        Error::SyntaxError { message, .. } => message.clone(),
+        Error::StackError => "stack overflow".to_owned(),
+        other => other.to_string(),
+    };
+    text.split("\nstack traceback:").next().unwrap_or_default().to_owned()
+}
+
 /// A string without a line, as `lua_error` raises it.
 #[must_use]
 pub fn text(message: impl Into<Vec<u8>>) -> Error {
@@ -50,7 +107,13 @@ pub fn text(message: impl Into<Vec<u8>>) -> Error {
 /// `user_script:1: message`.
 #[must_use]
 pub fn at_caller(lua: &Lua, message: impl AsRef<[u8]>) -> Error {
-    let mut bytes = position(lua, 1).unwrap_or_default().into_bytes();
+    at_level(lua, 1, message)
+}
+
+/// The same with the line that level `level` of the stack is at.
+#[must_use]
+pub fn at_level(lua: &Lua, level: usize, message: impl AsRef<[u8]>) -> Error {
+    let mut bytes = position(lua, level).unwrap_or_default().into_bytes();
     bytes.extend_from_slice(message.as_ref());
     text(bytes)
 }
@@ -72,6 +135,12 @@ pub fn argument(lua: &Lua, index: usize, message: impl AsRef<[u8]>) -> Error {
     line.extend_from_slice(message.as_ref());
     line.push(b')');
     at_caller(lua, line)
+}
+
+/// A value as it is, as `error` raises one.
+#[must_use]
+pub fn value(value: Value) -> Error {
+    Error::external(Raised::Value(value))
 }
 
 /// The end of the script, whatever it does to go on.
