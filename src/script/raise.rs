@@ -4,7 +4,9 @@
 //! script expects ([`unwrap`]).
 
 use mlua::{Error, Lua, Value};
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 /// An error that Rust code has raised.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,8 +15,9 @@ pub enum Raised {
     Text(Vec<u8>),
     /// The table of a command's error, as `redis.call` raises it: the line without its `-`.
     Reply(Vec<u8>),
-    /// What a script's own function raised, on its way through Rust code that had called it.
-    Value(Value),
+    /// What a script's own function raised, on its way through Rust code that had called it. Who
+    /// catches it takes it out: it has a place in mlua's list of values, which has an end.
+    Value(Rc<RefCell<Value>>),
     /// The script has to end: nothing in it may catch this for long.
     Stop(String),
 }
@@ -23,7 +26,7 @@ impl fmt::Display for Raised {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Raised::Text(bytes) | Raised::Reply(bytes) => out.write_str(&String::from_utf8_lossy(bytes)),
-            Raised::Value(value) => out.write_str(&shown(value)),
+            Raised::Value(value) => out.write_str(&shown(&value.borrow())),
             Raised::Stop(line) => out.write_str(line),
         }
     }
@@ -61,7 +64,7 @@ pub fn unwrap(lua: &Lua, value: Value) -> Value {
     let Value::Error(error) = &value else { return value };
     match Raised::of(error) {
         Some(Raised::Stop(_)) => value,
-        Some(Raised::Value(inner)) => unwrap(lua, inner),
+        Some(Raised::Value(inner)) => unwrap(lua, inner.replace(Value::Nil)),
         Some(Raised::Text(text)) => string(lua, &text),
         Some(Raised::Reply(line)) => reply_table(lua, &line).unwrap_or_else(|error| other(lua, &error)),
         None => other(lua, error),
@@ -140,7 +143,7 @@ pub fn argument(lua: &Lua, index: usize, message: impl AsRef<[u8]>) -> Error {
 /// A value as it is, as `error` raises one.
 #[must_use]
 pub fn value(value: Value) -> Error {
-    Error::external(Raised::Value(value))
+    Error::external(Raised::Value(Rc::new(RefCell::new(value))))
 }
 
 /// The end of the script, whatever it does to go on.

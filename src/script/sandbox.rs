@@ -1,9 +1,9 @@
 //! The world of a script: which functions of Lua's it has ([`install`]), and that none of them, and no
 //! table that scripts have in common, can be changed by one ([`seal`]).
 
-use super::libs::{base, coroutine, math};
-use super::raise;
+use super::libs::{base, coroutine, math, string, table};
 use super::readonly::Readonly;
+use super::{protect, raise};
 use mlua::{Function, Lua, LuaString, MultiValue, Result, StdLib, Table, Value};
 
 /// What Lua brings and a script of Redis's has.
@@ -55,7 +55,10 @@ pub fn install(lua: &Lua) -> Result<()> {
     let globals = lua.globals();
     let readonly = Readonly::new(lua)?;
     lua.set_app_data(readonly.clone());
+    protect::keep(lua, globals.raw_get("pcall")?);
     open_clock(lua, &globals)?;
+    table::open(lua, &globals, &globals.raw_get("table")?, &readonly)?;
+    string::open(lua, &globals.raw_get("string")?)?;
     base::open(lua, &globals, &readonly)?;
     coroutine::open(lua, &globals, &globals.raw_get("coroutine")?)?;
     coroutine::open_catching(lua, &globals)?;

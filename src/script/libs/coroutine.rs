@@ -3,9 +3,9 @@
 //!
 //! They turn what Rust code raised into what a script expects, and raise the end of the script
 //! again. They are code in Lua because Lua cannot go on with a call of its own through Rust as
-//! often: each such call counts twice against the depth of calls that it allows. They have no names
-//! of lines, so that Lua takes them for its own functions when it looks for the place of an error.
+//! often: each such call counts twice against the depth of calls that it allows.
 
+use super::in_lua;
 use crate::script::arguments::Arguments;
 use crate::script::{protect, raise};
 use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
@@ -14,8 +14,8 @@ use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 /// calls that it allows ends that.
 const HANDLER_CALLS: i64 = 221;
 
-/// How `pcall` and `xpcall` end. An error's table with `err` becomes that text, as Redis's `pcall`
-/// has it.
+/// `pcall` and `xpcall`. An error's table with `err` becomes that text, as Redis's `pcall` has it; one
+/// whose `err` is no text stays, and its `err` is a result more.
 const CATCHING: &str = r#"
 local call, type, caught, missing, limit = ...
 
@@ -30,7 +30,7 @@ local function failed(value)
     local text = value.err
     local kind = type(text)
     if kind == 'string' or kind == 'number' then return false, text end
-    return false, value
+    return false, value, text
 end
 
 local function finish(ok, ...)
@@ -103,11 +103,10 @@ return resume_safely, wrap
 /// Replaces `pcall` and `xpcall` in `globals`.
 pub fn open_catching(lua: &Lua, globals: &Table) -> Result<()> {
     let call: Function = globals.raw_get("pcall")?;
-    protect::keep(lua, call.clone());
     let kind: Function = globals.raw_get("type")?;
     let missing = lua.create_function(check_handler)?;
     let functions = (call, kind, catcher(lua)?, missing, HANDLER_CALLS);
-    let (pcall, xpcall): (Function, Function) = without_lines(lua, CATCHING)?.call(functions)?;
+    let (pcall, xpcall): (Function, Function) = in_lua(lua, CATCHING)?.call(functions)?;
     globals.raw_set("pcall", pcall)?;
     globals.raw_set("xpcall", xpcall)
 }
@@ -124,15 +123,9 @@ pub fn open(lua: &Lua, globals: &Table, coroutine: &Table) -> Result<()> {
     let uncreated = lua.create_function(uncreated)?;
     let propagate = lua.create_function(propagate)?;
     let functions = (call, kind, catcher(lua)?, create, resume, wrong, uncreated, propagate);
-    let (resume, wrap): (Function, Function) = without_lines(lua, RESUMING)?.call(functions)?;
+    let (resume, wrap): (Function, Function) = in_lua(lua, RESUMING)?.call(functions)?;
     coroutine.raw_set("resume", resume)?;
     coroutine.raw_set("wrap", wrap)
-}
-
-/// Compiles `chunk` to code that has no lines.
-pub(super) fn without_lines(lua: &Lua, chunk: &str) -> Result<Function> {
-    let code = lua.load(chunk).set_name("=[C]").into_function()?.dump(true);
-    lua.load(code).set_name("=[C]").into_function()
 }
 
 /// The function that makes of a caught error what a script expects.
@@ -183,6 +176,7 @@ mod tests {
             ("local a,b=pcall(error,{err='x'}) return b", "x"),
             ("local a,b=pcall(error,{err=5}) return b", "5"),
             ("local a,b=pcall(error,{err={}}) return type(b)", "table"),
+            ("return select('#', pcall(error,{}))", "3"),
             ("local a,b=pcall(error,'x') return b", "x"),
             ("local a,b=pcall(error) return tostring(a)..tostring(b)", "falsenil"),
             ("local a,b=pcall(5) return b", "attempt to call a number value"),
