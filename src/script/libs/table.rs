@@ -14,6 +14,8 @@ use mlua::{Function, IntoLuaMulti, Lua, LuaString, MultiValue, Result, Table, Va
 const OWN_MOVES: i64 = 10_000;
 /// What an element costs in units of work.
 const WORK_PER_ELEMENT: usize = 8;
+/// Work that is done before the meter hears of it.
+const UNHEARD_WORK: usize = 4096;
 /// The beginning of an error that comes from the code in Lua here: its name, before the line.
 const OWN_NAME: &[u8] = b"[C]:";
 
@@ -236,42 +238,58 @@ fn remove(lua: &Lua, walks: &Walks, own: &Function, values: MultiValue) -> Resul
 fn concat(lua: &Lua, values: MultiValue) -> Result<LuaString> {
     let arguments = Arguments::new(lua, values);
     let separator = if arguments.is_none_or_nil(2) { lua.create_string("")? } else { arguments.string(2)? };
+    let separator = bytes(&separator);
     let table = arguments.table(1)?;
     let first = i64::from(arguments.integer_or(3, 1)? as i32);
     let last = i64::from(arguments.integer_or(4, table.raw_len() as i64)? as i32);
-    let mut joined = Vec::new();
+    let mut joined = Joined { lua, bytes: Vec::new(), work: 0 };
     for index in first..=last {
-        add(lua, &mut joined, table.raw_get(index)?, index)?;
+        joined.add(table.raw_get(index)?, index)?;
         if index < last {
-            append(lua, &mut joined, &bytes(&separator))?;
+            joined.append(&separator)?;
         }
     }
-    lua.create_string(joined)
+    meter::spend(lua, joined.work)?;
+    lua.create_string(joined.bytes)
 }
 
-/// Adds the element at `index`.
-fn add(lua: &Lua, joined: &mut Vec<u8>, value: Value, index: i64) -> Result<()> {
-    match value {
-        Value::String(text) => append(lua, joined, &bytes(&text)),
-        Value::Integer(_) | Value::Number(_) => match lua.coerce_string(value)? {
-            Some(text) => append(lua, joined, &bytes(&text)),
-            None => Ok(()),
-        },
-        other => {
-            let kind = type_name(&other);
-            let message = format!("invalid value ({kind}) at index {index} in table for 'concat'");
-            Err(raise::at_caller(lua, message))
+/// The result of `concat` as it grows.
+struct Joined<'a> {
+    lua: &'a Lua,
+    bytes: Vec<u8>,
+    /// Work that the meter has not heard of.
+    work: usize,
+}
+
+impl Joined<'_> {
+    /// Adds the element at `index`.
+    fn add(&mut self, value: Value, index: i64) -> Result<()> {
+        self.work += WORK_PER_ELEMENT;
+        match value {
+            Value::String(text) => self.append(&bytes(&text)),
+            Value::Integer(_) | Value::Number(_) => match self.lua.coerce_string(value)? {
+                Some(text) => self.append(&bytes(&text)),
+                None => Ok(()),
+            },
+            other => {
+                let kind = type_name(&other);
+                let message = format!("invalid value ({kind}) at index {index} in table for 'concat'");
+                Err(raise::at_caller(self.lua, message))
+            }
         }
     }
-}
 
-fn append(lua: &Lua, joined: &mut Vec<u8>, more: &[u8]) -> Result<()> {
-    if joined.capacity() - joined.len() < more.len() {
-        meter::reserve(lua, 2 * (joined.len() + more.len()))?;
+    fn append(&mut self, more: &[u8]) -> Result<()> {
+        if self.bytes.capacity() - self.bytes.len() < more.len() {
+            meter::reserve(self.lua, 2 * (self.bytes.len() + more.len()))?;
+        }
+        self.work += more.len() / WORK_PER_ELEMENT;
+        if self.work > UNHEARD_WORK {
+            meter::spend(self.lua, std::mem::take(&mut self.work))?;
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(())
     }
-    meter::spend(lua, more.len() / WORK_PER_ELEMENT + WORK_PER_ELEMENT)?;
-    joined.extend_from_slice(more);
-    Ok(())
 }
 
 /// The code that sorts by an order of the script's, and by Lua's.

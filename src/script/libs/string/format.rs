@@ -14,7 +14,7 @@ const MOST_ARGUMENTS: usize = 6000;
 const LONG_TEXT: usize = 100;
 
 /// Sets the function in `library`.
-pub fn open(lua: &Lua, library: &Table) -> Result<()> {
+pub(super) fn open(lua: &Lua, library: &Table) -> Result<()> {
     let own: Function = library.raw_get("format")?;
     library.raw_set("format", lua.create_function(move |lua, values| format(lua, &own, values))?)
 }
@@ -25,7 +25,11 @@ fn format(lua: &Lua, own: &Function, values: MultiValue) -> Result<Value> {
     }
     let length = values.iter().map(text_bytes).fold(0, usize::saturating_add);
     if length <= PIECE_BYTES {
-        return Ok(delegate(lua, own, values, |index| index)?.pop_front().unwrap_or(Value::Nil));
+        // What fails is done again, in the way that keeps the error's bytes.
+        return match own.call::<Value>(&values) {
+            Ok(text) => Ok(text),
+            Err(_) => Ok(delegate(lua, own, values, |index| index)?.pop_front().unwrap_or(Value::Nil)),
+        };
     }
     let arguments = Arguments::new(lua, values);
     let text = arguments.string(1)?;

@@ -14,7 +14,7 @@ const STEPS: usize = 1024;
 
 /// What a capture has caught so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Capture {
+pub(super) enum Capture {
     /// It has begun here, and is not closed.
     Open(usize),
     /// A place alone.
@@ -47,7 +47,7 @@ enum Step {
 }
 
 /// A pattern at work on a text.
-pub struct Matcher<'a> {
+pub(super) struct Matcher<'a> {
     lua: &'a Lua,
     text: &'a [u8],
     pattern: &'a [u8],
@@ -62,7 +62,7 @@ pub struct Matcher<'a> {
 impl<'a> Matcher<'a> {
     /// For `pattern`, which ends where C ends it: before a zero byte.
     #[must_use]
-    pub fn new(lua: &'a Lua, text: &'a [u8], pattern: &'a [u8], depth: usize) -> Self {
+    pub(super) fn new(lua: &'a Lua, text: &'a [u8], pattern: &'a [u8], depth: usize) -> Self {
         let end = memchr::memchr(0, pattern).unwrap_or(pattern.len());
         Matcher {
             lua,
@@ -77,14 +77,14 @@ impl<'a> Matcher<'a> {
     }
 
     /// Takes a `^` off the pattern's begin, and says if there was one.
-    pub fn take_anchor(&mut self) -> bool {
+    pub(super) fn take_anchor(&mut self) -> bool {
         let Some(rest) = self.pattern.strip_prefix(b"^") else { return false };
         self.pattern = rest;
         true
     }
 
     /// Matches at place `start` of the text; gives the place behind the match.
-    pub fn run(&mut self, start: usize) -> Result<Option<usize>> {
+    pub(super) fn run(&mut self, start: usize) -> Result<Option<usize>> {
         self.level = 0;
         self.left.clear();
         let mut place = Some((start, 0));
@@ -100,13 +100,13 @@ impl<'a> Matcher<'a> {
     }
 
     /// The captures of the last match; if there are none and `whole` is given, the whole match.
-    pub fn captures(&self, whole: Option<(usize, usize)>) -> Result<Vec<Capture>> {
+    pub(super) fn captures(&self, whole: Option<(usize, usize)>) -> Result<Vec<Capture>> {
         let count = if self.level == 0 && whole.is_some() { 1 } else { self.level };
         (0..count).map(|index| self.capture(index, whole.unwrap_or((0, 0)))).collect()
     }
 
     /// Capture `index` of the last match, which counts from 0; the first of none is the whole match.
-    pub fn capture(&self, index: usize, whole: (usize, usize)) -> Result<Capture> {
+    pub(super) fn capture(&self, index: usize, whole: (usize, usize)) -> Result<Capture> {
         if index >= self.level {
             let (start, end) = whole;
             return if index == 0 {
@@ -122,7 +122,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// Counts work.
-    pub fn step(&mut self, count: usize) -> Result<()> {
+    pub(super) fn step(&mut self, count: usize) -> Result<()> {
         self.steps += count;
         if self.steps < STEPS { Ok(()) } else { meter::spend(self.lua, std::mem::take(&mut self.steps)) }
     }

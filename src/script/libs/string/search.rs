@@ -33,11 +33,16 @@ end
 return iterate
 "#;
 
+/// Captures from this length on count as work.
+const LONG_CAPTURE: usize = 1024;
+/// Texts up to this length are searched byte by byte.
+const SHORT_TEXT: usize = 64;
+
 /// The place of a function in Lua that reads an element of a table, by its metatable if it has one.
 const LOOK_UP: &str = "string.gsub looks up";
 
 /// Sets the functions in `library`.
-pub fn open(lua: &Lua, library: &Table) -> Result<()> {
+pub(super) fn open(lua: &Lua, library: &Table) -> Result<()> {
     let look_up = in_lua(lua, "local table, key = ... return table[key]")?;
     lua.set_named_registry_value(LOOK_UP, look_up)?;
     library.raw_set("find", lua.create_function(|lua, values| search(lua, values, find_at))?)?;
@@ -76,8 +81,7 @@ fn find_at(
     let (text, pattern) = (bytes(text), bytes(pattern));
     let is_plain = arguments.get(4).is_some_and(|value| !matches!(value, Value::Nil | Value::Boolean(false)));
     if is_plain || !has_special(&pattern) {
-        meter::spend(lua, (text.len() - start) / BYTES_PER_WORK)?;
-        let Some(found) = memmem::find(&text[start..], &pattern) else { return nothing() };
+        let Some(found) = find_plain(lua, &text[start..], &pattern)? else { return nothing() };
         let first = start + found;
         return (first + 1, first + pattern.len()).into_lua_multi(lua);
     }
@@ -102,6 +106,18 @@ fn match_at(
         Some(whole) => values_of(lua, &text, matcher.captures(Some(whole))?),
         None => nothing(),
     }
+}
+
+/// The place of `wanted`. What prepares a fast search takes longer than a slow one of a short text.
+fn find_plain(lua: &Lua, text: &[u8], wanted: &[u8]) -> Result<Option<usize>> {
+    if wanted.is_empty() {
+        return Ok(Some(0));
+    }
+    if text.len() <= SHORT_TEXT {
+        return Ok(text.windows(wanted.len()).position(|piece| piece == wanted));
+    }
+    meter::spend(lua, text.len() / BYTES_PER_WORK)?;
+    Ok(memmem::find(text, wanted))
 }
 
 /// A pattern reaches to its first zero byte.
@@ -132,8 +148,10 @@ fn value_of(lua: &Lua, text: &[u8], capture: Capture) -> Result<Value> {
     match capture {
         Capture::Position(at) | Capture::Open(at) => Ok(Value::Integer(at as i64 + 1)),
         Capture::Closed(start, length) => {
-            meter::spend(lua, length / BYTES_PER_WORK)?;
-            meter::reserve(lua, length)?;
+            if length >= LONG_CAPTURE {
+                meter::spend(lua, length / BYTES_PER_WORK)?;
+                meter::reserve(lua, length)?;
+            }
             lua.create_string(&text[start..start + length]).map(Value::String)
         }
     }
