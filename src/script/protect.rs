@@ -1,7 +1,7 @@
 //! Calls of a script's functions from Rust code, which keep what the functions raise.
 //!
-//! mlua's own call makes a text of every error, with a trace of the stack. Here Lua's `pcall` catches
-//! the error first, so that it stays the value it is.
+//! mlua's own call makes a text of every error, with a trace of the stack. Here Lua's `pcall`
+//! catches the error first, so that it stays the value it is.
 
 use super::raise;
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Result, Value};

@@ -1,5 +1,5 @@
-//! The world of a script: which functions of Lua's it has ([`install`]), and that none of them, and no
-//! table that scripts have in common, can be changed by one ([`seal`]).
+//! The world of a script: which functions of Lua's it has ([`install`]), and that none of them, and
+//! no table that scripts have in common, can be changed by one ([`seal`]).
 
 use super::libs::{base, coroutine, math, string, table};
 use super::readonly::Readonly;
@@ -49,8 +49,8 @@ pub struct Sealed {
     pub globals: Table,
 }
 
-/// Gives a fresh Lua state with `table`, `string` and `math` the functions of a script, and takes away
-/// what scripts do not have.
+/// Gives a fresh Lua state with `table`, `string` and `math` the functions of a script, and takes
+/// away what scripts do not have.
 pub fn install(lua: &Lua) -> Result<()> {
     let globals = lua.globals();
     let readonly = Readonly::new(lua)?;

@@ -6,7 +6,8 @@ use super::raise::Raised;
 use super::sandbox::{self, Sealed};
 use mlua::{Error, Lua, LuaOptions, Result, StdLib, Table, Value};
 
-/// A Lua state with the library that `open` makes, as the global `name`. Memory is limited to 64 MiB.
+/// A Lua state with the library that `open` makes, as the global `name`. Memory is limited to 64
+/// MiB.
 pub(crate) fn lua_with(name: &str, open: impl FnOnce(&Lua) -> Result<Table>) -> Lua {
     let libs = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     let lua = Lua::new_with(libs, LuaOptions::default()).expect("a Lua state");

@@ -176,7 +176,8 @@ fn getmetatable(lua: &Lua, readonly: &Readonly, values: MultiValue) -> Result<Va
 }
 
 /// What a script may do to the garbage collector is to look at it, and one step. The rest answers
-/// what it does in Redis when nothing was changed, and changes nothing: a later script would see it.
+/// what it does in Redis when nothing was changed, and changes nothing: a later script would see
+/// it.
 fn collectgarbage(lua: &Lua, values: MultiValue) -> Result<Value> {
     let arguments = Arguments::new(lua, values);
     let option = if arguments.is_none_or_nil(1) { None } else { Some(arguments.string(1)?) };

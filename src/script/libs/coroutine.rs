@@ -1,5 +1,5 @@
-//! What catches errors: `pcall`, `xpcall`, `coroutine.resume` and `coroutine.wrap`, as functions in Lua
-//! round Lua's own.
+//! What catches errors: `pcall`, `xpcall`, `coroutine.resume` and `coroutine.wrap`, as functions in
+//! Lua round Lua's own.
 //!
 //! They turn what Rust code raised into what a script expects, and raise the end of the script
 //! again. They are code in Lua because Lua cannot go on with a call of its own through Rust as
@@ -10,12 +10,12 @@ use crate::script::arguments::Arguments;
 use crate::script::{protect, raise};
 use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 
-/// How often Lua calls the handler of `xpcall` for errors of the handler itself, before the depth of
-/// calls that it allows ends that.
+/// How often Lua calls the handler of `xpcall` for errors of the handler itself, before the depth
+/// of calls that it allows ends that.
 const HANDLER_CALLS: i64 = 221;
 
-/// `pcall` and `xpcall`. An error's table with `err` becomes that text, as Redis's `pcall` has it; one
-/// whose `err` is no text stays, and its `err` is a result more.
+/// `pcall` and `xpcall`. An error's table with `err` becomes that text, as Redis's `pcall` has it;
+/// one whose `err` is no text stays, and its `err` is a result more.
 const CATCHING: &str = r#"
 local call, type, caught, missing, limit = ...
 

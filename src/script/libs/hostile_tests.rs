@@ -1,5 +1,5 @@
-//! Chunks that want to hold the server, to break it, or to change what a later script sees. Each ends
-//! soon after the server has said that it has to.
+//! Chunks that want to hold the server, to break it, or to change what a later script sees. Each
+//! ends soon after the server has said that it has to.
 
 use crate::resp::{Argv, Protocol};
 use crate::script::testing::{run_sealed, sealed};

@@ -10,7 +10,8 @@ use mlua::{Lua, MultiValue, Result, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The largest number that the generator gives, and what results are divided by (`REDIS_LRAND48_MAX`).
+/// The largest number that the generator gives, and what results are divided by
+/// (`REDIS_LRAND48_MAX`).
 const LARGEST: i32 = i32::MAX;
 
 /// The state that the generator starts with.

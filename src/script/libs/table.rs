@@ -1,7 +1,7 @@
 //! Lua's `table` library: [`open`]. What walks over a table of any length is ours.
 //!
-//! Moving and sorting is code in Lua: it reads and writes a table faster than Rust code can, and Lua
-//! looks at the interrupt while it runs. Errors in it do not name its lines ([`call_in_lua`]).
+//! Moving and sorting is code in Lua: it reads and writes a table faster than Rust code can, and
+//! Lua looks at the interrupt while it runs. Errors in it do not name its lines ([`call_in_lua`]).
 
 use super::in_lua;
 use crate::script::arguments::{Arguments, bytes, type_name};
@@ -61,8 +61,8 @@ return move_up, move_down, maxn, foreach, foreachi
 "#;
 
 /// Sorting, with the steps of Lua's own, so that wrong orders give the same results. `@1` to `@5`
-/// stand for comparisons ([`COMPARED`]). It returns true if the order is none. What has a metatable is
-/// sorted as a copy, for the code here would ask the metatable.
+/// stand for comparisons ([`COMPARED`]). It returns true if the order is none. What has a metatable
+/// is sorted as a copy, for the code here would ask the metatable.
 const SORT: &str = r#"
 local get, set, getmetatable = ...
 

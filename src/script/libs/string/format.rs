@@ -1,7 +1,7 @@
 //! `string.format`: [`open`].
 //!
-//! Lua's own does the work while it is little. For long texts we read the format ourselves, copy what
-//! is long in pieces, and give Lua's own one item at a time.
+//! Lua's own does the work while it is little. For long texts we read the format ourselves, copy
+//! what is long in pieces, and give Lua's own one item at a time.
 
 use super::{BYTES_PER_WORK, PIECE_BYTES, delegate};
 use crate::script::arguments::{Arguments, bytes};

@@ -84,8 +84,8 @@ fn delegate(
     }
 }
 
-/// The error `text` of a function without a name, as if ours had raised it. `place` says which of our
-/// arguments one of its is.
+/// The error `text` of a function without a name, as if ours had raised it. `place` says which of
+/// our arguments one of its is.
 fn renamed(lua: &Lua, text: &[u8], place: impl Fn(usize) -> usize) -> mlua::Error {
     let line = String::from_utf8_lossy(text);
     let parts = line.strip_prefix("bad argument #").and_then(|rest| rest.split_once(" to '?' ("));

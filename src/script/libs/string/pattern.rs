@@ -1,8 +1,9 @@
 //! Lua's patterns: [`Matcher`].
 //!
 //! Lua's own matcher calls itself for every item of a pattern that can match in several ways. This
-//! one keeps the ways that are left to try in a list ([`Entry`]), so a long pattern takes memory and
-//! no stack; and it says what it does to the meter, so a pattern that tries forever can be ended.
+//! one keeps the ways that are left to try in a list ([`Entry`]), so a long pattern takes memory
+//! and no stack; and it says what it does to the meter, so a pattern that tries forever can be
+//! ended.
 
 use crate::script::{meter, raise};
 use mlua::{Error, Lua, Result};
@@ -105,7 +106,8 @@ impl<'a> Matcher<'a> {
         (0..count).map(|index| self.capture(index, whole.unwrap_or((0, 0)))).collect()
     }
 
-    /// Capture `index` of the last match, which counts from 0; the first of none is the whole match.
+    /// Capture `index` of the last match, which counts from 0; the first of none is the whole
+    /// match.
     pub(super) fn capture(&self, index: usize, whole: (usize, usize)) -> Result<Capture> {
         if index >= self.level {
             let (start, end) = whole;
@@ -282,7 +284,8 @@ impl<'a> Matcher<'a> {
         Ok(Step::Fail)
     }
 
-    /// `%f[set]`: the place where the set begins to hold. Beyond both ends of the text stands a zero.
+    /// `%f[set]`: the place where the set begins to hold. Beyond both ends of the text stands a
+    /// zero.
     fn frontier(&mut self, at: usize, item: usize) -> Result<Step> {
         if self.byte(item) != b'[' {
             return Err(self.error("missing '[' after '%f' in pattern"));
