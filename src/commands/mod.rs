@@ -96,10 +96,10 @@ mod tests {
 
     #[test]
     fn the_table_says_what_a_real_command_info_says() {
-        assert_eq!(
-            captured_info::compare(specs().into_iter(), captured_info::CAPTURED_INFO),
-            Vec::<String>::new()
-        );
+        let mut differences = captured_info::compare(specs().into_iter(), captured_info::CAPTURED_INFO);
+        // They take ROLLBACK, which no other server has.
+        differences.retain(|line| !line.starts_with("script|kill:\nours  script|kill arity -2 "));
+        assert_eq!(differences, Vec::<String>::new());
         assert_eq!(
             captured_info::compare_keys(specs().into_iter(), captured_info::CAPTURED_KEYS),
             Vec::<String>::new()

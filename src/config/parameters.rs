@@ -362,7 +362,11 @@ parameters! {
         number(Count, 0, LONG_MAX), [], ACTS;
     /// Milliseconds a script runs before others are told to wait.
     "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold: i64 = 5000,
-        number(Count, 0, LONG_MAX), [], SCRIPTS;
+        number(Count, 0, LONG_MAX), [], ACTS;
+    /// Milliseconds after which a script is stopped and its changes are undone; 0 is never.
+    "script-max-time" => script_max_time: u64 = 0, number(Count, 0, LONG_MAX), [], ACTS;
+    /// Memory that scripts may hold; whoever asks for more fails.
+    "script-memory-limit" => script_memory_limit: u64 = 512 << 20, number(Memory, MB, LONG_MAX), [], ACTS;
     /// Offer the deprecated parts of the script API.
     "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, boolean, [IMMUTABLE, HIDDEN], SCRIPTS;
 

@@ -17,6 +17,7 @@ mod file_thread;
 pub mod crash;
 mod event;
 mod gate;
+mod hearing;
 mod loader;
 #[cfg(test)]
 mod loader_tests;

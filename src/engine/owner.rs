@@ -5,16 +5,12 @@
 //! answered at once. Replies are sent here rather than by the workers because that spares a
 //! thread switch per request (figures in docs/performance.md).
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
-
-use crossbeam_channel::TryRecvError;
 
 use super::clock::SystemClock;
 use super::crash;
-use super::event::{Event, Links, Stream};
-use super::gate::Promise;
+use super::event::{Event, Links};
+use super::hearing::SharedHearing;
 use super::queue::{Handle, Queue};
 use super::tasks::{Outcome, Tasks};
 use crate::base::ClientId;
@@ -30,20 +26,11 @@ const FAREWELL_NS: u64 = 500_000_000;
 pub struct Owner {
     server: Server,
     clock: SystemClock,
-    queue: Queue,
-    streams: Streams,
-    /// The clients whose requests ran in this turn.
-    spoke: Vec<ClientId>,
+    hearing: SharedHearing,
     /// Clients that are gone but for replies that wait for the disk.
     leaving: Vec<ClientId>,
-    /// The threads that wait for the end of this turn.
-    syncs: Vec<Promise>,
-    /// The event the next turn begins with.
-    put_off: Option<Event>,
     tasks: Tasks,
 }
-
-type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
 
 impl Owner {
     /// An owner of `server` that takes its events from `queue`.
@@ -54,17 +41,10 @@ impl Owner {
         links: Box<dyn Links>,
         queue: Queue,
     ) -> Self {
-        Owner {
-            server,
-            clock,
-            queue,
-            streams: Streams::default(),
-            spoke: Vec::with_capacity(TURN_EVENTS),
-            leaving: Vec::new(),
-            syncs: Vec::new(),
-            put_off: None,
-            tasks: Tasks::new(handle, links),
-        }
+        let hearing = SharedHearing::new(queue);
+        let mut server = server;
+        server.rooms.outside.ear = Some(Box::new(hearing.clone()));
+        Owner { server, clock, hearing, leaving: Vec::new(), tasks: Tasks::new(handle, links) }
     }
 
     /// Runs until the server asks to stop; returns the exit code.
@@ -83,19 +63,14 @@ impl Owner {
 
     /// The next event, or `None` when it is time for a turn without one.
     fn wait(&mut self) -> Option<Event> {
-        if let Some(event) = self.put_off.take() {
+        if let Some(event) = self.hearing.borrow().next() {
             return Some(event);
-        }
-        match self.queue.try_receive() {
-            Ok(event) => return Some(event),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => unreachable!("the owner holds a handle itself"),
         }
         if self.server.rooms.persistence.aof.is_news_due() || self.tasks.has_arrivals() {
             return None;
         }
         let wait = Duration::from_millis(self.server.next_wake_ms());
-        self.queue.receive_within(wait).ok()
+        self.hearing.borrow().queue.receive_within(wait).ok()
     }
 
     /// One turn, beginning with `first`. Returns the exit code when it was the last.
@@ -105,7 +80,7 @@ impl Owner {
         let mut room = TURN_EVENTS;
         while let Some(event) = next.take() {
             if self.must_wait(&event) {
-                self.put_off = Some(event);
+                self.hearing.borrow().put_back(event);
                 break;
             }
             let is_work = !matches!(event, Event::Requests(..));
@@ -116,7 +91,7 @@ impl Owner {
             }
             room -= 1;
             if room > 0 {
-                next = self.queue.try_receive().ok();
+                next = self.hearing.borrow().next();
             }
         }
         self.tasks.take_piece(&mut self.server);
@@ -146,27 +121,28 @@ impl Owner {
     /// A client that sends requests and hangs up gets its replies before it is forgotten:
     /// `printf 'GET a\r\n' | nc` does that.
     fn must_wait(&self, event: &Event) -> bool {
-        matches!(event, Event::Disconnect(id) if self.spoke.contains(id))
+        matches!(event, Event::Disconnect(id) if self.hearing.borrow().spoke.contains(id))
     }
 
     fn handle(&mut self, event: Event) {
         match event {
             Event::Requests(id, requests, transit) => {
                 crash::note(id, &requests);
-                self.spoke.push(id);
+                self.hearing.borrow().spoke.push(id);
+                // A script that runs in this may hear others: nothing is borrowed meanwhile.
                 let spent = self.server.requests(id, requests);
-                self.queue.give_back(spent, self.streams.len());
+                self.hearing.borrow().give_back(spent);
                 drop(transit);
             }
             Event::Connect { id, connection, stream } => {
-                self.streams.insert(id, stream);
+                self.hearing.borrow().streams.insert(id, stream);
                 self.server.connect(id, connection);
             }
             Event::Disconnect(id) if self.server.owes_answers_to(id) => self.leaving.push(id),
             Event::Disconnect(id) => self.forget(id),
             Event::Growing(id) => self.server.growing(id),
             Event::Rejected => self.server.rejected_connection(),
-            Event::Sync(answer) => self.syncs.push(answer),
+            Event::Sync(answer) => self.hearing.borrow().syncs.push(answer),
             Event::Signal(signal) => self.server.signal(signal),
             Event::Loaded(pieces) => self.tasks.loaded(pieces),
             Event::LoadEnded(result) => self.tasks.load_ended(result, &mut self.server),
@@ -180,25 +156,15 @@ impl Owner {
 
     fn forget(&mut self, id: ClientId) {
         self.server.disconnect(id);
-        self.streams.remove(&id);
+        self.hearing.borrow().streams.remove(&id);
     }
 
     /// Sends what the server has for its clients, then answers who waited for that.
     fn release(&mut self) {
-        let streams = &mut self.streams;
-        self.server.take_outputs(|id, bytes, close| {
-            let Some(stream) = streams.get_mut(&id) else {
-                bytes.clear();
-                return;
-            };
-            if !bytes.is_empty() {
-                stream.send(bytes);
-            }
-            if close != Close::No {
-                stream.close(close);
-            }
-        });
-        self.spoke.clear();
+        let mut hearing = self.hearing.borrow();
+        self.server.take_outputs(|id, bytes, close| hearing.send(id, bytes, close));
+        hearing.spoke.clear();
+        drop(hearing);
         for id in std::mem::take(&mut self.leaving) {
             if self.server.owes_answers_to(id) {
                 self.leaving.push(id);
@@ -206,34 +172,17 @@ impl Owner {
                 self.forget(id);
             }
         }
-        self.syncs.drain(..).for_each(Promise::keep);
+        self.hearing.borrow().keep_promises();
     }
 
     /// Closes every connection, after its last replies where it takes them in time.
-    fn say_farewell(mut self) {
-        self.streams.values_mut().for_each(|stream| stream.close(Close::AfterFlush));
+    fn say_farewell(self) {
+        let mut hearing = self.hearing.borrow();
+        hearing.streams.values_mut().for_each(|stream| stream.close(Close::AfterFlush));
         let end_ns = self.clock.monotonic_ns() + FAREWELL_NS;
-        for stream in self.streams.values_mut() {
+        for stream in hearing.streams.values_mut() {
             let left_ns = end_ns.saturating_sub(self.clock.monotonic_ns());
             stream.finish(Duration::from_nanos(left_ns));
         }
-    }
-}
-
-/// Spreads client ids, which count up from 1, over a table: one multiplication.
-#[derive(Default)]
-pub struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

@@ -86,6 +86,11 @@ impl Propagation {
         self.is_silent = is_silent;
     }
 
+    /// The same; returns what it was.
+    pub fn replace_silent(&mut self, is_silent: bool) -> bool {
+        std::mem::replace(&mut self.is_silent, is_silent)
+    }
+
     /// Adds one effect to the running unit.
     pub fn push(&mut self, db: DbIndex, argv: OwnedArgv) {
         if self.is_wanted() {

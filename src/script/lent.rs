@@ -48,7 +48,7 @@ pub fn with<R>(act: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
 mod tests {
     use super::*;
     use crate::resp::{Argv, Protocol};
-    use crate::script::Verdict;
+    use crate::script::{Readers, Verdict};
 
     struct Counter(u32);
 
@@ -61,6 +61,12 @@ mod tests {
             self.0 += 1;
             Verdict::GoOn
         }
+
+        fn may_run(&mut self, _: Argv<'_>) -> Option<bool> {
+            None
+        }
+
+        fn propagate_to(&mut self, _: Readers) {}
     }
 
     #[test]

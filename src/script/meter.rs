@@ -7,7 +7,7 @@
 //! first.
 
 use super::{Verdict, lent, raise};
-use mlua::{Lua, Result};
+use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, Result};
 use std::cell::Cell;
 
 /// Units of work after which the interrupt is looked at: some hundred microseconds.
@@ -19,15 +19,53 @@ pub struct Meter {
     /// Work since the last look.
     work: Cell<usize>,
     /// The most that scripts may hold, bytes.
-    pub limit_bytes: Cell<usize>,
+    limit_bytes: Cell<usize>,
+    /// The instructions of Lua between two looks.
+    instructions: Cell<u32>,
 }
 
 impl Meter {
     /// With a limit of so many bytes.
     #[must_use]
     pub fn new(limit_bytes: usize) -> Self {
-        Meter { work: Cell::new(0), limit_bytes: Cell::new(limit_bytes) }
+        Meter { work: Cell::new(0), limit_bytes: Cell::new(limit_bytes), instructions: Cell::new(0) }
     }
+}
+
+/// Sets the most that scripts may hold, bytes.
+pub fn set_limit(lua: &Lua, bytes: usize) {
+    if let Some(meter) = lua.app_data_ref::<Meter>() {
+        meter.limit_bytes.set(bytes);
+    }
+}
+
+/// The most that scripts may hold, bytes.
+#[must_use]
+pub fn limit_bytes(lua: &Lua) -> usize {
+    lua.app_data_ref::<Meter>().map_or(usize::MAX, |meter| meter.limit_bytes.get())
+}
+
+/// Runs Lua code: Lua itself refuses what is over the limit.
+pub fn limited<R>(lua: &Lua, act: impl FnOnce() -> R) -> Result<R> {
+    lua.set_memory_limit(limit_bytes(lua))?;
+    let result = act();
+    lua.set_memory_limit(0)?;
+    Ok(result)
+}
+
+/// A function of a library. While it runs, Lua itself sets no limit: every value made would cost a
+/// protected call. What takes much asks by [`reserve`].
+pub fn function<A, R>(lua: &Lua, act: impl Fn(&Lua, A) -> Result<R> + 'static) -> Result<Function>
+where
+    A: FromLuaMulti,
+    R: IntoLuaMulti,
+{
+    lua.create_function(move |lua, arguments: A| {
+        let limit_bytes = lua.set_memory_limit(0)?;
+        let result = act(lua, arguments);
+        lua.set_memory_limit(limit_bytes)?;
+        result
+    })
 }
 
 /// Says that `work` units are done: bytes copied, steps of a match, elements moved. The error ends
@@ -42,16 +80,25 @@ pub fn spend(lua: &Lua, work: usize) -> Result<()> {
     meter.work.set(0);
     // What the server does now may run for long and use the meter again.
     drop(meter);
+    tick()
+}
+
+/// Looks at the interrupt. The error ends the script.
+pub fn tick() -> Result<()> {
     match lent::with(|host| host.tick()) {
         Some(Verdict::Stop(line)) => Err(raise::stop(&line)),
         Some(Verdict::GoOn) | None => Ok(()),
     }
 }
 
+/// Notes that the hook comes after so many instructions; returns whether that is new.
+pub fn set_instructions(lua: &Lua, instructions: u32) -> bool {
+    lua.app_data_ref::<Meter>().is_some_and(|meter| meter.instructions.replace(instructions) != instructions)
+}
+
 /// Asks for `bytes` of memory beside what Lua holds. Fails with Lua's own error for it.
 pub fn reserve(lua: &Lua, bytes: usize) -> Result<()> {
-    let limit_bytes = lua.app_data_ref::<Meter>().map_or(usize::MAX, |meter| meter.limit_bytes.get());
-    if lua.used_memory().saturating_add(bytes) > limit_bytes {
+    if lua.used_memory().saturating_add(bytes) > limit_bytes(lua) {
         return Err(raise::text("not enough memory"));
     }
     Ok(())

@@ -10,7 +10,10 @@
 //! whatever in Lua catches errors (`pcall`, `xpcall`, `coroutine.resume`, the end of the script)
 //! turns it into what a script expects there: a string with its line, or a table with `err`.
 
+pub mod answer;
+pub mod api;
 pub mod arguments;
+pub mod cache;
 pub mod host;
 pub mod lent;
 pub mod libs;
@@ -18,8 +21,13 @@ pub mod meter;
 pub mod protect;
 pub mod raise;
 pub mod readonly;
+pub mod run;
 pub mod sandbox;
+pub mod scripts;
+pub mod shebang;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod vm;
 
-pub use host::{Host, Verdict};
+pub use host::{Host, Readers, Verdict};
+pub use scripts::Scripts;

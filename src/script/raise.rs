@@ -3,6 +3,7 @@
 //! Lua sees such an error as an object of mlua's, until whoever catches it turns it into what a
 //! script expects ([`unwrap`]).
 
+use super::answer::IsCounted;
 use mlua::{Error, Lua, Value};
 use std::cell::RefCell;
 use std::fmt;
@@ -13,8 +14,11 @@ use std::rc::Rc;
 pub enum Raised {
     /// A string, as Lua's own functions raise it. Bytes, for a script may have put in any.
     Text(Vec<u8>),
-    /// The table of a command's error, as `redis.call` raises it: the line without its `-`.
+    /// The table of a command's error, as `redis.call` raises it: the line without its `-`. INFO
+    /// has counted it.
     Reply(Vec<u8>),
+    /// The table of another error of `redis`: the line.
+    Misuse(Vec<u8>),
     /// What a script's own function raised, on its way through Rust code that had called it. Who
     /// catches it takes it out: it has a place in mlua's list of values, which has an end.
     Value(Rc<RefCell<Value>>),
@@ -25,7 +29,9 @@ pub enum Raised {
 impl fmt::Display for Raised {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Raised::Text(bytes) | Raised::Reply(bytes) => out.write_str(&String::from_utf8_lossy(bytes)),
+            Raised::Text(bytes) | Raised::Reply(bytes) | Raised::Misuse(bytes) => {
+                out.write_str(&String::from_utf8_lossy(bytes))
+            }
             Raised::Value(value) => out.write_str(&shown(&value.borrow())),
             Raised::Stop(line) => out.write_str(line),
         }
@@ -66,16 +72,15 @@ pub fn unwrap(lua: &Lua, value: Value) -> Value {
         Some(Raised::Stop(_)) => value,
         Some(Raised::Value(inner)) => unwrap(lua, inner.replace(Value::Nil)),
         Some(Raised::Text(text)) => string(lua, &text),
-        Some(Raised::Reply(line)) => reply_table(lua, &line).unwrap_or_else(|error| other(lua, &error)),
+        Some(Raised::Reply(line)) => table(lua, &line, IsCounted::Yes),
+        Some(Raised::Misuse(line)) => table(lua, &line, IsCounted::No),
         None => other(lua, error),
     }
 }
 
-/// The table of a command's error.
-fn reply_table(lua: &Lua, line: &[u8]) -> mlua::Result<Value> {
-    let table = lua.create_table()?;
-    table.raw_set("err", lua.create_string(line)?)?;
-    Ok(Value::Table(table))
+/// The table of an error.
+fn table(lua: &Lua, line: &[u8], is_counted: IsCounted) -> Value {
+    super::answer::error_table(lua, line, is_counted).map_or_else(|error| other(lua, &error), Value::Table)
 }
 
 /// The text of an error that is Lua's or mlua's own.
@@ -104,6 +109,18 @@ fn text_of(error: &Error) -> String {
 #[must_use]
 pub fn text(message: impl Into<Vec<u8>>) -> Error {
     Error::external(Raised::Text(message.into()))
+}
+
+/// The error of a command, as `redis.call` raises it.
+#[must_use]
+pub fn reply(line: &[u8]) -> Error {
+    Error::external(Raised::Reply(line.to_vec()))
+}
+
+/// The error of a wrong use of `redis`.
+#[must_use]
+pub fn misuse(message: &str) -> Error {
+    Error::external(Raised::Misuse(format!("ERR {message}").into_bytes()))
 }
 
 /// A string with the line of the function that called the running one, as `luaL_error` raises it:

@@ -59,6 +59,18 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The error of a command that a script calls.
+    pub(super) fn in_script(self) -> CommandError {
+        let reason = match self.denial {
+            Denial::Command => "can't run this command or subcommand",
+            Denial::Key(_) => "can't access at least one of the keys mentioned in the command arguments",
+            Denial::Channel(_) => "can't publish to the channel mentioned in the command",
+        };
+        CommandError::line(format!("ERR The user executing the script {reason}"))
+    }
+}
+
 impl From<Refusal> for CommandError {
     fn from(refusal: Refusal) -> Self {
         match refusal.denial {

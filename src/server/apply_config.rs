@@ -11,7 +11,7 @@ impl Rooms {
     /// refusal is logged.
     pub fn apply_oom_score(&self) -> bool {
         let [primary, _replica, _saving] = self.config.oom_score_adj_values;
-        let result = self.host.set_oom_score(self.config.oom_score_adj, primary);
+        let result = self.outside.host.set_oom_score(self.config.oom_score_adj, primary);
         if let Err(reason) = &result {
             log::warn!("Unable to write oom_score_adj: {reason}");
         }
@@ -42,6 +42,7 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, rooms: &mut Rooms) {
         stream_node_max_entries: config.stream_node_max_entries,
         seed: keyspace.limits().seed,
     });
+    rooms.script.set_limit(usize::try_from(config.script_memory_limit).unwrap_or(usize::MAX));
     let policy = config.maxmemory_policy;
     let whole = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     let mut access = AccessClock::default();

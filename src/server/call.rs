@@ -6,11 +6,10 @@
 
 use super::aof::unsynced;
 use super::args::Args;
-use super::client_info::info_line;
 use super::command::{Command, FoundCommand, Lookup};
 use super::ctx::Ctx;
 use super::error::CommandError;
-use super::machine::Server;
+use super::machine::{Server, limit_pending};
 use super::origin::Origin;
 use super::{
     Rooms, changed, connection_order, evict, gate, hold_back, login_wait, monitor, multi, output,
@@ -41,7 +40,7 @@ impl Server {
             let waits = session.parked.is_some() || !session.requests.pending.is_empty();
             if waits || self.rooms.hold_back_behind_earlier(&mut session, batch.arrival) {
                 session.requests.pending.push_back(batch);
-                self.limit_pending(&mut session);
+                limit_pending(&mut self.rooms, &mut session);
             } else {
                 spent = self.run_batch(&mut session, batch, 0);
             }
@@ -86,7 +85,7 @@ impl Server {
                 }
                 session.requests.pending.push_front(batch, next);
                 login_wait::tell_worker(session);
-                self.limit_pending(session);
+                limit_pending(&mut self.rooms, session);
                 return None;
             }
         }
@@ -100,18 +99,6 @@ impl Server {
         timing::end_batch(&mut self.rooms, session, &batch);
         session.outbox.bytes = out;
         Some(batch)
-    }
-
-    fn limit_pending(&mut self, session: &mut Session) {
-        let limit = usize::try_from(self.rooms.config.client_query_buffer_limit).unwrap_or(usize::MAX);
-        if session.pending_bytes() > limit {
-            log::warn!(
-                "Closing client that reached max query buffer length: {}",
-                info_line(&self.rooms, session)
-            );
-            self.rooms.stats.counters.query_buffer_disconnections += 1;
-            session.close = Close::Now;
-        }
     }
 
     /// One command of a client, with all that follows from it.
@@ -164,7 +151,7 @@ impl Server {
         if let Err(error) = gate::admit(&mut self.rooms, session, entry, argv) {
             return Step::Refuse(Some(entry), error);
         }
-        if hold_back::by_pause(&mut self.rooms, session, entry.0) {
+        if hold_back::by_pause(&mut self.rooms, session, entry.0, argv) {
             return Step::HoldBack;
         }
         if multi::queue(&mut self.rooms, session, entry, argv) {
@@ -230,7 +217,7 @@ impl Server {
 }
 
 /// The next step for a command that has arrived.
-enum Step {
+pub(super) enum Step {
     /// It is refused, with this error.
     Refuse(Option<FoundCommand>, CommandError),
     /// It waits before it begins.
@@ -274,7 +261,8 @@ pub(super) fn find(
     }
 }
 
-fn reject(
+/// Answers with the error of a command that does not run.
+pub(super) fn reject(
     rooms: &mut Rooms,
     entry: Option<FoundCommand>,
     error: &CommandError,
@@ -307,8 +295,18 @@ pub(super) fn call(
     let begun = timing::begin(rooms, (command, index), argv);
     db.select(session.db);
     let now = rooms.time.now;
-    let mut ctx =
-        Ctx { db, reply, session, rooms, effect: Effect::Verbatim, now, origin, command, changes: 0 };
+    let mut ctx = Ctx {
+        db,
+        reply,
+        session,
+        rooms,
+        effect: Effect::Verbatim,
+        now,
+        origin,
+        command,
+        changes: 0,
+        is_error_counted: false,
+    };
     let held_to = ctx.db.begin_command(&command.spec, argv, command.edited_string(argv));
     let result = handler(&mut ctx, Args::new(argv, words));
     assert_told(&ctx);
@@ -318,7 +316,7 @@ pub(super) fn call(
         ctx.reply.error(&error.to_string());
     }
     let answer = ctx.reply.since(ctx.reply.start());
-    let failed = answer.first() == Some(&b'-');
+    let failed = answer.first() == Some(&b'-') && !ctx.is_error_counted;
     if failed {
         let line = answer[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
         ctx.rooms.stats.counters.count_error(line);

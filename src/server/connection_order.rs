@@ -112,7 +112,7 @@ impl Ctx<'_> {
         let worker = gauges.worker.load(Ordering::Relaxed);
         if worker != 0 && !gauges.is_one_of_few {
             gauges.wakes_at_once.store(waking == Waking::AtOnce, Ordering::Relaxed);
-            self.rooms.host.schedule_worker(worker, waking);
+            self.rooms.outside.host.schedule_worker(worker, waking);
         }
     }
 }
@@ -128,7 +128,7 @@ impl Rooms {
         }
         let sockets: Vec<_> = candidates.iter().map(|session| session.connection.fd).collect();
         // First the sockets: what is no longer there has a busy worker.
-        let unread = self.host.unread(&sockets);
+        let unread = self.outside.host.unread(&sockets);
         let is_reader = |&(session, is_unread): &(&Session, bool)| {
             let gauges = &session.connection.gauges;
             is_unread

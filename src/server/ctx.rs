@@ -37,6 +37,8 @@ pub struct Ctx<'a> {
     pub command: &'static Command,
     /// The number of changes the handler reported.
     pub changes: u64,
+    /// True when the error that is answered was counted where it arose: in a script.
+    pub is_error_counted: bool,
 }
 
 impl Ctx<'_> {

@@ -1,6 +1,6 @@
 //! May this command run? A fixed order of small checks, the order of Redis's `processCommand`.
 
-use super::command::{FoundCommand, Lookup};
+use super::command::{Command, FoundCommand, Lookup};
 use super::error::CommandError;
 use super::{Rooms, access, multi, publish};
 use crate::acl::Context;
@@ -8,9 +8,10 @@ use crate::base::text::lossless;
 use crate::clients::Session;
 use crate::memory::Room;
 use crate::resp::Argv;
+use crate::script::run::Kind;
 use crate::spec::{
-    DENYOOM, Flags, GUARDED_AS_DEBUG, GUARDED_AS_MODULE, LOADING, MAY_REPLICATE, NO_AUTH, NO_MULTI, READONLY,
-    TELLS_OF_DISK_ERRORS, WRITE,
+    ALLOW_BUSY, DENYOOM, Flags, GUARDED_AS_DEBUG, GUARDED_AS_MODULE, LOADING, MAY_REPLICATE, NO_AUTH,
+    NO_MULTI, READONLY, RUNS_SCRIPT, TELLS_OF_DISK_ERRORS, WRITE,
 };
 use crate::waiting::PauseReason;
 
@@ -93,7 +94,7 @@ pub(super) fn admit(
     if !session.login.authenticated && !spec.flags.contains(NO_AUTH) && !rooms.acl.users.default_is_open() {
         return Err(CommandError::NoAuth);
     }
-    let flags = multi::flags_of(session, command);
+    let flags = flags_of(rooms, session, command, argv);
     if session.multi.is_some() && flags.contains(NO_MULTI) {
         return Err(CommandError::fixed("ERR Command not allowed inside a transaction"));
     }
@@ -104,11 +105,10 @@ pub(super) fn admit(
     if rooms.memory.eviction.room == Room::None && flags.contains(DENYOOM) {
         return Err(CommandError::OutOfMemory);
     }
-    if flags.contains(WRITE) || spec.flags.contains(TELLS_OF_DISK_ERRORS) {
-        disk_error(rooms)?;
-    }
     if flags.contains(WRITE) {
-        good_replicas(rooms)?;
+        admit_writes(rooms)?;
+    } else if spec.flags.contains(TELLS_OF_DISK_ERRORS) {
+        disk_error(rooms)?;
     }
     publish::admit(session, command)?;
     // Commands wait for data that will be loaded soon.
@@ -118,11 +118,64 @@ pub(super) fn admit(
     {
         return Err(CommandError::fixed("LOADING Redis is loading the dataset in memory"));
     }
+    if !spec.flags.contains(ALLOW_BUSY) {
+        not_busy(rooms)?;
+    }
     // Redis counts a monitor as a replica here.
     if session.is_monitor && flags.intersects(WRITE.with(READONLY).with(MAY_REPLICATE)) {
         return Err(CommandError::fixed("ERR Replica can't interact with the keyspace"));
     }
     Ok(())
+}
+
+/// The flags by which a call is judged: a transaction is as restricted as what it would run, a
+/// script as it says of itself.
+#[inline]
+pub(super) fn flags_of(rooms: &Rooms, session: &Session, command: &Command, argv: Argv<'_>) -> Flags {
+    let flags = multi::flags_of(session, command);
+    if command.spec.flags.contains(RUNS_SCRIPT) { rooms.script.flags_of_call(argv, flags) } else { flags }
+}
+
+/// The error of writes while they cannot be kept, or not by enough servers.
+pub(super) fn admit_writes(rooms: &Rooms) -> Result<(), CommandError> {
+    disk_error(rooms)?;
+    good_replicas(rooms)
+}
+
+/// The error of everybody else while a script runs too long.
+fn not_busy(rooms: &Rooms) -> Result<(), CommandError> {
+    match rooms.script.run.as_ref().filter(|run| run.is_busy) {
+        None => Ok(()),
+        Some(run) => Err(busy_error(run.kind)),
+    }
+}
+
+/// The error while a script of this kind runs too long.
+pub(super) fn busy_error(kind: Kind) -> CommandError {
+    CommandError::fixed(match kind {
+        Kind::Eval => {
+            "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+        }
+        Kind::Function => {
+            "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+        }
+    })
+}
+
+/// The error of a script that may write while what it changes cannot be kept.
+pub(super) fn admit_script_writes(rooms: &Rooms) -> Result<(), CommandError> {
+    if rooms.persistence.saves.refuses_writes(&rooms.config) {
+        return Err(CommandError::fixed(
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+             Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
+        ));
+    }
+    let Some(line) = rooms.persistence.aof.refusal() else { return Ok(()) };
+    let reason = line.split_once(": ").map_or("", |(_, reason)| reason);
+    Err(CommandError::line(format!(
+        "MISCONF Redis is configured to persist data to AOF, but it's currently unable to persist to disk. Writable \
+         scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}"
+    )))
 }
 
 /// The error of writes while what they change cannot be kept.

@@ -9,8 +9,8 @@
 //! dealt with. Others go on, also with this key.
 
 use super::command::Command;
-use super::multi;
 use super::rooms::Rooms;
+use super::{gate, multi};
 use crate::clients::Session;
 use crate::keyspace::Keyspace;
 use crate::resp::Argv;
@@ -19,9 +19,9 @@ use crate::waiting::{Then, Until, Wait};
 
 /// Parks the client in front of `command` if a pause holds it back. Returns whether it does.
 #[inline]
-pub(super) fn by_pause(rooms: &mut Rooms, session: &mut Session, command: &Command) -> bool {
-    let is_held_back =
-        rooms.waiting.pauses.are_on() && rooms.waiting.pauses.holds_back(multi::flags_of(session, command));
+pub(super) fn by_pause(rooms: &mut Rooms, session: &mut Session, command: &Command, argv: Argv<'_>) -> bool {
+    let is_held_back = rooms.waiting.pauses.are_on()
+        && rooms.waiting.pauses.holds_back(gate::flags_of(rooms, session, command, argv));
     if is_held_back {
         rooms.park(session, Wait::new(Until::PauseEnds, Then::Begin, session.db));
     }

@@ -37,7 +37,13 @@ impl<'a> View<'a> {
     /// A view of this moment.
     #[must_use]
     pub fn new(keyspace: &'a Keyspace, rooms: &'a Rooms, session: &'a Session) -> Self {
-        View { keyspace, rooms, session, process: rooms.host.process_facts(), memory: OnceCell::new() }
+        View {
+            keyspace,
+            rooms,
+            session,
+            process: rooms.outside.host.process_facts(),
+            memory: OnceCell::new(),
+        }
     }
 
     /// All clients.

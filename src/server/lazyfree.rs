@@ -14,7 +14,7 @@ pub(super) fn hand_over(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     }
     let job = FreeJob::new(garbage, rooms.memory.ledger);
     rooms.stats.counters.lazyfreed_objects += job.objects();
-    rooms.tasks.push(Task::Free(job));
+    rooms.outside.tasks.push(Task::Free(job));
 }
 
 impl Rooms {
@@ -24,7 +24,7 @@ impl Rooms {
         let is_left = self.memory.purge.look_at_heaps(alloc::left_heaps());
         if (is_free || is_left) && self.config.jemalloc_bg_thread {
             alloc::let_go();
-            self.tasks.push(Task::GiveBack);
+            self.outside.tasks.push(Task::GiveBack);
         }
     }
 }

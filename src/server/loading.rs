@@ -36,7 +36,7 @@ impl Server {
         let job = self.expect_load();
         let until = self.rooms.time.monotonic.saturating_add_ms(PATIENCE_MS);
         self.rooms.waiting.pauses.pause(PauseReason::Load, Pause::Data, Some(until));
-        self.rooms.tasks.push(Task::Load(job));
+        self.rooms.outside.tasks.push(Task::Load(job));
     }
 
     /// Gets ready for the pieces of a load.
@@ -99,8 +99,8 @@ impl Server {
     /// Ends the process because the data on disk cannot be served; the log says why. Until it has
     /// ended it loads: nobody is shown half a data set, or takes the server for one that serves.
     pub fn load_failed(&mut self, why: String) {
-        self.rooms.host.loaded(Err(why));
-        self.rooms.tasks.push(Task::Stop { exit_code: 1 });
+        self.rooms.outside.host.loaded(Err(why));
+        self.rooms.outside.tasks.push(Task::Stop { exit_code: 1 });
     }
 
     /// The append-only file is read, or there was nothing in it. The file that is appended to may
@@ -149,9 +149,9 @@ impl Server {
     /// Says that what was on disk is loaded, or nothing was.
     pub fn begin_serving(&self) {
         // First, for whoever reads the line may send a signal at once.
-        self.rooms.host.hear(News::Ready);
+        self.rooms.outside.host.hear(News::Ready);
         self.announce_ready();
-        self.rooms.host.loaded(Ok(()));
+        self.rooms.outside.host.loaded(Ok(()));
     }
 
     /// The lines a start is recognised by.
@@ -197,7 +197,7 @@ impl Ctx<'_> {
 /// Writes the data set to its file and reads it back. Source: DEBUG RELOAD.
 pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSteps) -> Result<(), String> {
     if steps.save {
-        rooms.host.write_snapshot(&saving::whole(keyspace, rooms))?;
+        rooms.outside.host.write_snapshot(&saving::whole(keyspace, rooms))?;
         rooms.persistence.saves.saved_at_once(rooms.time.now, rooms.time.monotonic);
         log::info!("DB saved on disk");
     }
@@ -210,7 +210,7 @@ pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSt
             rooms.invalidate_all();
         }
     }
-    let input = BufReader::new(rooms.host.read_file(rooms.config.dbfilename.as_bytes())?);
+    let input = BufReader::new(rooms.outside.host.read_file(rooms.config.dbfilename.as_bytes())?);
     let mut load = rooms.new_loading(steps.present_keys);
     load.take_all(keyspace, input, checksum(rooms), rooms.time.now)
         .map_err(|error| format!("the RDB file {} can't be loaded: {error}", rooms.config.dbfilename))?;

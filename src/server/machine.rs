@@ -4,13 +4,16 @@ use super::access;
 use super::aof::Aof;
 use super::aof_loader::AofLoader;
 use super::apply_config::apply_config;
+use super::client_info::info_line;
 use super::command::CommandTable;
 use super::host::Host;
+use super::outside::Outside;
 use super::process::Process;
 use super::rooms::{Persistence, Rooms};
 use super::stop::Stop;
 use super::task::Task;
 use super::time::{Clock, Time};
+use super::version::REDIS_VERSION;
 use crate::acl::Acl;
 use crate::base::hash::HashSeed;
 use crate::base::random::Random;
@@ -24,6 +27,7 @@ use crate::persistence::{Jobs, Saves};
 use crate::propagation::Propagation;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
+use crate::script::Scripts;
 use crate::stats::Stats;
 use crate::tracking::TrackingState;
 use crate::waiting::Waiting;
@@ -112,7 +116,8 @@ impl Server {
                 },
                 memory: Memory::new(setup.ledger),
                 stop: Stop::default(),
-                tasks: Vec::new(),
+                script: Scripts::new(REDIS_VERSION),
+                outside: Outside { host: setup.host, tasks: Vec::new(), ear: None },
                 random,
                 time: Time {
                     now,
@@ -123,7 +128,6 @@ impl Server {
                     cron_paused: false,
                     active_expire: true,
                 },
-                host: setup.host,
             },
             loader: None,
         };
@@ -135,24 +139,7 @@ impl Server {
     /// A client has connected.
     pub fn connect(&mut self, id: ClientId, connection: Connection) {
         self.follow_clock();
-        self.rooms.stats.counters.connections += 1;
-        let rooms = &mut self.rooms;
-        let is_refused = rooms.acl.refuses(&rooms.config, &connection);
-        let mut session = Session::new(
-            id,
-            connection,
-            rooms.clients.reply_buffers.new_buffer(rooms.time.monotonic),
-            rooms.time.monotonic,
-        );
-        rooms.acl.log_out(&mut session);
-        if is_refused {
-            rooms.stats.counters.rejected_connections += 1;
-            session.outbox.bytes.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
-        }
-        rooms.clients.insert(session);
-        if is_refused {
-            rooms.clients.close(id, Close::AfterFlush);
-        }
+        self.rooms.connect(id, connection);
     }
 
     /// A connection was refused for `maxclients`.
@@ -173,22 +160,54 @@ impl Server {
 
     /// Takes the tasks for the engine, in order.
     pub fn take_tasks(&mut self) -> Vec<Task> {
-        std::mem::take(&mut self.rooms.tasks)
+        std::mem::take(&mut self.rooms.outside.tasks)
     }
 }
 
 impl Rooms {
+    /// A client has connected.
+    pub(super) fn connect(&mut self, id: ClientId, connection: Connection) {
+        self.stats.counters.connections += 1;
+        let rooms = self;
+        let is_refused = rooms.acl.refuses(&rooms.config, &connection);
+        let mut session = Session::new(
+            id,
+            connection,
+            rooms.clients.reply_buffers.new_buffer(rooms.time.monotonic),
+            rooms.time.monotonic,
+        );
+        rooms.acl.log_out(&mut session);
+        if is_refused {
+            rooms.stats.counters.rejected_connections += 1;
+            session.outbox.bytes.extend_from_slice(format!("-{}\r\n", access::PROTECTED).as_bytes());
+        }
+        rooms.clients.insert(session);
+        if is_refused {
+            rooms.clients.close(id, Close::AfterFlush);
+        }
+    }
+
     /// Reads the monotonic clock, which `monotonic` lags behind while a turn goes on.
     pub(super) fn read_monotonic(&self) -> MonotonicMillis {
         MonotonicMillis::from_ns(self.time.clock.monotonic_ns())
     }
 
-    fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+    pub(super) fn drain_output(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
         let Rooms { clients, persistence, time, stats, .. } = self;
         let hold = persistence.aof.hold_up_to();
         clients.drain_output(time.monotonic, hold, |id, bytes, close| {
             stats.counters.writes += u64::from(!bytes.is_empty());
             take(id, bytes, close);
         });
+    }
+}
+
+/// Closes a client whose requests that wait are longer than `client-query-buffer-limit`.
+pub(super) fn limit_pending(rooms: &mut Rooms, session: &mut Session) {
+    let limit = usize::try_from(rooms.config.client_query_buffer_limit).unwrap_or(usize::MAX);
+    if session.pending_bytes() > limit {
+        log::warn!("Closing client that reached max query buffer length: {}", info_line(rooms, session));
+        rooms.stats.counters.query_buffer_disconnections += 1;
+        session.close = Close::Now;
     }
 }

@@ -3,10 +3,10 @@
 //! Rooms do not know each other. A sentence that needs two of them belongs to this floor.
 
 use super::held::HeldChanges;
-use super::host::Host;
+use super::outside::Outside;
 use super::process::Process;
 use super::stop::Stop;
-use super::{Aof, CommandTable, Task, Time};
+use super::{Aof, CommandTable, Time};
 use crate::acl::Acl;
 use crate::base::random::Random;
 use crate::clients::{Clients, Monitors, Watches};
@@ -16,6 +16,7 @@ use crate::persistence::{Delays, Jobs, Loading, Saves};
 use crate::propagation::Propagation;
 use crate::pubsub::Subscriptions;
 use crate::rdb::Checksum;
+use crate::script::Scripts;
 use crate::stats::Stats;
 use crate::tracking::TrackingState;
 use crate::waiting::Waiting;
@@ -56,14 +57,14 @@ pub struct Rooms {
     pub memory: Memory,
     /// A requested stop.
     pub stop: Stop,
-    /// Work for the engine.
-    pub tasks: Vec<Task>,
+    /// Scripts and functions, and the one that runs.
+    pub script: Scripts,
+    /// Orders for the engine, and what it lends.
+    pub outside: Outside,
     /// Chance.
     pub random: Random,
     /// The clock, and the moments at which periodic work is due.
     pub time: Time,
-    /// The services of the process.
-    pub host: Box<dyn Host>,
 }
 
 /// The state of the files on disk.

@@ -58,7 +58,7 @@ impl Server {
     pub(super) fn hand_over(&mut self) {
         if self.keyspace.walk().is_some() {
             let parcels = self.keyspace.walk_on();
-            self.rooms.tasks.extend(parcels.into_iter().map(Task::HandOver));
+            self.rooms.outside.tasks.extend(parcels.into_iter().map(Task::HandOver));
             self.note_parcels();
         }
     }
@@ -159,7 +159,7 @@ pub(super) fn begin_job(
     let delays = Arc::clone(&rooms.persistence.delays);
     let (id, keys_saved) = (persistence.job, persistence.meter.counter());
     let job = SaveJob { id, reason, dbs, format, path, syncs_bit_by_bit, delays, keys_saved };
-    rooms.tasks.push(Task::Save(job));
+    rooms.outside.tasks.push(Task::Save(job));
 }
 
 /// True when writes must wait for the saver: copies have reached their limit, and that is memory
@@ -192,8 +192,8 @@ pub(super) fn give_up_background(keyspace: &mut Keyspace, rooms: &mut Rooms) {
 pub(super) fn cancel_job(keyspace: &mut Keyspace, rooms: &mut Rooms) {
     end_walk(keyspace, &mut rooms.waiting.pauses);
     // Parcels on their way to the saver are of no use any more.
-    rooms.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
-    rooms.tasks.push(Task::CancelSave);
+    rooms.outside.tasks.retain(|task| !matches!(task, Task::HandOver(_) | Task::Save(_)));
+    rooms.outside.tasks.push(Task::CancelSave);
 }
 
 /// Ends the walk, and the waiting of those who wrote too fast for it.

@@ -15,7 +15,7 @@ impl Server {
     /// Acts on a signal.
     pub fn signal(&mut self, signal: Signal) {
         match signal {
-            Signal::Hangup => self.rooms.host.reopen_log(),
+            Signal::Hangup => self.rooms.outside.host.reopen_log(),
             Signal::Terminate | Signal::Interrupt => self.begin_or_insist(),
         }
         self.continue_shutdown();
@@ -71,7 +71,7 @@ impl Server {
         if !self.rooms.stop.announced {
             self.rooms.stop.announced = true;
             log::warn!(target: STATION, "User requested shutdown...");
-            self.rooms.host.hear(News::Stopping);
+            self.rooms.outside.host.hear(News::Stopping);
             if request.save == ShutdownSave::NoSave {
                 self.end_within(INSIST_NS);
             }
@@ -94,7 +94,7 @@ impl Server {
         };
         if wanted {
             log::info!("Saving the final RDB snapshot before exiting.");
-            self.rooms.host.hear(News::SavingAtExit);
+            self.rooms.outside.host.hear(News::SavingAtExit);
             self.save(SaveReason::Shutdown);
         } else {
             self.stop();
@@ -111,7 +111,7 @@ impl Server {
             return self.stop();
         }
         log::warn!("Error trying to save the DB, can't exit.");
-        self.rooms.host.hear(News::CannotSave);
+        self.rooms.outside.host.hear(News::CannotSave);
         self.fail_shutdown();
     }
 
@@ -129,7 +129,7 @@ impl Server {
         self.rooms.stop.ends_ns = None;
         self.rooms.stop.signal_was_given_up = request.client.is_none();
         self.rooms.persistence.aof.shutdown_aborted();
-        self.rooms.host.hear(News::GoesOn);
+        self.rooms.outside.host.hear(News::GoesOn);
         self.rooms.waiting.pauses.unpause(PauseReason::Shutdown);
         if self.rooms.persistence.jobs.saving() == Some(SaveReason::Shutdown) {
             saving::cancel(&mut self.keyspace, &mut self.rooms);
@@ -141,6 +141,6 @@ impl Server {
     }
 
     fn stop(&mut self) {
-        self.rooms.tasks.push(Task::Stop { exit_code: 0 });
+        self.rooms.outside.tasks.push(Task::Stop { exit_code: 0 });
     }
 }

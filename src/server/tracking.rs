@@ -15,7 +15,7 @@ use super::origin::Origin;
 use crate::base::ClientId;
 use crate::clients::Session;
 use crate::resp::{Argv, Broadcast, Protocol, Reply};
-use crate::spec::{KEEPS_CACHING, PUBSUB, READONLY};
+use crate::spec::{KEEPS_CACHING, PUBSUB, READONLY, RUNS_SCRIPT};
 use crate::tracking::{Broadcasted, Mode, OwnTracking};
 
 /// The channel on which a RESP2 client hears of changes.
@@ -148,8 +148,19 @@ pub(super) fn remember(
     argv: Argv<'_>,
     origin: Origin,
 ) {
-    if session.tracking.mode.is_some() && origin != Origin::Script && command.spec.flags.contains(READONLY) {
+    let flags = command.spec.flags;
+    let is_own = origin != Origin::Script && !flags.contains(RUNS_SCRIPT);
+    if session.tracking.mode.is_some() && is_own && flags.contains(READONLY) {
         remember_keys(rooms, session, command, argv);
+    }
+}
+
+/// Before a script calls a command that reads: remembers the keys that the script was given. Redis:
+/// whatever the command reads.
+#[inline]
+pub(super) fn remember_declared(rooms: &mut Rooms, session: &Session, keys: &[&[u8]]) {
+    if session.tracking.mode.is_some() && session.tracking.remembers() {
+        keys.iter().for_each(|key| rooms.tracking.tables.remember(session.id, key));
     }
 }
 

@@ -32,7 +32,7 @@ impl Ctx<'_> {
             self.block_on_task();
             return Ok(());
         }
-        let text = read_in_place(&self.rooms.config, self.rooms.host.as_ref());
+        let text = read_in_place(&self.rooms.config, self.rooms.outside.host.as_ref());
         self.rooms.take_users(Some(self.session), text).map_err(CommandError::line)?;
         self.reply.ok();
         Ok(())
@@ -48,7 +48,7 @@ impl Ctx<'_> {
             self.block_on_task();
             return Ok(());
         }
-        let saved = rooms.host.replace_file(&path(&rooms.config), &text);
+        let saved = rooms.outside.host.replace_file(&path(&rooms.config), &text);
         rooms.ask_of_users_file(None, UsersWork::Save(text));
         save_answer(saved).map_err(CommandError::line)?;
         self.reply.ok();
@@ -86,7 +86,7 @@ impl Rooms {
     }
 
     fn push_users_job(&mut self, client: Option<ClientId>, path: Vec<u8>, work: UsersWork) {
-        self.tasks.push(Task::File(FileJob::Users(UsersJob { client, path, work })));
+        self.outside.tasks.push(Task::File(FileJob::Users(UsersJob { client, path, work })));
     }
 
     /// Takes the users of an ACL file, or none if anything is wrong with it, and closes the

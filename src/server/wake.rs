@@ -234,31 +234,36 @@ impl Server {
 
     /// Forgets a client that is gone; what it waited for is left for others.
     pub fn disconnect(&mut self, id: ClientId) {
-        let Some(session) = self.rooms.clients.remove(id) else { return };
-        // Redis: a connection that the server ends has no line here; whatever ends it says why.
-        if session.close == Close::No && session.connection.gauges.hung_up.load(Ordering::Relaxed) {
-            log::debug!("Client closed connection {}", info_line(&self.rooms, &session));
-        }
-        if let Some(start) = session.connection.gauges.overlong.get() {
-            self.rooms.stats.counters.query_buffer_disconnections += 1;
-            log::warn!(
-                "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
-                info_line(&self.rooms, &session),
-                start.escape_ascii()
-            );
-        }
-        if let Some(parked) = &session.parked {
-            self.rooms.waiting.queue.unpark(id, parked);
-        }
-        self.rooms.watches.unwatch(id);
-        self.rooms.monitors.remove(id);
-        self.rooms.pubsub.remove(id);
-        self.rooms.end_tracking_of(id);
-        self.rooms.stats.counters.count_gone(traffic(std::iter::once(&*session)));
+        self.rooms.disconnect(id);
     }
 }
 
 impl Rooms {
+    /// A client's connection has ended.
+    pub(super) fn disconnect(&mut self, id: ClientId) {
+        let Some(session) = self.clients.remove(id) else { return };
+        // Redis: a connection that the server ends has no line here; whatever ends it says why.
+        if session.close == Close::No && session.connection.gauges.hung_up.load(Ordering::Relaxed) {
+            log::debug!("Client closed connection {}", info_line(self, &session));
+        }
+        if let Some(start) = session.connection.gauges.overlong.get() {
+            self.stats.counters.query_buffer_disconnections += 1;
+            log::warn!(
+                "Closing client that reached max query buffer length: {} (qbuf initial bytes: \"{}\")",
+                info_line(self, &session),
+                start.escape_ascii()
+            );
+        }
+        if let Some(parked) = &session.parked {
+            self.waiting.queue.unpark(id, parked);
+        }
+        self.watches.unwatch(id);
+        self.monitors.remove(id);
+        self.pubsub.remove(id);
+        self.end_tracking_of(id);
+        self.stats.counters.count_gone(traffic(std::iter::once(&*session)));
+    }
+
     /// Ends a client's wait for keys as if its time were over, or with an error. Its requests go on
     /// after the running batch. Source: CLIENT UNBLOCK.
     pub fn unblock(&mut self, id: ClientId, with_error: bool) -> bool {

@@ -76,6 +76,9 @@ pub const KEEPS_CACHING: Flags = Flags(1 << 28);
 /// Looks at keys that no key spec names, as in Redis: whoever may run it may see any key.
 pub const LOOKS_AT_ANY_KEY: Flags = Flags(1 << 29);
 
+/// Runs a script, which says itself what it will do.
+pub const RUNS_SCRIPT: Flags = Flags(1 << 30);
+
 /// The names that `COMMAND INFO` prints, in its order.
 const NAMES: &[(Flags, &str)] = &[
     (WRITE, "write"),

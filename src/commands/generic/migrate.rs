@@ -54,7 +54,7 @@ pub(super) fn migrate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         keys,
         sockets: Arc::clone(&ctx.rooms.stats.migrate_sockets),
     };
-    ctx.rooms.tasks.push(Task::Migrate(job));
+    ctx.rooms.outside.tasks.push(Task::Migrate(job));
     ctx.block_on_task();
     Ok(())
 }

@@ -146,6 +146,7 @@ fn shutdown(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         ctx.reply.ok();
         return Ok(());
     }
+    ctx.admit_shutdown(request.save)?;
     ctx.rooms.stop.request = Some(request);
     ctx.block_on_task();
     Ok(())

@@ -136,11 +136,11 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
     match name {
         "dir" => {
             let refused = |reason: String| ConfigSetError::refused(name, &reason);
-            let path = server.host.change_dir(server.config.dir.as_bytes()).map_err(refused)?;
+            let path = server.outside.host.change_dir(server.config.dir.as_bytes()).map_err(refused)?;
             server.config.dir = path.into();
         }
         "maxclients" => {
-            let room = server.host.make_room_for(server.config.maxclients);
+            let room = server.outside.host.make_room_for(server.config.maxclients);
             if room < server.config.maxclients {
                 let reason = format!(
                     "The operating system is not able to handle the specified number of clients, try with {room}"
@@ -160,21 +160,21 @@ fn apply(ctx: &mut Ctx<'_>, name: &str) -> Result<(), ConfigSetError> {
         }
         "requirepass" => ctx.apply_requirepass(),
         "activedefrag" => server.config.defrag_notice().iter().for_each(|notice| log::warn!("{notice}")),
-        "loglevel" => server.host.set_log_level(server.config.loglevel),
+        "loglevel" => server.outside.host.set_log_level(server.config.loglevel),
         "port" | "bind" => {
             let reason = match name {
                 "port" => "Unable to listen on this port. Check server logs.",
                 _ => "Failed to bind to specified addresses.",
             };
-            let listening = server.host.listen(&server.config);
+            let listening = server.outside.host.listen(&server.config);
             listening.map_err(|_| ConfigSetError::refused(name, reason))?;
             if server.config.set_proc_title {
                 // The template was accepted once, and is again.
-                let _ = server.host.show_title(&server.config, &server.process.config_file);
+                let _ = server.outside.host.show_title(&server.config, &server.process.config_file);
             }
         }
         "proc-title-template" => {
-            let shown = server.host.show_title(&server.config, &server.process.config_file);
+            let shown = server.outside.host.show_title(&server.config, &server.process.config_file);
             shown.map_err(|reason| ConfigSetError::refused(name, &reason))?;
         }
         _ => {}
@@ -206,11 +206,11 @@ pub(super) fn rewrite_file(ctx: &mut Ctx<'_>, added: Added) -> CommandResult {
     let config = Config { users: server.acl.user_lines(&server.config), ..server.config.clone() };
     let file = server.process.config_file.clone();
     let may_wait = ctx.origin == Origin::Client;
-    let written = (!may_wait).then(|| server.host.rewrite_config(&file, &config, added));
+    let written = (!may_wait).then(|| server.outside.host.rewrite_config(&file, &config, added));
     // A part that is written in place is written again behind those under way, which are older.
     let client = may_wait.then_some(ctx.session.id);
     let job = RewriteJob { client, file, config: Box::new(config), added };
-    server.tasks.push(Task::File(FileJob::Rewrite(job)));
+    server.outside.tasks.push(Task::File(FileJob::Rewrite(job)));
     match written {
         Some(result) => {
             rewrite_answer(result).map_err(CommandError::line)?;

@@ -155,7 +155,7 @@ fn set_skip_checksum_validation(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> Comman
 fn sleep(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let seconds = number::strtod(args.key()).value;
     // A sleep of more than a day is a mistake; the cast saturates.
-    ctx.rooms.host.sleep_us((seconds.clamp(0.0, 86_400.0) * 1e6) as u64);
+    ctx.rooms.outside.host.sleep_us((seconds.clamp(0.0, 86_400.0) * 1e6) as u64);
     ctx.reply.ok();
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The library `bit`: operations on the bits of numbers, 32 of them.
 
 use crate::script::arguments::Arguments;
+use crate::script::meter;
 use mlua::{Lua, MultiValue, Result, Table};
 
 /// An operation on an argument and a count of places.
@@ -13,14 +14,14 @@ pub fn open(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
     let unary = |name: &str, act: fn(u32) -> u32| -> Result<()> {
         let function = move |lua: &Lua, values| Ok(signed(act(bits(&Arguments::new(lua, values), 1)?)));
-        table.raw_set(name, lua.create_function(function)?)
+        table.raw_set(name, meter::function(lua, function)?)
     };
     unary("tobit", |bits| bits)?;
     unary("bnot", |bits| !bits)?;
     unary("bswap", u32::swap_bytes)?;
     let folds: [(&str, Fold); 3] = [("band", |a, b| a & b), ("bor", |a, b| a | b), ("bxor", |a, b| a ^ b)];
     for (name, act) in folds {
-        table.raw_set(name, lua.create_function(move |lua, values| fold(lua, values, act))?)?;
+        table.raw_set(name, meter::function(lua, move |lua, values| fold(lua, values, act))?)?;
     }
     let shifts: [(&str, Shift); 5] = [
         ("lshift", |bits, places| bits << places),
@@ -30,9 +31,9 @@ pub fn open(lua: &Lua) -> Result<Table> {
         ("ror", u32::rotate_right),
     ];
     for (name, act) in shifts {
-        table.raw_set(name, lua.create_function(move |lua, values| shift(lua, values, act))?)?;
+        table.raw_set(name, meter::function(lua, move |lua, values| shift(lua, values, act))?)?;
     }
-    table.raw_set("tohex", lua.create_function(tohex)?)?;
+    table.raw_set("tohex", meter::function(lua, tohex)?)?;
     Ok(table)
 }
 

@@ -6,6 +6,7 @@ mod number;
 mod settings;
 mod token;
 
+use crate::script::meter;
 use mlua::{Lua, MultiValue, Result, Table, Value};
 use settings::Settings;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ pub fn open(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
     let with = |act: fn(&Lua, &Settings, MultiValue) -> Result<MultiValue>| {
         let settings = Rc::clone(&settings);
-        lua.create_function(move |lua, values| act(lua, &settings, values))
+        meter::function(lua, move |lua, values| act(lua, &settings, values))
     };
     table.raw_set("encode", with(encode::encode)?)?;
     table.raw_set("decode", with(decode::decode)?)?;
@@ -27,7 +28,7 @@ pub fn open(lua: &Lua) -> Result<Table> {
     table.raw_set("encode_keep_buffer", with(settings::encode_keep_buffer)?)?;
     table.raw_set("encode_invalid_numbers", with(settings::encode_invalid_numbers)?)?;
     table.raw_set("decode_invalid_numbers", with(settings::decode_invalid_numbers)?)?;
-    table.raw_set("new", lua.create_function(|lua, _: MultiValue| open(lua))?)?;
+    table.raw_set("new", meter::function(lua, |lua, _: MultiValue| open(lua))?)?;
     table.raw_set("null", Value::NULL)?;
     table.raw_set("_NAME", "cjson")?;
     table.raw_set("_VERSION", "2.1.0")?;

@@ -3,7 +3,7 @@
 
 use crate::resp::{Argv, Protocol};
 use crate::script::testing::{run_sealed, sealed};
-use crate::script::{Host, Verdict, lent, raise};
+use crate::script::{Host, Readers, Verdict, lent, raise};
 use mlua::{HookTriggers, VmState};
 
 /// A server that lets a script go on for so many ticks, and counts those after them.
@@ -23,6 +23,12 @@ impl Host for Impatient {
         self.ticks_after += 1;
         Verdict::Stop("ERR the script was killed".to_owned())
     }
+
+    fn may_run(&mut self, _: Argv<'_>) -> Option<bool> {
+        None
+    }
+
+    fn propagate_to(&mut self, _: Readers) {}
 }
 
 /// Runs `chunk` with a hook as the server sets it; gives its result and the ticks after the end was

@@ -5,7 +5,7 @@
 //! script to script, from where `math.randomseed` has set them last.
 
 use crate::script::arguments::Arguments;
-use crate::script::raise;
+use crate::script::{meter, raise};
 use mlua::{Lua, MultiValue, Result, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -41,12 +41,12 @@ pub fn open(lua: &Lua, math: &Table) -> Result<()> {
     generator.0.set(FIRST_STATE);
     lua.set_app_data(generator.clone());
     let seeded = generator.clone();
-    math.raw_set("random", lua.create_function(move |lua, values| random(lua, &generator, values))?)?;
+    math.raw_set("random", meter::function(lua, move |lua, values| random(lua, &generator, values))?)?;
     let randomseed = move |lua: &Lua, values| {
         seeded.seed(Arguments::new(lua, values).integer(1)? as i32);
         Ok(())
     };
-    math.raw_set("randomseed", lua.create_function(randomseed)?)
+    math.raw_set("randomseed", meter::function(lua, randomseed)?)
 }
 
 /// Sets the generator to where it is when a server starts.

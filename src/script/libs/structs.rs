@@ -5,16 +5,16 @@ mod pack;
 mod unpack;
 
 use crate::script::arguments::{Arguments, bytes, integer_of};
-use crate::script::raise;
+use crate::script::{meter, raise};
 use format::{Format, Item};
 use mlua::{Lua, MultiValue, Result, Table};
 
 /// Makes the table `struct`.
 pub fn open(lua: &Lua) -> Result<Table> {
     let table = lua.create_table()?;
-    table.raw_set("pack", lua.create_function(pack::pack)?)?;
-    table.raw_set("unpack", lua.create_function(unpack::unpack)?)?;
-    table.raw_set("size", lua.create_function(size)?)?;
+    table.raw_set("pack", meter::function(lua, pack::pack)?)?;
+    table.raw_set("unpack", meter::function(lua, unpack::unpack)?)?;
+    table.raw_set("size", meter::function(lua, size)?)?;
     Ok(table)
 }
 

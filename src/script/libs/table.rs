@@ -145,7 +145,7 @@ pub fn open(lua: &Lua, globals: &Table, library: &Table, readonly: &Readonly) ->
     let (move_up, move_down, maxn, foreach, foreachi) =
         in_lua(lua, WALKS)?.call(named(&["rawget", "rawset", "next", "type"])?)?;
     let walks = Walks { readonly: readonly.clone(), move_up, move_down, maxn, foreach, foreachi };
-    library.raw_set("concat", lua.create_function(concat)?)?;
+    library.raw_set("concat", meter::function(lua, concat)?)?;
     open_moves(lua, library, &walks)?;
     open_walks(lua, library, &walks)?;
     let sorters = Sorters::new(lua, &named(&["rawget", "rawset", "getmetatable"])?)?;
@@ -156,11 +156,11 @@ fn open_moves(lua: &Lua, library: &Table, walks: &Walks) -> Result<()> {
     let own: Function = library.raw_get("insert")?;
     let known = walks.clone();
     let insert = move |lua: &Lua, values| insert(lua, &known, &own, values);
-    library.raw_set("insert", lua.create_function(insert)?)?;
+    library.raw_set("insert", meter::function(lua, insert)?)?;
     let own: Function = library.raw_get("remove")?;
     let known = walks.clone();
     let remove = move |lua: &Lua, values| remove(lua, &known, &own, values);
-    library.raw_set("remove", lua.create_function(remove)?)
+    library.raw_set("remove", meter::function(lua, remove)?)
 }
 
 fn open_walks(lua: &Lua, library: &Table, walks: &Walks) -> Result<()> {

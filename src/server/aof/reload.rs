@@ -41,7 +41,7 @@ impl Server {
     /// The file holds everything, or cannot.
     pub(super) fn aof_may_reload(&mut self, result: Result<(), String>) {
         match result {
-            Ok(()) => self.rooms.tasks.push(Task::LoadAof),
+            Ok(()) => self.rooms.outside.tasks.push(Task::LoadAof),
             Err(reason) => {
                 log::warn!("DEBUG LOADAOF: the AOF file does not hold everything: {reason}");
                 self.end_reload(|reply| {

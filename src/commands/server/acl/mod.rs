@@ -237,7 +237,7 @@ fn acl_genpass(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     }
     let digits = (bits as usize).div_ceil(4);
     let mut secret = vec![0; digits.div_ceil(2)];
-    let made = ctx.rooms.host.fill_secret(&mut secret);
+    let made = ctx.rooms.outside.host.fill_secret(&mut secret);
     made.map_err(|reason| CommandError::line(format!("ERR no random numbers: {reason}")))?;
     let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     ctx.reply.bulk(&text.as_bytes()[..digits]);

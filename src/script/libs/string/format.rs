@@ -16,7 +16,7 @@ const LONG_TEXT: usize = 100;
 /// Sets the function in `library`.
 pub(super) fn open(lua: &Lua, library: &Table) -> Result<()> {
     let own: Function = library.raw_get("format")?;
-    library.raw_set("format", lua.create_function(move |lua, values| format(lua, &own, values))?)
+    library.raw_set("format", meter::function(lua, move |lua, values| format(lua, &own, values))?)
 }
 
 fn format(lua: &Lua, own: &Function, values: MultiValue) -> Result<Value> {

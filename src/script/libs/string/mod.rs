@@ -15,12 +15,12 @@ const BYTES_PER_WORK: usize = 16;
 
 /// Replaces what is ours in the library.
 pub fn open(lua: &Lua, library: &Table) -> Result<()> {
-    library.raw_set("rep", lua.create_function(rep)?)?;
+    library.raw_set("rep", meter::function(lua, rep)?)?;
     let pieces =
-        |convert: fn(&mut [u8])| lua.create_function(move |lua, values| convert_text(lua, values, convert));
+        |convert: fn(&mut [u8])| meter::function(lua, move |lua, values| convert_text(lua, values, convert));
     library.raw_set("lower", pieces(|piece| piece.make_ascii_lowercase())?)?;
     library.raw_set("upper", pieces(|piece| piece.make_ascii_uppercase())?)?;
-    library.raw_set("reverse", lua.create_function(reverse)?)?;
+    library.raw_set("reverse", meter::function(lua, reverse)?)?;
     search::open(lua, library)?;
     format::open(lua, library)
 }

@@ -45,10 +45,10 @@ const LOOK_UP: &str = "string.gsub looks up";
 pub(super) fn open(lua: &Lua, library: &Table) -> Result<()> {
     let look_up = in_lua(lua, "local table, key = ... return table[key]")?;
     lua.set_named_registry_value(LOOK_UP, look_up)?;
-    library.raw_set("find", lua.create_function(|lua, values| search(lua, values, find_at))?)?;
-    library.raw_set("match", lua.create_function(|lua, values| search(lua, values, match_at))?)?;
+    library.raw_set("find", meter::function(lua, |lua, values| search(lua, values, find_at))?)?;
+    library.raw_set("match", meter::function(lua, |lua, values| search(lua, values, match_at))?)?;
     library.raw_set("gsub", lua.create_function(gsub)?)?;
-    let step = lua.create_function(gmatch_step)?;
+    let step = meter::function(lua, gmatch_step)?;
     let iterate: Function = in_lua(lua, GMATCH)?.call(step)?;
     let gmatch = lua.create_function(move |lua, values| {
         let arguments = Arguments::new(lua, values);

@@ -1,24 +1,18 @@
-//! The group *scripting*, as far as it is true without a script engine: there are no libraries.
+//! FUNCTION, as far as it is true without functions: there are no libraries.
 //!
 //! A server without libraries can delete them all, list none of them and serialize the empty set;
-//! so it does, byte for byte as Redis with no library. Commands that would need the engine (EVAL,
-//! FCALL, FUNCTION LOAD and RESTORE) are not there and answer as unknown.
+//! so it does, byte for byte as Redis with no library. FUNCTION LOAD and RESTORE, and FCALL, are not
+//! there and answer as unknown.
 
-use super::help;
 use crate::base::crc64::crc64;
 use crate::base::text::lossless;
+use crate::commands::help;
 use crate::rdb;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 
-/// FUNCTION.
-pub const COMMANDS: &[Command] = &[Command::container(
-    Spec::container("function", Group::Scripting).since("7.0.0").summary("Libraries of functions."),
-    FUNCTION_COMMANDS,
-)];
-
 /// The subcommands of FUNCTION.
-const FUNCTION_COMMANDS: &[Command] = &[
+pub(super) const FUNCTION_COMMANDS: &[Command] = &[
     Command::new(
         Spec::new("function|delete", Group::Scripting, 3, "library-name")
             .flags(&[WRITE, NOSCRIPT])

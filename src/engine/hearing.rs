@@ -1,0 +1,157 @@
+//! What the owner hears and whom it answers: the queue, and the streams of its clients.
+//!
+//! A turn uses it, and so does a script that runs for too long, from inside the turn
+//! ([`SharedHearing`] is the [`Ear`] that the server is lent). Neither holds it while the server
+//! works.
+
+use super::event::{Event, Stream};
+use super::gate::Promise;
+use super::owner::TURN_EVENTS;
+use super::queue::Queue;
+use crate::base::ClientId;
+use crate::clients::Close;
+use crate::memory::Charge;
+use crate::resp::Requests;
+use crate::server::{Busy, Ear};
+use std::cell::{RefCell, RefMut};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+
+/// The streams of all clients.
+pub(super) type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
+
+/// See the module.
+pub(super) struct Hearing {
+    pub(super) queue: Queue,
+    pub(super) streams: Streams,
+    /// The clients whose requests ran in this turn.
+    pub(super) spoke: Vec<ClientId>,
+    /// The threads that wait for the end of this turn.
+    pub(super) syncs: Vec<Promise>,
+    /// Events that come before those of the queue.
+    put_off: VecDeque<Event>,
+}
+
+impl Hearing {
+    /// The next event, if one is there.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        // The owner holds a handle itself, so the queue is never closed.
+        self.put_off.pop_front().or_else(|| self.queue.try_receive().ok())
+    }
+
+    /// Puts an event back: it is the next one.
+    pub(super) fn put_back(&mut self, event: Event) {
+        self.put_off.push_front(event);
+    }
+
+    /// Gives the memory of a batch back to the workers.
+    pub(super) fn give_back(&mut self, spent: Option<Requests>) {
+        self.queue.give_back(spent, self.streams.len());
+    }
+
+    /// Sends bytes to a client, and ends its connection if that is asked for.
+    pub(super) fn send(&mut self, id: ClientId, bytes: &mut Vec<u8>, close: Close) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            bytes.clear();
+            return;
+        };
+        if !bytes.is_empty() {
+            stream.send(bytes);
+        }
+        if close != Close::No {
+            stream.close(close);
+        }
+    }
+
+    /// Tells the threads that wait for the end of the turn that it is there.
+    pub(super) fn keep_promises(&mut self) {
+        self.syncs.drain(..).for_each(Promise::keep);
+    }
+}
+
+/// The hearing, in the hands of the turn and of the server's scripts.
+#[derive(Clone)]
+pub(super) struct SharedHearing(Rc<RefCell<Hearing>>);
+
+impl SharedHearing {
+    /// The hearing of whoever takes events from `queue`.
+    pub(super) fn new(queue: Queue) -> Self {
+        SharedHearing(Rc::new(RefCell::new(Hearing {
+            queue,
+            streams: Streams::default(),
+            spoke: Vec::with_capacity(TURN_EVENTS),
+            syncs: Vec::new(),
+            put_off: VecDeque::new(),
+        })))
+    }
+
+    /// The hearing, for a moment in which the server does nothing.
+    pub(super) fn borrow(&self) -> RefMut<'_, Hearing> {
+        self.0.borrow_mut()
+    }
+
+    /// Gives `busy` one event; returns it if it has to wait for the end of the script.
+    fn give(&self, busy: &mut Busy<'_>, event: Event) -> Option<Event> {
+        match event {
+            Event::Requests(id, requests, transit) if !busy.is_running(id) => {
+                let spent = busy.requests(id, requests);
+                self.borrow().give_back(spent);
+                drop::<Charge>(transit);
+                None
+            }
+            Event::Connect { id, connection, stream } => {
+                self.borrow().streams.insert(id, stream);
+                busy.connect(id, connection);
+                None
+            }
+            Event::Disconnect(id) if !busy.is_running(id) => {
+                busy.disconnect(id);
+                self.borrow().streams.remove(&id);
+                None
+            }
+            Event::Rejected => {
+                busy.rejected_connection();
+                None
+            }
+            Event::Signal(signal) => Some(Event::Signal(busy.signal(signal))),
+            other => Some(other),
+        }
+    }
+}
+
+impl Ear for SharedHearing {
+    fn listen(&mut self, busy: &mut Busy<'_>) {
+        let mut waiting = Vec::new();
+        for _ in 0..TURN_EVENTS {
+            let Ok(event) = self.borrow().queue.try_receive() else { break };
+            waiting.extend(self.give(busy, event));
+        }
+        let mut hearing = self.borrow();
+        hearing.put_off.extend(waiting);
+        let own = hearing.put_off.iter().filter_map(|event| match event {
+            Event::Requests(id, requests, _) if busy.is_running(*id) => Some(requests.heap_bytes()),
+            _ => None,
+        });
+        busy.running_waits_with(own.sum());
+        busy.take_outputs(|id, bytes, close| hearing.send(id, bytes, close));
+    }
+}
+
+/// Spreads client ids, which count up from 1, over a table: one multiplication.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}

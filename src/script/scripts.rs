@@ -1,0 +1,115 @@
+//! What the server keeps of scripts: [`Scripts`].
+
+use super::api;
+use super::cache::{Cache, Came, Script, Sha};
+use super::run::Run;
+use super::shebang;
+use super::vm::Vm;
+use crate::resp::Argv;
+use crate::spec::Flags;
+use std::rc::Rc;
+
+/// The Lua states, the scripts that are known, and the one that runs.
+#[derive(Debug)]
+pub struct Scripts {
+    version: &'static str,
+    /// The most that scripts may hold, bytes: `script-memory-limit`.
+    limit_bytes: usize,
+    eval: Option<Rc<Vm>>,
+    cache: Cache,
+    /// The script that runs.
+    pub run: Option<Run>,
+}
+
+impl Scripts {
+    /// No scripts. `version` is Redis's.
+    #[must_use]
+    pub fn new(version: &'static str) -> Self {
+        Scripts { version, limit_bytes: usize::MAX, eval: None, cache: Cache::default(), run: None }
+    }
+
+    /// Sets the most that scripts may hold, bytes.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit_bytes = bytes;
+        if let Some(vm) = &self.eval {
+            vm.set_limit(bytes);
+        }
+    }
+
+    /// The Lua state of EVAL, made when it is first needed.
+    pub fn eval_vm(&mut self) -> Result<Rc<Vm>, String> {
+        if let Some(vm) = &self.eval {
+            return Ok(Rc::clone(vm));
+        }
+        let vm = Vm::for_eval(self.version, self.limit_bytes);
+        let vm = Rc::new(vm.map_err(|error| format!("ERR Lua does not start: {error}"))?);
+        self.eval = Some(Rc::clone(&vm));
+        Ok(vm)
+    }
+
+    /// The scripts of EVAL that are known.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The script of this name, which is used now.
+    pub fn touch(&mut self, sha: &Sha) -> Option<&Script> {
+        self.cache.touch(sha)
+    }
+
+    /// Knows a script from here on; returns its name. Errors with the line to answer.
+    pub fn add(&mut self, code: &[u8], came: Came) -> Result<Sha, String> {
+        let sha = sha_of(code);
+        if self.cache.get(&sha).is_some() {
+            if came == Came::ByLoad {
+                self.cache.keep(&sha);
+            }
+            return Ok(sha);
+        }
+        let (flags, skipped) = shebang::read(code)?;
+        let vm = self.eval_vm()?;
+        vm.add(text(&sha), &code[skipped..])
+            .map_err(|message| format!("ERR Error compiling script (new function): {message}"))?;
+        if let Some(forgotten) = self.cache.insert(sha, flags, code.len(), came) {
+            vm.remove(text(&forgotten));
+        }
+        Ok(sha)
+    }
+
+    /// The flags by which the gate judges a call of EVAL or a sibling, in the place of `flags`.
+    #[must_use]
+    pub fn flags_of_call(&self, argv: Argv<'_>, flags: Flags) -> Flags {
+        let Some(script) = argv.get(1) else { return flags };
+        let known =
+            Sha::try_from(script).ok().and_then(|sha| self.cache.get(&sha)).map(|script| script.flags);
+        let said = known.or_else(|| shebang::read(script).ok().map(|(flags, _)| flags));
+        said.map_or(flags, |said| said.of_command(flags))
+    }
+
+    /// Forgets all scripts of EVAL, and their Lua state.
+    pub fn flush(&mut self) {
+        self.cache = Cache::default();
+        self.eval = None;
+    }
+
+    /// The memory of the Lua state of EVAL, bytes.
+    #[must_use]
+    pub fn eval_vm_bytes(&self) -> usize {
+        self.eval.as_ref().map_or(0, |vm| vm.used_bytes())
+    }
+}
+
+/// The name of a script.
+#[must_use]
+pub fn sha_of(code: &[u8]) -> Sha {
+    let mut sha = [0; 40];
+    sha.copy_from_slice(api::hex_of_sha1(code).as_bytes());
+    sha
+}
+
+/// A name as text.
+#[must_use]
+pub fn text(sha: &Sha) -> &str {
+    std::str::from_utf8(sha).unwrap_or_default()
+}
