@@ -35,6 +35,11 @@ impl<W: Write> CommandWriter<W> {
         self.command(&[b"SELECT", db.0.to_string().as_bytes()])
     }
 
+    /// A library of functions, by its code.
+    pub fn library(&mut self, code: &[u8]) -> io::Result<()> {
+        self.command(&[b"FUNCTION", b"LOAD", code])
+    }
+
     /// One key: its value, then its deadline.
     pub fn key(&mut self, view: &KeyView<'_>) -> io::Result<()> {
         self.value(view.key, view.value)?;

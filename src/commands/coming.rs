@@ -7,7 +7,7 @@
 //! rules that name it hold for it; a test makes sure that no name is in both tables, and that both
 //! are all of Redis.
 
-use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Scripting, Slow, Write};
+use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Scripting, Slow};
 use crate::spec::Coming;
 
 /// Containers stand before their subcommands.
@@ -42,10 +42,6 @@ pub(super) const COMING: &[Coming] = &[
     Coming::new("cluster|slaves", &[Admin, Slow, Dangerous]),
     Coming::new("cluster|slots", &[Slow]),
     Coming::new("failover", &[Admin, Slow, Dangerous]),
-    Coming::new("fcall", &[Slow, Scripting]),
-    Coming::new("fcall_ro", &[Slow, Scripting]),
-    Coming::new("function|load", &[Write, Slow, Scripting]),
-    Coming::new("function|restore", &[Write, Slow, Scripting]),
     Coming::new("psync", &[Admin, Slow, Dangerous]),
     Coming::new("readonly", &[Fast, Connection]),
     Coming::new("readwrite", &[Fast, Connection]),

@@ -102,7 +102,7 @@ fn check(input: impl BufRead, now_ms: i64, bar: Option<u64>) -> (Report, Result<
             Item::Note(Note::ModuleAux(name)) => {
                 report.tell(before, &format!("Data of the module '{name}', left out"));
             }
-            Item::Note(Note::ResizeDb { .. }) => {}
+            Item::Note(Note::ResizeDb { .. } | Note::Library(_)) => {}
             Item::Key { key, content, attributes } => {
                 report.expires += u64::from(attributes.deadline.is_some());
                 let is_expired = attributes.deadline.is_some_and(|deadline| deadline.0 < now_ms);

@@ -136,11 +136,13 @@ impl<'o, W: Write> KeyWriter<'o, W> {
     fn begin(mut out: W, format: &'o SaveFormat, dbs: Vec<WalkedDb>) -> Result<Self, RdbError> {
         let form = match format {
             SaveFormat::Snapshot(options) => Form::Snapshot(SnapshotWriter::begin(out, options, dbs)?),
-            SaveFormat::Commands { timestamp } => {
+            SaveFormat::Commands { timestamp, functions } => {
                 if let Some(secs) = timestamp {
                     out.write_all(&timestamp_line(*secs))?;
                 }
-                Form::Commands(CommandWriter::new(out), None)
+                let mut writer = CommandWriter::new(out);
+                functions.iter().try_for_each(|code| writer.library(code))?;
+                Form::Commands(writer, None)
             }
         };
         Ok(KeyWriter { form, keys: 0 })

@@ -30,6 +30,8 @@ pub enum SaveFormat {
     Commands {
         /// The time to note at the start, seconds, if it is to be noted.
         timestamp: Option<i64>,
+        /// The code of each library of functions.
+        functions: Vec<Arc<[u8]>>,
     },
 }
 

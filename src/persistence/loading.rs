@@ -117,6 +117,12 @@ impl Loading {
         line
     }
 
+    /// Says what happens to what is there already.
+    #[must_use]
+    pub fn present_keys(&self) -> PresentKeys {
+        self.present_keys
+    }
+
     /// Returns the numbers found so far.
     #[must_use]
     pub fn counts(&self) -> LoadCounts {
@@ -141,7 +147,8 @@ impl Loading {
         self.file = Some(file);
     }
 
-    /// Takes in a whole snapshot.
+    /// Takes in a whole snapshot. `take_note` takes in what stands beside the keys, by
+    /// [`Loading::note`] as far as it belongs there.
     ///
     /// # Errors
     ///
@@ -151,7 +158,7 @@ impl Loading {
         keyspace: &mut Keyspace,
         input: impl BufRead,
         checksum: Checksum,
-        now: UnixMillis,
+        mut take_note: impl FnMut(&mut Self, &mut Keyspace, Note) -> Result<(), RdbError>,
     ) -> Result<(), RdbError> {
         let limits = keyspace.limits();
         let mut batch = Batch::new(limits.seed);
@@ -160,7 +167,7 @@ impl Loading {
                 Item::Key { key, content, attributes } => batch.push(key, content, attributes),
                 Item::Note(note) => {
                     self.all_keys(keyspace, &mut batch)?;
-                    self.note(keyspace, note, now)?;
+                    take_note(self, keyspace, note)?;
                 }
             }
             if batch.is_full() { self.all_keys(keyspace, &mut batch) } else { Ok(()) }
@@ -221,6 +228,8 @@ impl Loading {
                 }
                 tell(&name, &value, now);
             }
+            // Lua is another room's: whoever loads gives them there.
+            Note::Library(_) => {}
             Note::ModuleAux(name) => {
                 log::warn!("The RDB file contains AUX data of the module '{name}': left out")
             }

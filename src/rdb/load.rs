@@ -49,6 +49,8 @@ pub enum Note {
     ModuleAux(String),
     /// A key with a collection of no elements, which is left out.
     EmptyKey(Vec<u8>),
+    /// A library of functions: its code.
+    Library(Vec<u8>),
 }
 
 /// The numbers of things that were read.
@@ -197,13 +199,12 @@ impl<R: BufRead> RdbReader<R> {
                 self.skip_module_data()?;
                 Note::ModuleAux(name)
             }
-            opcode::FUNCTION => {
+            opcode::FUNCTION | opcode::FUNCTION_PRE_GA => {
+                let code = self.library(code).map_err(|fault| fault.error)?;
                 // The first line of the code names the library.
-                let code = self.string()?;
                 place.name_section(code.split(|&byte| byte == b'\n').next().unwrap_or_default());
-                return Err(RdbError::Unsupported("functions"));
+                Note::Library(code)
             }
-            opcode::FUNCTION_PRE_GA => return Err(RdbError::Unsupported("functions")),
             opcode::EOF => return Ok(Next::End),
             kind => return Ok(Next::Key(kind)),
         };

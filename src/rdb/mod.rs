@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! "REDIS0010"  { 0xFA key value }            auxiliary fields
+//! { 0xF5 code }                             libraries of functions
 //! { 0xFE db  0xFB keys deadlines             one group per database
 //!   { [0xFC ms] [0xF8 idle | 0xF9 freq] type key value } }
 //! 0xFF crc64                                 8 bytes, little endian; 0 when it was not computed
@@ -15,6 +16,7 @@
 mod collections;
 mod error;
 mod format;
+mod functions;
 mod load;
 mod payload;
 mod place;
@@ -31,6 +33,7 @@ mod ziplist;
 
 pub use error::RdbError;
 pub use format::{MAX_VERSION, VERSION};
+pub use functions::{ReadLibraries, dump_libraries, read_libraries};
 pub use load::{Item, LoadSummary, Note, load, load_as};
 pub use payload::{RestoreError, dump, restore};
 pub use reader::Checksum;

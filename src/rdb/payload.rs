@@ -33,20 +33,31 @@ pub fn dump(value: ValueRef<'_>, compress: bool) -> Vec<u8> {
     let mut payload = vec![values::type_of(value)];
     let written = values::write(&mut Writer::new(&mut payload, &options), value);
     assert!(written.is_ok(), "a vector takes everything");
-    payload.extend((VERSION as u16).to_le_bytes());
-    payload.extend(crc64(&payload).to_le_bytes());
+    add_footer(&mut payload);
     payload
 }
 
-/// The value of a payload; nothing in it is trusted.
-pub fn restore(payload: &[u8], checksum: Checksum, limits: &EncodingLimits) -> Result<Value, RestoreError> {
-    let (_, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
+/// Ends a payload.
+pub(super) fn add_footer(payload: &mut Vec<u8>) {
+    payload.extend((VERSION as u16).to_le_bytes());
+    payload.extend(crc64(payload).to_le_bytes());
+}
+
+/// Looks at the end of a payload; returns what stands before it.
+pub(super) fn check_footer(payload: &[u8], checksum: Checksum) -> Result<&[u8], RestoreError> {
+    let (content, footer) = payload.split_last_chunk::<FOOTER_BYTES>().ok_or(RestoreError::Footer)?;
     let (signed, crc) = payload.split_last_chunk::<CRC_BYTES>().ok_or(RestoreError::Footer)?;
     let version = u32::from(u16::from_le_bytes([footer[0], footer[1]]));
     let is_signed = || crc64(signed) == u64::from_le_bytes(*crc);
     if version > VERSION || checksum == Checksum::Verified && !is_signed() {
         return Err(RestoreError::Footer);
     }
+    Ok(content)
+}
+
+/// The value of a payload; nothing in it is trusted.
+pub fn restore(payload: &[u8], checksum: Checksum, limits: &EncodingLimits) -> Result<Value, RestoreError> {
+    check_footer(payload, checksum)?;
     // Redis: nobody checks where the value ends, so it may run into the footer or end before it.
     let (&kind, body) = payload.split_first().ok_or(RestoreError::Data)?;
     match values::read(&mut RdbReader::new(body), kind, limits) {

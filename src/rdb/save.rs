@@ -50,6 +50,7 @@ impl<'o, W: Write> SnapshotWriter<'o, W> {
             writer.string(name.as_bytes())?;
             writer.string(value.as_bytes())?;
         }
+        options.functions.iter().try_for_each(|code| writer.library(code))?;
         Ok(SnapshotWriter { writer, current: None, unseen: dbs, keys: 0 })
     }
 
@@ -100,6 +101,12 @@ pub fn serialized_len(value: ValueRef<'_>) -> u64 {
 }
 
 impl<W: Write> Writer<'_, W> {
+    /// Writes a library of functions, by its code.
+    pub(super) fn library(&mut self, code: &[u8]) -> Result<(), RdbError> {
+        self.byte(opcode::FUNCTION)?;
+        self.string(code)
+    }
+
     fn key(&mut self, view: &KeyView<'_>) -> Result<(), RdbError> {
         if let Some(deadline) = view.deadline {
             self.byte(opcode::EXPIRE_MS)?;

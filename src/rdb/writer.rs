@@ -5,6 +5,7 @@ use crate::base::crc64::Crc64;
 use crate::base::{lzf, number};
 use crate::keyspace::AccessClock;
 use std::io::Write;
+use std::sync::Arc;
 
 /// Shorter strings are not worth compressing.
 const MIN_COMPRESSED_BYTES: usize = 21;
@@ -22,6 +23,8 @@ pub struct SaveOptions {
     pub access: Access,
     /// Auxiliary fields, written first.
     pub aux: Vec<(&'static str, String)>,
+    /// The code of each library of functions, which come before the keys.
+    pub functions: Vec<Arc<[u8]>>,
 }
 
 /// The access history that is kept.
@@ -38,7 +41,13 @@ pub enum Access {
 
 impl Default for SaveOptions {
     fn default() -> Self {
-        SaveOptions { compress: true, checksum: true, access: Access::Nothing, aux: Vec::new() }
+        SaveOptions {
+            compress: true,
+            checksum: true,
+            access: Access::Nothing,
+            aux: Vec::new(),
+            functions: Vec::new(),
+        }
     }
 }
 

@@ -227,7 +227,7 @@ pub fn hex_of_sha1(bytes: &[u8]) -> String {
 }
 
 /// A string or a number as a string; `None` for what has no text.
-fn text_of(lua: &Lua, value: &Value) -> Result<Option<LuaString>> {
+pub(super) fn text_of(lua: &Lua, value: &Value) -> Result<Option<LuaString>> {
     match value {
         Value::String(_) | Value::Integer(_) | Value::Number(_) => lua.coerce_string(value.clone()),
         _ => Ok(None),

@@ -14,8 +14,11 @@ pub mod answer;
 pub mod api;
 pub mod arguments;
 pub mod cache;
+mod function_vm;
+pub mod functions;
 pub mod host;
 pub mod lent;
+pub mod libraries;
 pub mod libs;
 pub mod meter;
 pub mod protect;
@@ -29,5 +32,6 @@ pub mod shebang;
 pub(crate) mod testing;
 pub mod vm;
 
+pub use functions::Functions;
 pub use host::{Host, Readers, Verdict};
 pub use scripts::Scripts;

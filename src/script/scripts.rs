@@ -2,6 +2,7 @@
 
 use super::api;
 use super::cache::{Cache, Came, Script, Sha};
+use super::functions::Functions;
 use super::run::Run;
 use super::shebang;
 use super::vm::Vm;
@@ -17,6 +18,8 @@ pub struct Scripts {
     limit_bytes: usize,
     eval: Option<Rc<Vm>>,
     cache: Cache,
+    /// The libraries of functions.
+    pub functions: Functions,
     /// The script that runs.
     pub run: Option<Run>,
 }
@@ -25,12 +28,20 @@ impl Scripts {
     /// No scripts. `version` is Redis's.
     #[must_use]
     pub fn new(version: &'static str) -> Self {
-        Scripts { version, limit_bytes: usize::MAX, eval: None, cache: Cache::default(), run: None }
+        Scripts {
+            version,
+            limit_bytes: usize::MAX,
+            eval: None,
+            cache: Cache::default(),
+            functions: Functions::new(version),
+            run: None,
+        }
     }
 
     /// Sets the most that scripts may hold, bytes.
     pub fn set_limit(&mut self, bytes: usize) {
         self.limit_bytes = bytes;
+        self.functions.set_limit(bytes);
         if let Some(vm) = &self.eval {
             vm.set_limit(bytes);
         }
@@ -85,6 +96,13 @@ impl Scripts {
             Sha::try_from(script).ok().and_then(|sha| self.cache.get(&sha)).map(|script| script.flags);
         let said = known.or_else(|| shebang::read(script).ok().map(|(flags, _)| flags));
         said.map_or(flags, |said| said.of_command(flags))
+    }
+
+    /// The flags by which the gate judges a call of FCALL or FCALL_RO, in the place of `flags`.
+    #[must_use]
+    pub fn flags_of_function_call(&self, argv: Argv<'_>, flags: Flags) -> Flags {
+        let function = argv.get(1).and_then(|name| self.functions.libraries().function(name));
+        function.map_or(flags, |(_, function)| function.flags.of_command(flags))
     }
 
     /// Forgets all scripts of EVAL, and their Lua state.

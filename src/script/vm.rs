@@ -4,6 +4,7 @@
 //! it ends, but for what functions keep for themselves.
 
 use super::answer::{self, COUNTED, IsCounted};
+use super::libraries::LibraryId;
 use super::meter::Meter;
 use super::raise::Raised;
 use super::sandbox::{self, Sealed};
@@ -16,20 +17,25 @@ use std::fmt;
 
 /// Instructions after which the interrupt is looked at. Each can take long where strings are long,
 /// so they are few, and fewer still while much memory is in use.
-const INSTRUCTIONS_PER_TICK: u32 = 200;
+pub(super) const INSTRUCTIONS_PER_TICK: u32 = 200;
 /// Up to this much memory in use it is this many; then fewer in proportion.
 const SMALL_BYTES: usize = 4 << 20;
 
 /// A Lua state. See the module.
 pub struct Vm {
-    lua: Lua,
-    sealed: Sealed,
+    pub(super) lua: Lua,
+    pub(super) sealed: Sealed,
     /// Lua's own `xpcall`, whose handler still sees where the error was raised.
-    protected: Function,
+    pub(super) protected: Function,
     handler: Function,
-    /// The compiled scripts by name.
-    scripts: Table,
+    /// Binds a function to its two arguments, for `xpcall` passes none on.
+    bind: Function,
+    /// The compiled scripts by name, or tables of functions by the number of their library.
+    pub(super) scripts: Table,
 }
+
+/// Lua code of [`Vm::bind`]. Nothing of it is on the stack while the function runs.
+const BIND: &str = "local call, keys, arguments = ... return function() return call(keys, arguments) end";
 
 impl fmt::Debug for Vm {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,10 +57,21 @@ pub struct Failure {
 pub struct Call<'a> {
     /// The script's name, as errors show it.
     pub name: &'a str,
+    /// The place where it is kept.
+    pub place: Place,
     /// Its keys.
     pub keys: &'a [&'a [u8]],
     /// Its other arguments.
     pub arguments: &'a [&'a [u8]],
+}
+
+/// The place where a script is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Among the scripts of EVAL, by its name.
+    Scripts,
+    /// In this library, by its name.
+    Library(LibraryId),
 }
 
 impl Vm {
@@ -63,37 +80,40 @@ impl Vm {
         let lua = bare(limit_bytes)?;
         let redis = api::open(&lua, version)?;
         api::add_of_eval(&lua, &redis)?;
-        Vm::sealed(lua, redis)
+        let vm = Vm::sealed(lua, &[("redis", redis.clone()), ("server", redis)])?;
+        vm.sealed.globals.raw_set("__redis__err__handler", &vm.handler)?;
+        Ok(vm)
     }
 
-    fn sealed(lua: Lua, redis: Table) -> Result<Vm> {
+    /// Seals `lua`, with these tables of the server's.
+    pub(super) fn sealed(lua: Lua, libraries: &[(&str, Table)]) -> Result<Vm> {
         let protected: Function = lua.globals().raw_get("xpcall")?;
         let handler = lua.create_function(handle)?;
+        let bind = lua.load(BIND).set_name("=bind").into_function()?;
         sandbox::install(&lua)?;
-        lua.globals().raw_set("__redis__err__handler", &handler)?;
-        let libraries = [
-            ("redis", redis.clone()),
-            ("server", redis),
+        let of_lua = [
             ("cjson", libs::cjson::open(&lua)?),
             ("cmsgpack", libs::cmsgpack::open(&lua)?),
             ("struct", libs::structs::open(&lua)?),
             ("bit", libs::bit::open(&lua)?),
         ];
-        let sealed = sandbox::seal(&lua, &libraries)?;
+        let sealed = sandbox::seal(&lua, &[libraries, &of_lua].concat())?;
         let scripts = lua.create_table()?;
-        let vm = Vm { lua, sealed, protected, handler, scripts };
+        let vm = Vm { lua, sealed, protected, handler, bind, scripts };
         look_after(&vm.lua, INSTRUCTIONS_PER_TICK)?;
         Ok(vm)
     }
 
     /// Compiles `code` and keeps it by its name. Errors with Lua's message.
     pub fn add(&self, name: &str, code: &[u8]) -> std::result::Result<(), String> {
-        let compiled = self.compile(code).and_then(|function| self.scripts.raw_set(name, function));
-        compiled.map_err(|error| message(&error))
+        let compiled = self.compile("@user_script", code);
+        let kept = compiled.and_then(|function| self.scripts.raw_set(name, function));
+        kept.map_err(|error| message(&error))
     }
 
-    fn compile(&self, code: &[u8]) -> Result<Function> {
-        let chunk = self.lua.load(code).set_name("@user_script").set_mode(ChunkMode::Text);
+    /// Compiles `code`, which errors know by the name `source`.
+    pub(super) fn compile(&self, source: &str, code: &[u8]) -> Result<Function> {
+        let chunk = self.lua.load(code).set_name(source).set_mode(ChunkMode::Text);
         chunk.set_environment(self.sealed.env.clone()).into_function()
     }
 
@@ -103,7 +123,8 @@ impl Vm {
         let _ = self.scripts.raw_set(name, Value::Nil);
     }
 
-    /// Runs the script `call.name`, with `KEYS` and `ARGV` as globals, and answers what it returns.
+    /// Runs the script `call.name` and answers what it returns. One of EVAL has its keys and its
+    /// other arguments as the globals `KEYS` and `ARGV`, a function as its own arguments.
     pub fn run(
         &self,
         call: Call<'_>,
@@ -136,9 +157,19 @@ impl Vm {
     }
 
     fn run_protected(&self, call: Call<'_>) -> Result<(bool, Value)> {
-        let script: Function = self.scripts.raw_get(call.name)?;
-        self.sealed.globals.raw_set("KEYS", self.array(call.keys)?)?;
-        self.sealed.globals.raw_set("ARGV", self.array(call.arguments)?)?;
+        let (keys, arguments) = (self.array(call.keys)?, self.array(call.arguments)?);
+        let script: Function = match call.place {
+            Place::Scripts => {
+                self.sealed.globals.raw_set("KEYS", keys)?;
+                self.sealed.globals.raw_set("ARGV", arguments)?;
+                self.scripts.raw_get(call.name)?
+            }
+            Place::Library(id) => {
+                let library: Table = self.scripts.raw_get(id.0)?;
+                let function: Function = library.raw_get(call.name)?;
+                self.bind.call((function, keys, arguments))?
+            }
+        };
         look_after(&self.lua, INSTRUCTIONS_PER_TICK)?;
         meter::limited(&self.lua, || self.protected.call((script, &self.handler)))?
     }
@@ -164,7 +195,7 @@ impl Vm {
 }
 
 /// Lua with the libraries that a script sees something of.
-fn bare(limit_bytes: usize) -> Result<Lua> {
+pub(super) fn bare(limit_bytes: usize) -> Result<Lua> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     // A panic goes through whatever Lua has to catch errors.
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
@@ -186,7 +217,7 @@ fn hook(lua: &Lua) -> Result<VmState> {
 }
 
 /// Looks at the interrupt after so many instructions, from here on.
-fn look_after(lua: &Lua, instructions: u32) -> Result<()> {
+pub(super) fn look_after(lua: &Lua, instructions: u32) -> Result<()> {
     if !meter::set_instructions(lua, instructions) {
         return Ok(());
     }
@@ -262,7 +293,7 @@ fn failure_of(name: &str, error: &Value) -> Failure {
 }
 
 /// Lua's message of a chunk that does not compile.
-fn message(error: &Error) -> String {
+pub(super) fn message(error: &Error) -> String {
     match error {
         Error::SyntaxError { message, .. } => message.clone(),
         Error::MemoryError(message) => message.clone(),

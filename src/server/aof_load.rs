@@ -23,11 +23,13 @@ use crate::stats::Counters;
 const COMMANDS_PER_CLEANING: u64 = 1024;
 
 impl Server {
-    /// Empties all databases, as before DEBUG LOADAOF. The keys are freed on another thread.
+    /// Empties all databases and deletes all functions, as before DEBUG LOADAOF. The keys are freed
+    /// on another thread.
     pub fn empty_for_loading(&mut self) {
         self.keyspace.iter_mut().for_each(|db| {
             db.flush();
         });
+        self.rooms.script.functions.flush();
         self.rooms.persistence.saves.dirty = 0;
     }
 

@@ -4,7 +4,7 @@
 //! Sections that list things (commands, errors, databases) are rendered by [`write_section`].
 
 use super::host::ProcessFacts;
-use super::memory::{MemoryUse, largest_client};
+use super::memory::{MemoryUse, ScriptsUse, largest_client};
 use super::version::{PYREDIS_VERSION, REDIS_VERSION};
 use super::{AofState, Rooms};
 use crate::base::alloc;
@@ -55,6 +55,12 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn balance(&self) -> Balance {
         self.rooms.balance(self.keyspace)
+    }
+
+    /// Returns the memory of scripts and functions.
+    #[must_use]
+    pub fn scripts(&self) -> ScriptsUse {
+        ScriptsUse::of(self.rooms)
     }
 
     /// Returns the memory in use by purpose; summed up over all clients, so once.
@@ -169,19 +175,19 @@ pub const FIELDS: &[Field] = fields! {
         "allocator_resident" => |view| view.process.resident_bytes;
         "total_system_memory" => |view| view.process.total_memory_bytes;
         "total_system_memory_human" => |view| human(view.process.total_memory_bytes);
-        "used_memory_lua" => |_view| 0;
-        "used_memory_vm_eval" => |_view| 0;
-        "used_memory_lua_human" => |_view| human(0);
-        "used_memory_scripts_eval" => |_view| 0;
-        "number_of_cached_scripts" => |_view| 0;
-        "number_of_functions" => |_view| 0;
-        "number_of_libraries" => |_view| 0;
-        "used_memory_vm_functions" => |_view| 0;
-        "used_memory_vm_total" => |_view| 0;
-        "used_memory_vm_total_human" => |_view| human(0);
-        "used_memory_functions" => |_view| 0;
-        "used_memory_scripts" => |_view| 0;
-        "used_memory_scripts_human" => |_view| human(0);
+        "used_memory_lua" => |view| view.scripts().eval_vm;
+        "used_memory_vm_eval" => |view| view.scripts().eval_vm;
+        "used_memory_lua_human" => |view| human(view.scripts().eval_vm);
+        "used_memory_scripts_eval" => |view| view.scripts().eval;
+        "number_of_cached_scripts" => |view| view.rooms.script.cache().len();
+        "number_of_functions" => |view| view.rooms.script.functions.libraries().functions_len();
+        "number_of_libraries" => |view| view.rooms.script.functions.libraries().len();
+        "used_memory_vm_functions" => |view| view.scripts().functions_vm;
+        "used_memory_vm_total" => |view| view.scripts().vms();
+        "used_memory_vm_total_human" => |view| human(view.scripts().vms());
+        "used_memory_functions" => |view| view.scripts().functions;
+        "used_memory_scripts" => |view| view.scripts().kept();
+        "used_memory_scripts_human" => |view| human(view.scripts().kept());
         "maxmemory" => |view| view.rooms.config.maxmemory;
         "maxmemory_human" => |view| human(view.rooms.config.maxmemory);
         "maxmemory_policy" => |view| text_of(view, "maxmemory-policy");

@@ -17,9 +17,11 @@ use super::machine::Server;
 use super::stop::News;
 use super::task::Task;
 use super::{Rooms, changed, saving};
+use crate::base::time::UnixMillis;
 use crate::keyspace::{Db, Keyspace, PresentKeys};
 use crate::persistence::{LoadCounts, LoadJob, LoadPiece, LoadResult, Loading};
-use crate::rdb::Checksum;
+use crate::rdb::{Checksum, Note, RdbError};
+use crate::script::libraries::Existing;
 use crate::waiting::{Pause, PauseReason};
 use std::io::BufReader;
 use std::sync::Arc;
@@ -63,7 +65,7 @@ impl Server {
                 Ok(())
             }
             LoadPiece::Note(note) => {
-                let result = load.note(&mut self.keyspace, note, now);
+                let result = take_note(&mut self.rooms, &mut load, &mut self.keyspace, note, now);
                 result.map_err(|error| load.refuses(&error))
             }
             LoadPiece::Keys { keys, loaded_bytes } => {
@@ -173,6 +175,26 @@ impl Server {
     }
 }
 
+/// Takes in what stands in a snapshot beside the keys.
+fn take_note(
+    rooms: &mut Rooms,
+    load: &mut Loading,
+    keyspace: &mut Keyspace,
+    note: Note,
+    now: UnixMillis,
+) -> Result<(), RdbError> {
+    match note {
+        Note::Library(code) => {
+            let existing = match load.present_keys() {
+                PresentKeys::Refused => Existing::Stays,
+                PresentKeys::Replaced => Existing::Goes,
+            };
+            rooms.take_in_library(&code, existing).map_err(RdbError::Refused)
+        }
+        note => load.note(keyspace, note, now),
+    }
+}
+
 impl Rooms {
     fn new_loading(&self, present_keys: PresentKeys) -> Loading {
         Loading::new(self.time.now, self.time.monotonic, self.read_monotonic(), present_keys)
@@ -206,13 +228,17 @@ pub(super) fn reload(keyspace: &mut Keyspace, rooms: &mut Rooms, steps: ReloadSt
         for index in databases {
             changed::flush(keyspace, rooms, index);
         }
+        rooms.script.functions.flush();
         if rooms.tracking.tables.is_active() {
             rooms.invalidate_all();
         }
     }
     let input = BufReader::new(rooms.outside.host.read_file(rooms.config.dbfilename.as_bytes())?);
-    let mut load = rooms.new_loading(steps.present_keys);
-    load.take_all(keyspace, input, checksum(rooms), rooms.time.now)
+    let (mut load, sums) = (rooms.new_loading(steps.present_keys), checksum(rooms));
+    let now = rooms.time.now;
+    let take_note =
+        |load: &mut Loading, keyspace: &mut Keyspace, note| take_note(rooms, load, keyspace, note, now);
+    load.take_all(keyspace, input, sums, take_note)
         .map_err(|error| format!("the RDB file {} can't be loaded: {error}", rooms.config.dbfilename))?;
     note_summary(rooms, &load);
     Ok(())

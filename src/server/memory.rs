@@ -34,6 +34,45 @@ pub struct DatabaseUse {
     pub deadlines: u64,
 }
 
+/// The memory of scripts and functions, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct ScriptsUse {
+    /// The Lua state of EVAL.
+    pub eval_vm: u64,
+    /// The Lua state of functions.
+    pub functions_vm: u64,
+    /// What is kept of the scripts of EVAL beside it.
+    pub eval: u64,
+    /// What is kept of the libraries of functions beside it.
+    pub functions: u64,
+}
+
+impl ScriptsUse {
+    /// Takes the figures.
+    #[must_use]
+    pub fn of(rooms: &Rooms) -> Self {
+        let scripts = &rooms.script;
+        ScriptsUse {
+            eval_vm: scripts.eval_vm_bytes() as u64,
+            functions_vm: scripts.functions.vm_bytes() as u64,
+            eval: scripts.cache().bytes() as u64,
+            functions: scripts.functions.libraries().bytes() as u64,
+        }
+    }
+
+    /// Both Lua states.
+    #[must_use]
+    pub fn vms(&self) -> u64 {
+        self.eval_vm + self.functions_vm
+    }
+
+    /// What is kept beside them.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.eval + self.functions
+    }
+}
+
 /// A snapshot of the figures, bytes where nothing else is said.
 #[derive(Clone, Debug)]
 pub struct MemoryUse {
@@ -51,6 +90,8 @@ pub struct MemoryUse {
     pub clients_count: u64,
     /// The bytes that the append-only file's thread has not written.
     pub aof_buffer: u64,
+    /// Scripts and functions.
+    pub scripts: ScriptsUse,
     /// Databases with keys.
     pub databases: Vec<DatabaseUse>,
     /// All that is not data, `startup` included.
@@ -68,6 +109,9 @@ impl MemoryUse {
         let clients: u64 = view.clients().map(|session| session.heap_bytes() as u64).sum();
         let aof_buffer = view.balance().bytes(Account::AofBuffer);
         let tables: u64 = databases.iter().map(|db| db.table + db.deadlines).sum();
+        let scripts = view.scripts();
+        // Redis does not count what Lua holds as used: here it is, and it is no data.
+        let lua = scripts.vms() + scripts.kept();
         MemoryUse {
             used,
             peak: view.rooms.stats.counters.peak_bytes.max(used),
@@ -75,7 +119,8 @@ impl MemoryUse {
             resident: view.process.resident_bytes,
             clients,
             clients_count: view.clients().count() as u64,
-            overhead: view.rooms.process.startup_bytes + clients + aof_buffer + tables,
+            overhead: view.rooms.process.startup_bytes + clients + aof_buffer + tables + lua,
+            scripts,
             aof_buffer,
             keys: view.keyspace.iter().map(|db| db.len() as u64).sum(),
             databases,
@@ -215,6 +260,7 @@ mod tests {
             clients: 1 << 20,
             clients_count: 10,
             aof_buffer: 0,
+            scripts: ScriptsUse { eval_vm: 0, functions_vm: 0, eval: 0, functions: 0 },
             databases: Vec::new(),
             overhead: 10 << 20,
             keys: 99,

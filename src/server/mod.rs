@@ -33,6 +33,7 @@ mod hold_back;
 mod host;
 pub mod info;
 mod lazyfree;
+mod libraries;
 mod loading;
 mod machine;
 mod login_wait;

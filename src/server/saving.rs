@@ -224,5 +224,6 @@ pub(super) fn options(keyspace: &Keyspace, rooms: &Rooms) -> SaveOptions {
         ("used-mem", alloc::used_bytes().to_string()),
         ("aof-base", "0".to_owned()),
     ];
-    SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux }
+    let functions = rooms.script.functions.libraries().codes();
+    SaveOptions { compress: config.rdbcompression, checksum: config.rdbchecksum, access, aux, functions }
 }

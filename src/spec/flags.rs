@@ -78,6 +78,8 @@ pub const LOOKS_AT_ANY_KEY: Flags = Flags(1 << 29);
 
 /// Runs a script, which says itself what it will do.
 pub const RUNS_SCRIPT: Flags = Flags(1 << 30);
+/// Runs a function, which has said what it will do when its library was loaded.
+pub const RUNS_FUNCTION: Flags = Flags(1 << 31);
 
 /// The names that `COMMAND INFO` prints, in its order.
 const NAMES: &[(Flags, &str)] = &[

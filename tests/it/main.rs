@@ -10,6 +10,7 @@ mod config;
 mod daemon;
 mod differential;
 mod flood;
+mod functions;
 mod info;
 mod kill;
 mod log_lines;

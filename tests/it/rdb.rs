@@ -244,7 +244,7 @@ fn a_damaged_file_stops_the_start() {
         (&REAL_FILE[..middle], "Unexpected EOF reading RDB file"),
         (b"not a snapshot at all", "Wrong signature trying to load DB from file"),
         (b"REDIS9999", "Can't handle RDB format version 9999"),
-        (b"REDIS0010\xf5\x01x", "The RDB file contains functions, which this server can't load yet"),
+        (b"REDIS0010\xf5\x01x", "Failed loading library, Missing library metadata"),
     ] {
         let mut server = Server::spawn(folder_with(file), &[]);
         assert_eq!(server.wait().code(), Some(1), "{reason}");
@@ -318,14 +318,16 @@ fn the_log_names_the_key_or_section_that_is_refused() {
 }
 
 #[test]
-fn the_log_names_the_function_of_a_real_file() {
-    let library = b"#!lua name=lib\nredis.register_function('f', function() return 1 end)";
-    let Some(real) = RealServer::start(&["--save", ""]) else { return };
-    let mut client = Client::connect(real.port);
-    assert!(!client.show(&[b"FUNCTION", b"LOAD", library]).starts_with('-'));
-    assert_eq!(client.run("SAVE"), "OK");
-    let told = refusal(&fs::read(real.folder.path().join("dump.rdb")).unwrap());
-    assert!(told.ends_with("in the function library '#!lua name=lib'"), "{told}");
+fn the_log_names_what_is_wrong_with_a_library() {
+    let library = |code: &[u8]| [&[0xf5, code.len() as u8], code].concat();
+    let file = |libraries: &[u8]| [b"REDIS0010", libraries, b"\xff", &[0; 8]].concat();
+    let good = library(b"#!lua name=a\nredis.register_function('f',print)");
+    let told = refusal(&file(&good));
+    let reason = "Failed loading library, Error registering functions: ERR user_function:2: Script attempted to access \
+                  nonexistent global variable 'print'";
+    assert!(told.ends_with(reason), "{told}");
+    let told = refusal(&[b"REDIS0010", &library(b"#!lua name=a\n\n")[..10]].concat());
+    assert!(told.contains("in the function library"), "{told}");
 }
 
 #[test]

@@ -5,14 +5,14 @@ use crate::script::cache::{Came, Sha};
 use crate::script::run::Kind;
 use crate::script::scripts;
 use crate::script::shebang::ScriptFlags;
-use crate::script::vm::Call;
+use crate::script::vm::{Call, Place};
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 
 /// Keys of a script that may write.
-const WRITTEN: &[KeySpec] = &[KeySpec::keynum(2, &[RW, ACCESS, UPDATE])];
+pub(super) const WRITTEN: &[KeySpec] = &[KeySpec::keynum(2, &[RW, ACCESS, UPDATE])];
 /// Keys of a script that only reads.
-const READ: &[KeySpec] = &[KeySpec::keynum(2, &[RO, ACCESS])];
+pub(super) const READ: &[KeySpec] = &[KeySpec::keynum(2, &[RO, ACCESS])];
 
 const FLAGS: &[Flags] = &[NOSCRIPT, SKIP_MONITOR, MAY_REPLICATE, NO_MANDATORY_KEYS, STALE, RUNS_SCRIPT];
 const RO_FLAGS: &[Flags] = &[NOSCRIPT, SKIP_MONITOR, NO_MANDATORY_KEYS, STALE, READONLY, RUNS_SCRIPT];
@@ -64,7 +64,7 @@ pub(super) const EVALSHA_RO: Command = Command::new(
 fn eval(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let argv = args.argv();
     ctx.show_to_monitors(argv);
-    let words = Words::read(argv)?;
+    let words = Words::read(argv, CommandError::NotInteger)?;
     let sha = ctx.rooms.script.add(argv.at(1), Came::ByEval).map_err(CommandError::line)?;
     run(ctx, argv, &sha, &words)
 }
@@ -77,7 +77,7 @@ fn evalsha(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     if sha.is_none() {
         return Err(NO_SCRIPT);
     }
-    let words = Words::read(argv)?;
+    let words = Words::read(argv, CommandError::NotInteger)?;
     let known = sha.filter(|sha| ctx.rooms.script.cache().get(sha).is_some());
     run(ctx, argv, &known.ok_or(NO_SCRIPT)?, &words)
 }
@@ -91,9 +91,10 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    /// Reads the number of keys, which is argument 2, and what follows.
-    pub(super) fn read(argv: Argv<'a>) -> Result<Self, CommandError> {
-        let count = crate::base::number::parse_i64(argv.at(2)).ok_or(CommandError::NotInteger)?;
+    /// Reads the number of keys, which is argument 2, and what follows. `no_number` is the error of
+    /// one that is none.
+    pub(super) fn read(argv: Argv<'a>, no_number: CommandError) -> Result<Self, CommandError> {
+        let count = crate::base::number::parse_i64(argv.at(2)).ok_or(no_number)?;
         let rest = argv.skip(3);
         let Ok(count) = usize::try_from(count) else {
             return Err(CommandError::fixed("ERR Number of keys can't be negative"));
@@ -107,8 +108,8 @@ impl<'a> Words<'a> {
     }
 
     /// The call of a script with these words.
-    pub(super) fn call<'w>(&'w self, name: &'w str) -> Call<'w> {
-        Call { name, keys: &self.keys, arguments: &self.arguments }
+    pub(super) fn call<'w>(&'w self, name: &'w str, place: Place) -> Call<'w> {
+        Call { name, place, keys: &self.keys, arguments: &self.arguments }
     }
 }
 
@@ -117,5 +118,5 @@ fn run(ctx: &mut Ctx<'_>, argv: Argv<'_>, sha: &Sha, words: &Words<'_>) -> Comma
     let vm = ctx.rooms.script.eval_vm().map_err(CommandError::line)?;
     let name = scripts::text(sha);
     let run = ctx.begin_script(Kind::Eval, name, argv, flags)?;
-    ctx.run_script(&vm, words.call(name), run)
+    ctx.run_script(&vm, words.call(name, Place::Scripts), run)
 }

@@ -1,21 +1,26 @@
 //! The group *scripting*: scripts of EVAL ([`eval`]), what is known of them ([`script`]), functions
-//! ([`function`]).
+//! ([`function`], [`fcall`]).
 
 mod eval;
 #[cfg(test)]
 mod eval_tests;
+mod fcall;
 mod function;
+#[cfg(test)]
+mod function_tests;
 mod script;
 
 use crate::server::Command;
 use crate::spec::*;
 
-/// EVAL and its siblings, SCRIPT, FUNCTION.
+/// EVAL and its siblings, SCRIPT, FUNCTION, FCALL.
 pub const COMMANDS: &[Command] = &[
     eval::EVAL,
     eval::EVAL_RO,
     eval::EVALSHA,
     eval::EVALSHA_RO,
+    fcall::FCALL,
+    fcall::FCALL_RO,
     Command::container(
         Spec::container("function", Group::Scripting).since("7.0.0").summary("Libraries of functions."),
         function::FUNCTION_COMMANDS,

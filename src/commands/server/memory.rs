@@ -127,8 +127,8 @@ fn stats(ctx: &mut Ctx<'_>, _args: Args<'_>) -> CommandResult {
         ("clients.normal", Bytes(figures.clients)),
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(figures.aof_buffer)),
-        ("lua.caches", Bytes(0)),
-        ("functions.caches", Bytes(0)),
+        ("lua.caches", Bytes(figures.scripts.eval)),
+        ("functions.caches", Bytes(figures.scripts.functions)),
     ];
     let behind = [
         ("overhead.total", Bytes(figures.overhead)),

@@ -273,7 +273,7 @@ fn base_format(keyspace: &Keyspace, rooms: &Rooms) -> SaveFormat {
         return SaveFormat::Snapshot(base_options(keyspace, rooms));
     }
     let timestamp = rooms.config.aof_timestamp_enabled.then_some(rooms.time.now.secs());
-    SaveFormat::Commands { timestamp }
+    SaveFormat::Commands { timestamp, functions: rooms.script.functions.libraries().codes() }
 }
 
 /// Gives the running rewrite up. It counts as neither done nor failed.
