@@ -7,7 +7,7 @@
 
 mod double;
 
-pub use double::{Strtod, f64_as_i64, format_f64_17g, format_f64_shortest, parse_f64, strtod};
+pub use double::{Strtod, f64_as_i64, format_f64_6g, format_f64_17g, format_f64_shortest, parse_f64, strtod};
 
 use super::float_text::is_c_space;
 

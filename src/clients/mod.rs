@@ -11,6 +11,7 @@
 
 mod class;
 mod connection;
+mod debugging;
 mod delivery;
 mod held_output;
 mod monitors;
@@ -23,6 +24,7 @@ mod watches;
 
 pub use class::ClientClass;
 pub use connection::{ClientGauges, Close, Connection, ReplyMode, Waking, WireLimits};
+pub use debugging::{DebuggedChanges, Debugging, Sent};
 pub use held_output::HeldOutput;
 pub use monitors::Monitors;
 pub use registry::{Clients, traffic};

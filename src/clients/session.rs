@@ -1,6 +1,7 @@
 //! Everything that the server knows of one client: [`Session`].
 
 use super::connection::{Close, Connection, ReplyMode};
+use super::debugging::Debugging;
 use super::held_output::HeldOutput;
 use super::reply_buffer::ReplyBuffer;
 use super::requests::{Pending, Running};
@@ -45,6 +46,8 @@ pub struct Session {
     pub parked: Option<Box<Wait>>,
     /// The commands that are queued since MULTI.
     pub multi: Option<Box<Transaction>>,
+    /// SCRIPT DEBUG.
+    pub debugging: Option<Box<Debugging>>,
     /// The moment at which it connected.
     pub created: MonotonicMillis,
     /// The last things that it did.
@@ -186,6 +189,7 @@ impl Session {
             requests: Requested::default(),
             parked: None,
             multi: None,
+            debugging: None,
             created: now,
             last: Last { interaction: now, command: None, lookup: None },
             tracking: OwnTracking::default(),

@@ -7,7 +7,7 @@
 //! rules that name it hold for it; a test makes sure that no name is in both tables, and that both
 //! are all of Redis.
 
-use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Scripting, Slow};
+use crate::spec::Category::{Admin, Connection, Dangerous, Fast, Slow};
 use crate::spec::Coming;
 
 /// Containers stand before their subcommands.
@@ -48,7 +48,6 @@ pub(super) const COMING: &[Coming] = &[
     Coming::new("replconf", &[Admin, Slow, Dangerous]),
     Coming::new("replicaof", &[Admin, Slow, Dangerous]),
     Coming::new("role", &[Admin, Fast, Dangerous]),
-    Coming::new("script|debug", &[Slow, Scripting]),
     Coming::new("slaveof", &[Admin, Slow, Dangerous]),
     Coming::new("sync", &[Admin, Slow, Dangerous]),
 ];

@@ -17,6 +17,15 @@ use std::cell::{RefCell, RefMut};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
+use std::time::Duration;
+
+/// A script that is debugged looks at least this often if it has to end.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Others wait for so long for a sign of the client that debugs it: redis-cli ends a connection and
+/// begins the next one with SCRIPT DEBUG, and the news of the end may come last.
+const GRACE: Duration = Duration::from_millis(50);
+/// Events of others that wait so at most.
+const HELD_EVENTS: usize = 8;
 
 /// The streams of all clients.
 pub(super) type Streams = HashMap<ClientId, Box<dyn Stream>, BuildHasherDefault<IdHasher>>;
@@ -100,6 +109,10 @@ impl SharedHearing {
                 drop::<Charge>(transit);
                 None
             }
+            Event::Requests(id, requests, transit) => {
+                let requests = busy.requests_of_running(requests)?;
+                Some(Event::Requests(id, requests, transit))
+            }
             Event::Connect { id, connection, stream } => {
                 self.borrow().streams.insert(id, stream);
                 busy.connect(id, connection);
@@ -109,6 +122,10 @@ impl SharedHearing {
                 busy.disconnect(id);
                 self.borrow().streams.remove(&id);
                 None
+            }
+            Event::Disconnect(id) => {
+                busy.running_is_gone();
+                Some(Event::Disconnect(id))
             }
             Event::Rejected => {
                 busy.rejected_connection();
@@ -121,14 +138,43 @@ impl SharedHearing {
 }
 
 impl Ear for SharedHearing {
+    fn wait(&mut self, busy: &mut Busy<'_>) {
+        let (mut others, mut patience) = (Vec::new(), PATIENCE);
+        while others.len() < HELD_EVENTS {
+            let Ok(event) = self.borrow().queue.receive_within(patience) else { break };
+            let is_own =
+                matches!(event, Event::Requests(id, ..) | Event::Disconnect(id) if busy.is_running(id));
+            if is_own {
+                let waiting = self.give(busy, event);
+                self.borrow().put_off.extend(waiting);
+                break;
+            }
+            others.push(event);
+            patience = GRACE;
+        }
+        if busy.is_running_gone() {
+            return self.borrow().put_off.extend(others);
+        }
+        let waiting: Vec<Event> = others.into_iter().filter_map(|event| self.give(busy, event)).collect();
+        self.borrow().put_off.extend(waiting);
+        self.answer(busy);
+    }
+
     fn listen(&mut self, busy: &mut Busy<'_>) {
         let mut waiting = Vec::new();
         for _ in 0..TURN_EVENTS {
             let Ok(event) = self.borrow().queue.try_receive() else { break };
             waiting.extend(self.give(busy, event));
         }
+        self.borrow().put_off.extend(waiting);
+        self.answer(busy);
+    }
+}
+
+impl SharedHearing {
+    /// Sends the answers, and looks at what waits of the client whose script runs.
+    fn answer(&self, busy: &mut Busy<'_>) {
         let mut hearing = self.borrow();
-        hearing.put_off.extend(waiting);
         let own = hearing.put_off.iter().filter_map(|event| match event {
             Event::Requests(id, requests, _) if busy.is_running(*id) => Some(requests.heap_bytes()),
             _ => None,

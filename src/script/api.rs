@@ -3,11 +3,13 @@
 use super::answer::{self, IsCounted};
 use super::arguments::{integer_of, type_name};
 use super::host::Readers;
-use super::{lent, meter, raise};
+use super::{debugger, lent, meter, raise};
 use crate::base::text::{lossless, until_nul};
 use crate::resp::argv::ArgRange;
 use crate::resp::{Argv, Protocol};
-use mlua::{FromLua, Lua, LuaString, MultiValue, Result, Table, Value, Variadic};
+use mlua::{
+    FromLua, FromLuaMulti, Function, IntoLuaMulti, Lua, LuaString, MultiValue, Result, Table, Value, Variadic,
+};
 use sha1::{Digest, Sha1};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
@@ -19,6 +21,8 @@ pub struct Calls {
     protocol: Cell<Protocol>,
     /// True while a script runs: only then is there somebody to ask.
     is_running: Cell<bool>,
+    /// The script is debugged.
+    is_debugged: Cell<bool>,
     words: RefCell<Words>,
     /// The most that the words of a call may have, bytes.
     limit_bytes: Cell<usize>,
@@ -62,6 +66,7 @@ pub fn begin(lua: &Lua) {
         calls.protocol.set(Protocol::Resp2);
         calls.is_running.set(true);
         calls.limit_bytes.set(meter::limit_bytes(lua).min(u32::MAX as usize));
+        calls.is_debugged.set(debugger::is_on(lua));
     }
 }
 
@@ -77,15 +82,15 @@ pub fn open(lua: &Lua, version: &str) -> Result<Table> {
     lua.set_app_data(Calls::default());
     let table = lua.create_table()?;
     let calling = |on_error| move |lua: &Lua, _: Variadic<Word>| call(lua, on_error);
-    table.raw_set("call", meter::function(lua, calling(OnError::Raise))?)?;
-    table.raw_set("pcall", meter::function(lua, calling(OnError::Return))?)?;
-    table.raw_set("sha1hex", meter::function(lua, sha1hex)?)?;
-    table.raw_set("error_reply", meter::function(lua, error_reply)?)?;
-    table.raw_set("status_reply", meter::function(lua, status_reply)?)?;
-    table.raw_set("log", meter::function(lua, log)?)?;
-    table.raw_set("setresp", meter::function(lua, setresp)?)?;
-    table.raw_set("set_repl", meter::function(lua, set_repl)?)?;
-    table.raw_set("acl_check_cmd", meter::function(lua, acl_check_cmd)?)?;
+    table.raw_set("call", function(lua, calling(OnError::Raise))?)?;
+    table.raw_set("pcall", function(lua, calling(OnError::Return))?)?;
+    table.raw_set("sha1hex", function(lua, sha1hex)?)?;
+    table.raw_set("error_reply", function(lua, error_reply)?)?;
+    table.raw_set("status_reply", function(lua, status_reply)?)?;
+    table.raw_set("log", function(lua, log)?)?;
+    table.raw_set("setresp", function(lua, setresp)?)?;
+    table.raw_set("set_repl", function(lua, set_repl)?)?;
+    table.raw_set("acl_check_cmd", function(lua, acl_check_cmd)?)?;
     for (name, value) in CONSTANTS {
         table.raw_set(*name, *value)?;
     }
@@ -94,8 +99,20 @@ pub fn open(lua: &Lua, version: &str) -> Result<Table> {
     Ok(table)
 }
 
+/// A function of the table, whose errors the debugger is told of.
+fn function<A, R>(lua: &Lua, act: impl Fn(&Lua, A) -> Result<R> + 'static) -> Result<Function>
+where
+    A: FromLuaMulti,
+    R: IntoLuaMulti,
+{
+    meter::function(lua, move |lua, arguments| {
+        act(lua, arguments).inspect_err(|error| debugger::note_raised(lua, error))
+    })
+}
+
 /// Adds what only scripts of EVAL have.
 pub fn add_of_eval(lua: &Lua, table: &Table) -> Result<()> {
+    debugger::open(lua, table)?;
     table.raw_set("replicate_commands", meter::function(lua, |_, ()| Ok(true))?)
 }
 
@@ -123,6 +140,12 @@ enum OnError {
     Return,
 }
 
+/// Calls a command for the debugger; its error is a value.
+pub(super) fn pcall(lua: &Lua, words: MultiValue) -> Result<Value> {
+    words.into_iter().try_for_each(|word| Word::from_lua(word, lua).map(drop))?;
+    call(lua, OnError::Return)
+}
+
 fn call(lua: &Lua, on_error: OnError) -> Result<Value> {
     let Some(calls) = lua.app_data_ref::<Calls>() else { return Ok(Value::Nil) };
     let words = calls.words.take();
@@ -134,12 +157,12 @@ fn call(lua: &Lua, on_error: OnError) -> Result<Value> {
     let result = match words.fault() {
         Some(message) if on_error == OnError::Raise => Err(raise::misuse(message)),
         Some(message) => {
+            debugger::note_error(lua, message.as_bytes());
             let line = format!("ERR {message}");
             answer::error_table(lua, line.as_bytes(), IsCounted::No).map(Value::Table)
         }
         None => {
-            let protocol = calls.protocol.get();
-            lent::with(|host| host.call(words.argv(), protocol, &mut reply));
+            ask(lua, &calls, words.argv(), &mut reply);
             if on_error == OnError::Raise && answer::is_error(&reply) {
                 Err(raise::reply(answer::error_text(&reply)))
             } else {
@@ -150,6 +173,17 @@ fn call(lua: &Lua, on_error: OnError) -> Result<Value> {
     calls.words.replace(words.emptied());
     calls.reply.replace(if reply.capacity() > KEPT_BYTES { Vec::new() } else { reply });
     result
+}
+
+fn ask(lua: &Lua, calls: &Calls, argv: Argv<'_>, reply: &mut Vec<u8>) {
+    let is_debugged = calls.is_debugged.get();
+    if is_debugged {
+        debugger::note_command(lua, argv);
+    }
+    lent::with(|host| host.call(argv, calls.protocol.get(), reply));
+    if is_debugged {
+        debugger::note_answer(lua, reply);
+    }
 }
 
 impl Words {
@@ -234,7 +268,10 @@ pub(super) fn text_of(lua: &Lua, value: &Value) -> Result<Option<LuaString>> {
     }
 }
 
-const WRONG_USE: &[u8] = b"ERR wrong number or type of arguments";
+fn wrong_use(lua: &Lua) -> Result<Table> {
+    debugger::note_error(lua, b"wrong number or type of arguments");
+    answer::error_table(lua, b"ERR wrong number or type of arguments", IsCounted::No)
+}
 
 fn only_string(values: &MultiValue) -> Option<&LuaString> {
     match (values.len(), values.get(0)) {
@@ -245,12 +282,11 @@ fn only_string(values: &MultiValue) -> Option<&LuaString> {
 
 /// An error as a table. Without a code it is an `ERR`.
 fn error_reply(lua: &Lua, values: MultiValue) -> Result<Table> {
-    let Some(text) = only_string(&values) else {
-        return answer::error_table(lua, WRONG_USE, IsCounted::No);
-    };
+    let Some(text) = only_string(&values) else { return wrong_use(lua) };
     let text = text.as_bytes();
     let text = until_nul(&text);
     let text = text.strip_prefix(b"-").unwrap_or(text);
+    debugger::note_error(lua, &[b"-", text].concat());
     let (code, message): (&[u8], &[u8]) = match text.iter().position(|&byte| byte == b' ') {
         Some(space) => (&text[..space], &text[space + 1..]),
         None => (b"ERR", text),
@@ -262,9 +298,7 @@ fn error_reply(lua: &Lua, values: MultiValue) -> Result<Table> {
 }
 
 fn status_reply(lua: &Lua, values: MultiValue) -> Result<Table> {
-    let Some(text) = only_string(&values) else {
-        return answer::error_table(lua, WRONG_USE, IsCounted::No);
-    };
+    let Some(text) = only_string(&values) else { return wrong_use(lua) };
     let table = lua.create_table()?;
     table.raw_set("ok", text)?;
     Ok(table)

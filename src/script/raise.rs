@@ -169,6 +169,12 @@ pub fn stop(line: &str) -> Error {
     Error::external(Raised::Stop(line.to_owned()))
 }
 
+/// True for an error that ends the script.
+#[must_use]
+pub fn is_stop(error: &Error) -> bool {
+    matches!(Raised::of(error), Some(Raised::Stop(_)))
+}
+
 /// The line that level `level` of the stack is at, as `luaL_where` gives it: `user_script:1: `;
 /// `None` if it is no code of a script.
 #[must_use]

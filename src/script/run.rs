@@ -49,6 +49,8 @@ pub struct Run {
     pub allows_oom: bool,
     /// It has begun to write.
     pub has_written: bool,
+    /// All that it changes is undone at its end, however it ends.
+    pub is_undone: bool,
     /// It runs for so long that others are told to wait.
     pub is_busy: bool,
     /// The last time that others were heard, nanoseconds of the monotonic clock.

@@ -8,10 +8,11 @@ use super::libraries::LibraryId;
 use super::meter::Meter;
 use super::raise::Raised;
 use super::sandbox::{self, Sealed};
-use super::{Host, api, lent, libs, meter, raise};
+use super::{Host, api, debugger, lent, libs, meter, raise};
 use crate::base::text::lossless;
 use crate::resp::Reply;
 use mlua::chunk::ChunkMode;
+use mlua::debug::{Debug as HookPlace, DebugEvent};
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, Result, StdLib, Table, Value, VmState};
 use std::fmt;
 
@@ -123,6 +124,12 @@ impl Vm {
         let _ = self.scripts.raw_set(name, Value::Nil);
     }
 
+    /// The next script that runs is debugged, and has this code.
+    pub fn debug_next(&self, code: &[u8]) {
+        debugger::begin(&self.lua, code, debugger::World::new(&self.sealed, &self.protected));
+        meter::set_instructions(&self.lua, 0);
+    }
+
     /// Runs the script `call.name` and answers what it returns. One of EVAL has its keys and its
     /// other arguments as the globals `KEYS` and `ARGV`, a function as its own arguments.
     pub fn run(
@@ -147,6 +154,10 @@ impl Vm {
             _ => Ok(()),
         };
         api::end(&self.lua);
+        if debugger::end(&self.lua) {
+            // So that the next one sets its own hook.
+            meter::set_instructions(&self.lua, 0);
+        }
         match (result, answered) {
             (Ok((true, _)), Ok(())) => Ok(()),
             (Ok((false, error)), _) => Err(failure_of(call.name, &error)),
@@ -206,7 +217,11 @@ pub(super) fn bare(limit_bytes: usize) -> Result<Lua> {
 /// The interrupt between instructions. While much memory is in use it comes sooner: then a single
 /// instruction may work on many megabytes. When the script has to end it comes at once, so that
 /// nothing that catches the error goes on for long.
-fn hook(lua: &Lua) -> Result<VmState> {
+fn hook(lua: &Lua, place: &HookPlace<'_>) -> Result<VmState> {
+    debugger::at(lua, place)?;
+    if place.event() == DebugEvent::Line {
+        return Ok(VmState::Continue);
+    }
     if let Err(stop) = meter::tick() {
         look_after(lua, 1)?;
         return Err(stop);
@@ -221,8 +236,9 @@ pub(super) fn look_after(lua: &Lua, instructions: u32) -> Result<()> {
     if !meter::set_instructions(lua, instructions) {
         return Ok(());
     }
-    let triggers = HookTriggers::new().every_nth_instruction(instructions);
-    lua.set_global_hook(triggers, |lua, _| hook(lua))
+    let mut triggers = HookTriggers::new().every_nth_instruction(instructions);
+    triggers.every_line = debugger::is_on(lua);
+    lua.set_global_hook(triggers, hook)
 }
 
 /// What Lua calls with an error at the place where it is raised: makes it a table, with the line of

@@ -27,6 +27,10 @@ const STOPPING: &str = "ERR Script stopped: the server is shutting down. Its cha
 pub trait Ear {
     /// Gives `busy` what waits, as far as it can take it, and sends the answers. Never blocks.
     fn listen(&mut self, busy: &mut Busy<'_>);
+
+    /// The same, but waits for something to hear if there is nothing, for a tenth of a second at
+    /// most.
+    fn wait(&mut self, busy: &mut Busy<'_>);
 }
 
 /// The server, while a script holds it.
@@ -51,6 +55,14 @@ impl<'a> Busy<'a> {
         }
     }
 
+    /// Waits for something to hear, for a while.
+    pub(super) fn wait(&mut self) {
+        if let Some(mut ear) = self.rooms.outside.ear.take() {
+            ear.wait(self);
+            self.rooms.outside.ear = Some(ear);
+        }
+    }
+
     /// True for the client whose script runs: it waits for its answer.
     #[must_use]
     pub fn is_running(&self, id: ClientId) -> bool {
@@ -62,6 +74,34 @@ impl<'a> Busy<'a> {
         if bytes as u64 > self.rooms.config.client_query_buffer_limit && self.running.close == Close::No {
             self.rooms.stats.counters.query_buffer_disconnections += 1;
             self.running.close = Close::Now;
+        }
+    }
+
+    /// The client whose script runs has sent something: commands of the debugger are taken now,
+    /// other requests are returned and wait.
+    #[must_use]
+    pub fn requests_of_running(&mut self, batch: Requests) -> Option<Requests> {
+        match self.running.debugging.as_mut().filter(|debugging| debugging.is_under_way) {
+            None => return Some(batch),
+            Some(debugging) => {
+                let bytes = debugging.receive(&batch);
+                self.rooms.stats.counters.reads += 1;
+                self.running_waits_with(bytes);
+            }
+        }
+        None
+    }
+
+    /// True when the connection of the client whose script is debugged has ended.
+    #[must_use]
+    pub fn is_running_gone(&self) -> bool {
+        self.running.debugging.as_ref().is_some_and(|debugging| debugging.is_gone)
+    }
+
+    /// The connection of the client whose script runs has ended.
+    pub fn running_is_gone(&mut self) {
+        if let Some(debugging) = &mut self.running.debugging {
+            debugging.is_gone = true;
         }
     }
 
@@ -184,8 +224,15 @@ impl<'a> Busy<'a> {
     }
 
     /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
-    pub fn take_outputs(&mut self, take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+    pub fn take_outputs(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
         self.rooms.note_output();
+        // What the debugger says: other answers of the client are not in its outbox while it runs.
+        let mut said = std::mem::take(&mut self.running.outbox.bytes);
+        self.rooms.clients.limit_answers(self.running, &mut said);
+        if !said.is_empty() {
+            self.rooms.stats.counters.writes += 1;
+            take(self.running.id, &mut said, Close::No);
+        }
         self.rooms.drain_output(take);
     }
 }

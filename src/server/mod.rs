@@ -23,6 +23,7 @@ pub mod command;
 pub mod connection_order;
 mod cron;
 pub mod ctx;
+mod debugging;
 pub mod error;
 pub mod evict;
 mod file_job;

@@ -13,7 +13,7 @@ use super::error::{CommandError, CommandResult};
 use super::origin::Origin;
 use super::output::prepend_own;
 use super::stop::ShutdownSave;
-use super::{Args, Rooms, gate, held_changes, tracking};
+use super::{Args, Rooms, debugging, gate, held_changes, tracking};
 use crate::acl::Context;
 use crate::clients::Session;
 use crate::keyspace::Keyspace;
@@ -22,11 +22,14 @@ use crate::resp::{Argv, Protocol, Reply};
 use crate::script::run::{Changes, Kill, Kind, Run};
 use crate::script::shebang::ScriptFlags;
 use crate::script::vm::{Call, Vm};
-use crate::script::{Host, Readers, Verdict};
+use crate::script::{Host, Order, Readers, Verdict};
 use crate::spec::{DENYOOM, MAY_REPLICATE, NOSCRIPT, READONLY, WRITE};
 
 /// While a script runs too long, others are heard this often, nanoseconds.
 const HEAR_NS: u64 = 1_000_000;
+/// A script that is debugged stops after so long if `busy-reply-threshold` does not say another
+/// time, milliseconds.
+const DEBUGGED_TOO_LONG_MS: u64 = 5000;
 /// The error of a script that was stopped.
 const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 
@@ -57,6 +60,7 @@ impl Ctx<'_> {
             is_read_only: is_ro_command || flags.no_writes,
             allows_oom: flags.allow_oom || self.must_obey(),
             has_written: false,
+            is_undone: debugging::is_undone(self.session),
             is_busy: false,
             heard_ns: 0,
             kill: None,
@@ -85,13 +89,16 @@ impl Ctx<'_> {
 
     /// Stops the script of this kind that runs. Source: SCRIPT KILL, FUNCTION KILL.
     pub fn kill_script(&mut self, kind: Kind, mut args: Args<'_>) -> CommandResult {
-        let changes = if args.keyword("ROLLBACK") { Changes::RolledBack } else { Changes::None };
+        let mut changes = if args.keyword("ROLLBACK") { Changes::RolledBack } else { Changes::None };
         if !args.is_done() {
             return Err(CommandError::Arity(self.command.spec.name.into()));
         }
         let Some(run) = &mut self.rooms.script.run else {
             return Err(CommandError::fixed("NOTBUSY No scripts in execution right now."));
         };
+        if run.is_undone {
+            changes = Changes::RolledBack;
+        }
         if run.has_written && changes == Changes::None {
             return Err(CommandError::fixed(UNKILLABLE));
         }
@@ -120,6 +127,7 @@ impl Ctx<'_> {
             return;
         }
         match run.kill {
+            _ if run.is_undone => self.undo_changes(),
             Some(Kill { changes: Changes::RolledBack, .. }) => self.undo_changes(),
             _ => self.deliver_changes(),
         }
@@ -130,10 +138,13 @@ impl Ctx<'_> {
     /// Runs a script, which is described by `run`, and answers what it returns.
     pub fn run_script(&mut self, vm: &Vm, call: Call<'_>, run: Run) -> CommandResult {
         self.propagate_nothing();
+        if run.kind == Kind::Eval && self.session.debugging.is_some() {
+            vm.debug_next(run.command.get(1).map_or(&b""[..], |code| code));
+        }
         let db = self.session.db;
         self.rooms.script.run = Some(run);
         let Ctx { db: keyspace, reply, session, rooms, .. } = self;
-        let mut host = ScriptHost { keyspace, rooms, session, declared: call.keys };
+        let mut host = ScriptHost { keyspace, rooms, session, declared: call.keys, was_refused: false };
         let result = vm.run(call, &mut host, reply);
         self.end_script();
         self.session.db = db;
@@ -152,6 +163,8 @@ struct ScriptHost<'h> {
     session: &'h mut Session,
     /// The keys that the script was given.
     declared: &'h [&'h [u8]],
+    /// The last command that it called did not run.
+    was_refused: bool,
 }
 
 impl Host for ScriptHost<'_> {
@@ -162,6 +175,7 @@ impl Host for ScriptHost<'_> {
             let refusal = |error| (Some(entry), error);
             self.admit(entry, argv).map(|()| entry).map_err(refusal)
         });
+        self.was_refused = admitted.is_err();
         match admitted {
             Ok(entry) => self.run(entry, argv, reply),
             Err((entry, error)) => {
@@ -202,6 +216,30 @@ impl Host for ScriptHost<'_> {
     fn propagate_to(&mut self, readers: Readers) {
         if let Some(run) = &mut self.rooms.script.run {
             run.readers = readers;
+        }
+    }
+
+    fn was_refused(&mut self) -> bool {
+        self.was_refused
+    }
+
+    fn runs_too_long(&mut self) -> bool {
+        let now_ns = self.rooms.time.clock.monotonic_ns();
+        let threshold_ms = match self.rooms.config.busy_reply_threshold {
+            0 => DEBUGGED_TOO_LONG_MS,
+            ms => u64::try_from(ms).unwrap_or(DEBUGGED_TOO_LONG_MS),
+        };
+        let run = self.rooms.script.run.as_ref();
+        run.is_some_and(|run| now_ns.saturating_sub(run.began_ns) / 1_000_000 >= threshold_ms)
+    }
+
+    fn ask_debugger(&mut self, said: Vec<Vec<u8>>) -> Order {
+        debugging::ask(self.keyspace, self.rooms, self.session, said)
+    }
+
+    fn leave_debugger(&mut self, mut said: Vec<Vec<u8>>) {
+        if let Some(debugging) = &mut self.session.debugging {
+            debugging.untold.append(&mut said);
         }
     }
 }

@@ -178,3 +178,68 @@ fn bulk_loading_counts_answers_and_errors_as_with_a_real_server() {
     assert!(expected.0.contains("errors: 2, replies: 5"), "{expected:?}");
     assert_eq!(loaded(ours.port()), expected);
 }
+
+/// A script with something of everything that the debugger shows.
+const DEBUGGED: &str = r#"local x = 10
+local t = {1, 2, {a = 1}}
+local s = "hello\n\"w\""
+redis.call('set', KEYS[1], ARGV[1])
+local v = redis.call('get', KEYS[1])
+local function f(a, b)
+  local c = a + b
+  redis.debug(c, t, s, nil)
+  return c
+end
+local r = f(1, 2.5)
+local e = redis.pcall('lpush', KEYS[1], 'x')
+for i = 1, 3 do
+  x = x + i
+end
+redis.breakpoint()
+local e2 = redis.error_reply('My Err')
+local many = redis.call('lrange', 'l', 0, -1)
+redis.call('nosuch', 1)
+return {x, r, v}
+"#;
+
+/// What a user types.
+const DEBUGGER_COMMANDS: &str = "\
+help\ns\ns\np\nn\nn\np\np v\np nosuch\np KEYS\nprint ARGV\nb\nb 7\nb 7\nb 99\nb -3\nb x\nb 9 12\nb\nl\nl 3\n\
+l 3 1\nl x -2\nw\nc\nt\np\ntrace\ne 1+1\ne redis.call(\"get\", KEYS[1])\ne error(\"boo\")\ne x y z\n\
+e return redis.sha1hex(\"\")\ne local q = 3\nr get %s\nr lrange nolist 0 -1\nr nosuch\nr set\nr hset hh a 1 b 2\n\
+r hgetall hh\nredis\nm\nm 10\nm 0\nmaxlen 60\nr lrange l 0 -1\nr sort l alpha desc get # get # get # get #\nb 0\n\
+b\nc\ns\np many\ns\ns\ns\nfoo\nget k1\n";
+
+/// All that redis-cli prints while a script is debugged.
+fn debugged(port: u16, mode: &str, script: &std::path::Path, typed: &'static str) -> String {
+    let path = script.to_str().unwrap();
+    let mut command = redis_cli(port, &[mode, "--eval", path, "k1", ",", "v1"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let output = within_limit("redis-cli --ldb ends", move || child.wait_with_output().unwrap());
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn scripts_are_debugged_as_with_a_real_server() {
+    let Some((real, ours)) = both() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("script.lua");
+    for code in [DEBUGGED, "return (", "#!lua flags=no-writes\nlocal a = 1\nreturn redis.call('set', 'a', a)"]
+    {
+        std::fs::write(&script, code).unwrap();
+        for mode in ["--ldb", "--ldb-sync-mode"] {
+            for typed in [
+                DEBUGGER_COMMANDS,
+                "s\ns\ns\ns\nabort\nget k1\n",
+                "c\n",
+                "s\ns\ns\ns\nquit\n",
+                "b 5\nc\nrestart\nw\n",
+            ] {
+                let expected = debugged(real.port, mode, &script, typed);
+                assert_eq!(debugged(ours.port(), mode, &script, typed), expected, "{mode} {code} {typed}");
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod aof_start;
 mod check_aof;
 mod cli;
 mod config;
+mod debugger;
 mod daemon;
 mod differential;
 mod flood;

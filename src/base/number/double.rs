@@ -95,25 +95,38 @@ pub fn format_f64_17g(value: f64, out: &mut Vec<u8>) {
         }
         return format_i64(value as i64, out);
     }
+    format_general::<17>(value, out);
+}
+
+/// Appends `value` as C's `%g` writes it: six digits.
+pub fn format_f64_6g(value: f64, out: &mut Vec<u8>) {
+    if value == 0.0 {
+        return out.extend_from_slice(if value.is_sign_negative() { b"-0" } else { b"0" });
+    }
+    format_general::<6>(value, out);
+}
+
+/// Appends `value` with `DIGITS` significant digits, at most 17, without zeros at the end.
+fn format_general<const DIGITS: usize>(value: f64, out: &mut Vec<u8>) {
     if !value.is_finite() {
         return format_not_finite(value, out);
     }
-    // One digit, a point, sixteen digits, an exponent: `-1.2345678901234567e-300`.
+    // One digit, a point, the other digits, an exponent: `-1.2345678901234567e-300`.
     let mut text = [0u8; 32];
     let mut rest = &mut text[..];
-    let written = write!(rest, "{:.16e}", value.abs());
-    debug_assert!(written.is_ok(), "%.17g fits in 32 bytes");
-    let mut digits = [0u8; 17];
+    let written = write!(rest, "{:.*e}", DIGITS - 1, value.abs());
+    debug_assert!(written.is_ok(), "17 digits fit in 32 bytes");
+    let mut digits = [0u8; DIGITS];
     digits[0] = text[0];
-    digits[1..].copy_from_slice(&text[2..18]);
-    let exponent_text = &text[19..];
+    digits[1..].copy_from_slice(&text[2..=DIGITS]);
+    let exponent_text = &text[DIGITS + 2..];
     let end = exponent_text.iter().position(|&c| c == 0).unwrap_or(exponent_text.len());
     let exponent = parse_i64(&exponent_text[..end]).unwrap_or(0) as i32;
     if value < 0.0 {
         out.push(b'-');
     }
     let significant = trim_zeros(&digits);
-    if (-4..17).contains(&exponent) {
+    if (-4..DIGITS as i32).contains(&exponent) {
         write_plain(significant, exponent, out);
     } else {
         write_scientific(significant, exponent, 2, out);
@@ -248,6 +261,27 @@ mod tests {
         let mut out = Vec::new();
         write(value, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn six_digits_are_written_as_c_writes_them() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (123_456.0, "123456"),
+            (123_456_789.0, "1.23457e+08"),
+            (999_999.5, "1e+06"),
+            (0.1, "0.1"),
+            (0.000_123_456_7, "0.000123457"),
+            (0.000_012_345_67, "1.23457e-05"),
+            (-2.5, "-2.5"),
+            (1e300, "1e+300"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(text(format_f64_6g, value), expected);
+        }
     }
 
     /// Argument and score reply of `ZADD` and `ZSCORE` on Redis 7.0.15 (the same in RESP2 and

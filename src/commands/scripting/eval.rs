@@ -64,9 +64,11 @@ pub(super) const EVALSHA_RO: Command = Command::new(
 fn eval(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let argv = args.argv();
     ctx.show_to_monitors(argv);
-    let words = Words::read(argv, CommandError::NotInteger)?;
-    let sha = ctx.rooms.script.add(argv.at(1), Came::ByEval).map_err(CommandError::line)?;
-    run(ctx, argv, &sha, &words)
+    ctx.maybe_debugged(|ctx| {
+        let words = Words::read(argv, CommandError::NotInteger)?;
+        let sha = ctx.rooms.script.add(argv.at(1), Came::ByEval).map_err(CommandError::line)?;
+        run(ctx, argv, &sha, &words)
+    })
 }
 
 fn evalsha(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
@@ -76,6 +78,9 @@ fn evalsha(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let sha = sha.ok().and_then(|sha| Sha::try_from(&sha[..]).ok());
     if sha.is_none() {
         return Err(NO_SCRIPT);
+    }
+    if ctx.session.debugging.is_some() {
+        return Err(CommandError::fixed("ERR Please use EVAL instead of EVALSHA for debugging"));
     }
     let words = Words::read(argv, CommandError::NotInteger)?;
     let known = sha.filter(|sha| ctx.rooms.script.cache().get(sha).is_some());

@@ -1,5 +1,6 @@
 //! SCRIPT: the scripts that are known, and the one that runs.
 
+use crate::clients::DebuggedChanges;
 use crate::commands::help;
 use crate::script::cache::{Came, Sha};
 use crate::script::run::Kind;
@@ -8,6 +9,13 @@ use crate::spec::*;
 
 /// The subcommands of SCRIPT.
 pub(super) const SCRIPT_COMMANDS: &[Command] = &[
+    Command::new(
+        Spec::new("script|debug", Group::Scripting, 3, "<YES | SYNC | NO>@mode")
+            .flags(&[NOSCRIPT])
+            .since("3.2.0")
+            .summary("Debugs the scripts of this connection."),
+        debug,
+    ),
     Command::new(
         Spec::new("script|exists", Group::Scripting, -3, "sha1 [sha1 ...]")
             .flags(&[NOSCRIPT])
@@ -52,6 +60,19 @@ pub(super) const SCRIPT_COMMANDS: &[Command] = &[
         load,
     ),
 ];
+
+fn debug(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    let changes = if args.keyword("NO") {
+        None
+    } else if args.keyword("YES") {
+        Some(DebuggedChanges::Undone)
+    } else if args.keyword("SYNC") {
+        Some(DebuggedChanges::Kept)
+    } else {
+        return Err(CommandError::fixed("ERR Use SCRIPT DEBUG YES/SYNC/NO"));
+    };
+    ctx.set_debugging(changes)
+}
 
 fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let names = args.rest();
