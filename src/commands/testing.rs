@@ -30,6 +30,8 @@ use std::sync::atomic::Ordering;
 struct Hands {
     wall_us: Cell<i64>,
     monotonic_ns: Cell<u64>,
+    /// Each look at the clock takes so long.
+    look_us: Cell<u64>,
 }
 
 impl Hands {
@@ -45,10 +47,12 @@ struct HandClock(Rc<Hands>);
 
 impl Clock for HandClock {
     fn wall_us(&self) -> i64 {
+        self.0.advance_us(self.0.look_us.get());
         self.0.wall_us.get()
     }
 
     fn monotonic_ns(&self) -> u64 {
+        self.0.advance_us(self.0.look_us.get());
         self.0.monotonic_ns.get()
     }
 }
@@ -81,6 +85,8 @@ impl Host for TestHost {
     fn listen(&self, config: &Config) -> Result<(), String> {
         if config.port == TAKEN_PORT { Err("taken".to_owned()) } else { Ok(()) }
     }
+
+    fn stop_listening(&self) {}
 
     fn unread(&self, sockets: &[i32]) -> Vec<bool> {
         vec![false; sockets.len()]
@@ -170,9 +176,11 @@ impl TestServer {
 
     /// The same that knows other commands.
     pub fn of(commands: CommandTable, configure: impl FnOnce(&mut Config)) -> Result<Self, String> {
-        let hands =
-            Hands { wall_us: Cell::new(1_700_000_000_000_000), monotonic_ns: Cell::new(5_000_000_000) };
-        let hands = Rc::new(hands);
+        let hands = Rc::new(Hands {
+            wall_us: Cell::new(1_700_000_000_000_000),
+            monotonic_ns: Cell::new(5_000_000_000),
+            look_us: Cell::new(0),
+        });
         let files = Files::default();
         let mut config = Config::default();
         configure(&mut config);
@@ -340,6 +348,12 @@ impl TestServer {
     pub fn advance(&mut self, ms: i64) {
         self.hands.advance_us(ms.unsigned_abs() * 1000);
         self.turn();
+    }
+
+    /// From here on the server takes so long for each look at the clock: so time passes while it
+    /// works.
+    pub fn take_us_per_look(&mut self, us: u64) {
+        self.hands.look_us.set(us);
     }
 
     /// Sets the time of day forward, or back when `ms` is negative; no time passes.

@@ -1,8 +1,8 @@
 //! Scripts that are kept and scripts that are undone, before there is a language for them: a
 //! made-up command runs others as a script does.
 //!
-//! `script keep LINE…` is what EXEC is for the same lines, to everybody who could see a difference;
-//! `script undo LINE…` is nothing at all.
+//! `lines keep LINE…` is what EXEC is for the same lines, to everybody who could see a difference;
+//! `lines undo LINE…` is nothing at all.
 
 use super::GROUPS;
 use super::testing::TestServer;
@@ -17,7 +17,7 @@ use crate::spec::{Group, Spec, WRITE};
 use std::fmt::Write as _;
 
 static COMMANDS: &[Command] =
-    &[Command::new(Spec::new("script", Group::Scripting, -2, "ending line").flags(&[WRITE]), script)];
+    &[Command::new(Spec::new("lines", Group::Scripting, -2, "ending line").flags(&[WRITE]), script)];
 
 /// Answers with what each line has answered.
 fn script(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
@@ -58,7 +58,7 @@ fn server() -> TestServer {
 
 /// A line for [`script`] with these lines.
 fn quoted(ending: &str, lines: &[String]) -> String {
-    lines.iter().fold(format!("script {ending}"), |text, line| format!("{text} \"{line}\""))
+    lines.iter().fold(format!("lines {ending}"), |text, line| format!("{text} \"{line}\""))
 }
 
 /// Lines of every kind; `K` and `L` stand for keys.

@@ -35,7 +35,6 @@ const LAYOUT: Effect = Effect::Accepted("pyredis lays its data out differently")
 const ORDERED: Effect = Effect::Accepted("keys expire in the exact order of their deadlines");
 const REPLICATION: Effect = Effect::Accepted("waits for replication");
 const REPLICATION_SWITCH: Effect = Effect::Refused("replication");
-const SCRIPTS: Effect = Effect::Accepted("waits for scripts");
 const THREADS: Effect = Effect::Accepted("every connection has its own thread");
 const TLS: Effect = Effect::Accepted("waits for TLS");
 const TLS_SWITCH: Effect = Effect::Refused("TLS");
@@ -368,7 +367,7 @@ parameters! {
     /// Memory that scripts may hold; whoever asks for more fails.
     "script-memory-limit" => script_memory_limit: u64 = 512 << 20, number(Memory, MB, LONG_MAX), [], ACTS;
     /// Offer the deprecated parts of the script API.
-    "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, boolean, [IMMUTABLE, HIDDEN], SCRIPTS;
+    "lua-enable-deprecated-api" => lua_enable_deprecated_api: bool = false, boolean, [IMMUTABLE, HIDDEN], ACTS;
 
     // Persistence.
 

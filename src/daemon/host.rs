@@ -67,6 +67,10 @@ impl Host for Process {
         self.listening.listen(config)
     }
 
+    fn stop_listening(&self) {
+        self.listening.stop_tcp();
+    }
+
     fn unread(&self, sockets: &[i32]) -> Vec<bool> {
         os::unread(sockets)
     }

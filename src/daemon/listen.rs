@@ -47,6 +47,13 @@ impl Serving {
         self.lock().as_ref().is_some_and(|(net, _)| net.has_unix_socket())
     }
 
+    /// Stops accepting over TCP.
+    pub fn stop_tcp(&self) {
+        if let Some((net, _)) = &mut *self.lock() {
+            net.retire_tcp();
+        }
+    }
+
     /// Stops accepting.
     pub fn stop(&self) {
         let serving = self.lock().take();

@@ -12,7 +12,7 @@ use crate::base::ClientId;
 use crate::clients::Close;
 use crate::memory::Charge;
 use crate::resp::Requests;
-use crate::server::{Busy, Ear};
+use crate::server::{BusyServer, Ear};
 use std::cell::{RefCell, RefMut};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -101,7 +101,7 @@ impl SharedHearing {
     }
 
     /// Gives `busy` one event; returns it if it has to wait for the end of the script.
-    fn give(&self, busy: &mut Busy<'_>, event: Event) -> Option<Event> {
+    fn give(&self, busy: &mut dyn BusyServer, event: Event) -> Option<Event> {
         match event {
             Event::Requests(id, requests, transit) if !busy.is_running(id) => {
                 let spent = busy.requests(id, requests);
@@ -138,7 +138,7 @@ impl SharedHearing {
 }
 
 impl Ear for SharedHearing {
-    fn wait(&mut self, busy: &mut Busy<'_>) {
+    fn wait(&mut self, busy: &mut dyn BusyServer) {
         let (mut others, mut patience) = (Vec::new(), PATIENCE);
         while others.len() < HELD_EVENTS {
             let Ok(event) = self.borrow().queue.receive_within(patience) else { break };
@@ -160,7 +160,7 @@ impl Ear for SharedHearing {
         self.answer(busy);
     }
 
-    fn listen(&mut self, busy: &mut Busy<'_>) {
+    fn listen(&mut self, busy: &mut dyn BusyServer) {
         let mut waiting = Vec::new();
         for _ in 0..TURN_EVENTS {
             let Ok(event) = self.borrow().queue.try_receive() else { break };
@@ -173,14 +173,14 @@ impl Ear for SharedHearing {
 
 impl SharedHearing {
     /// Sends the answers, and looks at what waits of the client whose script runs.
-    fn answer(&self, busy: &mut Busy<'_>) {
+    fn answer(&self, busy: &mut dyn BusyServer) {
         let mut hearing = self.borrow();
         let own = hearing.put_off.iter().filter_map(|event| match event {
             Event::Requests(id, requests, _) if busy.is_running(*id) => Some(requests.heap_bytes()),
             _ => None,
         });
         busy.running_waits_with(own.sum());
-        busy.take_outputs(|id, bytes, close| hearing.send(id, bytes, close));
+        busy.take_outputs(&mut |id, bytes, close| hearing.send(id, bytes, close));
     }
 }
 

@@ -177,6 +177,7 @@ impl Owner {
 
     /// Closes every connection, after its last replies where it takes them in time.
     fn say_farewell(self) {
+        self.server.rooms.outside.host.stop_listening();
         let mut hearing = self.hearing.borrow();
         hearing.streams.values_mut().for_each(|stream| stream.close(Close::AfterFlush));
         let end_ns = self.clock.monotonic_ns() + FAREWELL_NS;

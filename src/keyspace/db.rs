@@ -270,6 +270,14 @@ impl Db {
         self.dict.get_hashed(hash, key).map(KeyView::of)
     }
 
+    /// `key` as it is stored: also one whose time has come and that nobody has met since. Source:
+    /// DEBUG OBJECT.
+    #[must_use]
+    pub fn peek_stored(&self, key: &[u8]) -> Option<KeyView<'_>> {
+        self.assert_may_look(key);
+        self.dict.get_hashed(self.dict.hash(key), key).map(KeyView::of)
+    }
+
     /// The type of `key`. Neither counts nor touches.
     pub fn kind(&mut self, key: &[u8]) -> Option<Kind> {
         self.peek(key).map(|view| view.kind())

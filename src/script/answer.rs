@@ -11,14 +11,15 @@ use super::meter;
 use crate::base::number;
 use crate::base::text::{lossless, until_nul};
 use crate::resp::{Protocol, Reply};
-use mlua::{Lua, Result, Table, Value};
+use mlua::{Function, Lua, Result, Table, Value};
+use std::rc::Rc;
 
 /// Tables in tables that an answer may have, as Redis's Lua stack has room for.
-const MAX_DEPTH: usize = 7_900;
+const MAX_DEPTH: usize = 7_996;
 
 /// Reads the answer that stands in `bytes`.
 pub fn to_lua(lua: &Lua, bytes: &[u8]) -> Result<Value> {
-    Reader { lua, rest: bytes }.value()
+    Reader { lua, rest: bytes, has_nil: memchr::memmem::find(bytes, b"\n_\r\n").is_some() }.value()
 }
 
 /// True when `bytes` is an error line.
@@ -59,6 +60,8 @@ pub const COUNTED: &str = "ignore_error_stats_update";
 struct Reader<'l, 'b> {
     lua: &'l Lua,
     rest: &'b [u8],
+    /// There is a nil of RESP3 in an array, or something that looks like one.
+    has_nil: bool,
 }
 
 impl<'b> Reader<'_, 'b> {
@@ -133,7 +136,9 @@ impl<'b> Reader<'_, 'b> {
 
     fn array(&mut self, len: i64) -> Result<Value> {
         let Ok(len) = usize::try_from(len) else { return Ok(Value::Boolean(false)) };
-        let table = self.lua.create_table_with_capacity(len, 0)?;
+        // How long a table with nils is depends on how it has grown, which is as in Redis.
+        let capacity = if self.has_nil { 0 } else { len };
+        let table = self.lua.create_table_with_capacity(capacity, 0)?;
         for index in 1..=len {
             meter::spend(self.lua, 1)?;
             let value = self.value()?;
@@ -170,23 +175,124 @@ impl<'b> Reader<'_, 'b> {
 
 /// Writes what a script returned. `protocol` is the one that the script has set for itself: it
 /// decides about booleans.
-pub fn write(lua: &Lua, value: &Value, protocol: Protocol, reply: &mut Reply<'_>) -> Result<()> {
-    Writer { lua, protocol, reply }.value(value, 0)
+pub fn write(lua: &Lua, value: &Value, protocol: Protocol, reply: &mut Reply<'_>) -> Result<Errors> {
+    let mut writer =
+        Writer { lua, protocol, reply, begun: None, levels: Vec::new(), errors: Errors::default() };
+    writer.value(value)?;
+    while let Some(level) = writer.levels.last().copied()
+        && let Some(begun) = writer.begun.clone()
+    {
+        writer.go_on(&begun, level)?;
+    }
+    Ok(writer.errors)
 }
 
+/// The errors in what a script has returned.
+#[derive(Debug, Default)]
+pub struct Errors {
+    /// So many were counted where they arose.
+    pub counted: u64,
+    /// The lines of the others.
+    pub uncounted: Vec<Vec<u8>>,
+}
+
+/// Writes one value after the other. Tables in tables may be some thousand levels deep, and mlua
+/// holds no more values than that for Rust code: so the tables that have been begun are in a table
+/// of Lua's.
 struct Writer<'l, 'r, 'b> {
     lua: &'l Lua,
     protocol: Protocol,
     reply: &'r mut Reply<'b>,
+    /// There once a table has been begun.
+    begun: Option<Rc<Begun>>,
+    levels: Vec<Level>,
+    errors: Errors,
+}
+
+/// The tables that have been begun.
+struct Begun {
+    /// Lua's `next`.
+    next: Function,
+    /// The table of each level, from 1.
+    tables: Table,
+    /// The key that each level is at.
+    keys: Table,
+}
+
+impl Begun {
+    fn new(lua: &Lua) -> Result<Self> {
+        let next = lua.globals().raw_get("next")?;
+        Ok(Begun { next, tables: lua.create_table()?, keys: lua.create_table()? })
+    }
+}
+
+/// A table that has been begun.
+#[derive(Clone, Copy)]
+enum Level {
+    /// Its elements from this one on.
+    Array(usize),
+    /// Its keys and values; the key is next.
+    Map,
+    /// The value of the key is next.
+    MapValue,
+    /// Its keys.
+    Set,
 }
 
 impl Writer<'_, '_, '_> {
-    fn value(&mut self, value: &Value, depth: usize) -> Result<()> {
+    /// Writes the next part of the innermost table, or ends it.
+    fn go_on(&mut self, begun: &Begun, level: Level) -> Result<()> {
         meter::spend(self.lua, 1)?;
-        if depth > MAX_DEPTH {
-            self.reply.error("ERR reached lua stack limit");
+        let depth = self.levels.len();
+        let table: Table = begun.tables.raw_get(depth)?;
+        match level {
+            Level::Array(index) => self.elements(&table, index),
+            Level::Map => self.key(begun, &table, Level::MapValue),
+            Level::Set => self.key(begun, &table, Level::Set),
+            Level::MapValue => {
+                self.levels[depth - 1] = Level::Map;
+                let value: Value = table.raw_get(begun.keys.raw_get::<Value>(depth)?)?;
+                self.value(&value)
+            }
+        }
+    }
+
+    /// Writes elements up to one that is a table.
+    fn elements(&mut self, table: &Table, first: usize) -> Result<()> {
+        for index in first.. {
+            let value: Value = table.raw_get(index)?;
+            match value {
+                Value::Nil => {
+                    self.levels.pop();
+                    break;
+                }
+                Value::Table(_) => {
+                    if let Some(level) = self.levels.last_mut() {
+                        *level = Level::Array(index + 1);
+                    }
+                    return self.value(&value);
+                }
+                _ => self.value(&value)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the next key, and goes on with `after`; ends the table if there is none.
+    fn key(&mut self, begun: &Begun, table: &Table, after: Level) -> Result<()> {
+        let depth = self.levels.len();
+        let key: Value = begun.next.call((table, begun.keys.raw_get::<Value>(depth)?))?;
+        begun.keys.raw_set(depth, &key)?;
+        if key.is_nil() {
+            self.levels.pop();
             return Ok(());
         }
+        self.levels[depth - 1] = after;
+        self.value(&key)
+    }
+
+    fn value(&mut self, value: &Value) -> Result<()> {
+        meter::spend(self.lua, 1)?;
         match value {
             Value::String(text) => {
                 let text = text.as_bytes();
@@ -197,7 +303,7 @@ impl Writer<'_, '_, '_> {
             Value::Boolean(value) => self.boolean(*value),
             Value::Integer(value) => self.reply.integer(*value),
             Value::Number(value) => self.reply.integer(integer_of(*value)),
-            Value::Table(table) => self.table(table, depth)?,
+            Value::Table(table) => self.table(table)?,
             _ => self.reply.null(),
         }
         Ok(())
@@ -211,32 +317,66 @@ impl Writer<'_, '_, '_> {
         }
     }
 
-    fn table(&mut self, table: &Table, depth: usize) -> Result<()> {
-        if let Value::String(line) = table.raw_get("err")? {
-            self.reply.error(&lossless(until_nul(&line.as_bytes())));
+    fn table(&mut self, table: &Table) -> Result<()> {
+        if self.levels.len() >= MAX_DEPTH {
+            self.error(b"ERR reached lua stack limit", IsCounted::No);
+        } else if let Value::String(line) = table.raw_get("err")? {
+            let is_counted = matches!(table.raw_get(COUNTED)?, Value::Boolean(true));
+            self.error(until_nul(&line.as_bytes()), if is_counted { IsCounted::Yes } else { IsCounted::No });
         } else if let Value::String(line) = table.raw_get("ok")? {
             self.status(&line.as_bytes());
-        } else if let value @ (Value::Integer(_) | Value::Number(_)) = table.raw_get("double")? {
-            self.reply.double(value.as_f64().unwrap_or_default());
+        } else if let Some(value) = number_of(&table.raw_get("double")?) {
+            self.reply.double(value);
         } else if let Value::String(digits) = table.raw_get("big_number")? {
-            let one_line = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
-            let digits: Vec<u8> = digits.as_bytes().iter().map(one_line).collect();
-            self.reply.big_number(&digits);
+            self.reply.big_number(&in_one_line(&digits.as_bytes()));
         } else if !self.verbatim(&table.raw_get("verbatim_string")?)? {
-            match (table.raw_get("map")?, table.raw_get("set")?) {
-                (Value::Table(pairs), _) => self.map(&pairs, depth)?,
-                (_, Value::Table(members)) => self.set(&members, depth)?,
-                _ => self.array(table, depth)?,
-            }
+            return self.parts(table);
         }
         Ok(())
     }
 
+    /// Begins a table that is a map, a set or an array. The number of parts comes first, so they
+    /// are counted before.
+    fn parts(&mut self, table: &Table) -> Result<()> {
+        match (table.raw_get("map")?, table.raw_get("set")?) {
+            (Value::Table(pairs), _) => {
+                self.reply.map(count_pairs(self.lua, &pairs)?);
+                self.begin(&pairs, Level::Map)
+            }
+            (_, Value::Table(members)) => {
+                self.reply.set(count_pairs(self.lua, &members)?);
+                self.begin(&members, Level::Set)
+            }
+            _ => {
+                self.reply.array(count_elements(self.lua, table)?);
+                self.begin(table, Level::Array(1))
+            }
+        }
+    }
+
+    fn begin(&mut self, table: &Table, level: Level) -> Result<()> {
+        let begun = match self.begun.take() {
+            Some(begun) => begun,
+            None => Rc::new(Begun::new(self.lua)?),
+        };
+        self.levels.push(level);
+        begun.keys.raw_set(self.levels.len(), Value::Nil)?;
+        begun.tables.raw_set(self.levels.len(), table)?;
+        self.begun = Some(begun);
+        Ok(())
+    }
+
+    fn error(&mut self, line: &[u8], is_counted: IsCounted) {
+        self.reply.error(&lossless(line));
+        match is_counted {
+            IsCounted::Yes => self.errors.counted += 1,
+            IsCounted::No => self.errors.uncounted.push(line.to_vec()),
+        }
+    }
+
     fn status(&mut self, line: &[u8]) {
-        let one_line = |byte: &u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte };
-        let line: Vec<u8> = until_nul(line).iter().map(one_line).collect();
         self.reply.raw(b"+");
-        self.reply.raw(&line);
+        self.reply.raw(&in_one_line(until_nul(line)));
         self.reply.raw(b"\r\n");
     }
 
@@ -255,32 +395,30 @@ impl Writer<'_, '_, '_> {
         self.reply.verbatim(&format!("{letters:3}"), &text.as_bytes());
         Ok(true)
     }
+}
 
-    // The number of parts comes first, so they are counted before. Their types do not matter: as
-    // booleans they cost least.
+/// Text without the ends of lines.
+fn in_one_line(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
+}
 
-    fn map(&mut self, pairs: &Table, depth: usize) -> Result<()> {
-        self.reply.map(count_pairs(self.lua, pairs)?);
-        pairs.pairs::<Value, Value>().try_for_each(|pair| {
-            let (key, value) = pair?;
-            self.value(&key, depth + 1)?;
-            self.value(&value, depth + 1)
-        })
-    }
+// What is counted does not matter: as a boolean a value costs least.
 
-    fn set(&mut self, members: &Table, depth: usize) -> Result<()> {
-        self.reply.set(count_pairs(self.lua, members)?);
-        members.pairs::<Value, bool>().try_for_each(|pair| self.value(&pair?.0, depth + 1))
-    }
+fn count_elements(lua: &Lua, table: &Table) -> Result<usize> {
+    let mut count = 0;
+    table.for_each_value(|_: bool| {
+        count += 1;
+        meter::spend(lua, 1)
+    })?;
+    Ok(count)
+}
 
-    fn array(&mut self, table: &Table, depth: usize) -> Result<()> {
-        let mut len = 0;
-        table.for_each_value(|_: bool| {
-            len += 1;
-            meter::spend(self.lua, 1)
-        })?;
-        self.reply.array(len);
-        table.for_each_value(|value: Value| self.value(&value, depth + 1))
+/// The number that `value` is, however mlua holds it.
+fn number_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(value) => Some(*value as f64),
+        Value::Number(value) => Some(*value),
+        _ => None,
     }
 }
 

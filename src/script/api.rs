@@ -274,7 +274,7 @@ fn wrong_use(lua: &Lua) -> Result<Table> {
 }
 
 fn only_string(values: &MultiValue) -> Option<&LuaString> {
-    match (values.len(), values.get(0)) {
+    match (values.len(), values.front()) {
         (1, Some(Value::String(text))) => Some(text),
         _ => None,
     }

@@ -119,7 +119,7 @@ pub fn integer_of(number: f64) -> i64 {
 pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Integer(_) | Value::Number(_) => "number",
-        Value::Error(_) => "userdata",
+        Value::Error(_) | Value::LightUserData(_) => "userdata",
         other => other.type_name(),
     }
 }

@@ -7,6 +7,7 @@
 use super::Host;
 use super::libraries::{BAD_NAME, Function, LibraryId, is_name};
 use super::raise::Raised;
+use super::settings::Settings;
 use super::shebang::ScriptFlags;
 use super::vm::{self, Vm};
 use super::{api, lent, meter, raise};
@@ -43,8 +44,9 @@ struct Registering(RefCell<Option<Registered>>);
 
 impl FunctionVm {
     /// A Lua state without functions. `version` is Redis's.
-    pub(super) fn new(version: &str, limit_bytes: usize) -> Result<Self> {
-        let lua = vm::bare(limit_bytes)?;
+    pub(super) fn new(settings: Settings) -> Result<Self> {
+        let version = settings.version;
+        let lua = vm::bare(settings)?;
         lua.set_app_data(Registering::default());
         let redis = api::open(&lua, version)?;
         let loading = table_of_loading(&lua, &redis)?;

@@ -7,6 +7,7 @@
 use super::Host;
 use super::function_vm::FunctionVm;
 use super::libraries::{Existing, Header, Libraries, Library, LibraryId};
+use super::settings::Settings;
 use super::vm::Vm;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +15,7 @@ use std::sync::Arc;
 /// The libraries and their Lua state.
 #[derive(Debug)]
 pub struct Functions {
-    version: &'static str,
-    limit_bytes: usize,
+    settings: Settings,
     vm: Option<FunctionVm>,
     libraries: Libraries,
     last_id: u64,
@@ -33,17 +33,17 @@ pub enum Policy {
 }
 
 impl Functions {
-    /// No libraries. `version` is Redis's.
+    /// No libraries.
     #[must_use]
-    pub fn new(version: &'static str) -> Self {
-        Functions { version, limit_bytes: usize::MAX, vm: None, libraries: Libraries::default(), last_id: 0 }
+    pub fn new(settings: Settings) -> Self {
+        Functions { settings, vm: None, libraries: Libraries::default(), last_id: 0 }
     }
 
-    /// Sets the most that functions may hold, bytes.
-    pub fn set_limit(&mut self, bytes: usize) {
-        self.limit_bytes = bytes;
+    /// Sets the parameters.
+    pub fn set(&mut self, settings: Settings) {
+        self.settings = settings;
         if let Some(vm) = &self.vm {
-            vm.vm().set_limit(bytes);
+            vm.vm().set_limit(settings.limit_bytes);
         }
     }
 
@@ -135,7 +135,7 @@ impl Functions {
 
     fn made_vm(&mut self) -> Result<&FunctionVm, String> {
         if self.vm.is_none() {
-            let vm = FunctionVm::new(self.version, self.limit_bytes);
+            let vm = FunctionVm::new(self.settings);
             self.vm = Some(vm.map_err(|error| format!("Lua does not start: {error}"))?);
         }
         self.vm.as_ref().ok_or_else(String::new)
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn code_that_does_not_end_is_stopped_and_leaves_nothing() {
-        let mut functions = Functions::new("7.0.15");
+        let mut functions = Functions::new(Settings::new("7.0.15"));
         for body in ["while true do end", "local function f() return f() end f()"] {
             let body = format!("{ONE} {body}");
             let stopped = "Error registering functions: ERR FUNCTION LOAD timeout";
@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn code_that_takes_too_much_memory_is_stopped() {
-        let mut functions = Functions::new("7.0.15");
-        functions.set_limit(2 << 20);
+        let mut functions = Functions::new(Settings::new("7.0.15"));
+        functions.set(Settings { limit_bytes: 2 << 20, ..Settings::new("7.0.15") });
         let refused = load(&mut functions, &format!("{ONE} local t = 'x' while true do t = t .. t end"));
         assert_eq!(refused, Err("Error registering functions: ERR not enough memory".to_owned()));
         let refused = load(&mut functions, "local t = {} for i = 1, 1e6 do t[i] = {} end");
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_deleted_or_refused_is_given_back() {
-        let mut functions = Functions::new("7.0.15");
+        let mut functions = Functions::new(Settings::new("7.0.15"));
         let large = format!("local kept = '{}' {ONE}", "x".repeat(100_000));
         let large = large.replace("return 1", "return kept");
         assert!(load(&mut functions, &large).is_ok());

@@ -28,8 +28,9 @@ impl Drop for Restore {
 /// Lends `host` while `act` runs.
 pub fn lend<R>(host: &mut dyn Host, act: impl FnOnce() -> R) -> R {
     let host = NonNull::from(host);
-    // SAFETY: only the lifetime in the type changes. The pointer is in the place no longer than this
-    // function runs (`Restore` takes it out, in a panic too), and for that time `host` is borrowed.
+    // SAFETY: only the lifetime in the type changes. The pointer is in the place no longer than
+    // this function runs (`Restore` takes it out, in a panic too), and `host` is borrowed for that
+    // time.
     let host: NonNull<dyn Host> = unsafe { std::mem::transmute(host) };
     let _restore = Restore(HOST.replace(Some(host)));
     act()

@@ -22,13 +22,20 @@ pub struct Meter {
     limit_bytes: Cell<usize>,
     /// The instructions of Lua between two looks.
     instructions: Cell<u32>,
+    /// The memory in use after [`collect_if_full`] has last collected what is garbage, bytes.
+    collected_bytes: Cell<usize>,
 }
 
 impl Meter {
     /// With a limit of so many bytes.
     #[must_use]
     pub fn new(limit_bytes: usize) -> Self {
-        Meter { work: Cell::new(0), limit_bytes: Cell::new(limit_bytes), instructions: Cell::new(0) }
+        Meter {
+            work: Cell::new(0),
+            limit_bytes: Cell::new(limit_bytes),
+            instructions: Cell::new(0),
+            collected_bytes: Cell::new(0),
+        }
     }
 }
 
@@ -43,6 +50,20 @@ pub fn set_limit(lua: &Lua, bytes: usize) {
 #[must_use]
 pub fn limit_bytes(lua: &Lua) -> usize {
     lua.app_data_ref::<Meter>().map_or(usize::MAX, |meter| meter.limit_bytes.get())
+}
+
+/// Collects what earlier scripts have left, if that is so much that it could fail this one: Lua
+/// itself does not when it meets the limit.
+pub fn collect_if_full(lua: &Lua) -> Result<()> {
+    let (used, limit) = (lua.used_memory(), limit_bytes(lua));
+    let Some(meter) = lua.app_data_ref::<Meter>() else { return Ok(()) };
+    let collected = meter.collected_bytes.get();
+    if used < collected + limit.saturating_sub(collected) / 2 {
+        return Ok(());
+    }
+    lua.gc_collect()?;
+    meter.collected_bytes.set(lua.used_memory());
+    Ok(())
 }
 
 /// Runs Lua code: Lua itself refuses what is over the limit.

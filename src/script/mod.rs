@@ -29,6 +29,7 @@ pub mod readonly;
 pub mod run;
 pub mod sandbox;
 pub mod scripts;
+pub mod settings;
 pub mod shebang;
 #[cfg(test)]
 pub(crate) mod testing;

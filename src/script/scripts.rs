@@ -4,6 +4,7 @@ use super::api;
 use super::cache::{Cache, Came, Script, Sha};
 use super::functions::Functions;
 use super::run::Run;
+use super::settings::{DeprecatedFunctions, Settings};
 use super::shebang;
 use super::vm::Vm;
 use crate::resp::Argv;
@@ -13,37 +14,38 @@ use std::rc::Rc;
 /// The Lua states, the scripts that are known, and the one that runs.
 #[derive(Debug)]
 pub struct Scripts {
-    version: &'static str,
-    /// The most that scripts may hold, bytes: `script-memory-limit`.
-    limit_bytes: usize,
+    settings: Settings,
     eval: Option<Rc<Vm>>,
     cache: Cache,
     /// The libraries of functions.
     pub functions: Functions,
     /// The script that runs.
     pub run: Option<Run>,
+    /// Scripts may call what is not allowed in scripts: DEBUG SET-DISABLE-DENY-SCRIPTS.
+    pub may_call_all: bool,
 }
 
 impl Scripts {
     /// No scripts. `version` is Redis's.
     #[must_use]
     pub fn new(version: &'static str) -> Self {
+        let settings = Settings::new(version);
         Scripts {
-            version,
-            limit_bytes: usize::MAX,
+            settings,
             eval: None,
             cache: Cache::default(),
-            functions: Functions::new(version),
+            functions: Functions::new(settings),
             run: None,
+            may_call_all: false,
         }
     }
 
-    /// Sets the most that scripts may hold, bytes.
-    pub fn set_limit(&mut self, bytes: usize) {
-        self.limit_bytes = bytes;
-        self.functions.set_limit(bytes);
+    /// Sets the most that scripts may hold, bytes, and the functions that they have.
+    pub fn set(&mut self, limit_bytes: usize, deprecated: DeprecatedFunctions) {
+        self.settings = Settings { limit_bytes, deprecated, ..self.settings };
+        self.functions.set(self.settings);
         if let Some(vm) = &self.eval {
-            vm.set_limit(bytes);
+            vm.set_limit(limit_bytes);
         }
     }
 
@@ -52,7 +54,7 @@ impl Scripts {
         if let Some(vm) = &self.eval {
             return Ok(Rc::clone(vm));
         }
-        let vm = Vm::for_eval(self.version, self.limit_bytes);
+        let vm = Vm::for_eval(self.settings);
         let vm = Rc::new(vm.map_err(|error| format!("ERR Lua does not start: {error}"))?);
         self.eval = Some(Rc::clone(&vm));
         Ok(vm)

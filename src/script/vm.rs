@@ -5,20 +5,25 @@
 
 use super::answer::{self, COUNTED, IsCounted};
 use super::libraries::LibraryId;
+use super::libs::deprecated::Deprecated;
 use super::meter::Meter;
 use super::raise::Raised;
 use super::sandbox::{self, Sealed};
+use super::settings::{DeprecatedFunctions, Settings};
 use super::{Host, api, debugger, lent, libs, meter, raise};
-use crate::base::text::lossless;
+use crate::base::text::{lossless, until_nul};
 use crate::resp::Reply;
 use mlua::chunk::ChunkMode;
 use mlua::debug::{Debug as HookPlace, DebugEvent};
+use mlua::state::{GcIncParams, GcMode};
 use mlua::{Error, Function, HookTriggers, Lua, LuaOptions, Result, StdLib, Table, Value, VmState};
 use std::fmt;
 
 /// Instructions after which the interrupt is looked at. Each can take long where strings are long,
 /// so they are few, and fewer still while much memory is in use.
 pub(super) const INSTRUCTIONS_PER_TICK: u32 = 200;
+/// A cycle of the garbage collector begins at this much of what the last one left, percent.
+const GC_PAUSE_PERCENT: i32 = 130;
 /// Up to this much memory in use it is this many; then fewer in proportion.
 const SMALL_BYTES: usize = 4 << 20;
 
@@ -76,10 +81,10 @@ pub enum Place {
 }
 
 impl Vm {
-    /// For scripts of EVAL. `version` is Redis's.
-    pub fn for_eval(version: &str, limit_bytes: usize) -> Result<Vm> {
-        let lua = bare(limit_bytes)?;
-        let redis = api::open(&lua, version)?;
+    /// For scripts of EVAL.
+    pub fn for_eval(settings: Settings) -> Result<Vm> {
+        let lua = bare(settings)?;
+        let redis = api::open(&lua, settings.version)?;
         api::add_of_eval(&lua, &redis)?;
         let vm = Vm::sealed(lua, &[("redis", redis.clone()), ("server", redis)])?;
         vm.sealed.globals.raw_set("__redis__err__handler", &vm.handler)?;
@@ -91,6 +96,7 @@ impl Vm {
         let protected: Function = lua.globals().raw_get("xpcall")?;
         let handler = lua.create_function(handle)?;
         let bind = lua.load(BIND).set_name("=bind").into_function()?;
+        let deprecated = Deprecated::take(&lua)?;
         sandbox::install(&lua)?;
         let of_lua = [
             ("cjson", libs::cjson::open(&lua)?),
@@ -99,7 +105,14 @@ impl Vm {
             ("bit", libs::bit::open(&lua)?),
         ];
         let sealed = sandbox::seal(&lua, &[libraries, &of_lua].concat())?;
+        let settings = lua.app_data_ref::<Settings>().map(|settings| *settings);
+        if settings.is_some_and(|settings| settings.deprecated == DeprecatedFunctions::Offered) {
+            deprecated.offer(&lua, &sealed)?;
+        }
         let scripts = lua.create_table()?;
+        // What the preparation has left behind is no script's.
+        lua.gc_collect()?;
+        lua.gc_set_mode(GcMode::Incremental(GcIncParams::default().pause(GC_PAUSE_PERCENT)));
         let vm = Vm { lua, sealed, protected, handler, bind, scripts };
         look_after(&vm.lua, INSTRUCTIONS_PER_TICK)?;
         Ok(vm)
@@ -137,21 +150,22 @@ impl Vm {
         call: Call<'_>,
         host: &mut dyn Host,
         reply: &mut Reply<'_>,
-    ) -> std::result::Result<(), Failure> {
+    ) -> std::result::Result<answer::Errors, Failure> {
         let mark = reply.mark();
-        lent::lend(host, || self.run_and_answer(call, reply)).map_err(|failure| {
-            reply.cut(mark);
-            failure
-        })
+        lent::lend(host, || self.run_and_answer(call, reply)).inspect_err(|_| reply.cut(mark))
     }
 
-    fn run_and_answer(&self, call: Call<'_>, reply: &mut Reply<'_>) -> std::result::Result<(), Failure> {
+    fn run_and_answer(
+        &self,
+        call: Call<'_>,
+        reply: &mut Reply<'_>,
+    ) -> std::result::Result<answer::Errors, Failure> {
         api::begin(&self.lua);
         let result = self.run_protected(call);
         let protocol = api::protocol(&self.lua);
         let answered = match &result {
             Ok((true, value)) => answer::write(&self.lua, value, protocol, reply),
-            _ => Ok(()),
+            _ => Ok(answer::Errors::default()),
         };
         api::end(&self.lua);
         if debugger::end(&self.lua) {
@@ -159,7 +173,7 @@ impl Vm {
             meter::set_instructions(&self.lua, 0);
         }
         match (result, answered) {
-            (Ok((true, _)), Ok(())) => Ok(()),
+            (Ok((true, _)), Ok(errors)) => Ok(errors),
             (Ok((false, error)), _) => Err(failure_of(call.name, &error)),
             (Err(error), _) | (_, Err(error)) => {
                 Err(failure_of(call.name, &shown(&self.lua, Value::Error(Box::new(error)))))
@@ -168,6 +182,7 @@ impl Vm {
     }
 
     fn run_protected(&self, call: Call<'_>) -> Result<(bool, Value)> {
+        meter::collect_if_full(&self.lua)?;
         let (keys, arguments) = (self.array(call.keys)?, self.array(call.arguments)?);
         let script: Function = match call.place {
             Place::Scripts => {
@@ -206,11 +221,12 @@ impl Vm {
 }
 
 /// Lua with the libraries that a script sees something of.
-pub(super) fn bare(limit_bytes: usize) -> Result<Lua> {
+pub(super) fn bare(settings: Settings) -> Result<Lua> {
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
     // A panic goes through whatever Lua has to catch errors.
     let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
-    lua.set_app_data(Meter::new(limit_bytes));
+    lua.set_app_data(Meter::new(settings.limit_bytes));
+    lua.set_app_data(settings);
     Ok(lua)
 }
 
@@ -247,8 +263,7 @@ fn handle(lua: &Lua, error: Value) -> Result<Table> {
     let table = match shown(lua, error) {
         Value::Table(table) => table,
         other => {
-            let text = other.to_string()?;
-            let line = [b"ERR ", text.as_bytes()].concat();
+            let line = [b"ERR ", &text_of(&other)?[..]].concat();
             answer::error_table(lua, &line, IsCounted::No)?
         }
     };
@@ -258,6 +273,14 @@ fn handle(lua: &Lua, error: Value) -> Result<Table> {
         table.raw_set("line", line)?;
     }
     Ok(table)
+}
+
+/// A string as it is, another value as Lua prints it.
+fn text_of(value: &Value) -> Result<Vec<u8>> {
+    match value {
+        Value::String(text) => Ok(text.as_bytes().to_vec()),
+        other => other.to_string().map(String::into_bytes),
+    }
 }
 
 /// An error as it is shown at the end of a script, where its end is one too.
@@ -294,7 +317,7 @@ fn failure_of(name: &str, error: &Value) -> Failure {
         return Failure { line: format!("ERR Error running script {name}, {text}"), is_counted: false };
     };
     let text = |field: &str| match table.raw_get::<Value>(field) {
-        Ok(Value::String(text)) => Some(lossless(&text.as_bytes()).into_owned()),
+        Ok(Value::String(text)) => Some(lossless(until_nul(&text.as_bytes())).into_owned()),
         Ok(Value::Integer(number)) => Some(number.to_string()),
         Ok(Value::Number(number)) => Some(number.to_string()),
         _ => None,

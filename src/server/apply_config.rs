@@ -4,6 +4,7 @@ use super::ctx::Ctx;
 use super::rooms::Rooms;
 use crate::config::{Appendfsync, MaxmemoryPolicy, NotifyClasses};
 use crate::keyspace::{AccessClock, EncodingLimits, Keyspace};
+use crate::script::settings::DeprecatedFunctions;
 use std::sync::atomic::Ordering;
 
 impl Rooms {
@@ -42,7 +43,11 @@ pub(crate) fn apply_config(keyspace: &mut Keyspace, rooms: &mut Rooms) {
         stream_node_max_entries: config.stream_node_max_entries,
         seed: keyspace.limits().seed,
     });
-    rooms.script.set_limit(usize::try_from(config.script_memory_limit).unwrap_or(usize::MAX));
+    let deprecated = match config.lua_enable_deprecated_api {
+        true => DeprecatedFunctions::Offered,
+        false => DeprecatedFunctions::Hidden,
+    };
+    rooms.script.set(usize::try_from(config.script_memory_limit).unwrap_or(usize::MAX), deprecated);
     let policy = config.maxmemory_policy;
     let whole = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     let mut access = AccessClock::default();

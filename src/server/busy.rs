@@ -2,14 +2,15 @@
 //!
 //! A script runs on the owner thread, inside the command that runs it. When it has run for
 //! `busy-reply-threshold` milliseconds, the server begins to hear others from within: the script's
-//! interrupt lets the engine's [`Ear`] take what waits in the queue. Whoever asks for something is
-//! told that a script runs, but for the few commands that are allowed meanwhile; connections come
-//! and go. Nothing else of a turn happens: time stands still for the data, nobody is served, nothing
-//! is propagated. What the ear cannot give here (the requests of the script's own client, reports of
-//! other threads) it keeps for later.
+//! interrupt lets the engine's [`Ear`](super::ear::Ear) take what waits in the queue. Whoever asks
+//! for something is told that a script runs, but for the few commands that are allowed meanwhile;
+//! connections come and go. Nothing else of a turn happens: time stands still for the data, nobody
+//! is served, nothing is propagated. What the ear cannot give here (the requests of the script's
+//! own client, reports of other threads) it keeps for later.
 
 use super::call::{Step, reject};
 use super::command::FoundCommand;
+use super::ear::BusyServer;
 use super::machine::limit_pending;
 use super::origin::Origin;
 use super::stop::Signal;
@@ -23,18 +24,8 @@ use crate::script::run::{Changes, Kill};
 /// The error of a script that the end of the server ends.
 const STOPPING: &str = "ERR Script stopped: the server is shutting down. Its changes are undone.";
 
-/// Takes the events that wait while a script runs, for the server to hear.
-pub trait Ear {
-    /// Gives `busy` what waits, as far as it can take it, and sends the answers. Never blocks.
-    fn listen(&mut self, busy: &mut Busy<'_>);
-
-    /// The same, but waits for something to hear if there is nothing, for a tenth of a second at
-    /// most.
-    fn wait(&mut self, busy: &mut Busy<'_>);
-}
-
 /// The server, while a script holds it.
-pub struct Busy<'a> {
+pub(super) struct Busy<'a> {
     keyspace: &'a mut Keyspace,
     rooms: &'a mut Rooms,
     /// The client whose script runs.
@@ -63,98 +54,10 @@ impl<'a> Busy<'a> {
         }
     }
 
-    /// True for the client whose script runs: it waits for its answer.
-    #[must_use]
-    pub fn is_running(&self, id: ClientId) -> bool {
-        self.running.id == id
-    }
-
-    /// The client whose script runs has sent `bytes` more, which wait: too many close it.
-    pub fn running_waits_with(&mut self, bytes: usize) {
-        if bytes as u64 > self.rooms.config.client_query_buffer_limit && self.running.close == Close::No {
-            self.rooms.stats.counters.query_buffer_disconnections += 1;
-            self.running.close = Close::Now;
-        }
-    }
-
-    /// The client whose script runs has sent something: commands of the debugger are taken now,
-    /// other requests are returned and wait.
-    #[must_use]
-    pub fn requests_of_running(&mut self, batch: Requests) -> Option<Requests> {
-        match self.running.debugging.as_mut().filter(|debugging| debugging.is_under_way) {
-            None => return Some(batch),
-            Some(debugging) => {
-                let bytes = debugging.receive(&batch);
-                self.rooms.stats.counters.reads += 1;
-                self.running_waits_with(bytes);
-            }
-        }
-        None
-    }
-
-    /// True when the connection of the client whose script is debugged has ended.
-    #[must_use]
-    pub fn is_running_gone(&self) -> bool {
-        self.running.debugging.as_ref().is_some_and(|debugging| debugging.is_gone)
-    }
-
-    /// The connection of the client whose script runs has ended.
-    pub fn running_is_gone(&mut self) {
-        if let Some(debugging) = &mut self.running.debugging {
-            debugging.is_gone = true;
-        }
-    }
-
-    /// A client has connected.
-    pub fn connect(&mut self, id: ClientId, connection: Connection) {
-        self.rooms.connect(id, connection);
-    }
-
-    /// A client's connection has ended. Not for the one whose script runs.
-    pub fn disconnect(&mut self, id: ClientId) {
-        self.rooms.disconnect(id);
-    }
-
-    /// A connection was refused for `maxclients`.
-    pub fn rejected_connection(&mut self) {
-        self.rooms.stats.counters.rejected_connections += 1;
-    }
-
-    /// A signal to end stops the script, whose changes are undone: what follows is up to the turn
-    /// behind it. Returns the signal, to be acted on then.
-    #[must_use]
-    pub fn signal(&mut self, signal: Signal) -> Signal {
-        if signal != Signal::Hangup {
-            self.stop_script(STOPPING);
-        }
-        signal
-    }
-
     fn stop_script(&mut self, line: &str) {
         if let Some(run) = &mut self.rooms.script.run {
             run.kill = Some(Kill { line: line.to_owned(), changes: Changes::RolledBack });
         }
-    }
-
-    /// Answers what one read of a client brought, but not of the one whose script runs. Returns the
-    /// batch when it is done with.
-    pub fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
-        self.rooms.weigh_requests(id, batch.content_bytes());
-        let mut session = self.rooms.clients.take(id)?;
-        self.rooms.stats.counters.reads += 1;
-        session.requests.received += 1;
-        let mut spent = None;
-        if session.close == Close::No {
-            session.last.interaction = self.rooms.time.monotonic;
-            if session.parked.is_some() || !session.requests.pending.is_empty() {
-                session.requests.pending.push_back(batch);
-                limit_pending(self.rooms, &mut session);
-            } else {
-                spent = self.answer(&mut session, batch);
-            }
-        }
-        self.rooms.clients.put_back(session);
-        spent
     }
 
     fn answer(&mut self, session: &mut Session, batch: Requests) -> Option<Requests> {
@@ -222,9 +125,81 @@ impl<'a> Busy<'a> {
             Ok(()) => Step::Run(entry),
         }
     }
+}
 
-    /// Hands every client with something to send, or to close, to `take`, which empties the bytes.
-    pub fn take_outputs(&mut self, mut take: impl FnMut(ClientId, &mut Vec<u8>, Close)) {
+impl BusyServer for Busy<'_> {
+    fn is_running(&self, id: ClientId) -> bool {
+        self.running.id == id
+    }
+
+    fn running_waits_with(&mut self, bytes: usize) {
+        if bytes as u64 > self.rooms.config.client_query_buffer_limit && self.running.close == Close::No {
+            self.rooms.stats.counters.query_buffer_disconnections += 1;
+            self.running.close = Close::Now;
+        }
+    }
+
+    fn requests_of_running(&mut self, batch: Requests) -> Option<Requests> {
+        match self.running.debugging.as_mut().filter(|debugging| debugging.is_under_way) {
+            None => return Some(batch),
+            Some(debugging) => {
+                let bytes = debugging.receive(&batch);
+                self.rooms.stats.counters.reads += 1;
+                self.running_waits_with(bytes);
+            }
+        }
+        None
+    }
+
+    fn is_running_gone(&self) -> bool {
+        self.running.debugging.as_ref().is_some_and(|debugging| debugging.is_gone)
+    }
+
+    fn running_is_gone(&mut self) {
+        if let Some(debugging) = &mut self.running.debugging {
+            debugging.is_gone = true;
+        }
+    }
+
+    fn connect(&mut self, id: ClientId, connection: Connection) {
+        self.rooms.connect(id, connection);
+    }
+
+    fn disconnect(&mut self, id: ClientId) {
+        self.rooms.disconnect(id);
+    }
+
+    fn rejected_connection(&mut self) {
+        self.rooms.stats.counters.rejected_connections += 1;
+    }
+
+    fn signal(&mut self, signal: Signal) -> Signal {
+        if signal != Signal::Hangup {
+            self.stop_script(STOPPING);
+        }
+        signal
+    }
+
+    fn requests(&mut self, id: ClientId, batch: Requests) -> Option<Requests> {
+        self.rooms.weigh_requests(id, batch.content_bytes());
+        let mut session = self.rooms.clients.take(id)?;
+        self.rooms.stats.counters.reads += 1;
+        session.requests.received += 1;
+        let mut spent = None;
+        if session.close == Close::No {
+            session.last.interaction = self.rooms.time.monotonic;
+            if session.parked.is_some() || !session.requests.pending.is_empty() {
+                session.requests.pending.push_back(batch);
+                limit_pending(self.rooms, &mut session);
+            } else {
+                spent = self.answer(&mut session, batch);
+            }
+        }
+        self.rooms.clients.put_back(session);
+        spent
+    }
+
+    fn take_outputs(&mut self, take: &mut dyn FnMut(ClientId, &mut Vec<u8>, Close)) {
         self.rooms.note_output();
         // What the debugger says: other answers of the client are not in its outbox while it runs.
         let mut said = std::mem::take(&mut self.running.outbox.bytes);

@@ -305,7 +305,7 @@ pub(super) fn call(
         origin,
         command,
         changes: 0,
-        is_error_counted: false,
+        failures: None,
     };
     let held_to = ctx.db.begin_command(&command.spec, argv, command.edited_string(argv));
     let result = handler(&mut ctx, Args::new(argv, words));
@@ -316,7 +316,8 @@ pub(super) fn call(
         ctx.reply.error(&error.to_string());
     }
     let answer = ctx.reply.since(ctx.reply.start());
-    let failed = answer.first() == Some(&b'-') && !ctx.is_error_counted;
+    let failed = ctx.failures.is_none() && answer.first() == Some(&b'-');
+    let failures = ctx.failures.unwrap_or(u64::from(failed));
     if failed {
         let line = answer[1..].split(|&byte| byte == b'\r').next().unwrap_or_default();
         ctx.rooms.stats.counters.count_error(line);
@@ -340,7 +341,7 @@ pub(super) fn call(
     rooms.stats.counters.commands += is_new;
     let stat = rooms.stats.counters.command(index);
     stat.calls += is_new;
-    stat.failed += u64::from(failed);
+    stat.failed += failures;
     if !rooms.monitors.is_empty() {
         monitor::feed(rooms, session, (command, words, index), argv, origin);
     }

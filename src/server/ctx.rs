@@ -37,8 +37,9 @@ pub struct Ctx<'a> {
     pub command: &'static Command,
     /// The number of changes the handler reported.
     pub changes: u64,
-    /// True when the error that is answered was counted where it arose: in a script.
-    pub is_error_counted: bool,
+    /// How often the command counts as failed, if that is not just a look at its answer: a script
+    /// may answer errors within others, and errors that were counted where they arose.
+    pub failures: Option<u64>,
 }
 
 impl Ctx<'_> {

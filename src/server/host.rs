@@ -32,6 +32,9 @@ pub trait Host {
     fn reopen_log(&self);
     /// Listens to the addresses and the port of `config` instead of those before. Errors in words.
     fn listen(&self, config: &Config) -> Result<(), String>;
+    /// Refuses new connections over TCP: the server is about to end, and who is told so finds
+    /// nobody here any more.
+    fn stop_listening(&self);
     /// Tells for each of these sockets if it has bytes that nobody has read, or has ended.
     fn unread(&self, sockets: &[i32]) -> Vec<bool>;
     /// Changes how a worker's thread is woken.

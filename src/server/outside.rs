@@ -1,6 +1,6 @@
 //! What the state machine has of the world around it: [`Outside`].
 
-use super::busy::Ear;
+use super::ear::Ear;
 use super::host::Host;
 use super::task::Task;
 

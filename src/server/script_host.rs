@@ -131,7 +131,7 @@ impl Ctx<'_> {
             Some(Kill { changes: Changes::RolledBack, .. }) => self.undo_changes(),
             _ => self.deliver_changes(),
         }
-        // What its own client is told of it stands in front of the answer, which is written already.
+        // What its own client is told of it stands in front of the answer that is written already.
         prepend_own(self.rooms, self.session, &mut self.reply);
     }
 
@@ -149,10 +149,18 @@ impl Ctx<'_> {
         self.end_script();
         self.session.db = db;
         self.db.select(db);
-        result.map_err(|failure| {
-            self.is_error_counted = failure.is_counted;
-            CommandError::line(failure.line)
-        })
+        match result {
+            Ok(errors) => {
+                let counters = &mut self.rooms.stats.counters;
+                errors.uncounted.iter().for_each(|line| counters.count_error(line));
+                self.failures = Some(errors.counted + u64::from(!errors.uncounted.is_empty()));
+                Ok(())
+            }
+            Err(failure) => {
+                self.failures = failure.is_counted.then_some(1);
+                Err(CommandError::line(failure.line))
+            }
+        }
     }
 }
 
@@ -270,7 +278,7 @@ impl ScriptHost<'_> {
 
     fn admit(&mut self, entry: FoundCommand, argv: Argv<'_>) -> CommandResult {
         let flags = entry.0.spec.flags;
-        if flags.contains(NOSCRIPT) {
+        if flags.contains(NOSCRIPT) && !self.rooms.script.may_call_all {
             return Err(CommandError::fixed("ERR This Redis command is not allowed from script"));
         }
         if !self.session.login.unrestricted {

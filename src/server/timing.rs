@@ -61,7 +61,7 @@ pub(super) fn end(
             && let Some((_, ns)) = rooms.end_run()
         {
             // Of all in the run, the one with the long answer took the time.
-            log_if_slow(rooms, session, command, argv, ns);
+            log_if_slow(rooms, (session, origin), command, argv, ns);
         }
         return;
     }
@@ -77,7 +77,7 @@ pub(super) fn end(
         rooms.stats.counters.histogram(index).record(ns, 1);
     }
     let argv = session.requests.sent.as_ref().map_or(argv, OwnedArgv::as_argv);
-    log_if_slow(rooms, session, command, argv, ns);
+    log_if_slow(rooms, (session, origin), command, argv, ns);
     watch(rooms, command, origin, ns);
 }
 
@@ -89,7 +89,7 @@ pub(super) fn end_batch(rooms: &mut Rooms, session: &Session, batch: &Requests) 
         // A command that was queued takes no time: the run is of the one before.
         && session.last.command == Some(index)
     {
-        log_if_slow(rooms, session, rooms.commands.at(index), batch.get(last), ns);
+        log_if_slow(rooms, (session, Origin::Client), rooms.commands.at(index), batch.get(last), ns);
     }
 }
 
@@ -155,16 +155,27 @@ fn is_slow(config: &Config, ns: u64) -> bool {
     threshold >= 0 && micros(ns) >= threshold
 }
 
-fn log_if_slow(rooms: &mut Rooms, session: &Session, command: &Command, argv: Argv<'_>, ns: u64) {
+fn log_if_slow(
+    rooms: &mut Rooms,
+    (session, origin): (&Session, Origin),
+    command: &Command,
+    argv: Argv<'_>,
+    ns: u64,
+) {
     if is_slow(&rooms.config, ns) && !command.spec.flags.contains(SKIP_SLOWLOG) {
         let at = rooms.time.now;
+        // Redis: scripts run by a client of their own, which has no socket and no name.
+        let (addr, name) = match origin {
+            Origin::Script => ("?:0".to_owned(), Vec::new()),
+            _ => (session.connection.addr.clone(), session.name.clone()),
+        };
         rooms.stats.slowlog.push(rooms.config.slowlog_max_len, |id| SlowCommand {
             id,
             at,
             us: micros(ns),
             arguments: shorten(&command.spec, argv),
-            addr: session.connection.addr.clone(),
-            name: session.name.clone(),
+            addr,
+            name,
         });
     }
 }

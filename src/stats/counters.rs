@@ -111,8 +111,9 @@ impl Counters {
     /// Counts an error line, given without its `-`.
     pub fn count_error(&mut self, line: &[u8]) {
         self.errors += 1;
-        let code = line.split(|&byte| byte == b' ').next().unwrap_or_default();
-        let code = String::from_utf8_lossy(code);
+        // Redis: a code stands in the first 32 bytes, with the minus, or there is none.
+        let space = line.iter().take(31).position(|&byte| byte == b' ');
+        let code = String::from_utf8_lossy(space.map_or(b"ERR", |space| &line[..space]));
         if let Some(count) = self.errors_by_code.get_mut(&*code) {
             *count += 1;
         } else if self.errors_by_code.len() < MAX_ERROR_CODES {

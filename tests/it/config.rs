@@ -42,7 +42,16 @@ const VALUES: &[&[u8]] = &[
 /// Parameters of the place a server has, of which two servers cannot have the same, and
 /// `maxclients`: how many descriptors there are is nothing the two must agree on. Builds of
 /// redis-server without their own jemalloc refuse `activedefrag`, official ones take it.
-const OWN: &[&str] = &["port", "bind", "dir", "maxclients", "spawn-limit", "activedefrag"];
+const OWN: &[&str] = &[
+    "port",
+    "bind",
+    "dir",
+    "maxclients",
+    "spawn-limit",
+    "activedefrag",
+    "script-max-time",
+    "script-memory-limit",
+];
 
 /// What CONFIG GET does not list, and what is no parameter.
 const HIDDEN: &[&str] =

@@ -20,6 +20,7 @@ mod pid_file;
 mod maxmemory;
 mod migrate;
 mod rdb;
+mod scripts;
 mod sessions;
 mod start;
 mod support;

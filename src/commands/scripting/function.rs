@@ -49,7 +49,7 @@ pub(super) const FUNCTION_COMMANDS: &[Command] = &[
         function_help,
     ),
     Command::new(
-        Spec::new("function|kill", Group::Scripting, 2, "")
+        Spec::new("function|kill", Group::Scripting, -2, "")
             .flags(&[NOSCRIPT, ALLOW_BUSY])
             .since("7.0.0")
             .summary("Stops the function that is running.")

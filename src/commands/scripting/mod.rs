@@ -9,6 +9,8 @@ mod function;
 #[cfg(test)]
 mod function_tests;
 mod script;
+#[cfg(test)]
+mod stop_tests;
 
 use crate::server::Command;
 use crate::spec::*;

@@ -78,7 +78,9 @@ fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let names = args.rest();
     ctx.reply.array(names.len());
     for name in names {
-        let is_known = <&Sha>::try_from(name).is_ok_and(|sha| ctx.rooms.script.cache().get(sha).is_some());
+        let name = name.to_ascii_lowercase();
+        let is_known =
+            <&Sha>::try_from(&name[..]).is_ok_and(|sha| ctx.rooms.script.cache().get(sha).is_some());
         ctx.reply.integer(i64::from(is_known));
     }
     Ok(())

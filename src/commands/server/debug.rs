@@ -62,6 +62,7 @@ const SUBCOMMANDS: &[Sub] = &[
     sub("REPLYBUFFER", 2..=2, replybuffer),
     sub("SEGFAULT", 0..=0, panic_now),
     sub("SET-ACTIVE-EXPIRE", 1..=1, set_active_expire),
+    sub("SET-DISABLE-DENY-SCRIPTS", 1..=1, set_disable_deny_scripts),
     sub("SET-SKIP-CHECKSUM-VALIDATION", 1..=1, set_skip_checksum_validation),
     sub("SLEEP", 1..=1, sleep),
 ];
@@ -148,6 +149,12 @@ fn set_active_expire(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 
 fn set_skip_checksum_validation(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     ctx.rooms.persistence.checksum = if flag(&mut args) { Checksum::Skipped } else { Checksum::Verified };
+    ctx.reply.ok();
+    Ok(())
+}
+
+fn set_disable_deny_scripts(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    ctx.rooms.script.may_call_all = flag(&mut args);
     ctx.reply.ok();
     Ok(())
 }

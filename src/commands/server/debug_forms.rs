@@ -60,7 +60,7 @@ fn told(shape: TableShape) -> String {
 pub(super) fn object(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
     let key = args.key();
     let clock = ctx.db.access_clock();
-    let view = ctx.db.peek(key).ok_or(CommandError::NoSuchKey)?;
+    let view = ctx.db.peek_stored(key).ok_or(CommandError::NoSuchKey)?;
     let length = crate::rdb::serialized_len(view.value);
     let idle_secs = clock.idle_ms(view.access()) / 1000;
     // Redis: by the clock that INFO shows as `lru_clock`.

@@ -1,6 +1,7 @@
 //! Sessions of the debugger with a client that sends its commands one by one.
 
 use crate::resp::{Argv, Protocol, Reply};
+use crate::script::settings::Settings;
 use crate::script::vm::{Call, Place, Vm};
 use crate::script::{Host, Order, Readers, Verdict};
 use std::collections::VecDeque;
@@ -75,7 +76,7 @@ fn orders(commands: &[&str]) -> VecDeque<Order> {
 
 /// Debugs a script; returns what it answers.
 fn debug(code: &str, client: &mut Client) -> String {
-    let vm = Vm::for_eval("7.0.15", 64 << 20).expect("Lua starts");
+    let vm = Vm::for_eval(Settings { limit_bytes: 64 << 20, ..Settings::new("7.0.15") }).expect("Lua starts");
     debug_in(&vm, code, client)
 }
 
@@ -85,7 +86,7 @@ fn debug_in(vm: &Vm, code: &str, client: &mut Client) -> String {
     let mut bytes = Vec::new();
     let call = Call { name: "name", keys: &[b"k1"], arguments: &[b"a1"], place: Place::Scripts };
     match vm.run(call, client, &mut Reply::new(&mut bytes, Protocol::Resp2)) {
-        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Ok(_) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(failure) => failure.line,
     }
 }
@@ -318,7 +319,7 @@ fn a_script_that_runs_too_long_stops() {
 
 #[test]
 fn the_script_after_it_is_not_debugged() {
-    let vm = Vm::for_eval("7.0.15", 64 << 20).expect("Lua starts");
+    let vm = Vm::for_eval(Settings { limit_bytes: 64 << 20, ..Settings::new("7.0.15") }).expect("Lua starts");
     let mut client = Client { orders: orders(&["c"]), ..Client::default() };
     assert_eq!(debug_in(&vm, "return {redis.breakpoint(), 1}", &mut client), "*2\r\n:1\r\n:1\r\n");
     let mut bytes = Vec::new();

@@ -5,6 +5,7 @@ pub mod bit;
 pub mod cjson;
 pub mod cmsgpack;
 pub mod coroutine;
+pub mod deprecated;
 pub mod math;
 mod nest;
 mod output;

@@ -86,6 +86,22 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
             "!DEBUG PAUSE-CRON 0",
         ],
     ),
+    ("eval", &["EVAL (return#KEYS|return#ARGV|return'x'|return|x|{text}) (0|1|2|{number}) {edge}*"]),
+    ("eval_ro", &["EVAL_RO (return#KEYS|return#ARGV|return'x'|x|{text}) (0|1|2|{number}) {edge}*"]),
+    (
+        "evalsha",
+        &[
+            "EVAL return#KEYS 0",
+            "EVALSHA (3fe9b596cfa2cd880607056c0a332799474c5726|3FE9B596CFA2CD880607056C0A332799474C5726|{text}) (0|1|2|{number}) {edge}*",
+        ],
+    ),
+    (
+        "evalsha_ro",
+        &[
+            "SCRIPT LOAD return#KEYS",
+            "EVALSHA_RO (3fe9b596cfa2cd880607056c0a332799474c5726|{text}) (0|1|2|{number}) {edge}*",
+        ],
+    ),
     ("function|list", &["FUNCTION LIST [(WITHCODE|LIBRARYNAME {text}|x)]+"]),
     ("hello", &["!HELLO [(2|3|4|1|{number})] [AUTH default x] [SETNAME (a|{text})] [(x|AUTH default)]"]),
     (
@@ -118,6 +134,14 @@ pub(super) const FORMS: &[(&str, &[&str])] = &[
             "SCAN (0|{number}|{text}) [MATCH (m*|*set|{text})]+ [COUNT (1|10|1000|{number})]+ [TYPE (string|set|nosuch)]+",
         ],
     ),
+    (
+        "script|exists",
+        &[
+            "SCRIPT EXISTS (3fe9b596cfa2cd880607056c0a332799474c5726|{text}|3FE9B596CFA2CD880607056C0A332799474C5726)+",
+        ],
+    ),
+    ("script|flush", &["SCRIPT FLUSH [(SYNC|ASYNC|async|x|{text})]"]),
+    ("script|load", &["SCRIPT LOAD (return#KEYS|return|x|{text})"]),
     ("select", &["SELECT (0|15|16|{number}|{text})"]),
     ("shutdown", &["!SHUTDOWN (ABORT|x|NOSAVE SAVE|ABORT NOW|SAVE ABORT|NOW FORCE x|{text})"]),
     ("slowlog|get", &["SLOWLOG GET [(1|-1|-2|0|{number})]"]),
