@@ -19,6 +19,8 @@
 # The rows of streams begin with x (--only 'x*', of --memory and --probe they contain the word: '*stream*'): entries of three fields of 16 bytes;
 # xack_10 acknowledges IDs at random, ten a request, of a stream that is all pending.
 #
+# The rows of scripts begin with script_ (EVALSHA) or function_ (FCALL): one call of GET or of INCR, and a loop of fifty.
+#
 # Several of --memory, --idle, --probe, --persistence, --slow-clients may be given; --throughput adds the table to them.
 #
 # Both servers run side by side on free ports of the loopback interface, without persistence,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 
+import scripts
 import streams
 from servers import REFERENCE, Failure, Server, batches, encode, variadic, verdict
 
@@ -52,6 +53,10 @@ def workloads():
     rows.append(Workload("mset", 1.2))
     for pipeline, target in ((1, 1.0), (16, 1.3)):
         rows += stream_workloads(target, pipeline=pipeline)
+    for kind in ("script", "function"):
+        for name, pipeline in (("get", 16), ("incr", 16), ("50_calls", 1)):
+            command = scripts.command(kind, name)
+            rows.append(Workload(f"{kind}_{name}", 1.0, command=command, fill="scripts", pipeline=pipeline))
     return rows
 
 
@@ -75,6 +80,8 @@ def fill(server, workload, requests, keyspace):
             client.load(batches((encode("SET", name, b"x" * workload.size) for name in names), 100))
         elif workload.fill == "range":
             client.load(batches(variadic(["RPUSH", "mylist"], ([b"xxx"] for _ in range(1000)), 500), 1))
+        elif workload.fill == "scripts":
+            scripts.fill(server)
         elif workload.fill == "stream":
             streams.fill(server, 1000)
         elif workload.fill == "unread":
