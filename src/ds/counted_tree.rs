@@ -148,6 +148,22 @@ impl<L: Leaf> CountedTree<L> {
         }
     }
 
+    /// The leaves that several descents lead to. They go down side by side, so that the processor
+    /// waits for the memory of all of them at once. The tree is not empty.
+    pub(crate) fn leaves_at<const N: usize>(&self, mut at: [impl Locate<L>; N]) -> [&L; N] {
+        let mut rows = [(&self.root.children, self.len); N];
+        for _ in 0..self.height {
+            for (row, at) in rows.iter_mut().zip(&mut at) {
+                let child = &row.0[at.pick(row.0, row.1)];
+                *row = (&child.branch().children, child.count);
+            }
+        }
+        std::array::from_fn(|which| {
+            let (children, total) = rows[which];
+            children[at[which].pick(children, total)].leaf()
+        })
+    }
+
     /// All leaves in order.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = &L> {
         let mut position = 0;

@@ -58,8 +58,19 @@ impl<R: Row> SortedRows<R> {
     /// The row of `key`.
     #[must_use]
     pub fn get(&self, key: R::Key) -> Option<&R> {
-        let Rows(rows) = self.tree.leaf(&mut ToMark(key))?;
-        rows.binary_search_by_key(&key, Row::key).ok().map(|at| &rows[at])
+        self.tree.leaf(&mut ToMark(key))?.get(key)
+    }
+
+    /// The rows of several keys, as [`SortedRows::get`] finds each, but faster: the processor waits
+    /// for the memory of all of them at once. What is done with these keys next finds it near.
+    #[must_use]
+    pub fn get_each<const N: usize>(&self, keys: [R::Key; N]) -> [Option<&R>; N] {
+        if self.is_empty() {
+            return [None; N];
+        }
+        let rows = self.tree.leaves_at(keys.map(ToMark)).map(|Rows(rows)| &rows[..]);
+        let places = find_each(rows, keys);
+        std::array::from_fn(|which| rows[which].get(places[which]).filter(|row| row.key() == keys[which]))
     }
 
     /// The first row.
@@ -138,6 +149,31 @@ impl<R: Row> SortedRows<R> {
     pub fn heap_bytes(&self) -> usize {
         self.tree.heap_bytes()
     }
+}
+
+impl<R: Row> Rows<R> {
+    fn get(&self, key: R::Key) -> Option<&R> {
+        self.0.binary_search_by_key(&key, Row::key).ok().map(|at| &self.0[at])
+    }
+}
+
+/// The place of each key, or where it would stand, among its own rows. Each search goes one step in
+/// turn, without a branch: what a comparison says cannot be guessed, and a wrong guess would let
+/// the searches behind it wait.
+fn find_each<R: Row, const N: usize>(rows: [&[R]; N], keys: [R::Key; N]) -> [usize; N] {
+    let (mut starts, mut lens) = ([0; N], rows.map(<[R]>::len));
+    let is_before = |which: usize, at: usize| rows[which][at].key() < keys[which];
+    for _ in 0..=MAX_ROWS.ilog2() {
+        for which in 0..N {
+            let step = lens[which].div_ceil(2);
+            if step > 0 {
+                let passed = usize::from(is_before(which, starts[which] + step - 1));
+                starts[which] += step & passed.wrapping_neg();
+                lens[which] -= step;
+            }
+        }
+    }
+    starts
 }
 
 /// Puts `row`, whose key is new, at `at` of the array at `index`, which is split when it is full.
@@ -274,6 +310,9 @@ mod tests {
                 let found = rows.iter_from(from).map(|pair| pair.0);
                 assert!(found.eq(model.range(from..).map(|(key, _)| *key)), "{from}");
                 assert_eq!(rows.get(from).map(|pair| pair.1), model.get(&from).copied());
+                let each: [u64; 7] = std::array::from_fn(|which| from + 400 * which as u64 + 3);
+                let found = rows.get_each(each).map(|row| row.map(|pair| pair.1));
+                assert_eq!(found, each.map(|key| model.get(&key).copied()), "{from}");
             }
         }
     }

@@ -94,7 +94,7 @@ fn xack(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
         return Ok(());
     };
     let ids = parse_ids(args)?;
-    let acknowledged = ids.into_iter().filter(|&id| group.remove_pending(id).is_some()).count();
+    let acknowledged = group.remove_each_pending(&ids);
     ctx.reply.count(acknowledged);
     if acknowledged > 0 {
         ctx.changed_aside(acknowledged as u64, key);

@@ -6,6 +6,10 @@
 use super::consumers::{ConsumerNumber, Consumers};
 use super::id::StreamId;
 use crate::ds::sorted_rows::{Row, SortedRows};
+use std::hint::black_box;
+
+/// Entries that are looked up side by side.
+const AT_ONCE: usize = 10;
 
 /// An entry that was given to a consumer and not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +93,32 @@ impl Group {
         Some(removed)
     }
 
+    /// Makes entries pending no more. Returns how many of them were.
+    pub fn remove_each_pending(&mut self, ids: &[StreamId]) -> usize {
+        let mut count = 0;
+        for ids in ids.chunks(AT_ONCE) {
+            if ids.len() > 2 {
+                self.fetch(ids);
+            }
+            count += ids.iter().filter(|&&id| self.remove_pending(id).is_some()).count();
+        }
+        count
+    }
+
+    /// Brings what is known of a few entries into the cache. If they are pending for one consumer,
+    /// as they mostly are, also what that one knows.
+    fn fetch(&self, ids: &[StreamId]) {
+        let ids = std::array::from_fn::<_, AT_ONCE, _>(|at| ids[at.min(ids.len() - 1)]);
+        let found = self.pending.get_each(ids);
+        let mut owners = found.iter().flatten().map(|row| row.consumer);
+        let Some(owner) = owners.next() else { return };
+        if owners.all(|other| other == owner)
+            && let Some(consumer) = self.consumers.get(owner)
+        {
+            black_box(consumer.pending().get_each(ids));
+        }
+    }
+
     /// Adds a pending entry that was read from a file, whose consumer is not known yet. Returns
     /// false when there is one with its ID.
     pub fn load_pending(&mut self, id: StreamId, delivered_ms: i64, deliveries: u64) -> bool {
@@ -162,7 +192,7 @@ mod tests {
                     assert!(removed.is_none_or(|removed| removed == mine));
                     model.retain(|_, owner| owner != name);
                 }
-                1..60 => {
+                1..80 => {
                     let consumer = match group.consumers().find(name) {
                         Some(consumer) => consumer,
                         None => group.consumers_mut().add(name, UnixMillis(step)).expect("it is new"),
@@ -170,7 +200,12 @@ mod tests {
                     group.set_pending(Pending { id: entry, delivered_ms: step, deliveries: 1, consumer });
                     model.insert(entry, name.clone());
                 }
-                _ => assert_eq!(group.remove_pending(entry).is_some(), model.remove(&entry).is_some()),
+                80..97 => assert_eq!(group.remove_pending(entry).is_some(), model.remove(&entry).is_some()),
+                _ => {
+                    let entries: Vec<_> = (0..random.below(25)).map(|_| id(random.below(500))).collect();
+                    let mine = entries.iter().filter(|id| model.remove(id).is_some()).count();
+                    assert_eq!(group.remove_each_pending(&entries), mine);
+                }
             }
         }
         assert_eq!(group.pending().len(), model.len() as u64);
