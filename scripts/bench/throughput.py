@@ -25,6 +25,7 @@ class Workload:
     fill: str = ""
     cpu_target: float = 0.0
     p99_target: float = 0.0
+    client_threads: int = 1
     samples: dict = field(default_factory=dict)
 
     @property
@@ -65,7 +66,8 @@ def stream_workloads(target, **options):
     return [
         Workload("xadd", target, command=("xadd", streams.STREAM) + add, **options),
         Workload("xadd_maxlen", target, command=("xadd", streams.STREAM, "MAXLEN", "~", "10000") + add, **options),
-        Workload("xrange_100", target, command=("xrange", streams.STREAM, "-", "+", "COUNT", "100"), fill="stream", **options),
+        Workload("xrange_100", target, command=("xrange", streams.STREAM, "-", "+", "COUNT", "100"), fill="stream",
+                 client_threads=2, **options),
         Workload("xreadgroup_10", target, command=streams.READ, fill="unread", **options),
         Workload("xack_10", target, command=streams.ACK, fill="pending", **options),
     ]
@@ -102,6 +104,8 @@ def run_once(server, workload, requests, keyspace):
     fill(server, workload, requests, keyspace)
     command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(server.port), "-c", str(workload.clients),
                "-P", str(workload.pipeline), "-n", str(requests), "-d", str(workload.size), "--csv"]
+    if workload.client_threads > 1:
+        command += ["--threads", str(workload.client_threads)]
     if workload.fill == "pending":
         command += ["-r", str(10 * requests)]  # The random numbers are IDs.
     elif keyspace:
