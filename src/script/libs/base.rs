@@ -116,8 +116,10 @@ fn open_walks(lua: &Lua, globals: &Table, readonly: &Readonly) -> Result<()> {
 /// Fails for arguments that `unpack` refuses. The script is two levels above.
 fn check_unpacked(lua: &Lua, values: MultiValue) -> Result<()> {
     let count = values.len() as i64;
+    let name = lua.inspect_stack(1, |debug| debug.names().name.map(|name| name.into_owned()));
+    let name = name.flatten().unwrap_or_else(|| "?".to_owned());
     let wrong = |index: usize, expected: &str, got: &str| {
-        raise::at_level(lua, 2, format!("bad argument #{index} to 'unpack' ({expected} expected, got {got})"))
+        raise::at_level(lua, 2, format!("bad argument #{index} to '{name}' ({expected} expected, got {got})"))
     };
     let mut values = values.into_iter();
     let list = match values.next() {
@@ -314,6 +316,10 @@ mod tests {
             (
                 "local x = unpack(nil)",
                 format!("{error} bad argument #1 to 'unpack' (table expected, got nil)"),
+            ),
+            (
+                "local u = unpack local x = u(nil)",
+                format!("{error} bad argument #1 to 'u' (table expected, got nil)"),
             ),
             (
                 "local x = unpack({}, 'q')",
