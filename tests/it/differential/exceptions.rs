@@ -110,6 +110,7 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     row("randomkey", How::By(Compare::Choice), CHANCE),
     row("reset", How::Alone, CONNECTION),
     row("scan", How::By(Compare::Walk), HASH_ORDER),
+    row("script|debug", How::Alone, "it changes its connection, and is refused while answers wait"),
     row("sdiff", How::By(Compare::AnyOrder), HASH_ORDER),
     row("select", How::Alone, CONNECTION),
     row(
