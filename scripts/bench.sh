@@ -50,7 +50,7 @@ main() {
   # Without a binary it only checks the arguments: mistakes come before a long build.
   "${bench[@]}" "$@"
   local binary
-  binary=$(binary_under_test)
+  binary=$(binary_under_test release)
   exec "${bench[@]}" --binary "$binary" "$@"
 }
 
