@@ -11,7 +11,7 @@ use crate::resp::Argv;
 use crate::script::run::Kind;
 use crate::spec::{
     ALLOW_BUSY, DENYOOM, Flags, GUARDED_AS_DEBUG, GUARDED_AS_MODULE, LOADING, MAY_REPLICATE, NO_AUTH,
-    NO_MULTI, READONLY, RUNS_FUNCTION, RUNS_SCRIPT, TELLS_OF_DISK_ERRORS, WRITE,
+    NO_MULTI, READONLY, TELLS_OF_DISK_ERRORS, WRITE,
 };
 use crate::waiting::PauseReason;
 
@@ -132,14 +132,7 @@ pub(super) fn admit(
 /// script as it says of itself.
 #[inline]
 pub(super) fn flags_of(rooms: &Rooms, session: &Session, command: &Command, argv: Argv<'_>) -> Flags {
-    let flags = multi::flags_of(session, command);
-    if command.spec.flags.contains(RUNS_SCRIPT) {
-        rooms.script.flags_of_call(argv, flags)
-    } else if command.spec.flags.contains(RUNS_FUNCTION) {
-        rooms.script.flags_of_function_call(argv, flags)
-    } else {
-        flags
-    }
+    multi::flags_of_call(rooms, command, argv, multi::flags_of(session, command))
 }
 
 /// The error of writes while they cannot be kept, or not by enough servers.

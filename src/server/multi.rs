@@ -19,7 +19,9 @@ use super::{Rooms, access};
 use crate::clients::{Close, Queued, Session, Transaction};
 use crate::keyspace::Presence;
 use crate::resp::Argv;
-use crate::spec::{DENYOOM, DROPS_TRANSACTION, Flags, NOT_QUEUED, RUNS_TRANSACTION};
+use crate::spec::{
+    DENYOOM, DROPS_TRANSACTION, Flags, NOT_QUEUED, RUNS_FUNCTION, RUNS_SCRIPT, RUNS_TRANSACTION,
+};
 
 fn logs_in(command: &Command, argv: Argv<'_>) -> bool {
     command.credentials.and_then(|credentials| credentials(argv)).is_some()
@@ -32,6 +34,18 @@ pub(super) fn edited_strings<'t>(
 ) -> impl Iterator<Item = &'t [u8]> {
     let edited = |queued: &'t Queued| commands.at(queued.index).edited_string(queued.argv());
     transaction.commands().iter().filter_map(edited)
+}
+
+/// The flags of a call, in the place of `flags`: those of a script are what it says of itself.
+#[inline]
+pub(super) fn flags_of_call(rooms: &Rooms, command: &Command, argv: Argv<'_>, flags: Flags) -> Flags {
+    if command.spec.flags.contains(RUNS_SCRIPT) {
+        rooms.script.flags_of_call(argv, flags)
+    } else if command.spec.flags.contains(RUNS_FUNCTION) {
+        rooms.script.flags_of_function_call(argv, flags)
+    } else {
+        flags
+    }
 }
 
 /// The flags by which the gate judges `command`: EXEC is as restricted as what it would run, and
@@ -62,7 +76,8 @@ pub(super) fn queue(rooms: &mut Rooms, session: &mut Session, entry: FoundComman
     // Redis: what will not run needs no place.
     if !transaction.is_spoilt() && !rooms.watches.is_dirty(session.id) {
         let (command, words, index) = entry;
-        transaction.push((index, words), command.spec.flags, argv);
+        let flags = flags_of_call(rooms, command, argv, command.spec.flags);
+        transaction.push((index, words), flags, argv);
         if logs_in(command, argv) {
             transaction.note_login();
         }

@@ -531,3 +531,16 @@ fn others_hear_of_a_script_in_order_at_its_end() {
     assert_eq!(server.output_of(4), "1) \"list\"\n2) \"e\"");
     assert_eq!(server.pipeline_as(3, &["MULTI", "PING", "EXEC"]), "OK\nQUEUED\n(nil)");
 }
+
+#[test]
+fn a_pause_of_writes_lets_a_transaction_of_scripts_pass_that_say_they_write_nothing() {
+    let mut server = TestServer::new();
+    server.connect(2);
+    assert_eq!(server.run("CLIENT PAUSE 100000 WRITE"), "OK");
+    server.run_as(2, "MULTI");
+    assert_eq!(server.run_as(2, "EVAL '#!lua flags=no-writes\nreturn 12' 0"), "QUEUED");
+    assert_eq!(server.run_as(2, "EXEC"), "1) (integer) 12");
+    // Redis: one that says nothing waits before it is queued.
+    server.run_as(2, "MULTI");
+    assert_eq!(server.run_as(2, "EVAL 'return 12' 0"), "");
+}
