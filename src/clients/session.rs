@@ -129,6 +129,8 @@ pub struct Last {
     pub command: Option<CommandIndex>,
     /// The name it looked up last.
     pub lookup: Option<LookupCache>,
+    /// The same, of the commands that its scripts call.
+    pub script_lookup: Option<LookupCache>,
 }
 
 /// The last name looked up and what it led to.
@@ -191,7 +193,7 @@ impl Session {
             multi: None,
             debugging: None,
             created: now,
-            last: Last { interaction: now, command: None, lookup: None },
+            last: Last { interaction: now, command: None, lookup: None, script_lookup: None },
             tracking: OwnTracking::default(),
             subscribed: Counts::default(),
             watched_bytes: 0,

@@ -107,6 +107,7 @@ impl<'b> Reader<'_, 'b> {
 
     fn bulk(&mut self, len: i64) -> Result<Value> {
         let Ok(len) = usize::try_from(len) else { return Ok(Value::Boolean(false)) };
+        meter::spend_on_string(self.lua, len)?;
         self.lua.create_string(self.block(len)).map(Value::String)
     }
 

@@ -14,9 +14,15 @@ use sha1::{Digest, Sha1};
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
+thread_local! {
+    /// Of the script that runs on this thread. No look-up by type leads here, since each argument
+    /// of each call comes by.
+    static CALLS: Calls = Calls::default();
+}
+
 /// What a running script has set for itself, and the memory that its calls use again.
 #[derive(Debug, Default)]
-pub struct Calls {
+struct Calls {
     /// The protocol of the answers it gets: `redis.setresp`.
     protocol: Cell<Protocol>,
     /// True while a script runs: only then is there somebody to ask.
@@ -43,10 +49,8 @@ struct Words {
 struct Word;
 
 impl FromLua for Word {
-    fn from_lua(value: Value, lua: &Lua) -> Result<Self> {
-        if let Some(calls) = lua.app_data_ref::<Calls>() {
-            calls.words.borrow_mut().push(&value, calls.limit_bytes.get());
-        }
+    fn from_lua(value: Value, _: &Lua) -> Result<Self> {
+        CALLS.with(|calls| calls.words.borrow_mut().push(&value, calls.limit_bytes.get()));
         Ok(Word)
     }
 }
@@ -56,30 +60,31 @@ const KEPT_BYTES: usize = 64 << 10;
 
 /// The protocol that the running script has set.
 #[must_use]
-pub fn protocol(lua: &Lua) -> Protocol {
-    lua.app_data_ref::<Calls>().map_or(Protocol::Resp2, |calls| calls.protocol.get())
+pub fn protocol() -> Protocol {
+    CALLS.with(|calls| calls.protocol.get())
 }
 
 /// A script begins, which gets answers as RESP2.
 pub fn begin(lua: &Lua) {
-    if let Some(calls) = lua.app_data_ref::<Calls>() {
+    CALLS.with(|calls| {
         calls.protocol.set(Protocol::Resp2);
         calls.is_running.set(true);
         calls.limit_bytes.set(meter::limit_bytes(lua).min(u32::MAX as usize));
         calls.is_debugged.set(debugger::is_on(lua));
-    }
+    });
 }
 
 /// The script has ended.
-pub fn end(lua: &Lua) {
-    if let Some(calls) = lua.app_data_ref::<Calls>() {
-        calls.is_running.set(false);
-    }
+pub fn end() {
+    CALLS.with(|calls| calls.is_running.set(false));
+}
+
+fn is_running() -> bool {
+    CALLS.with(|calls| calls.is_running.get())
 }
 
 /// Makes the table. `version` is Redis's, as `7.0.15`.
 pub fn open(lua: &Lua, version: &str) -> Result<Table> {
-    lua.set_app_data(Calls::default());
     let table = lua.create_table()?;
     let calling = |on_error| move |lua: &Lua, _: Variadic<Word>| call(lua, on_error);
     table.raw_set("call", function(lua, calling(OnError::Raise))?)?;
@@ -147,12 +152,10 @@ pub(super) fn pcall(lua: &Lua, words: MultiValue) -> Result<Value> {
 }
 
 fn call(lua: &Lua, on_error: OnError) -> Result<Value> {
-    let Some(calls) = lua.app_data_ref::<Calls>() else { return Ok(Value::Nil) };
-    let words = calls.words.take();
-    if !calls.is_running.get() {
+    let (words, mut reply) = CALLS.with(|calls| (calls.words.take(), calls.reply.take()));
+    if !is_running() {
         return Err(raise::misuse("redis.call/pcall can only be called inside a script invocation"));
     }
-    let mut reply = calls.reply.take();
     reply.clear();
     let result = match words.fault() {
         Some(message) if on_error == OnError::Raise => Err(raise::misuse(message)),
@@ -162,7 +165,7 @@ fn call(lua: &Lua, on_error: OnError) -> Result<Value> {
             answer::error_table(lua, line.as_bytes(), IsCounted::No).map(Value::Table)
         }
         None => {
-            ask(lua, &calls, words.argv(), &mut reply);
+            ask(lua, words.argv(), &mut reply);
             if on_error == OnError::Raise && answer::is_error(&reply) {
                 Err(raise::reply(answer::error_text(&reply)))
             } else {
@@ -170,17 +173,19 @@ fn call(lua: &Lua, on_error: OnError) -> Result<Value> {
             }
         }
     };
-    calls.words.replace(words.emptied());
-    calls.reply.replace(if reply.capacity() > KEPT_BYTES { Vec::new() } else { reply });
+    CALLS.with(|calls| {
+        calls.words.replace(words.emptied());
+        calls.reply.replace(if reply.capacity() > KEPT_BYTES { Vec::new() } else { reply });
+    });
     result
 }
 
-fn ask(lua: &Lua, calls: &Calls, argv: Argv<'_>, reply: &mut Vec<u8>) {
-    let is_debugged = calls.is_debugged.get();
+fn ask(lua: &Lua, argv: Argv<'_>, reply: &mut Vec<u8>) {
+    let is_debugged = CALLS.with(|calls| calls.is_debugged.get());
     if is_debugged {
         debugger::note_command(lua, argv);
     }
-    lent::with(|host| host.call(argv, calls.protocol.get(), reply));
+    lent::with(|host| host.call(argv, protocol(), reply));
     if is_debugged {
         debugger::note_answer(lua, reply);
     }
@@ -328,9 +333,7 @@ fn log(lua: &Lua, values: MultiValue) -> Result<()> {
 }
 
 fn setresp(lua: &Lua, values: MultiValue) -> Result<()> {
-    let Some(calls) = lua.app_data_ref::<Calls>().filter(|calls| calls.is_running.get()) else {
-        return Err(raise::misuse("redis.setresp can only be called inside a script invocation"));
-    };
+    ask_running("redis.setresp")?;
     if values.len() != 1 {
         return Err(raise::misuse("redis.setresp() requires one argument."));
     }
@@ -339,7 +342,7 @@ fn setresp(lua: &Lua, values: MultiValue) -> Result<()> {
         3 => Protocol::Resp3,
         _ => return Err(raise::misuse("RESP version must be 2 or 3.")),
     };
-    calls.protocol.set(protocol);
+    CALLS.with(|calls| calls.protocol.set(protocol));
     Ok(())
 }
 
@@ -348,7 +351,7 @@ fn number_of(lua: &Lua, value: &Value) -> Result<i64> {
 }
 
 fn set_repl(lua: &Lua, values: MultiValue) -> Result<()> {
-    ask_running(lua, "redis.set_repl")?;
+    ask_running("redis.set_repl")?;
     if values.len() != 1 {
         return Err(raise::misuse("redis.set_repl() requires two arguments."));
     }
@@ -361,9 +364,9 @@ fn set_repl(lua: &Lua, values: MultiValue) -> Result<()> {
     Ok(())
 }
 
-fn acl_check_cmd(lua: &Lua, _: Variadic<Word>) -> Result<bool> {
-    let words = lua.app_data_ref::<Calls>().map(|calls| calls.words.take()).unwrap_or_default();
-    ask_running(lua, "redis.acl_check_cmd")?;
+fn acl_check_cmd(_: &Lua, _: Variadic<Word>) -> Result<bool> {
+    let words = CALLS.with(|calls| calls.words.take());
+    ask_running("redis.acl_check_cmd")?;
     if let Some(message) = words.fault() {
         return Err(raise::misuse(message));
     }
@@ -371,8 +374,8 @@ fn acl_check_cmd(lua: &Lua, _: Variadic<Word>) -> Result<bool> {
     answer.ok_or_else(|| raise::misuse("Invalid command passed to redis.acl_check_cmd()"))
 }
 
-fn ask_running(lua: &Lua, name: &str) -> Result<()> {
-    if lua.app_data_ref::<Calls>().is_some_and(|calls| calls.is_running.get()) {
+fn ask_running(name: &str) -> Result<()> {
+    if is_running() {
         return Ok(());
     }
     Err(raise::misuse(&format!("{name} can only be called inside a script invocation")))

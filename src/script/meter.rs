@@ -10,14 +10,19 @@ use super::{Verdict, lent, raise};
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, Result};
 use std::cell::Cell;
 
+/// So much is given without a look: Lua itself notices many of them, when it runs again.
+const UNASKED_BYTES: usize = 16 << 10;
 /// Units of work after which the interrupt is looked at: some hundred microseconds.
 const WORK_PER_TICK: usize = 1 << 16;
+
+thread_local! {
+    /// Work since the last look.
+    static WORK: Cell<usize> = const { Cell::new(0) };
+}
 
 /// The account of one Lua state, kept as its application data.
 #[derive(Debug)]
 pub struct Meter {
-    /// Work since the last look.
-    work: Cell<usize>,
     /// The most that scripts may hold, bytes.
     limit_bytes: Cell<usize>,
     /// The instructions of Lua between two looks.
@@ -31,7 +36,6 @@ impl Meter {
     #[must_use]
     pub fn new(limit_bytes: usize) -> Self {
         Meter {
-            work: Cell::new(0),
             limit_bytes: Cell::new(limit_bytes),
             instructions: Cell::new(0),
             collected_bytes: Cell::new(0),
@@ -91,17 +95,22 @@ where
 
 /// Says that `work` units are done: bytes copied, steps of a match, elements moved. The error ends
 /// the script.
-pub fn spend(lua: &Lua, work: usize) -> Result<()> {
-    let Some(meter) = lua.app_data_ref::<Meter>() else { return Ok(()) };
-    let done = meter.work.get().saturating_add(work);
+pub fn spend(_lua: &Lua, work: usize) -> Result<()> {
+    let done = WORK.get().saturating_add(work);
     if done < WORK_PER_TICK {
-        meter.work.set(done);
+        WORK.set(done);
         return Ok(());
     }
-    meter.work.set(0);
-    // What the server does now may run for long and use the meter again.
-    drop(meter);
+    WORK.set(0);
     tick()
+}
+
+/// Says that a string of so many bytes of somebody's choosing is about to be made. Lua 5.1 hashes a
+/// few bytes of a long string only, and keeps all strings in one table: whoever chooses strings
+/// that differ in the others makes each new one wait for a walk over all before. So the interrupt
+/// is looked at after sixteen of them.
+pub fn spend_on_string(lua: &Lua, bytes: usize) -> Result<()> {
+    spend(lua, bytes + WORK_PER_TICK / 16)
 }
 
 /// Looks at the interrupt. The error ends the script.
@@ -119,7 +128,7 @@ pub fn set_instructions(lua: &Lua, instructions: u32) -> bool {
 
 /// Asks for `bytes` of memory beside what Lua holds. Fails with Lua's own error for it.
 pub fn reserve(lua: &Lua, bytes: usize) -> Result<()> {
-    if lua.used_memory().saturating_add(bytes) > limit_bytes(lua) {
+    if bytes > UNASKED_BYTES && lua.used_memory().saturating_add(bytes) > limit_bytes(lua) {
         return Err(raise::text("not enough memory"));
     }
     Ok(())

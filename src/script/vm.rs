@@ -162,12 +162,12 @@ impl Vm {
     ) -> std::result::Result<answer::Errors, Failure> {
         api::begin(&self.lua);
         let result = self.run_protected(call);
-        let protocol = api::protocol(&self.lua);
+        let protocol = api::protocol();
         let answered = match &result {
             Ok((true, value)) => answer::write(&self.lua, value, protocol, reply),
             _ => Ok(answer::Errors::default()),
         };
-        api::end(&self.lua);
+        api::end();
         if debugger::end(&self.lua) {
             // So that the next one sets its own hook.
             meter::set_instructions(&self.lua, 0);
@@ -203,6 +203,7 @@ impl Vm {
     fn array(&self, words: &[&[u8]]) -> Result<Table> {
         let table = self.lua.create_table_with_capacity(words.len(), 0)?;
         for (index, word) in words.iter().enumerate() {
+            meter::spend_on_string(&self.lua, word.len())?;
             table.raw_seti(index + 1, self.lua.create_string(word)?)?;
         }
         Ok(table)
@@ -267,8 +268,9 @@ fn handle(lua: &Lua, error: Value) -> Result<Table> {
             answer::error_table(lua, &line, IsCounted::No)?
         }
     };
-    // Level 0 is this function, 1 mlua's around it.
-    if let Some((source, line)) = place(lua, 2).or_else(|| place(lua, 3)) {
+    // Level 0 is this function, 1 mlua's around it. What comes through a coroutine has passed some
+    // functions of ours.
+    if let Some((source, line)) = (2..=5).find_map(|level| place(lua, level)) {
         table.raw_set("source", source)?;
         table.raw_set("line", line)?;
     }

@@ -15,7 +15,7 @@ use super::output::prepend_own;
 use super::stop::ShutdownSave;
 use super::{Args, Rooms, debugging, gate, held_changes, tracking};
 use crate::acl::Context;
-use crate::clients::Session;
+use crate::clients::{LookupCache, Session};
 use crate::keyspace::Keyspace;
 use crate::memory::Room;
 use crate::resp::{Argv, Protocol, Reply};
@@ -261,19 +261,28 @@ fn too_long(max_ms: u64) -> String {
 type Refused = (Option<FoundCommand>, CommandError);
 
 impl ScriptHost<'_> {
-    fn find(&self, argv: Argv<'_>) -> Result<FoundCommand, Refused> {
-        match self.rooms.commands.lookup(argv) {
-            Lookup::Found(command, words, index)
-                if command.spec.accepts(argv.len()) && command.handler.is_some() =>
-            {
-                Ok((command, words, index))
-            }
-            Lookup::Found(command, words, index) => {
-                let error = CommandError::fixed("ERR Wrong number of args calling Redis command from script");
-                Err((Some((command, words, index)), error))
-            }
-            _ => Err((None, CommandError::fixed("ERR Unknown Redis command called from script"))),
+    fn find(&mut self, argv: Argv<'_>) -> Result<FoundCommand, Refused> {
+        let name = argv.at(0);
+        let entry = match self.session.last.script_lookup.as_ref().and_then(|cache| cache.get(name)) {
+            Some(index) => (self.rooms.commands.at(index), 1, index),
+            None => self.look_up(argv)?,
+        };
+        if entry.0.spec.accepts(argv.len()) && entry.0.handler.is_some() {
+            return Ok(entry);
         }
+        let error = CommandError::fixed("ERR Wrong number of args calling Redis command from script");
+        Err((Some(entry), error))
+    }
+
+    fn look_up(&mut self, argv: Argv<'_>) -> Result<FoundCommand, Refused> {
+        let Lookup::Found(command, words, index) = self.rooms.commands.lookup(argv) else {
+            return Err((None, CommandError::fixed("ERR Unknown Redis command called from script")));
+        };
+        if words == 1 && command.subcommands.is_empty() {
+            let last = &mut self.session.last;
+            last.script_lookup = LookupCache::new(argv.at(0), index).or(last.script_lookup);
+        }
+        Ok((command, words, index))
     }
 
     fn admit(&mut self, entry: FoundCommand, argv: Argv<'_>) -> CommandResult {
