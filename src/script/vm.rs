@@ -300,7 +300,7 @@ fn place(lua: &Lua, level: usize) -> Option<(String, i64)> {
     lua.inspect_stack(level, |debug| {
         let source = debug.source();
         // Code of ours in Lua passes for C too.
-        if source.what == "C" || source.source.as_deref() == Some("=[C]") {
+        if matches!(source.what, "C" | "tail") || source.source.as_deref() == Some("=[C]") {
             return None;
         }
         let line = debug.current_line().and_then(|line| i64::try_from(line).ok()).unwrap_or(-1);
