@@ -439,10 +439,15 @@ impl Client {
         std::io::copy(&mut self.reader, &mut std::io::sink()).is_ok()
     }
 
-    /// What the server sends until it closes the connection.
+    /// What the server sends until it closes the connection, or ends before it has accepted it.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        self.reader.read_to_end(&mut bytes).unwrap();
+        match self.reader.read_to_end(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            read => {
+                read.unwrap();
+            }
+        }
         bytes
     }
 
