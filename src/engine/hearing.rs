@@ -49,6 +49,11 @@ impl Hearing {
         self.put_off.pop_front().or_else(|| self.queue.try_receive().ok())
     }
 
+    /// True when requests wait for the end of a script: they are of the client that runs it.
+    fn has_put_off_requests(&self) -> bool {
+        self.put_off.iter().any(|event| matches!(event, Event::Requests(..)))
+    }
+
     /// Puts an event back: it is the next one.
     pub(super) fn put_back(&mut self, event: Event) {
         self.put_off.push_front(event);
@@ -79,6 +84,14 @@ impl Hearing {
     }
 }
 
+/// The client that has sent something or hung up.
+fn client_of(event: &Event) -> Option<ClientId> {
+    match event {
+        Event::Requests(id, ..) | Event::Disconnect(id) => Some(*id),
+        _ => None,
+    }
+}
+
 /// The hearing, in the hands of the turn and of the server's scripts.
 #[derive(Clone)]
 pub(super) struct SharedHearing(Rc<RefCell<Hearing>>);
@@ -100,8 +113,27 @@ impl SharedHearing {
         self.0.borrow_mut()
     }
 
-    /// Gives `busy` one event; returns it if it has to wait for the end of the script.
-    fn give(&self, busy: &mut dyn BusyServer, event: Event) -> Option<Event> {
+    /// Gives `busy` one event; what has to wait for the end of the script is put off. Connections
+    /// that have ended go to `gone`.
+    fn give(&self, busy: &mut dyn BusyServer, event: Event, gone: &mut Vec<ClientId>) {
+        if let Some(later) = self.give_or_return(busy, event, gone) {
+            self.borrow().put_off.push_back(later);
+        }
+    }
+
+    /// Gives `busy` again what was put off: it may be for another script now, and comes before what
+    /// is in the queue.
+    fn give_put_off(&self, busy: &mut dyn BusyServer, gone: &mut Vec<ClientId>) {
+        let put_off = std::mem::take(&mut self.borrow().put_off);
+        put_off.into_iter().for_each(|event| self.give(busy, event, gone));
+    }
+
+    fn give_or_return(
+        &self,
+        busy: &mut dyn BusyServer,
+        event: Event,
+        gone: &mut Vec<ClientId>,
+    ) -> Option<Event> {
         match event {
             Event::Requests(id, requests, transit) if !busy.is_running(id) => {
                 let spent = busy.requests(id, requests);
@@ -119,8 +151,7 @@ impl SharedHearing {
                 None
             }
             Event::Disconnect(id) if !busy.is_running(id) => {
-                busy.disconnect(id);
-                self.borrow().streams.remove(&id);
+                gone.push(id);
                 None
             }
             Event::Disconnect(id) => {
@@ -131,22 +162,46 @@ impl SharedHearing {
                 busy.rejected_connection();
                 None
             }
+            // Whoever waits for requests that wait has to wait too.
+            Event::Sync(promise) if !self.borrow().has_put_off_requests() => {
+                self.borrow().syncs.push(promise);
+                None
+            }
             Event::Signal(signal) => Some(Event::Signal(busy.signal(signal))),
             other => Some(other),
+        }
+    }
+
+    /// Sends the answers, also those of the turn so far, and looks at what waits of the client
+    /// whose script runs. Then who waited for the answers goes on, and who is `gone` is forgotten.
+    fn answer(&self, busy: &mut dyn BusyServer, gone: Vec<ClientId>) {
+        let mut hearing = self.borrow();
+        let own = hearing.put_off.iter().filter_map(|event| match event {
+            Event::Requests(id, requests, _) if busy.is_running(*id) => Some(requests.heap_bytes()),
+            _ => None,
+        });
+        busy.running_waits_with(own.sum());
+        busy.take_outputs(&mut |id, bytes, close| hearing.send(id, bytes, close));
+        hearing.keep_promises();
+        for id in gone {
+            if busy.owes_answers_to(id) {
+                hearing.put_off.push_back(Event::Disconnect(id));
+            } else {
+                busy.disconnect(id);
+                hearing.streams.remove(&id);
+            }
         }
     }
 }
 
 impl Ear for SharedHearing {
     fn wait(&mut self, busy: &mut dyn BusyServer) {
-        let (mut others, mut patience) = (Vec::new(), PATIENCE);
+        let (mut others, mut patience, mut gone) = (Vec::new(), PATIENCE, Vec::new());
+        self.give_put_off(busy, &mut gone);
         while others.len() < HELD_EVENTS {
             let Ok(event) = self.borrow().queue.receive_within(patience) else { break };
-            let is_own =
-                matches!(event, Event::Requests(id, ..) | Event::Disconnect(id) if busy.is_running(id));
-            if is_own {
-                let waiting = self.give(busy, event);
-                self.borrow().put_off.extend(waiting);
+            if client_of(&event).is_some_and(|id| busy.is_running(id)) {
+                self.give(busy, event, &mut gone);
                 break;
             }
             others.push(event);
@@ -155,32 +210,18 @@ impl Ear for SharedHearing {
         if busy.is_running_gone() {
             return self.borrow().put_off.extend(others);
         }
-        let waiting: Vec<Event> = others.into_iter().filter_map(|event| self.give(busy, event)).collect();
-        self.borrow().put_off.extend(waiting);
-        self.answer(busy);
+        others.into_iter().for_each(|event| self.give(busy, event, &mut gone));
+        self.answer(busy, gone);
     }
 
     fn listen(&mut self, busy: &mut dyn BusyServer) {
-        let mut waiting = Vec::new();
+        let mut gone = Vec::new();
+        self.give_put_off(busy, &mut gone);
         for _ in 0..TURN_EVENTS {
             let Ok(event) = self.borrow().queue.try_receive() else { break };
-            waiting.extend(self.give(busy, event));
+            self.give(busy, event, &mut gone);
         }
-        self.borrow().put_off.extend(waiting);
-        self.answer(busy);
-    }
-}
-
-impl SharedHearing {
-    /// Sends the answers, and looks at what waits of the client whose script runs.
-    fn answer(&self, busy: &mut dyn BusyServer) {
-        let mut hearing = self.borrow();
-        let own = hearing.put_off.iter().filter_map(|event| match event {
-            Event::Requests(id, requests, _) if busy.is_running(*id) => Some(requests.heap_bytes()),
-            _ => None,
-        });
-        busy.running_waits_with(own.sum());
-        busy.take_outputs(&mut |id, bytes, close| hearing.send(id, bytes, close));
+        self.answer(busy, gone);
     }
 }
 

@@ -138,7 +138,7 @@ impl Owner {
                 self.hearing.borrow().streams.insert(id, stream);
                 self.server.connect(id, connection);
             }
-            Event::Disconnect(id) if self.server.owes_answers_to(id) => self.leaving.push(id),
+            Event::Disconnect(id) if self.server.rooms.owes_answers_to(id) => self.leaving.push(id),
             Event::Disconnect(id) => self.forget(id),
             Event::Growing(id) => self.server.growing(id),
             Event::Rejected => self.server.rejected_connection(),
@@ -166,7 +166,7 @@ impl Owner {
         hearing.spoke.clear();
         drop(hearing);
         for id in std::mem::take(&mut self.leaving) {
-            if self.server.owes_answers_to(id) {
+            if self.server.rooms.owes_answers_to(id) {
                 self.leaving.push(id);
             } else {
                 self.forget(id);

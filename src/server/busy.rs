@@ -14,7 +14,7 @@ use super::ear::BusyServer;
 use super::machine::limit_pending;
 use super::origin::Origin;
 use super::stop::Signal;
-use super::{Rooms, call, gate, multi};
+use super::{Rooms, call, gate, multi, protocol_error};
 use crate::base::ClientId;
 use crate::clients::{Close, Connection, Session};
 use crate::keyspace::Keyspace;
@@ -76,8 +76,7 @@ impl<'a> Busy<'a> {
             }
         }
         if let Some(failure) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
-            Reply::new(&mut out, session.protocol).error(&failure.line);
-            session.close = Close::AfterFlush;
+            protocol_error::answer(self.rooms, session, failure, &mut out);
         }
         session.outbox.bytes = out;
         Some(batch)
@@ -163,6 +162,10 @@ impl BusyServer for Busy<'_> {
 
     fn connect(&mut self, id: ClientId, connection: Connection) {
         self.rooms.connect(id, connection);
+    }
+
+    fn owes_answers_to(&self, id: ClientId) -> bool {
+        self.rooms.owes_answers_to(id)
     }
 
     fn disconnect(&mut self, id: ClientId) {

@@ -90,9 +90,7 @@ impl Server {
             }
         }
         if let Some(failure) = batch.failure.as_deref().filter(|_| session.close == Close::No) {
-            protocol_error::log(&self.rooms, session, failure);
-            Reply::new(&mut out, session.protocol).error(&failure.line);
-            session.close = Close::AfterFlush;
+            protocol_error::answer(&self.rooms, session, failure, &mut out);
         }
         session.requests.running = Running::default();
         login_wait::tell_worker(session);

@@ -40,6 +40,10 @@ pub trait BusyServer {
     /// A client has connected.
     fn connect(&mut self, id: ClientId, connection: Connection);
 
+    /// True when a client is owed answers that cannot be given yet: it is not to be forgotten.
+    #[must_use]
+    fn owes_answers_to(&self, id: ClientId) -> bool;
+
     /// A client's connection has ended. Not for the one whose script runs.
     fn disconnect(&mut self, id: ClientId);
 

@@ -1,9 +1,9 @@
-//! The log lines about broken requests.
+//! Broken requests: their answer, and the lines about them in the log.
 
 use super::client_info::info_line;
 use super::rooms::Rooms;
-use crate::clients::Session;
-use crate::resp::Failure;
+use crate::clients::{Close, Session};
+use crate::resp::{Failure, Reply};
 
 /// The answers, and the words that Redis has for them in the log where they differ.
 const REASONS: [(&str, &str); 5] = [
@@ -14,8 +14,14 @@ const REASONS: [(&str, &str); 5] = [
     ("unbalanced quotes in request", "unbalanced quotes in inline request"),
 ];
 
-/// Says who has sent what.
-pub(super) fn log(rooms: &Rooms, session: &Session, failure: &Failure) {
+/// Answers the request that is broken and ends the connection; the log says who has sent what.
+pub(super) fn answer(rooms: &Rooms, session: &mut Session, failure: &Failure, out: &mut Vec<u8>) {
+    log(rooms, session, failure);
+    Reply::new(out, session.protocol).error(&failure.line);
+    session.close = Close::AfterFlush;
+}
+
+fn log(rooms: &Rooms, session: &Session, failure: &Failure) {
     let answered = failure.line.trim_start_matches("ERR Protocol error: ");
     let reason = REASONS.iter().find(|(start, _)| answered.starts_with(start));
     let reason = reason.map_or(answered, |(_, reason)| reason);

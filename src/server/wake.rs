@@ -210,15 +210,6 @@ impl Server {
         self.run_released();
     }
 
-    /// True when a client that has hung up is to be answered first: `printf 'ACL SAVE\r\n' | nc`
-    /// hangs up at once. Its answers wait for the disk, or its command waits for something of our
-    /// own.
-    #[must_use]
-    pub fn owes_answers_to(&self, id: ClientId) -> bool {
-        let parked = self.rooms.clients.get(id).and_then(|session| session.parked.as_ref());
-        parked.is_some_and(|parked| parked.until.is_our_own()) || self.holds_replies_of(id)
-    }
-
     /// Ends the waits whose time is over.
     pub(super) fn time_out_parked(&mut self) {
         while let Some(id) = self.rooms.waiting.queue.timed_out(self.rooms.time.monotonic) {
@@ -239,6 +230,15 @@ impl Server {
 }
 
 impl Rooms {
+    /// True when a client that has hung up is to be answered first: `printf 'ACL SAVE\r\n' | nc`
+    /// hangs up at once. Its answers wait for the disk, or its command waits for something of our
+    /// own.
+    #[must_use]
+    pub fn owes_answers_to(&self, id: ClientId) -> bool {
+        let parked = self.clients.get(id).and_then(|session| session.parked.as_ref());
+        parked.is_some_and(|parked| parked.until.is_our_own()) || self.holds_replies_of(id)
+    }
+
     /// A client's connection has ended.
     pub(super) fn disconnect(&mut self, id: ClientId) {
         let Some(session) = self.clients.remove(id) else { return };

@@ -2,6 +2,8 @@
 //! go; what is left of scripts in files.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 
 use tempfile::TempDir;
 
@@ -25,6 +27,12 @@ fn busy(script: &str, directives: &[&str]) -> (Server, Client, Client) {
     let directives = [&["--busy-reply-threshold", "5"], directives].concat();
     let server = Server::start(&directives);
     let (mut runner, mut client) = (server.client(), server.client());
+    if directives.contains(&"--requirepass") {
+        assert_eq!(
+            (runner.run("AUTH secret"), client.run("AUTH secret")),
+            ("OK".to_owned(), "OK".to_owned())
+        );
+    }
     assert_eq!(client.run("SET k v"), "OK");
     send(&mut runner, script);
     wait_until("others are told to wait", || client.run("PING") == BUSY);
@@ -226,4 +234,33 @@ fn a_script_that_wants_all_memory_gets_an_error() {
         );
         assert_eq!(eval(&mut client, "return 1"), "(int) 1", "{bomb}");
     }
+}
+
+#[test]
+fn who_asks_and_hangs_up_at_once_gets_the_answer() {
+    let (server, mut runner, mut client) = busy(ENDLESS, &["--save", ""]);
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        stream.write_all(b"PING\r\nGET k\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, format!("{BUSY}\r\n{BUSY}\r\n"));
+    }
+    assert_eq!(client.run("SCRIPT KILL"), "OK");
+    is_killed(&mut runner);
+}
+
+#[test]
+fn a_client_that_has_to_log_in_first_is_told_so_meanwhile() {
+    let (server, mut runner, mut client) = busy(ENDLESS, &["--save", "", "--requirepass", "secret"]);
+    let mut stranger = server.client();
+    // A request as long waits until it is known who sends it.
+    let long = "x".repeat(20_000);
+    stranger.send_words(&[b"AUTH", b"secret"]);
+    stranger.send_words(&[b"ECHO", long.as_bytes()]);
+    assert_eq!(stranger.reply(), "OK");
+    assert_eq!(stranger.reply(), BUSY);
+    assert_eq!(client.run("SCRIPT KILL"), "OK");
+    is_killed(&mut runner);
 }

@@ -13,6 +13,7 @@ use crate::base::ClientId;
 use crate::base::time::MonotonicMillis;
 use crate::clients::Close;
 use crate::config::Appendfsync;
+use crate::server::Rooms;
 use crate::server::machine::Server;
 use crate::waiting::{Pause, PauseReason};
 use std::sync::atomic::Ordering;
@@ -117,15 +118,17 @@ impl Aof {
     }
 }
 
-impl Server {
+impl Rooms {
     /// True when answers of `client` wait for the disk, which can be written to.
     #[must_use]
     pub(in crate::server) fn holds_replies_of(&self, client: ClientId) -> bool {
-        let held = self.rooms.clients.get(client).is_some_and(|session| !session.outbox.held.is_idle());
-        let aof = &self.rooms.persistence.aof;
+        let held = self.clients.get(client).is_some_and(|session| !session.outbox.held.is_idle());
+        let aof = &self.persistence.aof;
         held && aof.error.is_none() && aof.rewrites.unhealed.is_none()
     }
+}
 
+impl Server {
     /// Notes that all bytes handed over up to `offset` are in the file.
     pub(super) fn aof_written(&mut self, offset: u64) {
         if !self.rooms.persistence.aof.is_promised() {
