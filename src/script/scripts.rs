@@ -94,8 +94,7 @@ impl Scripts {
     #[must_use]
     pub fn flags_of_call(&self, argv: Argv<'_>, flags: Flags) -> Flags {
         let Some(script) = argv.get(1) else { return flags };
-        let known =
-            Sha::try_from(script).ok().and_then(|sha| self.cache.get(&sha)).map(|script| script.flags);
+        let known = sha_named(script).and_then(|sha| self.cache.get(&sha)).map(|script| script.flags);
         let said = known.or_else(|| shebang::read(script).ok().map(|(flags, _)| flags));
         said.map_or(flags, |said| said.of_command(flags))
     }
@@ -126,6 +125,14 @@ pub fn sha_of(code: &[u8]) -> Sha {
     let mut sha = [0; 40];
     sha.copy_from_slice(api::hex_of_sha1(code).as_bytes());
     sha
+}
+
+/// The name that `word` is, in small letters as they are kept; `None` if it has another length.
+#[must_use]
+pub fn sha_named(word: &[u8]) -> Option<Sha> {
+    let mut sha = Sha::try_from(word).ok()?;
+    sha.make_ascii_lowercase();
+    Some(sha)
 }
 
 /// A name as text.

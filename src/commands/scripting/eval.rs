@@ -74,17 +74,15 @@ fn eval(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
 fn evalsha(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let argv = args.argv();
     ctx.show_to_monitors(argv);
-    let sha = Sha::try_from(argv.at(1)).map(|sha| sha.to_ascii_lowercase());
-    let sha = sha.ok().and_then(|sha| Sha::try_from(&sha[..]).ok());
-    if sha.is_none() {
-        return Err(NO_SCRIPT);
-    }
+    let sha = scripts::sha_named(argv.at(1)).ok_or(NO_SCRIPT)?;
     if ctx.session.debugging.is_some() {
         return Err(CommandError::fixed("ERR Please use EVAL instead of EVALSHA for debugging"));
     }
     let words = Words::read(argv, CommandError::NotInteger)?;
-    let known = sha.filter(|sha| ctx.rooms.script.cache().get(sha).is_some());
-    run(ctx, argv, &known.ok_or(NO_SCRIPT)?, &words)
+    if ctx.rooms.script.cache().get(&sha).is_none() {
+        return Err(NO_SCRIPT);
+    }
+    run(ctx, argv, &sha, &words)
 }
 
 const NO_SCRIPT: CommandError = CommandError::fixed("NOSCRIPT No matching script. Please use EVAL.");

@@ -544,3 +544,12 @@ fn a_pause_of_writes_lets_a_transaction_of_scripts_pass_that_say_they_write_noth
     server.run_as(2, "MULTI");
     assert_eq!(server.run_as(2, "EVAL 'return 12' 0"), "");
 }
+
+#[test]
+fn a_name_in_capitals_has_the_flags_of_its_script() {
+    let mut server = TestServer::new();
+    let sha = server.run("SCRIPT LOAD '#!lua flags=no-writes\nreturn 12'").trim_matches('"').to_uppercase();
+    server.connect(2);
+    assert_eq!(server.run("CLIENT PAUSE 100000 WRITE"), "OK");
+    assert_eq!(server.run_as(2, &format!("EVALSHA {sha} 0")), "(integer) 12");
+}

@@ -2,8 +2,9 @@
 
 use crate::clients::DebuggedChanges;
 use crate::commands::help;
-use crate::script::cache::{Came, Sha};
+use crate::script::cache::Came;
 use crate::script::run::Kind;
+use crate::script::scripts;
 use crate::server::{Args, Command, CommandError, CommandResult, Ctx};
 use crate::spec::*;
 
@@ -78,16 +79,15 @@ fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> CommandResult {
     let names = args.rest();
     ctx.reply.array(names.len());
     for name in names {
-        let name = name.to_ascii_lowercase();
         let is_known =
-            <&Sha>::try_from(&name[..]).is_ok_and(|sha| ctx.rooms.script.cache().get(sha).is_some());
+            scripts::sha_named(name).is_some_and(|sha| ctx.rooms.script.cache().get(&sha).is_some());
         ctx.reply.integer(i64::from(is_known));
     }
     Ok(())
 }
 
 fn flush(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
-    // What both words differ in is who frees the memory: here it is always given back bit by bit.
+    // The words differ in who frees the memory. A Lua state stays on its thread, so it is this one.
     let is_known = args.is_done() || args.keyword("SYNC") || args.keyword("ASYNC");
     if !is_known || !args.is_done() {
         return Err(CommandError::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
