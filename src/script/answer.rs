@@ -19,7 +19,7 @@ const MAX_DEPTH: usize = 7_996;
 
 /// Reads the answer that stands in `bytes`.
 pub fn to_lua(lua: &Lua, bytes: &[u8]) -> Result<Value> {
-    Reader { lua, rest: bytes, has_nil: memchr::memmem::find(bytes, b"\n_\r\n").is_some() }.value()
+    Reader { lua, rest: bytes, has_nil: None }.value()
 }
 
 /// True when `bytes` is an error line.
@@ -60,8 +60,9 @@ pub const COUNTED: &str = "ignore_error_stats_update";
 struct Reader<'l, 'b> {
     lua: &'l Lua,
     rest: &'b [u8],
-    /// There is a nil of RESP3 in an array, or something that looks like one.
-    has_nil: bool,
+    /// There is a nil of RESP3 in the rest, or something that looks like one; looked for at the
+    /// first array.
+    has_nil: Option<bool>,
 }
 
 impl<'b> Reader<'_, 'b> {
@@ -138,7 +139,9 @@ impl<'b> Reader<'_, 'b> {
     fn array(&mut self, len: i64) -> Result<Value> {
         let Ok(len) = usize::try_from(len) else { return Ok(Value::Boolean(false)) };
         // How long a table with nils is depends on how it has grown, which is as in Redis.
-        let capacity = if self.has_nil { 0 } else { len };
+        let rest = self.rest;
+        let has_nil = *self.has_nil.get_or_insert_with(|| memchr::memmem::find(rest, b"_\r\n").is_some());
+        let capacity = if has_nil { 0 } else { len };
         let table = self.lua.create_table_with_capacity(capacity, 0)?;
         for index in 1..=len {
             meter::spend(self.lua, 1)?;
@@ -241,9 +244,11 @@ enum Level {
 }
 
 impl Writer<'_, '_, '_> {
-    /// Writes the next part of the innermost table, or ends it.
+    /// Writes the next part of the innermost table, or ends it. One table may be there many times,
+    /// so what it holds is no bound for the answer.
     fn go_on(&mut self, begun: &Begun, level: Level) -> Result<()> {
         meter::spend(self.lua, 1)?;
+        self.reserve(0)?;
         let depth = self.levels.len();
         let table: Table = begun.tables.raw_get(depth)?;
         match level {
@@ -298,7 +303,7 @@ impl Writer<'_, '_, '_> {
             Value::String(text) => {
                 let text = text.as_bytes();
                 meter::spend(self.lua, text.len())?;
-                meter::reserve(self.lua, self.reply.since(self.reply.start()).len() + text.len())?;
+                self.reserve(text.len())?;
                 self.reply.bulk(&text);
             }
             Value::Boolean(value) => self.boolean(*value),
@@ -308,6 +313,11 @@ impl Writer<'_, '_, '_> {
             _ => self.reply.null(),
         }
         Ok(())
+    }
+
+    /// Asks for the answer as it is and for so many bytes more.
+    fn reserve(&self, bytes: usize) -> Result<()> {
+        meter::reserve(self.lua, self.reply.since(self.reply.start()).len() + bytes)
     }
 
     fn boolean(&mut self, value: bool) {
@@ -430,4 +440,31 @@ fn count_pairs(lua: &Lua, table: &Table) -> Result<usize> {
         meter::spend(lua, 1)
     })?;
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::testing::lua_with;
+
+    fn written(chunk: &str) -> std::result::Result<usize, String> {
+        let lua = lua_with("none", Lua::create_table);
+        meter::set_limit(&lua, 1 << 20);
+        let value: Value = lua.load(chunk).eval().expect("a value");
+        let mut out = Vec::new();
+        let mut reply = Reply::new(&mut out, Protocol::Resp2);
+        let result =
+            write(&lua, &value, Protocol::Resp2, &mut reply).map(|_| ()).map_err(|error| error.to_string());
+        result.map(|()| out.len())
+    }
+
+    #[test]
+    fn an_answer_is_bounded_however_often_a_table_is_in_it() {
+        let many_times = |part: &str| format!("local t = {part} for i = 1, 40 do t = {{t, t}} end return t");
+        for part in ["{1, 2, 3}", "{false}", "{ok = 'x'}", "{}", "{map = {a = 1}}"] {
+            let error = written(&many_times(part)).expect_err(part);
+            assert!(error.contains("not enough memory"), "{part}: {error}");
+        }
+        assert_eq!(written("local t = {1} return {t, t}"), Ok("*2\r\n*1\r\n:1\r\n*1\r\n:1\r\n".len()));
+    }
 }

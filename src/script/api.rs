@@ -1,7 +1,7 @@
 //! The table `redis`, also called `server`: what a script can ask of the server.
 
 use super::answer::{self, IsCounted};
-use super::arguments::{integer_of, type_name};
+use super::arguments::integer_of;
 use super::host::Readers;
 use super::{debugger, lent, meter, raise};
 use crate::base::text::{lossless, until_nul};
@@ -314,8 +314,8 @@ fn log(lua: &Lua, values: MultiValue) -> Result<()> {
         return Err(raise::misuse("redis.log() requires two arguments or more."));
     }
     let level = match lua.coerce_number(values[0].clone())? {
-        Some(level) if type_name(&values[0]) != "boolean" => integer_of(level),
-        _ => return Err(raise::misuse("First argument must be a number (log level).")),
+        Some(level) => integer_of(level),
+        None => return Err(raise::misuse("First argument must be a number (log level).")),
     };
     let level = match level {
         0 => log::Level::Trace,

@@ -336,8 +336,7 @@ fn failure_of(name: &str, error: &Value) -> Failure {
 /// Lua's message of a chunk that does not compile.
 pub(super) fn message(error: &Error) -> String {
     match error {
-        Error::SyntaxError { message, .. } => message.clone(),
-        Error::MemoryError(message) => message.clone(),
+        Error::SyntaxError { message, .. } | Error::MemoryError(message) => message.clone(),
         other => other.to_string(),
     }
 }
