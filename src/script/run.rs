@@ -1,7 +1,7 @@
 //! The script that runs at this moment: [`Run`].
 
 use super::host::Readers;
-use crate::base::ClientId;
+use crate::resp::OwnedArgv;
 
 /// The kind of a script, which decides the words of errors and who may stop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,8 @@ pub struct Run {
     pub kind: Kind,
     /// The name: the SHA-1 of a script, a function's own.
     pub name: String,
-    /// The client that runs it.
-    pub client: ClientId,
-    /// The words of the command, as FUNCTION STATS shows them.
-    pub command: Vec<Vec<u8>>,
+    /// The command, as FUNCTION STATS shows it.
+    pub command: OwnedArgv,
     /// The beginning, nanoseconds of the monotonic clock.
     pub began_ns: u64,
     /// It may not write.

@@ -57,9 +57,7 @@ impl Refusal {
              command is no longer allowed for the following reason: {reason}"
         ))
     }
-}
 
-impl Refusal {
     /// The error of a command that a script calls.
     pub(super) fn in_script(self) -> CommandError {
         let reason = match self.denial {

@@ -54,8 +54,7 @@ impl Ctx<'_> {
         Ok(Run {
             kind,
             name: name.to_owned(),
-            client: self.session.id,
-            command: argv.iter().map(<[u8]>::to_vec).collect(),
+            command: argv.to_owned(),
             began_ns: self.rooms.time.clock.monotonic_ns(),
             is_read_only: is_ro_command || flags.no_writes,
             allows_oom: flags.allow_oom || self.must_obey(),
@@ -139,7 +138,7 @@ impl Ctx<'_> {
     pub fn run_script(&mut self, vm: &Vm, call: Call<'_>, run: Run) -> CommandResult {
         self.propagate_nothing();
         if run.kind == Kind::Eval && self.session.debugging.is_some() {
-            vm.debug_next(run.command.get(1).map_or(&b""[..], |code| code));
+            vm.debug_next(run.command.as_argv().get(1).unwrap_or_default());
         }
         let db = self.session.db;
         self.rooms.script.run = Some(run);

@@ -278,8 +278,9 @@ fn put_running(ctx: &mut Ctx<'_>, run: &Run) {
     ctx.reply.map(3);
     put(&mut ctx.reply, "name", run.name.as_bytes());
     ctx.reply.bulk(b"command");
-    ctx.reply.array(run.command.len());
-    run.command.iter().for_each(|word| ctx.reply.bulk(word));
+    let command = run.command.as_argv();
+    ctx.reply.array(command.len());
+    command.iter().for_each(|word| ctx.reply.bulk(word));
     ctx.reply.bulk(b"duration_ms");
     ctx.reply.integer(i64::try_from(elapsed_ns / 1_000_000).unwrap_or(i64::MAX));
 }
