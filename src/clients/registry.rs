@@ -178,6 +178,23 @@ impl Clients {
         }
     }
 
+    /// Takes those off the list whose output tells of changes and is to be sent: what they tell of
+    /// is not on its way to the file yet. [`Clients::list_again`] ends that.
+    #[must_use]
+    pub fn unlist_awaiting(&mut self) -> Vec<ClientId> {
+        let by_id = &self.by_id;
+        let awaits = |id: &mut ClientId| match by_id.get(id) {
+            Some(Some(session)) => session.outbox.awaits_file && session.close != Close::Now,
+            _ => false,
+        };
+        self.output.extract_if(.., awaits).collect()
+    }
+
+    /// Puts those on the list again that [`Clients::unlist_awaiting`] took off it.
+    pub fn list_again(&mut self, ids: Vec<ClientId>) {
+        self.output.extend(ids);
+    }
+
     /// Releases what was held back of a client's answers up to `offset`.
     pub fn release_held(&mut self, id: ClientId, offset: u64) {
         if let Some(Some(session)) = self.by_id.get_mut(&id) {

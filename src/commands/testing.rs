@@ -4,11 +4,12 @@
 //! Answers are shown as `redis-cli` shows them, so that a test reads like a session.
 
 use super::table;
+use crate::aof::Manifest;
 use crate::base::ClientId;
 use crate::base::hash::HashSeed;
 use crate::base::text::{quote, split_args};
 use crate::clients::{Close, Connection, Waking};
-use crate::config::{Added, Config, LogLevel, OomScoreAdj};
+use crate::config::{Added, Appendfsync, Config, LogLevel, OomScoreAdj};
 use crate::keyspace::ValueRef;
 use crate::memory::Ledger;
 use crate::persistence::WholeSave;
@@ -16,8 +17,8 @@ use crate::propagation::ReaderId;
 use crate::resp::value::Value;
 use crate::resp::{OwnedArgv, Requests};
 use crate::server::{
-    Clock, CommandTable, FileJob, FileReport, Host, News, ProcessFacts, Server, Setup, Task, UsersJob,
-    UsersOutcome, UsersReport, UsersWork,
+    Aof, AofOpened, Clock, CommandTable, FileJob, FileReport, Host, News, ProcessFacts, Server, Setup, Task,
+    UsersJob, UsersOutcome, UsersReport, UsersWork,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -150,6 +151,19 @@ pub struct TestServer {
     pub files: Files,
     /// Clients the server has asked to close.
     pub closed: Vec<ClientId>,
+}
+
+/// A server with `appendfsync always`, whose file is open. Nobody writes it: a test reports what a
+/// thread would.
+pub fn always() -> TestServer {
+    let mut server = TestServer::with(|config| {
+        config.appendonly = true;
+        config.appendfsync = Appendfsync::Always;
+    });
+    let mut manifest = Manifest::default();
+    manifest.next_incr(&Aof::names(&server.server.rooms.config));
+    server.server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
+    server
 }
 
 impl TestServer {

@@ -68,6 +68,9 @@ impl<'a> Busy<'a> {
             if session.parked.is_some() {
                 // It has asked the server to stop, and waits for that.
                 session.outbox.bytes = out;
+                if index + 1 == batch.len() && batch.failure.is_none() {
+                    return Some(batch);
+                }
                 session.requests.pending.push_front(batch, index + 1);
                 return None;
             }
@@ -165,7 +168,9 @@ impl BusyServer for Busy<'_> {
     }
 
     fn owes_answers_to(&self, id: ClientId) -> bool {
-        self.rooms.owes_answers_to(id)
+        // Who is on the list behind `take_outputs` is so until the end of the turn.
+        let is_listed = self.rooms.clients.get(id).is_some_and(|session| session.outbox.is_listed);
+        is_listed || self.rooms.owes_answers_to(id)
     }
 
     fn disconnect(&mut self, id: ClientId) {
@@ -211,6 +216,10 @@ impl BusyServer for Busy<'_> {
             self.rooms.stats.counters.writes += 1;
             take(self.running.id, &mut said, Close::No);
         }
+        // The changes of this turn go to the file at its end, and so do answers that tell of them.
+        let is_fed = self.rooms.persistence.aof.is_fed();
+        let later = if is_fed { self.rooms.clients.unlist_awaiting() } else { Vec::new() };
         self.rooms.drain_output(take);
+        self.rooms.clients.list_again(later);
     }
 }

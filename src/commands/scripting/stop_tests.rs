@@ -4,7 +4,8 @@
 use super::eval_tests::{eval, filled};
 use crate::base::ClientId;
 use crate::base::text::split_args;
-use crate::commands::testing::TestServer;
+use crate::commands::testing::{TestServer, always};
+use crate::persistence::AofReport;
 use crate::resp::{OwnedArgv, Requests};
 use crate::server::{BusyServer, Ear};
 use std::cell::RefCell;
@@ -40,7 +41,10 @@ impl Ear for TestEar {
 
 /// A server in which a millisecond passes at each look at the clock, and what it hears meanwhile.
 fn slow_server(lines: &[(u64, &'static str)]) -> (TestServer, TestEar) {
-    let mut server = filled();
+    slow(filled(), lines)
+}
+
+fn slow(mut server: TestServer, lines: &[(u64, &'static str)]) -> (TestServer, TestEar) {
     server.connect(2);
     server.run("CONFIG SET busy-reply-threshold 10");
     let ear = TestEar(Rc::new(RefCell::new(Heard { lines: lines.to_vec(), answers: Vec::new() })));
@@ -121,4 +125,23 @@ fn script_max_time_stops_a_script_and_undoes_what_it_did() {
     assert_eq!(server.pipeline_as(3, &["MULTI", "PING", "EXEC"]), "OK\nQUEUED\n1) PONG");
     // One that is fast enough is not stopped.
     assert_eq!(eval(&mut server, "return redis.call('append','k','x')"), "(integer) 2");
+}
+
+#[test]
+fn who_wrote_in_the_same_turn_is_not_answered_before_its_end() {
+    let lines = [(2, "PING"), (3, "PING"), (3, "SCRIPT KILL")];
+    let (mut server, ear) = slow(always(), &lines);
+    (3..=4).for_each(|id| server.connect(id));
+    server.run_as(4, "SUBSCRIBE news");
+    server.output_of(4);
+    server.turn_of(&[(2, "SET k v"), (2, "PUBLISH news k"), (1, &format!("EVAL \"{ENDLESS}\" 0"))]);
+    let answers = &ear.0.borrow().answers;
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert!(answers[0].starts_with("-BUSY") && answers[1] == "+OK\r\n", "{answers:?}");
+    assert_eq!((server.output_of(2), server.output_of(4)), (String::new(), String::new()));
+    let end = server.server.rooms.persistence.aof.handed_bytes();
+    server.server.aof_report(AofReport::Synced(end));
+    server.advance(0);
+    assert!(server.output_of(2).starts_with("OK\n(integer) 1\n(error) BUSY"));
+    assert!(server.output_of(4).ends_with("\"k\""));
 }

@@ -3,23 +3,11 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::aof::Manifest;
 use crate::base::ClientId;
-use crate::commands::testing::TestServer;
+use crate::commands::testing::{TestServer, always};
 use crate::config::Appendfsync;
 use crate::persistence::{AofOrder, AofReport, AofWork, SaveReason, SaveReport};
-use crate::server::{Aof, AofOpened, AofState, Signal, Task};
-
-pub(super) fn always() -> TestServer {
-    let mut server = TestServer::with(|config| {
-        config.appendonly = true;
-        config.appendfsync = Appendfsync::Always;
-    });
-    let mut manifest = Manifest::default();
-    manifest.next_incr(&Aof::names(&server.server.rooms.config));
-    server.server.aof_opened(AofOpened { manifest, ..AofOpened::default() });
-    server
-}
+use crate::server::{AofState, Signal, Task};
 
 /// Reports as the thread would, in a turn of its own.
 pub(super) fn report(server: &mut TestServer, report: AofReport) {

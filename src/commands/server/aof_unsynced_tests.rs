@@ -1,8 +1,8 @@
 //! With `appendfsync always` nobody is shown what is not on disk, and nobody waits for what he does
 //! not see.
 
-use super::aof_tests::{always, handed, report};
-use crate::commands::testing::TestServer;
+use super::aof_tests::{handed, report};
+use crate::commands::testing::{TestServer, always};
 use crate::config::Appendfsync;
 use crate::persistence::AofReport;
 
