@@ -235,9 +235,9 @@ pub(super) fn bare(settings: Settings) -> Result<Lua> {
 /// instruction may work on many megabytes. When the script has to end it comes at once, so that
 /// nothing that catches the error goes on for long.
 fn hook(lua: &Lua, place: &HookPlace<'_>) -> Result<VmState> {
-    debugger::at(lua, place)?;
+    let debugged = debugger::at(lua, place).map(|()| VmState::Continue);
     if place.event() == DebugEvent::Line {
-        return Ok(VmState::Continue);
+        return debugged;
     }
     if let Err(stop) = meter::tick() {
         look_after(lua, 1)?;
@@ -245,7 +245,7 @@ fn hook(lua: &Lua, place: &HookPlace<'_>) -> Result<VmState> {
     }
     let weight = u32::try_from(lua.used_memory() / SMALL_BYTES).unwrap_or(u32::MAX).max(1);
     look_after(lua, (INSTRUCTIONS_PER_TICK / weight).max(1))?;
-    Ok(VmState::Continue)
+    debugged
 }
 
 /// Looks at the interrupt after so many instructions, from here on.

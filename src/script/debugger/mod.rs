@@ -323,12 +323,12 @@ fn ask(lua: &Lua, reason: Reason) -> Result<()> {
                     return Ok(());
                 }
             }
-            Order::Garbage => return Err(raise::misuse("protocol error")),
+            Order::Garbage => return Err(raise::stop("ERR protocol error")),
             Order::Gone => {
                 with(lua, Session::leave_alone);
                 return match reason {
                     Reason::TimedOut => {
-                        Err(raise::misuse("timeout during Lua debugging with client closing connection"))
+                        Err(raise::stop("ERR timeout during Lua debugging with client closing connection"))
                     }
                     _ => Ok(()),
                 };

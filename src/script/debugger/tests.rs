@@ -311,6 +311,25 @@ fn without_a_client_it_runs_to_its_end_or_until_it_takes_too_long() {
 }
 
 #[test]
+fn a_script_that_catches_errors_ends_with_its_client_too() {
+    let ends = [
+        (orders(&["c"]), true, "ERR timeout during Lua debugging with client closing connection"),
+        ([Order::Garbage].into(), false, "ERR protocol error"),
+    ];
+    for (orders, is_too_long, expected) in ends {
+        for code in [
+            "while true do pcall(function() while true do end end) end",
+            "while true do pcall(error, 'x') xpcall(error, function() while true do end end) end",
+            "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+        ] {
+            let mut client = Client { orders: orders.clone(), is_too_long, ..Client::default() };
+            let answer = debug(code, &mut client);
+            assert!(answer.starts_with(expected), "{code}: {answer}");
+        }
+    }
+}
+
+#[test]
 fn a_script_that_runs_too_long_stops() {
     let mut client = Client { orders: orders(&["c", "a"]), is_too_long: true, ..Client::default() };
     debug("local i = 0\nwhile true do i = i + 1 end", &mut client);
