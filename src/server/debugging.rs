@@ -138,10 +138,11 @@ fn is_gone(session: &Session) -> bool {
     session.close != Close::No || session.debugging.as_ref().is_none_or(|debugging| debugging.is_done())
 }
 
-/// True when a script of this client leaves nothing behind.
+/// True when the script that this client debugs leaves nothing behind. What it runs besides, as
+/// FCALL, is debugged by nobody.
 pub(super) fn is_undone(session: &Session) -> bool {
-    let changes = session.debugging.as_ref().map(|debugging| debugging.changes);
-    changes == Some(DebuggedChanges::Undone)
+    let debugged = session.debugging.as_ref().filter(|debugging| debugging.is_under_way);
+    debugged.is_some_and(|debugging| debugging.changes == DebuggedChanges::Undone)
 }
 
 /// Sets if others are told to wait; returns if they were.

@@ -62,6 +62,9 @@ pub enum CommandError {
     /// Memory is over `maxmemory` and nothing can be evicted.
     #[error("OOM command not allowed when used memory > 'maxmemory'.")]
     OutOfMemory,
+    /// A script calls what scripts may not.
+    #[error("ERR This Redis command is not allowed from script")]
+    NotFromScript,
     /// A queued command was refused, so the transaction is dropped.
     #[error("EXECABORT Transaction discarded because of previous errors.")]
     ExecAbort,

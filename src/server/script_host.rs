@@ -23,7 +23,7 @@ use crate::script::run::{Changes, Kill, Kind, Run};
 use crate::script::shebang::ScriptFlags;
 use crate::script::vm::{Call, Vm};
 use crate::script::{Host, Order, Readers, Verdict};
-use crate::spec::{DENYOOM, MAY_REPLICATE, NOSCRIPT, READONLY, WRITE};
+use crate::spec::{DENYOOM, Group, MAY_REPLICATE, NOSCRIPT, READONLY, WRITE};
 
 /// While a script runs too long, others are heard this often, nanoseconds.
 const HEAR_NS: u64 = 1_000_000;
@@ -286,8 +286,10 @@ impl ScriptHost<'_> {
 
     fn admit(&mut self, entry: FoundCommand, argv: Argv<'_>) -> CommandResult {
         let flags = entry.0.spec.flags;
-        if flags.contains(NOSCRIPT) && !self.rooms.script.may_call_all {
-            return Err(CommandError::fixed("ERR This Redis command is not allowed from script"));
+        // A script runs no script, whatever DEBUG allows.
+        let is_allowed = self.rooms.script.may_call_all && entry.0.spec.group != Group::Scripting;
+        if flags.contains(NOSCRIPT) && !is_allowed {
+            return Err(CommandError::NotFromScript);
         }
         if !self.session.login.unrestricted {
             access::check(self.rooms, self.session, entry, argv, Context::Lua)

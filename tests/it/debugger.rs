@@ -48,6 +48,19 @@ fn an_abort_keeps_what_was_written_only_in_sync_mode() {
 }
 
 #[test]
+fn what_is_not_debugged_is_not_undone() {
+    let server = Server::start(&["--save", ""]);
+    let mut client = server.client();
+    let library =
+        "#!lua name=l\nredis.register_function('f', function(k) return redis.call('set', k[1], 'v') end)";
+    client.send_words(&[b"FUNCTION", b"LOAD", library.as_bytes()]);
+    assert_eq!(client.reply(), "\"l\"");
+    assert_eq!(client.run("SCRIPT DEBUG YES"), "OK");
+    assert_eq!(client.run("FCALL f 1 k"), "OK");
+    assert_eq!(client.run("GET k"), "\"v\"");
+}
+
+#[test]
 fn what_a_script_wrote_that_was_undone_is_in_no_file() {
     let server = Server::start(&["--save", "", "--appendonly", "yes"]);
     let mut client = debugging(&server, "yes");

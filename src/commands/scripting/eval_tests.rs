@@ -2,7 +2,7 @@
 //! limit of the cache.
 
 use crate::commands::testing::TestServer;
-use crate::config::NotifyClasses;
+use crate::config::{NotifyClasses, Protected};
 use crate::resp::{OwnedArgv, Requests};
 use crate::script::cache::MAX_EVALED;
 
@@ -552,4 +552,25 @@ fn a_name_in_capitals_has_the_flags_of_its_script() {
     server.connect(2);
     assert_eq!(server.run("CLIENT PAUSE 100000 WRITE"), "OK");
     assert_eq!(server.run_as(2, &format!("EVALSHA {sha} 0")), "(integer) 12");
+}
+
+#[test]
+fn a_script_runs_no_script_and_reloads_nothing_whatever_debug_allows() {
+    let mut server = TestServer::with(|config| config.enable_debug_command = Protected::Yes);
+    assert_eq!(server.run("DEBUG SET-DISABLE-DENY-SCRIPTS 1"), "OK");
+    assert_eq!(eval(&mut server, "return redis.call('debug', 'protocol', 'integer')"), "(integer) 12345");
+    for call in [
+        "'eval', 'return 1', 0",
+        "'eval_ro', 'return 1', 0",
+        "'evalsha', 'x', 0",
+        "'fcall', 'f', 0",
+        "'script', 'flush'",
+        "'script', 'kill'",
+        "'function', 'flush'",
+        "'debug', 'reload'",
+    ] {
+        let answer = eval(&mut server, &format!("redis.call('set','k','w') return redis.pcall({call}).err"));
+        assert_eq!(answer, "\"ERR This Redis command is not allowed from script\"", "{call}");
+    }
+    assert_eq!(server.run("GET k"), "\"w\"");
 }

@@ -194,6 +194,10 @@ fn populate(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
 }
 
 fn reload(ctx: &mut Ctx<'_>, mut args: Args<'_>) -> CommandResult {
+    if ctx.origin == Origin::Script {
+        // What a script has changed could not be undone.
+        return Err(CommandError::NotFromScript);
+    }
     let mut steps = ReloadSteps { save: true, flush: true, present_keys: PresentKeys::Refused };
     while !args.is_done() {
         if args.keyword("NOSAVE") {
